@@ -1,0 +1,292 @@
+//! One side of a hop as it travels: a record that a client or server span carries as attributes.
+//!
+//! The text form is short (one string instead of twenty attributes), readable, and versionless by
+//! construction: unknown keys are skipped, missing keys are absent marks.
+
+use std::fmt::Write as _;
+
+use crate::marks::{Marks, Point, Sending, Traffic};
+use crate::names;
+use crate::stage::Stage;
+
+/// Which side of a hop a record was made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The process that made the call.
+    Client,
+    /// The process that answered it.
+    Server,
+}
+
+/// What one side of a hop knows about one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Half {
+    /// Which side this is.
+    pub side: Side,
+    /// Start and end of the span on the clock of its own process, in nanoseconds. For a foreign
+    /// span this is wall time: only the difference, and comparisons within one process, mean
+    /// anything.
+    pub interval: (u64, u64),
+    /// Identity of the clock the marks were read from; empty if unknown.
+    pub clock: String,
+    /// The marks taken. None at all for a foreign span.
+    pub marks: Marks,
+    /// Where the time of the outbound message went while it was being sent.
+    pub sending: Sending,
+    /// What the outbound message put on the wire.
+    pub outbound: Traffic,
+    /// What the inbound message put on the wire.
+    pub inbound: Traffic,
+    /// Number of the connection within its process, from 1; 0 if unknown.
+    pub connection: u64,
+    /// HTTP version seen on the wire: 11 or 20; 0 if not tapped.
+    pub http: u64,
+    /// How often the request was put on a connection (client side).
+    pub attempts: u64,
+    /// Injected delays, as the injector measured them, in nanoseconds.
+    pub injected: Vec<(Stage, u64)>,
+}
+
+/// A span attribute of a [`Half`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// The attribute's key, one of [`crate::names`].
+    pub key: &'static str,
+    /// Its value.
+    pub value: Value,
+}
+
+/// The value of an [`Attribute`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Int(i64),
+}
+
+/// A record attribute that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("span attribute {attribute}: {entry:?} is not KEY=INTEGER")]
+pub struct HalfError {
+    /// The attribute's key.
+    pub attribute: &'static str,
+    /// The entry that could not be read.
+    pub entry: String,
+}
+
+const TRAFFIC_KEYS: [&str; 6] = ["p", "b", "w", "f", "g", "h"];
+
+impl Half {
+    /// An empty record for `side` with the given span interval.
+    #[must_use]
+    pub fn new(side: Side, interval: (u64, u64)) -> Self {
+        Half {
+            side,
+            interval,
+            clock: String::new(),
+            marks: Marks::default(),
+            sending: Sending::default(),
+            outbound: Traffic::default(),
+            inbound: Traffic::default(),
+            connection: 0,
+            http: 0,
+            attempts: 0,
+            injected: Vec::new(),
+        }
+    }
+
+    /// The duration of the span, in nanoseconds.
+    #[must_use]
+    pub fn duration(&self) -> i64 {
+        self.interval.1 as i64 - self.interval.0 as i64
+    }
+
+    /// Whether the connection was tapped on this side: both ends of the wire are marked.
+    #[must_use]
+    pub fn tapped(&self) -> bool {
+        self.marks.get(Point::LastWrite).is_some() && self.marks.get(Point::LastRead).is_some()
+    }
+
+    /// The record as span attributes.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<Attribute> {
+        let text = |key, value: String| Attribute { key, value: Value::Text(value) };
+        let mut all = vec![text(names::MARKS, self.marks_text()), text(names::WIRE, self.wire_text())];
+        if !self.injected.is_empty() {
+            let entries: Vec<_> =
+                self.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
+            all.push(text(names::INJECTED, entries.join(" ")));
+        }
+        all
+    }
+
+    /// Takes in one attribute of a span; attributes that are not a record's are ignored.
+    ///
+    /// # Errors
+    /// [`HalfError`] names the attribute and the entry that is not `KEY=INTEGER`. Entries before it
+    /// have been taken in.
+    pub fn read(&mut self, key: &str, text: &str) -> Result<(), HalfError> {
+        match key {
+            names::MARKS => self.read_marks(text),
+            names::WIRE => self.read_wire(text),
+            names::INJECTED => {
+                for entry in entries(names::INJECTED, text) {
+                    let (key, ns) = entry?;
+                    if let Ok(stage) = Stage::from_name(key) {
+                        self.injected.push((stage, ns.unsigned_abs()));
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn marks_text(&self) -> String {
+        let base = self.marks.first().unwrap_or_default();
+        let mut text = format!("base={base}");
+        for (point, at) in self.marks.iter() {
+            let _ = write!(text, " {}={}", point.code(), at as i64 - base as i64);
+        }
+        let Sending { window_wait, socket_wait, socket_write, framing } = self.sending;
+        for (key, ns) in
+            [("win", window_wait), ("swt", socket_wait), ("swr", socket_write), ("frm", framing)]
+        {
+            if ns != 0 {
+                let _ = write!(text, " {key}={ns}");
+            }
+        }
+        text
+    }
+
+    fn read_marks(&mut self, text: &str) -> Result<(), HalfError> {
+        let mut base = 0_i64;
+        for entry in entries(names::MARKS, text) {
+            let (key, value) = entry?;
+            let ns = value.unsigned_abs();
+            match key {
+                "base" => base = value,
+                "win" => self.sending.window_wait = ns,
+                "swt" => self.sending.socket_wait = ns,
+                "swr" => self.sending.socket_write = ns,
+                "frm" => self.sending.framing = ns,
+                code => {
+                    if let Some(&point) = Point::ALL.iter().find(|point| point.code() == code) {
+                        self.marks.set(point, base.saturating_add(value).unsigned_abs());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wire_text(&self) -> String {
+        let mut text =
+            format!("con={} http={} try={}", self.connection, self.http, self.attempts);
+        for (prefix, traffic) in [('o', &self.outbound), ('i', &self.inbound)] {
+            let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
+            let values = [payload, body, wire, frames, framing, headers];
+            for (key, value) in TRAFFIC_KEYS.into_iter().zip(values) {
+                let _ = write!(text, " {prefix}{key}={value}");
+            }
+        }
+        text
+    }
+
+    fn read_wire(&mut self, text: &str) -> Result<(), HalfError> {
+        for entry in entries(names::WIRE, text) {
+            let (key, value) = entry?;
+            let value = value.unsigned_abs();
+            match key {
+                "con" => self.connection = value,
+                "http" => self.http = value,
+                "try" => self.attempts = value,
+                _ => {
+                    let traffic = match key.as_bytes().first() {
+                        Some(b'o') => &mut self.outbound,
+                        Some(b'i') => &mut self.inbound,
+                        _ => continue,
+                    };
+                    match key.get(1..) {
+                        Some("p") => traffic.payload = value,
+                        Some("b") => traffic.body = value,
+                        Some("w") => traffic.wire = value,
+                        Some("f") => traffic.frames = value,
+                        Some("g") => traffic.framing = value,
+                        Some("h") => traffic.headers = value,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits `key=integer key=integer …`.
+fn entries<'a>(
+    attribute: &'static str,
+    text: &'a str,
+) -> impl Iterator<Item = Result<(&'a str, i64), HalfError>> {
+    text.split_ascii_whitespace().map(move |entry| {
+        entry
+            .split_once('=')
+            .and_then(|(key, value)| Some((key, value.parse().ok()?)))
+            .ok_or_else(|| HalfError { attribute, entry: entry.to_owned() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_back(half: &Half) -> Half {
+        let mut read = Half::new(half.side, half.interval);
+        for Attribute { key, value } in half.attributes() {
+            let Value::Text(text) = value else { panic!("{key} is not text") };
+            read.read(key, &text).unwrap();
+        }
+        read
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_survives_the_journey_as_attributes(
+            marks in proptest::collection::vec(proptest::option::of(1..u64::MAX / 4), Point::COUNT),
+            numbers in proptest::collection::vec(0..u64::MAX / 4, 10),
+        ) {
+            let mut half = Half::new(Side::Client, (1, 2));
+            for (&point, at) in Point::ALL.iter().zip(&marks) {
+                half.marks.set(point, at.unwrap_or(0));
+            }
+            half.sending = Sending {
+                window_wait: numbers[0],
+                socket_wait: numbers[1],
+                socket_write: numbers[2],
+                framing: numbers[3],
+            };
+            half.outbound.payload = numbers[4];
+            half.inbound = Traffic { payload: numbers[5], body: numbers[6], wire: numbers[7], frames: 3, framing: 9, headers: 1 };
+            half.connection = numbers[8];
+            half.injected = vec![(Stage::RequestEncode, numbers[9])];
+            prop_assert_eq!(read_back(&half), half);
+        }
+
+        #[test]
+        fn no_text_makes_reading_panic(text in ".{0,80}") {
+            let mut half = Half::new(Side::Server, (0, 0));
+            for key in [names::MARKS, names::WIRE, names::INJECTED, "other"] {
+                let _ = half.read(key, &text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_entry_is_named() {
+        let mut half = Half::new(Side::Server, (0, 0));
+        let error = half.read(names::MARKS, "base=5 lr=ten").unwrap_err();
+        assert_eq!(error.to_string(), "span attribute lab.marks: \"lr=ten\" is not KEY=INTEGER");
+    }
+}

@@ -1,0 +1,22 @@
+//! The lab's model of latency: marks, stages, hops, and the arithmetic that closes the books.
+//!
+//! A *mark* is a reading of one clock (`CLOCK_MONOTONIC`) at a named [`Point`] of a hop. The time
+//! between two neighbouring marks is a [`Stage`]. All stages of a request are its [`RequestLedger`]:
+//! they telescope to its latency, whatever marks are missing or out of order, and [`close`] is the
+//! one function that does it.
+//!
+//! This crate does no I/O, knows no runtime and no wire format. It owns every attribute, field and
+//! tag name that crosses a process boundary ([`names`]), so that those who write a name and those
+//! who read it cannot disagree.
+
+pub mod clock;
+mod close;
+mod half;
+mod marks;
+pub mod names;
+mod stage;
+
+pub use close::{HopLedger, HopNode, RequestLedger, close};
+pub use half::{Attribute, Half, HalfError, Side, Value};
+pub use marks::{Marks, Point, Sending, Traffic};
+pub use stage::{Family, Kind, Stage, StageSet, StageTime, UnknownStage};

@@ -1,0 +1,263 @@
+//! The stages of a hop, the family each belongs to, and a set of stage times.
+
+use std::fmt;
+
+/// What kind of work or waiting a stage is.
+///
+/// Families follow the RPC literature: Seemakhupt et al., "A Cloud-Scale Characterization of
+/// Remote Procedure Calls", SOSP 2023.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Waiting for a turn: pools, stream limits, other streams, the scheduler.
+    Queue,
+    /// Turning messages into bytes and back.
+    Serialization,
+    /// Waiting for the peer to open a HTTP/2 window.
+    FlowControl,
+    /// Inside the kernel's send path, or waiting for room in it.
+    Socket,
+    /// Turning bytes into frames and back.
+    Framing,
+    /// Between the writing of the last byte and its reading by the peer.
+    Network,
+    /// The service's own code.
+    Backend,
+}
+
+impl Family {
+    /// Every family, in the order in which reports stack them.
+    pub const ALL: [Family; 7] = [
+        Family::Queue,
+        Family::Serialization,
+        Family::Framing,
+        Family::FlowControl,
+        Family::Socket,
+        Family::Network,
+        Family::Backend,
+    ];
+
+    /// The name used in files, tags and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::Queue => "queue",
+            Family::Serialization => "serialization",
+            Family::FlowControl => "flow_control",
+            Family::Socket => "socket",
+            Family::Framing => "framing",
+            Family::Network => "network",
+            Family::Backend => "backend",
+        }
+    }
+
+    /// The family called `name`, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Family> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+}
+
+macro_rules! stages {
+    ($($stage:ident, $family:ident, $name:literal, $doc:literal;)*) => {
+        /// The time between two neighbouring marks of a hop.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(usize)]
+        pub enum Stage { $(#[doc = $doc] $stage,)* }
+
+        impl Stage {
+            /// Every stage, in the order in which a request passes them.
+            pub const ALL: &'static [Stage] = &[$(Stage::$stage,)*];
+            /// How many stages there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The family the stage is booked under.
+            #[must_use]
+            pub const fn family(self) -> Family {
+                match self { $(Stage::$stage => Family::$family,)* }
+            }
+
+            /// The name used in files, tags and reports.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Stage::$stage => $name,)* }
+            }
+
+            /// One sentence that says what the stage is.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Stage::$stage => $doc,)* }
+            }
+        }
+    };
+}
+
+stages! {
+    DriverLag, Queue, "driver_lag", "Planned start to the start of the call: the load generator was late.";
+    SendQueue, Queue, "send_queue", "Waiting to be sent: pool, connect, stream limit, other streams ahead, failed attempts.";
+    RequestEncode, Serialization, "request_encode", "Turning the request into bytes.";
+    RequestWindowWait, FlowControl, "request_window_wait", "A HTTP/2 window was exhausted while request bytes were pending.";
+    RequestSocketWait, Socket, "request_socket_wait", "The send buffer was full while request bytes were pending.";
+    RequestSocketWrite, Socket, "request_socket_write", "Inside the write calls that carried the request.";
+    RequestFraming, Framing, "request_framing", "The connection turned the request into frames.";
+    RequestWire, Network, "request_wire", "Entering the write of the last request byte to the server's read of it.";
+    RequestDeframing, Framing, "request_deframing", "Last request byte read to the connection's next I/O call (approximate).";
+    RequestReceiverQueue, Queue, "request_receiver_queue", "The request was read and waited to be decoded.";
+    RequestDecode, Serialization, "request_decode", "Turning bytes into the request.";
+    Dispatch, Queue, "dispatch", "Decoded to the start of the handler.";
+    Handler, Backend, "handler", "The service's own code, less the union of its calls to others.";
+    ReplyEncode, Serialization, "reply_encode", "Turning the reply into bytes.";
+    ReplySendQueue, Queue, "reply_send_queue", "The reply waited to be sent: other streams ahead, the scheduler.";
+    ReplyWindowWait, FlowControl, "reply_window_wait", "A HTTP/2 window was exhausted while reply bytes were pending.";
+    ReplySocketWait, Socket, "reply_socket_wait", "The send buffer was full while reply bytes were pending.";
+    ReplySocketWrite, Socket, "reply_socket_write", "Inside the write calls that carried the reply.";
+    ReplyFraming, Framing, "reply_framing", "The connection turned the reply into frames.";
+    ReplyWire, Network, "reply_wire", "Entering the write of the last reply byte to the client's read of it.";
+    ReplyDeframing, Framing, "reply_deframing", "Last reply byte read to the connection's next I/O call (approximate).";
+    ReplyReceiverQueue, Queue, "reply_receiver_queue", "The reply was read and waited to be decoded.";
+    ReplyDecode, Serialization, "reply_decode", "Turning bytes into the reply.";
+    EndOfStreamWait, Framing, "end_of_stream_wait", "Reply decoded, but its trailers or terminator were not read yet.";
+    WakeUp, Queue, "wake_up", "From the last event of the reply to the return of the call.";
+    NetworkInferred, Network, "network_inferred", "Client duration less server duration, where the wire was not tapped on both ends.";
+    Remote, Backend, "remote", "A call to a peer that reported nothing of itself.";
+    Overlap, Queue, "overlap", "Correction for calls that ran side by side: their union less their sum (never positive).";
+}
+
+impl Stage {
+    /// The stage called `name`; `-` and spaces are taken for `_`.
+    ///
+    /// # Errors
+    /// [`UnknownStage`] names the stages there are.
+    pub fn from_name(name: &str) -> Result<Stage, UnknownStage> {
+        let wanted = name.trim().replace(['-', ' '], "_");
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|stage| stage.name() == wanted)
+            .ok_or_else(|| UnknownStage(name.to_owned()))
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A stage name that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownStage(pub String);
+
+impl fmt::Display for UnknownStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<_> = Stage::ALL.iter().map(|stage| stage.name()).collect();
+        write!(f, "no stage is called {:?}; the stages are {}", self.0, known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownStage {}
+
+/// How a stage's time came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Kind {
+    /// A mark was missing: the stage collapsed onto the one before.
+    #[default]
+    Absent,
+    /// A difference of durations, not of marks on one clock.
+    Inferred,
+    /// A difference of two marks on one clock.
+    Measured,
+}
+
+impl Kind {
+    /// The name used in files and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Absent => "absent",
+            Kind::Inferred => "inferred",
+            Kind::Measured => "measured",
+        }
+    }
+
+    /// The kind called `name`, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Kind> {
+        [Kind::Absent, Kind::Inferred, Kind::Measured].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One stage's time, in nanoseconds. Negative where marks were out of order: never clamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StageTime {
+    /// Nanoseconds.
+    pub ns: i64,
+    /// How it came to be known.
+    pub kind: Kind,
+}
+
+/// The time of every stage of one hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageSet([StageTime; Stage::COUNT]);
+
+impl Default for StageSet {
+    fn default() -> Self {
+        StageSet([StageTime::default(); Stage::COUNT])
+    }
+}
+
+impl StageSet {
+    /// The time of `stage`.
+    #[must_use]
+    pub fn get(&self, stage: Stage) -> StageTime {
+        self.0[stage as usize]
+    }
+
+    /// Adds `ns` to `stage`. Of two kinds, the better known one stays.
+    pub fn add(&mut self, stage: Stage, ns: i64, kind: Kind) {
+        let entry = &mut self.0[stage as usize];
+        entry.ns += ns;
+        entry.kind = entry.kind.max(kind);
+    }
+
+    /// Every stage that is not absent.
+    pub fn iter(&self) -> impl Iterator<Item = (Stage, StageTime)> + '_ {
+        Stage::ALL
+            .iter()
+            .map(|&stage| (stage, self.get(stage)))
+            .filter(|(_, time)| time.kind != Kind::Absent)
+    }
+
+    /// The sum of all stages, in nanoseconds.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.0.iter().map(|time| time.ns).sum()
+    }
+
+    /// The sum of the stages of one kind, in nanoseconds.
+    #[must_use]
+    pub fn total_of(&self, kind: Kind) -> i64 {
+        self.0.iter().filter(|time| time.kind == kind).map(|time| time.ns).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_back_to_its_stage() {
+        for &stage in Stage::ALL {
+            assert_eq!(Stage::from_name(stage.name()), Ok(stage));
+            assert_eq!(Stage::from_name(&stage.name().replace('_', "-")), Ok(stage));
+        }
+        for family in Family::ALL {
+            assert_eq!(Family::from_name(family.name()), Some(family));
+        }
+    }
+
+    #[test]
+    fn an_unknown_stage_is_answered_with_the_known_ones() {
+        let error = Stage::from_name("encoding").unwrap_err().to_string();
+        assert!(error.contains("\"encoding\"") && error.contains("request_encode"), "{error}");
+    }
+}
