@@ -1,1 +1,3 @@
-//! placeholder
+//! The lab.
+
+pub mod model;

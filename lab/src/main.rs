@@ -1,0 +1,3 @@
+//! `run-lab`.
+
+fn main() {}
