@@ -113,11 +113,20 @@ impl Half {
     /// The record as span attributes.
     #[must_use]
     pub fn attributes(&self) -> Vec<Attribute> {
-        let text = |key, value: String| Attribute { key, value: Value::Text(value) };
-        let mut all = vec![text(names::MARKS, self.marks_text()), text(names::WIRE, self.wire_text())];
+        let text = |key, value: String| Attribute {
+            key,
+            value: Value::Text(value),
+        };
+        let mut all = vec![
+            text(names::MARKS, self.marks_text()),
+            text(names::WIRE, self.wire_text()),
+        ];
         if !self.injected.is_empty() {
-            let entries: Vec<_> =
-                self.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
+            let entries: Vec<_> = self
+                .injected
+                .iter()
+                .map(|(stage, ns)| format!("{stage}={ns}"))
+                .collect();
             all.push(text(names::INJECTED, entries.join(" ")));
         }
         all
@@ -151,10 +160,18 @@ impl Half {
         for (point, at) in self.marks.iter() {
             let _ = write!(text, " {}={}", point.code(), at as i64 - base as i64);
         }
-        let Sending { window_wait, socket_wait, socket_write, framing } = self.sending;
-        for (key, ns) in
-            [("win", window_wait), ("swt", socket_wait), ("swr", socket_write), ("frm", framing)]
-        {
+        let Sending {
+            window_wait,
+            socket_wait,
+            socket_write,
+            framing,
+        } = self.sending;
+        for (key, ns) in [
+            ("win", window_wait),
+            ("swt", socket_wait),
+            ("swr", socket_write),
+            ("frm", framing),
+        ] {
             if ns != 0 {
                 let _ = write!(text, " {key}={ns}");
             }
@@ -175,7 +192,8 @@ impl Half {
                 "frm" => self.sending.framing = ns,
                 code => {
                     if let Some(&point) = Point::ALL.iter().find(|point| point.code() == code) {
-                        self.marks.set(point, base.saturating_add(value).unsigned_abs());
+                        self.marks
+                            .set(point, base.saturating_add(value).unsigned_abs());
                     }
                 }
             }
@@ -184,10 +202,19 @@ impl Half {
     }
 
     fn wire_text(&self) -> String {
-        let mut text =
-            format!("con={} http={} try={}", self.connection, self.http, self.attempts);
+        let mut text = format!(
+            "con={} http={} try={}",
+            self.connection, self.http, self.attempts
+        );
         for (prefix, traffic) in [('o', &self.outbound), ('i', &self.inbound)] {
-            let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
+            let Traffic {
+                payload,
+                body,
+                wire,
+                frames,
+                framing,
+                headers,
+            } = *traffic;
             let values = [payload, body, wire, frames, framing, headers];
             for (key, value) in TRAFFIC_KEYS.into_iter().zip(values) {
                 let _ = write!(text, " {prefix}{key}={value}");
@@ -235,7 +262,10 @@ fn entries<'a>(
         entry
             .split_once('=')
             .and_then(|(key, value)| Some((key, value.parse().ok()?)))
-            .ok_or_else(|| HalfError { attribute, entry: entry.to_owned() })
+            .ok_or_else(|| HalfError {
+                attribute,
+                entry: entry.to_owned(),
+            })
     })
 }
 
@@ -247,7 +277,9 @@ mod tests {
     fn read_back(half: &Half) -> Half {
         let mut read = Half::new(half.side, half.interval);
         for Attribute { key, value } in half.attributes() {
-            let Value::Text(text) = value else { panic!("{key} is not text") };
+            let Value::Text(text) = value else {
+                panic!("{key} is not text")
+            };
             read.read(key, &text).unwrap();
         }
         read
@@ -289,6 +321,9 @@ mod tests {
     fn a_malformed_entry_is_named() {
         let mut half = Half::new(Side::Server, (0, 0));
         let error = half.read(names::MARKS, "base=5 lr=ten").unwrap_err();
-        assert_eq!(error.to_string(), "span attribute lab.marks: \"lr=ten\" is not KEY=INTEGER");
+        assert_eq!(
+            error.to_string(),
+            "span attribute lab.marks: \"lr=ten\" is not KEY=INTEGER"
+        );
     }
 }

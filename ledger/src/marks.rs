@@ -69,7 +69,9 @@ impl Marks {
 
     /// The marks that were taken, in the order of [`Point::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Point, u64)> + '_ {
-        Point::ALL.iter().filter_map(|&point| Some((point, self.get(point)?)))
+        Point::ALL
+            .iter()
+            .filter_map(|&point| Some((point, self.get(point)?)))
     }
 
     /// The earliest mark taken.

@@ -47,11 +47,17 @@ where
     // Both constructors run inside the call's own future; encode() and decode() may not. So this
     // is where the call is found.
     fn encoder(&mut self) -> Self::Encoder {
-        TimedEncoder { slot: Slot::current(), message: PhantomData }
+        TimedEncoder {
+            slot: Slot::current(),
+            message: PhantomData,
+        }
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        TimedDecoder { slot: Slot::current(), message: PhantomData }
+        TimedDecoder {
+            slot: Slot::current(),
+            message: PhantomData,
+        }
     }
 }
 
@@ -97,7 +103,9 @@ impl<U: Message + Carries + Default> Decoder for TimedDecoder<U> {
     fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let length = bytes::Buf::remaining(src) as u64;
         let malformed = |error: prost::DecodeError| {
-            Status::invalid_argument(format!("decoding a protobuf message of {length} bytes: {error}"))
+            Status::invalid_argument(format!(
+                "decoding a protobuf message of {length} bytes: {error}"
+            ))
         };
         match &self.slot {
             Some(slot) => slot.decode(|| Ok((U::decode(src)?, length)), U::payload_bytes),

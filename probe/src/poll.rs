@@ -26,7 +26,9 @@ pub(crate) struct Timed<F> {
 
 impl<F: Future> Timed<F> {
     pub(crate) fn new(task: F) -> Self {
-        Timed { task: Box::pin(task) }
+        Timed {
+            task: Box::pin(task),
+        }
     }
 }
 

@@ -72,13 +72,20 @@ impl Default for Follower {
 
 /// The frames of a direction; the client's open with the preface.
 fn direction(shared: &Shared, from: Side) -> Frames {
-    if shared.side() == from { Frames::after_preface() } else { Frames::default() }
+    if shared.side() == from {
+        Frames::after_preface()
+    } else {
+        Frames::default()
+    }
 }
 
 impl Follower {
     /// A write took `slices`.
     pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
-        let mut frames = self.tx.take().unwrap_or_else(|| direction(shared, Side::Client));
+        let mut frames = self
+            .tx
+            .take()
+            .unwrap_or_else(|| direction(shared, Side::Client));
         for slice in slices {
             let mut bytes = *slice;
             while let Some(event) = frames.next(&mut bytes) {
@@ -98,7 +105,10 @@ impl Follower {
 
     /// A read returned `bytes` at `exit`.
     pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
-        let mut frames = self.rx.take().unwrap_or_else(|| direction(shared, Side::Server));
+        let mut frames = self
+            .rx
+            .take()
+            .unwrap_or_else(|| direction(shared, Side::Server));
         while let Some(event) = frames.next(&mut bytes) {
             match event {
                 Event::Begin(frame) => {
@@ -119,7 +129,11 @@ impl Follower {
     /// The connection is gone: what is open will never end.
     pub(super) fn abandon(&mut self, shared: &Shared) {
         for (_, stream) in self.streams.drain() {
-            give_up(shared, &stream, "the connection was closed before the reply was sent");
+            give_up(
+                shared,
+                &stream,
+                "the connection was closed before the reply was sent",
+            );
         }
     }
 
@@ -138,7 +152,9 @@ impl Follower {
 
     /// Books bytes of the current write to a stream's outbound message.
     fn send(&mut self, shared: &Shared, id: u32, part: Part, bytes: u64, write: Write) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else { return };
+        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else {
+            return;
+        };
         stream.out.bytes(part, bytes, write, shared.effort);
         self.in_write += bytes;
         if !std::mem::replace(&mut stream.touched, true) {
@@ -163,7 +179,13 @@ impl Follower {
         }
     }
 
-    fn sent_headers(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, write: Write) {
+    fn sent_headers(
+        &mut self,
+        shared: &mut Shared,
+        frame: Frame,
+        frames: &mut Frames,
+        write: Write,
+    ) {
         if shared.side() == Side::Client && !self.streams.contains_key(&frame.stream) {
             self.open(shared, frame, frames);
         }
@@ -207,7 +229,11 @@ impl Follower {
                 None
             }
         };
-        let record = if self.blind { None } else { shared.open(context, HTTP_2) };
+        let record = if self.blind {
+            None
+        } else {
+            shared.open(context, HTTP_2)
+        };
         let stream = Stream {
             out: Outgoing::new(record.clone()),
             inc: Incoming::new(record.clone()),
@@ -229,7 +255,9 @@ impl Follower {
         let total = std::mem::take(&mut self.in_write);
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Some(stream) = self.streams.get_mut(&id) else {
+                continue;
+            };
             stream.touched = false;
             let done = stream.out.written(write, total, shared.effort);
             if done && !std::mem::replace(&mut stream.out_done, true) {
@@ -258,7 +286,9 @@ impl Follower {
 
     /// Books bytes that were read to a stream's inbound message.
     fn receive(&mut self, shared: &mut Shared, id: u32, part: Part, bytes: u64, exit: u64) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if stream.inc.bytes(part, bytes, exit) {
             shared.await_next_io(stream.record.as_ref());
         }
@@ -287,7 +317,13 @@ impl Follower {
         }
     }
 
-    fn received_headers(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, exit: u64) {
+    fn received_headers(
+        &mut self,
+        shared: &mut Shared,
+        frame: Frame,
+        frames: &mut Frames,
+        exit: u64,
+    ) {
         if shared.side() == Side::Server && !self.streams.contains_key(&frame.stream) {
             self.open(shared, frame, frames);
         }
@@ -330,7 +366,11 @@ impl Follower {
         if self.window <= 0 {
             return;
         }
-        for (_, stream) in self.streams.iter_mut().filter(|(other, _)| id == 0 || id == **other) {
+        for (_, stream) in self
+            .streams
+            .iter_mut()
+            .filter(|(other, _)| id == 0 || id == **other)
+        {
             if stream.window > 0 {
                 stream.out.resume(exit, shared.effort);
             }
@@ -339,12 +379,20 @@ impl Follower {
 
     fn reset(&mut self, shared: &Shared, id: u32) {
         if let Some(stream) = self.streams.remove(&id) {
-            give_up(shared, &stream, "the stream was reset before the reply was sent");
+            give_up(
+                shared,
+                &stream,
+                "the stream was reset before the reply was sent",
+            );
         }
     }
 
     fn remove_if_done(&mut self, id: u32) {
-        if self.streams.get(&id).is_some_and(|stream| stream.out_done && stream.inc_done) {
+        if self
+            .streams
+            .get(&id)
+            .is_some_and(|stream| stream.out_done && stream.inc_done)
+        {
             self.streams.remove(&id);
         }
     }

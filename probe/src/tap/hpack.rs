@@ -48,7 +48,12 @@ pub(super) struct Follower {
 
 impl Default for Follower {
     fn default() -> Self {
-        Follower { entries: VecDeque::new(), size: 0, limit: DEFAULT_TABLE, scratch: Vec::new() }
+        Follower {
+            entries: VecDeque::new(),
+            size: 0,
+            limit: DEFAULT_TABLE,
+            scratch: Vec::new(),
+        }
     }
 }
 
@@ -78,7 +83,11 @@ impl Follower {
         match index {
             0 => Err(Malformed),
             1..=61 => Ok(None),
-            _ => self.entries.get(index - 62).map(|entry| entry.span).ok_or(Malformed),
+            _ => self
+                .entries
+                .get(index - 62)
+                .map(|entry| entry.span)
+                .ok_or(Malformed),
         }
     }
 
@@ -102,10 +111,19 @@ impl Follower {
         }
         let value = if huffman { self.expand(raw)? } else { raw };
         let value_length = value.len();
-        let span = if traced { SpanContext::parse(value) } else { None };
+        let span = if traced {
+            SpanContext::parse(value)
+        } else {
+            None
+        };
         if index_it {
             let size = name_length + value_length + ENTRY_OVERHEAD;
-            self.insert(Entry { name_length, size, traced, span });
+            self.insert(Entry {
+                name_length,
+                size,
+                traced,
+                span,
+            });
         }
         Ok(span)
     }
@@ -146,7 +164,9 @@ impl Follower {
 
     fn evict(&mut self) {
         while self.size > self.limit {
-            let Some(entry) = self.entries.pop_back() else { break };
+            let Some(entry) = self.entries.pop_back() else {
+                break;
+            };
             self.size -= entry.size;
         }
     }

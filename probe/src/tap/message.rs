@@ -85,7 +85,10 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(record: Option<Arc<Record>>) -> Self {
-        Outgoing { record, ..Outgoing::default() }
+        Outgoing {
+            record,
+            ..Outgoing::default()
+        }
     }
 
     /// Counts a frame.
@@ -120,7 +123,11 @@ impl Outgoing {
     fn start(&mut self, write: Write, effort: Effort) {
         let encoded = self.encoded_at();
         let known = encoded != 0 && encoded <= write.enter;
-        self.begin = if known { write.gap_start.max(encoded) } else { write.gap_start };
+        self.begin = if known {
+            write.gap_start.max(encoded)
+        } else {
+            write.gap_start
+        };
         self.wait_base = effort.wait;
         self.booked = Sending::default();
     }
@@ -136,7 +143,9 @@ impl Outgoing {
     }
 
     fn encoded_at(&self) -> u64 {
-        self.record.as_ref().map_or(0, |record| record.get(Point::EncodeEnd))
+        self.record
+            .as_ref()
+            .map_or(0, |record| record.get(Point::EncodeEnd))
     }
 
     /// The message ends in the current write.
@@ -152,9 +161,15 @@ impl Outgoing {
             return false;
         }
         self.complete = self.ended;
-        let Some(record) = &self.record else { return self.ended };
+        let Some(record) = &self.record else {
+            return self.ended;
+        };
         let share = |ns: u64| {
-            if own == total { ns } else { (u128::from(ns) * u128::from(own) / u128::from(total.max(1))) as u64 }
+            if own == total {
+                ns
+            } else {
+                (u128::from(ns) * u128::from(own) / u128::from(total.max(1))) as u64
+            }
         };
         let gap_start = write.gap_start.max(self.begin);
         self.booked.framing += share(write.enter.saturating_sub(gap_start));
@@ -207,7 +222,10 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(record: Option<Arc<Record>>) -> Self {
-        Incoming { record, ..Incoming::default() }
+        Incoming {
+            record,
+            ..Incoming::default()
+        }
     }
 
     /// Counts a frame.
@@ -219,7 +237,9 @@ impl Incoming {
     /// last byte so far is among them.
     pub(super) fn bytes(&mut self, part: Part, bytes: u64, exit: u64) -> bool {
         count(&mut self.traffic, part, bytes);
-        let Some(record) = self.record.as_ref().filter(|_| bytes > 0) else { return false };
+        let Some(record) = self.record.as_ref().filter(|_| bytes > 0) else {
+            return false;
+        };
         if !std::mem::replace(&mut self.begun, true) {
             record.set(Point::FirstRead, exit);
         }

@@ -73,13 +73,19 @@ impl<IO> Tap<IO> {
     /// A client's stream that speaks HTTP/2 or HTTP/1.1.
     pub(crate) fn client(io: IO, outstanding: Arc<Outstanding>, sink: Sink, http2: bool) -> Self {
         let conn = conn::Conn::new(Directory::Client(outstanding), sink, Some(http2));
-        Tap { io, conn: Some(Box::new(conn)) }
+        Tap {
+            io,
+            conn: Some(Box::new(conn)),
+        }
     }
 
     /// A server's stream; the protocol is learnt from the first bytes.
     pub(crate) fn server(io: IO, claims: Arc<Claims>, sink: Sink) -> Self {
         let conn = conn::Conn::new(Directory::Server(claims), sink, None);
-        Tap { io, conn: Some(Box::new(conn)) }
+        Tap {
+            io,
+            conn: Some(Box::new(conn)),
+        }
     }
 }
 
@@ -90,7 +96,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tap<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(conn) = &mut this.conn else { return Pin::new(&mut this.io).poll_read(cx, buf) };
+        let Some(conn) = &mut this.conn else {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        };
         let before = buf.filled().len();
         conn.enter();
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
@@ -106,7 +114,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let Some(conn) = &mut this.conn else { return Pin::new(&mut this.io).poll_write(cx, buf) };
+        let Some(conn) = &mut this.conn else {
+            return Pin::new(&mut this.io).poll_write(cx, buf);
+        };
         let enter = conn.enter();
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
         match &result {

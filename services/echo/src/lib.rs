@@ -24,7 +24,12 @@ pub const SERVICE: &str = "echo";
 #[derive(Debug, Clone, clap::Args)]
 pub struct EchoConfig {
     /// Address to listen on, for REST and gRPC alike; port 0 picks a free one.
-    #[arg(long, env = "ECHO_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "ECHO_LISTEN",
+        default_value = "127.0.0.1:8081",
+        value_name = "ADDR"
+    )]
     pub listen: SocketAddr,
     /// Settings shared by all services.
     #[command(flatten)]
@@ -35,7 +40,10 @@ pub struct EchoConfig {
 ///
 /// # Errors
 /// The address cannot be bound, or a setting is impossible.
-pub async fn run(config: EchoConfig, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+pub async fn run(
+    config: EchoConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
     let probe = config.service.probe(SERVICE)?;
     let listener = probe::process::listen(config.listen).await?;
     serve(listener, &config, &probe, shutdown).await?;
@@ -63,7 +71,14 @@ pub async fn serve(
         .route("/echo", post(echo))
         .route("/healthz", get(healthz))
         .merge(routes);
-    probe::serve(listener, routes, probe, config.service.server_options(), shutdown).await
+    probe::serve(
+        listener,
+        routes,
+        probe,
+        config.service.server_options(),
+        shutdown,
+    )
+    .await
 }
 
 async fn healthz() -> Response {
@@ -74,7 +89,12 @@ async fn healthz() -> Response {
 async fn echo(request: Request<Body>) -> Response {
     match probe::read_json::<EchoRequest, _>(request.into_body(), LONGEST_BODY).await {
         Ok(request) => {
-            let reply = probe::handler(async { EchoReply { payload: request.payload } }).await;
+            let reply = probe::handler(async {
+                EchoReply {
+                    payload: request.payload,
+                }
+            })
+            .await;
             JsonReply(StatusCode::OK, reply).into_response()
         }
         Err(error) => {
@@ -82,7 +102,13 @@ async fn echo(request: Request<Body>) -> Response {
                 JsonError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 JsonError::Read(_) | JsonError::Malformed(_) => StatusCode::BAD_REQUEST,
             };
-            JsonReply(status, ErrorReply { error: error.to_string() }).into_response()
+            JsonReply(
+                status,
+                ErrorReply {
+                    error: error.to_string(),
+                },
+            )
+            .into_response()
         }
     }
 }
@@ -98,6 +124,8 @@ impl Echo for EchoService {
         request: tonic::Request<EchoRequest>,
     ) -> Result<tonic::Response<EchoReply>, Status> {
         let payload = request.into_inner().payload;
-        Ok(tonic::Response::new(probe::handler(async { EchoReply { payload } }).await))
+        Ok(tonic::Response::new(
+            probe::handler(async { EchoReply { payload } }).await,
+        ))
     }
 }
