@@ -88,17 +88,10 @@ fn close_hop(node: &HopNode, depth: usize, hops: &mut Vec<HopLedger>) -> i64 {
         early: is_early(node),
         unjoined: node.client.is_none() || node.server.is_none(),
     });
-    let children: i64 = node
-        .children
-        .iter()
-        .map(|child| close_hop(child, depth + 1, hops))
-        .sum();
+    let children: i64 = node.children.iter().map(|child| close_hop(child, depth + 1, hops)).sum();
     let union = union_of_children(node);
 
-    let mut walk = Walk {
-        stages: StageSet::default(),
-        out_of_order: 0,
-    };
+    let mut walk = Walk { stages: StageSet::default(), out_of_order: 0 };
     match (&node.client, &node.server) {
         (Some(client), server) => client_walk(client, server.as_ref(), union, &mut walk),
         (None, Some(server)) => {
@@ -107,8 +100,7 @@ fn close_hop(node: &HopNode, depth: usize, hops: &mut Vec<HopLedger>) -> i64 {
         (None, None) => {}
     }
     if union != children {
-        walk.stages
-            .add(Stage::Overlap, union - children, Kind::Inferred);
+        walk.stages.add(Stage::Overlap, union - children, Kind::Inferred);
     }
     let own = walk.stages.total();
     hops[at].stages = walk.stages;
@@ -192,11 +184,7 @@ impl Outbound {
         ] {
             walk.book(stage, ns as i64, Kind::Measured);
         }
-        walk.book(
-            self.queue,
-            end as i64 - at as i64 - sending.total() as i64,
-            Kind::Measured,
-        );
+        walk.book(self.queue, end as i64 - at as i64 - sending.total() as i64, Kind::Measured);
         end
     }
 }
@@ -260,11 +248,7 @@ fn client_walk(client: &Half, server: Option<&Half>, union: i64, walk: &mut Walk
             walk.book(Stage::NetworkInferred, hole - inside, Kind::Inferred);
         }
         None => {
-            walk.book(
-                Stage::Remote,
-                back as i64 - out as i64 - union,
-                Kind::Inferred,
-            );
+            walk.book(Stage::Remote, back as i64 - out as i64 - union, Kind::Inferred);
         }
     }
 
@@ -302,21 +286,13 @@ fn server_walk(server: &Half, interval: (u64, u64), union: i64, walk: &mut Walk)
         .or_else(|| mark(Point::SendBegin))
         .or_else(|| mark(Point::LastWrite))
         .unwrap_or(interval.1);
-    walk.book(
-        Stage::Handler,
-        after_handler as i64 - at as i64 - union,
-        Kind::Measured,
-    );
+    walk.book(Stage::Handler, after_handler as i64 - at as i64 - union, Kind::Measured);
     let at = REPLY_OUT.walk(server, after_handler, walk);
     if mark(Point::LastWrite).is_some() {
         return at;
     }
     // Nothing says when the reply was written: what is left of the span is waiting to be sent.
-    walk.step(
-        at,
-        Some(interval.1).filter(|&end| end != at),
-        Stage::ReplySendQueue,
-    )
+    walk.step(at, Some(interval.1).filter(|&end| end != at), Stage::ReplySendQueue)
 }
 
 /// The union of the children's intervals inside their parent's handler, in nanoseconds.

@@ -21,6 +21,12 @@ macro_rules! points {
             pub const fn code(self) -> &'static str {
                 match self { $(Point::$name => $code,)* }
             }
+
+            /// The point that `code` stands for, if it does.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Point> {
+                match code { $($code => Some(Point::$name),)* _ => None }
+            }
         }
     };
 }
@@ -69,9 +75,7 @@ impl Marks {
 
     /// The marks that were taken, in the order of [`Point::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Point, u64)> + '_ {
-        Point::ALL
-            .iter()
-            .filter_map(|&point| Some((point, self.get(point)?)))
+        Point::ALL.iter().filter_map(|&point| Some((point, self.get(point)?)))
     }
 
     /// The earliest mark taken.

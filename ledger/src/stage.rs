@@ -150,12 +150,7 @@ pub struct UnknownStage(pub String);
 impl fmt::Display for UnknownStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known: Vec<_> = Stage::ALL.iter().map(|stage| stage.name()).collect();
-        write!(
-            f,
-            "no stage is called {:?}; the stages are {}",
-            self.0,
-            known.join(", ")
-        )
+        write!(f, "no stage is called {:?}; the stages are {}", self.0, known.join(", "))
     }
 }
 
@@ -187,9 +182,7 @@ impl Kind {
     /// The kind called `name`, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Kind> {
-        [Kind::Absent, Kind::Inferred, Kind::Measured]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [Kind::Absent, Kind::Inferred, Kind::Measured].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -243,11 +236,7 @@ impl StageSet {
     /// The sum of the stages of one kind, in nanoseconds.
     #[must_use]
     pub fn total_of(&self, kind: Kind) -> i64 {
-        self.0
-            .iter()
-            .filter(|time| time.kind == kind)
-            .map(|time| time.ns)
-            .sum()
+        self.0.iter().filter(|time| time.kind == kind).map(|time| time.ns).sum()
     }
 }
 
@@ -269,9 +258,6 @@ mod tests {
     #[test]
     fn an_unknown_stage_is_answered_with_the_known_ones() {
         let error = Stage::from_name("encoding").unwrap_err().to_string();
-        assert!(
-            error.contains("\"encoding\"") && error.contains("request_encode"),
-            "{error}"
-        );
+        assert!(error.contains("\"encoding\"") && error.contains("request_encode"), "{error}");
     }
 }

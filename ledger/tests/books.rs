@@ -8,21 +8,13 @@ fn half(side: Side, marks: &[(Point, u64)]) -> Half {
     for &(point, at) in marks {
         half.marks.set(point, at);
     }
-    half.interval = (
-        half.marks.first().unwrap_or(0),
-        half.marks.last().unwrap_or(0),
-    );
+    half.interval = (half.marks.first().unwrap_or(0), half.marks.last().unwrap_or(0));
     half.clock = "one boot".into();
     half
 }
 
 fn hop(client: Half, server: Half) -> HopNode {
-    HopNode {
-        name: "a→b".into(),
-        client: Some(client),
-        server: Some(server),
-        children: vec![],
-    }
+    HopNode { name: "a→b".into(), client: Some(client), server: Some(server), children: vec![] }
 }
 
 /// A hop with every mark in order, one step apart of its own size, so that no two stages are alike.
@@ -103,10 +95,7 @@ fn each_step_is_booked_under_its_own_stage() {
         (Stage::EndOfStreamWait, 21),
         (Stage::WakeUp, 34),
     ];
-    let found: Vec<_> = stages
-        .iter()
-        .map(|(stage, time)| (stage, time.ns))
-        .collect();
+    let found: Vec<_> = stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
     assert_eq!(found, expected);
     assert_eq!(books.total(), 1_676);
     assert_eq!(books.hops[0].out_of_order, 0);
@@ -128,20 +117,10 @@ fn without_a_common_clock_the_network_is_inferred_and_the_books_still_close() {
 
 #[test]
 fn foreign_spans_give_the_coarse_ledger() {
-    let foreign = hop(
-        Half::new(Side::Client, (50, 950)),
-        Half::new(Side::Server, (7_000, 7_600)),
-    );
+    let foreign = hop(Half::new(Side::Client, (50, 950)), Half::new(Side::Server, (7_000, 7_600)));
     let books = close(&foreign);
-    let found: Vec<_> = books.hops[0]
-        .stages
-        .iter()
-        .map(|(stage, time)| (stage, time.ns))
-        .collect();
-    assert_eq!(
-        found,
-        [(Stage::Handler, 600), (Stage::NetworkInferred, 300)]
-    );
+    let found: Vec<_> = books.hops[0].stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
+    assert_eq!(found, [(Stage::Handler, 600), (Stage::NetworkInferred, 300)]);
     assert_eq!(books.total(), 900);
 }
 
@@ -159,10 +138,7 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
 fn calls_side_by_side_count_once_in_the_handler() {
     let mut root = orderly();
     let call = |start, end| HopNode {
-        client: Some(half(
-            Side::Client,
-            &[(Point::CallStart, start), (Point::CallEnd, end)],
-        )),
+        client: Some(half(Side::Client, &[(Point::CallStart, start), (Point::CallEnd, end)])),
         ..HopNode::default()
     };
     root.children = vec![call(1_400, 1_600), call(1_500, 1_800)];
@@ -176,11 +152,7 @@ fn calls_side_by_side_count_once_in_the_handler() {
 #[test]
 fn marks_out_of_order_are_counted_and_not_clamped() {
     let mut hop = orderly();
-    hop.server
-        .as_mut()
-        .unwrap()
-        .marks
-        .set(Point::HandlerStart, 1_320);
+    hop.server.as_mut().unwrap().marks.set(Point::HandlerStart, 1_320);
     let books = close(&hop);
     assert_eq!(books.hops[0].stages.get(Stage::Dispatch).ns, -3);
     assert_eq!(books.hops[0].out_of_order, 1);
@@ -191,53 +163,25 @@ fn any_half(side: Side) -> impl Strategy<Value = Half> {
     let marks =
         proptest::collection::vec(proptest::option::of(1_u64..1_000_000_000_000), Point::COUNT);
     let sending = proptest::array::uniform4(0_u64..1_000_000);
-    (
-        marks,
-        sending,
-        0_u64..1_000_000_000,
-        0_u64..1_000_000_000,
-        any::<bool>(),
+    (marks, sending, 0_u64..1_000_000_000, 0_u64..1_000_000_000, any::<bool>()).prop_map(
+        move |(marks, [window_wait, socket_wait, socket_write, framing], start, length, ours)| {
+            let mut half = Half::new(side, (start, start + length));
+            for (&point, at) in Point::ALL.iter().zip(marks) {
+                half.marks.set(point, at.unwrap_or(0));
+            }
+            half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
+            half.clock = if ours { "one boot".into() } else { String::new() };
+            half
+        },
     )
-        .prop_map(
-            move |(
-                marks,
-                [window_wait, socket_wait, socket_write, framing],
-                start,
-                length,
-                ours,
-            )| {
-                let mut half = Half::new(side, (start, start + length));
-                for (&point, at) in Point::ALL.iter().zip(marks) {
-                    half.marks.set(point, at.unwrap_or(0));
-                }
-                half.sending = ledger::Sending {
-                    window_wait,
-                    socket_wait,
-                    socket_write,
-                    framing,
-                };
-                half.clock = if ours {
-                    "one boot".into()
-                } else {
-                    String::new()
-                };
-                half
-            },
-        )
 }
 
 fn any_hop() -> impl Strategy<Value = HopNode> {
     let halves = || {
-        (
-            proptest::option::of(any_half(Side::Client)),
-            proptest::option::of(any_half(Side::Server)),
-        )
+        (proptest::option::of(any_half(Side::Client)), proptest::option::of(any_half(Side::Server)))
     };
-    let leaf = halves().prop_map(|(client, server)| HopNode {
-        client,
-        server,
-        ..HopNode::default()
-    });
+    let leaf =
+        halves().prop_map(|(client, server)| HopNode { client, server, ..HopNode::default() });
     leaf.prop_recursive(3, 12, 3, move |inner| {
         (halves(), proptest::collection::vec(inner, 0..3)).prop_map(
             |((client, server), children)| HopNode {
@@ -254,9 +198,7 @@ fn any_hop() -> impl Strategy<Value = HopNode> {
 fn latency(root: &HopNode) -> Option<i64> {
     let client = root.client.as_ref()?;
     let mark = |point| client.marks.get(point);
-    let start = mark(Point::Planned)
-        .or(mark(Point::CallStart))
-        .unwrap_or(client.interval.0);
+    let start = mark(Point::Planned).or(mark(Point::CallStart)).unwrap_or(client.interval.0);
     let end = mark(Point::CallEnd).unwrap_or(client.interval.1);
     Some(end as i64 - start as i64)
 }

@@ -46,20 +46,12 @@ impl Captured {
     pub fn probe(inject: Vec<(Stage, Duration)>) -> Result<(Probe, Captured), ProbeError> {
         let (sink, records) = Sink::kept();
         let probe = Probe::with_sink(sink, inject)?;
-        Ok((
-            probe,
-            Captured {
-                records,
-                clock: clock::identity(),
-            },
-        ))
+        Ok((probe, Captured { records, clock: clock::identity() }))
     }
 
     /// The next span to end, if one does within half a minute.
     pub async fn span(&mut self) -> Option<CapturedSpan> {
-        let record = tokio::time::timeout(PATIENCE, self.records.recv())
-            .await
-            .ok()??;
+        let record = tokio::time::timeout(PATIENCE, self.records.recv()).await.ok()??;
         let identity = record.identity()?;
         let mut half = record.half();
         half.clock.clone_from(&self.clock);
@@ -78,10 +70,7 @@ impl Captured {
 #[must_use]
 pub fn join(spans: &[CapturedSpan]) -> Option<HopNode> {
     let is = |side| move |span: &&CapturedSpan| span.half.side == side;
-    let root = spans
-        .iter()
-        .filter(is(Side::Client))
-        .find(|span| span.parent == 0)?;
+    let root = spans.iter().filter(is(Side::Client)).find(|span| span.parent == 0)?;
     Some(hop(root, spans))
 }
 

@@ -157,13 +157,7 @@ impl Client {
             builder.pool_max_idle_per_host(0);
         }
         let http = builder.build(connector.clone());
-        Client {
-            probe: probe.clone(),
-            peer: peer.into(),
-            target,
-            http,
-            connector,
-        }
+        Client { probe: probe.clone(), peer: peer.into(), target, http, connector }
     }
 
     /// Connections opened so far.
@@ -183,9 +177,7 @@ impl Client {
     {
         let name = || format!("POST {path}");
         let ongoing = self.begin(name, call, false);
-        ongoing
-            .run(self.exchange_json(path, request), |error| error.to_string())
-            .await
+        ongoing.run(self.exchange_json(path, request), |error| error.to_string()).await
     }
 
     /// Makes one gRPC call: `call_it` gets a channel for the generated client.
@@ -202,36 +194,22 @@ impl Client {
         F: Future<Output = Result<R, tonic::Status>>,
     {
         let ongoing = self.begin(|| name.to_owned(), call, true);
-        let channel = Channel {
-            http: self.http.clone(),
-            target: self.target.clone(),
-        };
+        let channel = Channel { http: self.http.clone(), target: self.target.clone() };
         ongoing
-            .run(call_it(channel), |status| {
-                format!("{:?}: {}", status.code(), status.message())
-            })
+            .run(call_it(channel), |status| format!("{:?}: {}", status.code(), status.message()))
             .await
     }
 
     fn begin(&self, name: impl FnOnce() -> String, call: Call, grpc: bool) -> Ongoing {
         if !self.probe.enabled() {
-            return Ongoing {
-                slot: None,
-                probe: self.probe.clone(),
-                stopwatch: None,
-            };
+            return Ongoing { slot: None, probe: self.probe.clone(), stopwatch: None };
         }
         let record = Arc::new(Record::new(Side::Client));
         let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
         let (context, parent, extra, stopwatch) = match (call.root, parent) {
             (Some(root), _) => {
                 let extra = root_attributes(&root);
-                (
-                    SpanContext::new_root(root.sampled),
-                    0,
-                    extra,
-                    root.stopwatch,
-                )
+                (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
             }
             (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
             (None, None) => (SpanContext::new_root(false), 0, Vec::new(), None),
@@ -240,27 +218,12 @@ impl Client {
             record.is_grpc();
         }
         let peer = Some(self.peer.to_string());
-        record.identify(Identity {
-            context,
-            parent,
-            name: name(),
-            peer,
-            extra,
-        });
+        record.identify(Identity { context, parent, name: name(), peer, extra });
         record.set(Point::Planned, call.planned.unwrap_or(0));
         record.mark(Point::CallStart);
-        self.probe
-            .outstanding()
-            .insert(context.span_id, Arc::clone(&record));
-        let slot = Slot {
-            record,
-            injector: self.probe.injector(),
-        };
-        Ongoing {
-            slot: Some(slot),
-            probe: self.probe.clone(),
-            stopwatch,
-        }
+        self.probe.outstanding().insert(context.span_id, Arc::clone(&record));
+        let slot = Slot { record, injector: self.probe.injector() };
+        Ongoing { slot: Some(slot), probe: self.probe.clone(), stopwatch }
     }
 
     async fn exchange_json<Q, R>(&self, path: &str, request: &Q) -> Result<R, CallError>
@@ -268,16 +231,11 @@ impl Client {
         Q: Serialize + Carries,
         R: DeserializeOwned + Carries,
     {
-        let refuse = |reason: String| CallError::Request {
-            peer: self.peer.to_string(),
-            reason,
-        };
+        let refuse = |reason: String| CallError::Request { peer: self.peer.to_string(), reason };
         let body = encode_json(request).map_err(|error| refuse(error.to_string()))?;
         let mut parts = self.target.clone().into_parts();
-        parts.path_and_query = Some(
-            path.parse()
-                .map_err(|_| refuse(format!("bad path {path:?}")))?,
-        );
+        parts.path_and_query =
+            Some(path.parse().map_err(|_| refuse(format!("bad path {path:?}")))?);
         let uri = Uri::from_parts(parts).map_err(|error| refuse(error.to_string()))?;
         let mut request = Request::new(Body::new(Full::new(body)));
         *request.method_mut() = Method::POST;
@@ -289,34 +247,20 @@ impl Client {
             .http
             .request(request)
             .await
-            .map_err(|source| CallError::Transport {
-                peer: self.peer.to_string(),
-                source,
-            })?;
+            .map_err(|source| CallError::Transport { peer: self.peer.to_string(), source })?;
         let status = reply.status();
         if !status.is_success() {
             return Err(self.refused(status, reply.into_body()).await);
         }
         read_json(reply.into_body(), LONGEST_BODY)
             .await
-            .map_err(|source| CallError::Decode {
-                peer: self.peer.to_string(),
-                source,
-            })
+            .map_err(|source| CallError::Decode { peer: self.peer.to_string(), source })
     }
 
     async fn refused(&self, status: StatusCode, body: Incoming) -> CallError {
         let body = http_body_util::Limited::new(body, 4_096);
-        let body = body
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
-        CallError::Status {
-            peer: self.peer.to_string(),
-            status,
-            body,
-        }
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        CallError::Status { peer: self.peer.to_string(), status, body }
     }
 }
 

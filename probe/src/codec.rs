@@ -47,17 +47,11 @@ where
     // Both constructors run inside the call's own future; encode() and decode() may not. So this
     // is where the call is found.
     fn encoder(&mut self) -> Self::Encoder {
-        TimedEncoder {
-            slot: Slot::current(),
-            message: PhantomData,
-        }
+        TimedEncoder { slot: Slot::current(), message: PhantomData }
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        TimedDecoder {
-            slot: Slot::current(),
-            message: PhantomData,
-        }
+        TimedDecoder { slot: Slot::current(), message: PhantomData }
     }
 }
 

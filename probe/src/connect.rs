@@ -41,12 +41,7 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(probe: Probe, http2: bool, nodelay: bool) -> Self {
-        Connector {
-            probe,
-            http2,
-            nodelay,
-            opened: Arc::default(),
-        }
+        Connector { probe, http2, nodelay, opened: Arc::default() }
     }
 
     pub(crate) fn opened(&self) -> u64 {
@@ -65,10 +60,7 @@ impl Connector {
         } else {
             Tap::off(stream)
         };
-        Ok(TokioIo::new(TappedStream {
-            tap,
-            http2: self.http2,
-        }))
+        Ok(TokioIo::new(TappedStream { tap, http2: self.http2 }))
     }
 }
 
@@ -96,11 +88,7 @@ pub(crate) struct TappedStream {
 impl Connection for TappedStream {
     fn connected(&self) -> Connected {
         let connected = Connected::new();
-        if self.http2 {
-            connected.negotiated_h2()
-        } else {
-            connected
-        }
+        if self.http2 { connected.negotiated_h2() } else { connected }
     }
 }
 

@@ -23,20 +23,13 @@ impl SpanContext {
     /// A new trace with a new span.
     #[must_use]
     pub fn new_root(sampled: bool) -> Self {
-        SpanContext {
-            trace_id: rand::random_range(1..=u128::MAX),
-            span_id: new_span_id(),
-            sampled,
-        }
+        SpanContext { trace_id: rand::random_range(1..=u128::MAX), span_id: new_span_id(), sampled }
     }
 
     /// A new span in the same trace.
     #[must_use]
     pub fn child(self) -> Self {
-        SpanContext {
-            span_id: new_span_id(),
-            ..self
-        }
+        SpanContext { span_id: new_span_id(), ..self }
     }
 
     /// Reads a `traceparent` value. Malformed values, zero ids and version `ff` are refused;
@@ -55,22 +48,13 @@ impl SpanContext {
         let trace_id = hex(&value[3..35])?;
         let span_id = hex(&value[36..52])? as u64;
         let sampled = hex(&value[53..55])? & 1 == 1;
-        (trace_id != 0 && span_id != 0).then_some(SpanContext {
-            trace_id,
-            span_id,
-            sampled,
-        })
+        (trace_id != 0 && span_id != 0).then_some(SpanContext { trace_id, span_id, sampled })
     }
 
     /// The `traceparent` value of a call made under this span.
     #[must_use]
     pub fn header(self) -> String {
-        format!(
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            u8::from(self.sampled)
-        )
+        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
     }
 }
 
@@ -97,10 +81,7 @@ mod tests {
     #[test]
     fn a_header_reads_back() {
         let context = SpanContext::new_root(true);
-        assert_eq!(
-            SpanContext::parse(context.header().as_bytes()),
-            Some(context)
-        );
+        assert_eq!(SpanContext::parse(context.header().as_bytes()), Some(context));
     }
 
     #[test]

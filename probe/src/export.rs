@@ -38,30 +38,19 @@ pub(crate) struct Sink {
 impl Sink {
     /// A sink that keeps nothing, for a process without an endpoint.
     pub(crate) fn none() -> Self {
-        Sink {
-            queue: None,
-            lost: Arc::default(),
-        }
+        Sink { queue: None, lost: Arc::default() }
     }
 
     /// A sink whose records are kept for whoever holds the other end.
     pub(crate) fn kept() -> (Self, mpsc::Receiver<Arc<Record>>) {
         let (queue, records) = mpsc::channel(QUEUE);
-        (
-            Sink {
-                queue: Some(queue),
-                lost: Arc::default(),
-            },
-            records,
-        )
+        (Sink { queue: Some(queue), lost: Arc::default() }, records)
     }
 
     /// Hands a record over, if its trace is sampled; only the first time counts.
     pub(crate) fn submit(&self, record: &Arc<Record>) {
         let Some(queue) = &self.queue else { return };
-        let sampled = record
-            .identity()
-            .is_some_and(|identity| identity.context.sampled);
+        let sampled = record.identity().is_some_and(|identity| identity.context.sampled);
         if sampled && record.take() && queue.try_send(Arc::clone(record)).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
@@ -101,10 +90,7 @@ impl Exporter {
                 .build(),
         );
         let (queue, records) = mpsc::channel(QUEUE);
-        let sink = Sink {
-            queue: Some(queue),
-            lost: Arc::default(),
-        };
+        let sink = Sink { queue: Some(queue), lost: Arc::default() };
         let stop = CancellationToken::new();
         let worker = Worker {
             exporter,
@@ -136,10 +122,7 @@ struct WallClock {
 
 impl WallClock {
     fn new() -> Self {
-        WallClock {
-            wall: SystemTime::now(),
-            mark: ledger::clock::now(),
-        }
+        WallClock { wall: SystemTime::now(), mark: ledger::clock::now() }
     }
 
     fn at(self, mark: u64) -> SystemTime {
@@ -203,16 +186,12 @@ impl Worker {
         if batch.is_empty() {
             return;
         }
-        let mut spans: Vec<_> = batch
-            .drain(..)
-            .filter_map(|record| self.span(&record))
-            .collect();
+        let mut spans: Vec<_> = batch.drain(..).filter_map(|record| self.span(&record)).collect();
         let lost = self.lost.load(Relaxed);
         if lost != self.told
             && let Some(span) = spans.first_mut()
         {
-            span.attributes
-                .push(KeyValue::new(names::LOST, lost as i64));
+            span.attributes.push(KeyValue::new(names::LOST, lost as i64));
             self.told = lost;
         }
         let count = spans.len() as u64;
@@ -232,12 +211,7 @@ impl Worker {
             .into_iter()
             .map(|attribute| key_value(attribute.key, attribute.value))
             .collect();
-        attributes.extend(
-            identity
-                .extra
-                .iter()
-                .map(|(key, value)| key_value(key, value.clone())),
-        );
+        attributes.extend(identity.extra.iter().map(|(key, value)| key_value(key, value.clone())));
         if let Some(stopwatch) = record.stopwatch() {
             attributes.push(KeyValue::new(names::STOPWATCH, stopwatch as i64));
         }

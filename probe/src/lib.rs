@@ -12,10 +12,7 @@ mod connect;
 mod context;
 mod export;
 mod poll;
-#[expect(
-    clippy::module_inception,
-    reason = "the crate is named after its main type"
-)]
+#[expect(clippy::module_inception, reason = "the crate is named after its main type")]
 mod probe;
 pub mod process;
 mod record;

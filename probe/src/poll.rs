@@ -26,9 +26,7 @@ pub(crate) struct Timed<F> {
 
 impl<F: Future> Timed<F> {
     pub(crate) fn new(task: F) -> Self {
-        Timed {
-            task: Box::pin(task),
-        }
+        Timed { task: Box::pin(task) }
     }
 }
 

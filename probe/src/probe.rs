@@ -38,10 +38,7 @@ pub enum ProbeError {
         source: opentelemetry_otlp::ExporterBuildError,
     },
     /// A delay was asked for in a stage where none can be injected.
-    #[error(
-        "no delay can be injected into {stage}; it can be into {}",
-        injectable()
-    )]
+    #[error("no delay can be injected into {stage}; it can be into {}", injectable())]
     NotInjectable {
         /// The stage.
         stage: Stage,
@@ -55,10 +52,7 @@ fn injectable() -> String {
 
 /// The injector of these delays, if they can be injected.
 fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError> {
-    match delays
-        .iter()
-        .find(|(stage, _)| !Injector::STAGES.contains(stage))
-    {
+    match delays.iter().find(|(stage, _)| !Injector::STAGES.contains(stage)) {
         Some((stage, _)) => Err(ProbeError::NotInjectable { stage: *stage }),
         None => Ok(Arc::new(Injector::new(delays))),
     }

@@ -115,10 +115,7 @@ impl ServiceArgs {
     /// if that was asked for.
     pub async fn stop_requested(&self) {
         let signalled = async {
-            match (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-            ) {
+            match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
                 (Ok(mut terminate), Ok(mut interrupt)) => {
                     tokio::select! {
                         _ = terminate.recv() => {}
@@ -169,9 +166,7 @@ fn parse_injection(text: &str) -> Result<(Stage, Duration), String> {
         .ok_or_else(|| format!("{text:?} is not STAGE=DURATION, e.g. handler=5ms"))?;
     let stage = Stage::from_name(stage).map_err(|error| error.to_string())?;
     let delay = delay.trim();
-    let digits = delay
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(delay.len());
+    let digits = delay.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(delay.len());
     let (number, unit) = delay.split_at(digits);
     let seconds = match unit {
         "ns" => 1e-9,
@@ -179,14 +174,10 @@ fn parse_injection(text: &str) -> Result<(Stage, Duration), String> {
         "ms" => 1e-3,
         "s" => 1.0,
         _ => {
-            return Err(format!(
-                "{delay:?} is not a duration: use ns, us, ms or s, e.g. 5ms"
-            ));
+            return Err(format!("{delay:?} is not a duration: use ns, us, ms or s, e.g. 5ms"));
         }
     };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("{delay:?} is not a duration"))?;
+    let number: f64 = number.parse().map_err(|_| format!("{delay:?} is not a duration"))?;
     let delay = Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())?;
     if delay > Duration::from_secs(60) {
         return Err(format!("{delay:?} is more than the limit of 60 s"));
@@ -201,21 +192,9 @@ mod tests {
     #[test]
     fn injections_are_read_with_their_units() {
         let five = Duration::from_millis(5);
-        assert_eq!(
-            parse_injection("reply-encode=5ms"),
-            Ok((Stage::ReplyEncode, five))
-        );
-        assert_eq!(
-            parse_injection("handler=5000us"),
-            Ok((Stage::Handler, five))
-        );
-        for bad in [
-            "handler",
-            "handler=5",
-            "handler=ms",
-            "nothing=5ms",
-            "handler=61s",
-        ] {
+        assert_eq!(parse_injection("reply-encode=5ms"), Ok((Stage::ReplyEncode, five)));
+        assert_eq!(parse_injection("handler=5000us"), Ok((Stage::Handler, five)));
+        for bad in ["handler", "handler=5", "handler=ms", "nothing=5ms", "handler=61s"] {
             assert!(parse_injection(bad).is_err(), "{bad}");
         }
     }

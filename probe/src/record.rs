@@ -192,11 +192,7 @@ impl Record {
         let codec = &self.codec[direction as usize];
         let payload = codec.payload.load(Relaxed);
         let envelope = codec.encoded.load(Relaxed).saturating_sub(payload);
-        traffic.payload = if payload == 0 {
-            0
-        } else {
-            traffic.body.saturating_sub(envelope)
-        };
+        traffic.payload = if payload == 0 { 0 } else { traffic.body.saturating_sub(envelope) };
         traffic
     }
 }

@@ -82,12 +82,7 @@ pub async fn serve(
         .initial_stream_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_frame_size(options.frame_size);
-    let acceptor = Acceptor {
-        routes,
-        probe: probe.clone(),
-        builder,
-        nodelay: options.nodelay,
-    };
+    let acceptor = Acceptor { routes, probe: probe.clone(), builder, nodelay: options.nodelay };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -103,10 +98,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still open {GRACE:?} after shutdown");
     }
     Ok(())
@@ -130,11 +122,7 @@ impl Acceptor {
         } else {
             Tap::off(stream)
         };
-        let service = Measured {
-            routes: self.routes.clone(),
-            claims,
-            probe: self.probe.clone(),
-        };
+        let service = Measured { routes: self.routes.clone(), claims, probe: self.probe.clone() };
         let builder = self.builder.clone();
         tokio::spawn(Timed::new(async move {
             let service = TowerToHyperService::new(service);
@@ -209,19 +197,7 @@ impl Measured {
         let mut name = format!("{} {}", request.method(), request.uri().path());
         name.truncate(name.floor_char_boundary(LONGEST_NAME));
         let parent = caller.map_or(0, |caller| caller.span_id);
-        record.identify(Identity {
-            context,
-            parent,
-            name,
-            peer: None,
-            extra: Vec::new(),
-        });
-        (
-            Slot {
-                record,
-                injector: self.probe.injector(),
-            },
-            tapped,
-        )
+        record.identify(Identity { context, parent, name, peer: None, extra: Vec::new() });
+        (Slot { record, injector: self.probe.injector() }, tapped)
     }
 }

@@ -40,10 +40,7 @@ impl Injector {
     }
 
     fn delay(&self, stage: Stage) -> Option<Duration> {
-        self.0
-            .iter()
-            .find(|(other, _)| *other == stage)
-            .map(|(_, delay)| *delay)
+        self.0.iter().find(|(other, _)| *other == stage).map(|(_, delay)| *delay)
     }
 }
 
@@ -122,8 +119,7 @@ impl Slot {
         self.delay_here(stage);
         self.record.mark(Point::DecodeEnd);
         let (decoded, bytes) = result?;
-        self.record
-            .message(Direction::Inbound, bytes, payload(&decoded));
+        self.record.message(Direction::Inbound, bytes, payload(&decoded));
         Ok(decoded)
     }
 

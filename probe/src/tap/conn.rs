@@ -72,10 +72,7 @@ impl Shared {
             Directory::Client(outstanding) => outstanding.get(context?.span_id)?,
             Directory::Server(claims) => {
                 let record = Arc::new(Record::new(Side::Server));
-                claims.offer(
-                    context.map_or(0, |context| context.span_id),
-                    Arc::clone(&record),
-                );
+                claims.offer(context.map_or(0, |context| context.span_id), Arc::clone(&record));
                 record
             }
         };
@@ -137,19 +134,9 @@ impl Conn {
             Some(true) => Follow::Http2(Box::default()),
         };
         let number = CONNECTIONS.fetch_add(1, Relaxed) + 1;
-        let shared = Shared {
-            directory,
-            number,
-            effort: Effort::default(),
-            sink,
-            next_io: Vec::new(),
-        };
-        Conn {
-            shared,
-            follow,
-            last_exit: 0,
-            refused: None,
-        }
+        let shared =
+            Shared { directory, number, effort: Effort::default(), sink, next_io: Vec::new() };
+        Conn { shared, follow, last_exit: 0, refused: None }
     }
 
     /// An I/O call is entered; answers when.
@@ -187,11 +174,7 @@ impl Conn {
         let exit = ledger::clock::now();
         let began = crate::poll::began();
         // Outside a timed task nothing says what the time before the call was used for.
-        let worked_since = if began == 0 {
-            enter
-        } else {
-            began.max(self.last_exit).min(enter)
-        };
+        let worked_since = if began == 0 { enter } else { began.max(self.last_exit).min(enter) };
         // Time since a refused attempt is socket wait already.
         let gap_start = match self.refused.take() {
             Some(refused) => {
@@ -202,11 +185,7 @@ impl Conn {
         };
         self.last_exit = exit;
         self.shared.effort.write += exit - enter;
-        let write = Write {
-            gap_start,
-            enter,
-            exit,
-        };
+        let write = Write { gap_start, enter, exit };
         match &mut self.follow {
             Follow::Http1(follower) => follower.wrote(&mut self.shared, slices, write),
             Follow::Http2(follower) => follower.wrote(&mut self.shared, slices, write),

@@ -45,11 +45,8 @@ enum Carries {
 impl Follower {
     /// A write took `slices`.
     pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
-        let carries = if shared.side() == Side::Client {
-            Carries::Requests
-        } else {
-            Carries::Replies
-        };
+        let carries =
+            if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
         let mut ended = false;
         for slice in slices {
             let mut bytes = *slice;
@@ -70,16 +67,10 @@ impl Follower {
 
     /// A read returned `bytes` at `exit`.
     pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
-        let carries = if shared.side() == Side::Server {
-            Carries::Requests
-        } else {
-            Carries::Replies
-        };
+        let carries =
+            if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
         loop {
-            let bodiless = self
-                .exchanges
-                .front()
-                .is_some_and(|exchange| exchange.bodiless_reply);
+            let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
             let replies = carries == Carries::Replies;
             let Some(event) = self.rx.next(&mut bytes, replies, bodiless) else {
                 break;
@@ -96,18 +87,12 @@ impl Follower {
         for exchange in self.exchanges.drain(..) {
             let record = exchange.record.as_ref();
             shared.withdraw(record);
-            shared.close(
-                record,
-                Some("the connection was closed before the reply was sent"),
-            );
+            shared.close(record, Some("the connection was closed before the reply was sent"));
         }
     }
 
     fn tx_event(&mut self, bytes: &mut &[u8], carries: Carries) -> Option<Event> {
-        let bodiless = self
-            .exchanges
-            .front()
-            .is_some_and(|exchange| exchange.bodiless_reply);
+        let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
         self.tx.next(bytes, carries == Carries::Replies, bodiless)
     }
 

@@ -103,20 +103,14 @@ impl Messages {
             State::ChunkSize => self.chunk_size(bytes),
             State::ChunkData(left) => {
                 let run = take(bytes, left);
-                self.state = if left == run {
-                    State::ChunkEnd(2)
-                } else {
-                    State::ChunkData(left - run)
-                };
+                self.state =
+                    if left == run { State::ChunkEnd(2) } else { State::ChunkData(left - run) };
                 Some(Event::Body(run))
             }
             State::ChunkEnd(left) => {
                 let run = take(bytes, left);
-                self.state = if left == run {
-                    State::ChunkSize
-                } else {
-                    State::ChunkEnd(left - run)
-                };
+                self.state =
+                    if left == run { State::ChunkSize } else { State::ChunkEnd(left - run) };
                 Some(Event::Framing(run))
             }
             State::Trailer => self.trailer(bytes),
@@ -198,11 +192,7 @@ impl Messages {
             Some(size) => State::ChunkData(size),
             None => State::Deaf,
         };
-        Some(if size == Some(0) {
-            Event::Framing(taken)
-        } else {
-            Event::Chunk(taken)
-        })
+        Some(if size == Some(0) { Event::Framing(taken) } else { Event::Chunk(taken) })
     }
 
     fn trailer(&mut self, bytes: &mut &[u8]) -> Option<Event> {
@@ -229,10 +219,7 @@ impl Messages {
         }
         let line = end.map(|_| {
             let mut line = std::mem::take(&mut self.stash);
-            while line
-                .last()
-                .is_some_and(|&byte| byte == b'\n' || byte == b'\r')
-            {
+            while line.last().is_some_and(|&byte| byte == b'\n' || byte == b'\r') {
                 line.pop();
             }
             line

@@ -72,20 +72,13 @@ impl Default for Follower {
 
 /// The frames of a direction; the client's open with the preface.
 fn direction(shared: &Shared, from: Side) -> Frames {
-    if shared.side() == from {
-        Frames::after_preface()
-    } else {
-        Frames::default()
-    }
+    if shared.side() == from { Frames::after_preface() } else { Frames::default() }
 }
 
 impl Follower {
     /// A write took `slices`.
     pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
-        let mut frames = self
-            .tx
-            .take()
-            .unwrap_or_else(|| direction(shared, Side::Client));
+        let mut frames = self.tx.take().unwrap_or_else(|| direction(shared, Side::Client));
         for slice in slices {
             let mut bytes = *slice;
             while let Some(event) = frames.next(&mut bytes) {
@@ -105,10 +98,7 @@ impl Follower {
 
     /// A read returned `bytes` at `exit`.
     pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
-        let mut frames = self
-            .rx
-            .take()
-            .unwrap_or_else(|| direction(shared, Side::Server));
+        let mut frames = self.rx.take().unwrap_or_else(|| direction(shared, Side::Server));
         while let Some(event) = frames.next(&mut bytes) {
             match event {
                 Event::Begin(frame) => {
@@ -129,11 +119,7 @@ impl Follower {
     /// The connection is gone: what is open will never end.
     pub(super) fn abandon(&mut self, shared: &Shared) {
         for (_, stream) in self.streams.drain() {
-            give_up(
-                shared,
-                &stream,
-                "the connection was closed before the reply was sent",
-            );
+            give_up(shared, &stream, "the connection was closed before the reply was sent");
         }
     }
 
@@ -229,11 +215,7 @@ impl Follower {
                 None
             }
         };
-        let record = if self.blind {
-            None
-        } else {
-            shared.open(context, HTTP_2)
-        };
+        let record = if self.blind { None } else { shared.open(context, HTTP_2) };
         let stream = Stream {
             out: Outgoing::new(record.clone()),
             inc: Incoming::new(record.clone()),
@@ -366,11 +348,7 @@ impl Follower {
         if self.window <= 0 {
             return;
         }
-        for (_, stream) in self
-            .streams
-            .iter_mut()
-            .filter(|(other, _)| id == 0 || id == **other)
-        {
+        for (_, stream) in self.streams.iter_mut().filter(|(other, _)| id == 0 || id == **other) {
             if stream.window > 0 {
                 stream.out.resume(exit, shared.effort);
             }
@@ -379,20 +357,12 @@ impl Follower {
 
     fn reset(&mut self, shared: &Shared, id: u32) {
         if let Some(stream) = self.streams.remove(&id) {
-            give_up(
-                shared,
-                &stream,
-                "the stream was reset before the reply was sent",
-            );
+            give_up(shared, &stream, "the stream was reset before the reply was sent");
         }
     }
 
     fn remove_if_done(&mut self, id: u32) {
-        if self
-            .streams
-            .get(&id)
-            .is_some_and(|stream| stream.out_done && stream.inc_done)
-        {
+        if self.streams.get(&id).is_some_and(|stream| stream.out_done && stream.inc_done) {
             self.streams.remove(&id);
         }
     }

@@ -84,10 +84,7 @@ pub(super) struct Frames {
 impl Frames {
     /// A direction that opens with the client's preface.
     pub(super) fn after_preface() -> Self {
-        Frames {
-            preface: PREFACE,
-            ..Frames::default()
-        }
+        Frames { preface: PREFACE, ..Frames::default() }
     }
 
     /// Takes bytes off the front of `bytes` and says what they were; `None` when all are taken.
@@ -137,12 +134,7 @@ impl Frames {
         let [a, b, c, kind, flags, rest @ ..] = self.header;
         let length = u32::from_be_bytes([0, a, b, c]);
         let stream = u32::from_be_bytes(rest) & 0x7fff_ffff;
-        self.frame = Frame {
-            kind,
-            flags,
-            stream,
-            length,
-        };
+        self.frame = Frame { kind, flags, stream, length };
         self.have = 0;
         self.left = length;
         self.padding = 0;
@@ -165,10 +157,7 @@ impl Frames {
                 padding = 1;
             }
             // Padding comes last: of what is taken, that much reaches into it.
-            let tail = self
-                .padding
-                .saturating_sub(self.left)
-                .min(taken.len() as u32);
+            let tail = self.padding.saturating_sub(self.left).min(taken.len() as u32);
             self.padding -= tail;
             return Event::Data(
                 self.frame,
@@ -181,11 +170,7 @@ impl Frames {
         } else if self.frame.kept() {
             self.overlong = true;
         }
-        if self.left == 0 {
-            self.finish()
-        } else {
-            Event::Data(self.frame, 0, 0)
-        }
+        if self.left == 0 { self.finish() } else { Event::Data(self.frame, 0, 0) }
     }
 
     fn finish(&mut self) -> Event {

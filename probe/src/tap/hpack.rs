@@ -48,12 +48,7 @@ pub(super) struct Follower {
 
 impl Default for Follower {
     fn default() -> Self {
-        Follower {
-            entries: VecDeque::new(),
-            size: 0,
-            limit: DEFAULT_TABLE,
-            scratch: Vec::new(),
-        }
+        Follower { entries: VecDeque::new(), size: 0, limit: DEFAULT_TABLE, scratch: Vec::new() }
     }
 }
 
@@ -83,11 +78,7 @@ impl Follower {
         match index {
             0 => Err(Malformed),
             1..=61 => Ok(None),
-            _ => self
-                .entries
-                .get(index - 62)
-                .map(|entry| entry.span)
-                .ok_or(Malformed),
+            _ => self.entries.get(index - 62).map(|entry| entry.span).ok_or(Malformed),
         }
     }
 
@@ -111,19 +102,10 @@ impl Follower {
         }
         let value = if huffman { self.expand(raw)? } else { raw };
         let value_length = value.len();
-        let span = if traced {
-            SpanContext::parse(value)
-        } else {
-            None
-        };
+        let span = if traced { SpanContext::parse(value) } else { None };
         if index_it {
             let size = name_length + value_length + ENTRY_OVERHEAD;
-            self.insert(Entry {
-                name_length,
-                size,
-                traced,
-                span,
-            });
+            self.insert(Entry { name_length, size, traced, span });
         }
         Ok(span)
     }

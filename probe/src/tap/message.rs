@@ -85,10 +85,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(record: Option<Arc<Record>>) -> Self {
-        Outgoing {
-            record,
-            ..Outgoing::default()
-        }
+        Outgoing { record, ..Outgoing::default() }
     }
 
     /// Counts a frame.
@@ -123,11 +120,7 @@ impl Outgoing {
     fn start(&mut self, write: Write, effort: Effort) {
         let encoded = self.encoded_at();
         let known = encoded != 0 && encoded <= write.enter;
-        self.begin = if known {
-            write.gap_start.max(encoded)
-        } else {
-            write.gap_start
-        };
+        self.begin = if known { write.gap_start.max(encoded) } else { write.gap_start };
         self.wait_base = effort.wait;
         self.booked = Sending::default();
     }
@@ -143,9 +136,7 @@ impl Outgoing {
     }
 
     fn encoded_at(&self) -> u64 {
-        self.record
-            .as_ref()
-            .map_or(0, |record| record.get(Point::EncodeEnd))
+        self.record.as_ref().map_or(0, |record| record.get(Point::EncodeEnd))
     }
 
     /// The message ends in the current write.
@@ -222,10 +213,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(record: Option<Arc<Record>>) -> Self {
-        Incoming {
-            record,
-            ..Incoming::default()
-        }
+        Incoming { record, ..Incoming::default() }
     }
 
     /// Counts a frame.

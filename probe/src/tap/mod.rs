@@ -73,19 +73,13 @@ impl<IO> Tap<IO> {
     /// A client's stream that speaks HTTP/2 or HTTP/1.1.
     pub(crate) fn client(io: IO, outstanding: Arc<Outstanding>, sink: Sink, http2: bool) -> Self {
         let conn = conn::Conn::new(Directory::Client(outstanding), sink, Some(http2));
-        Tap {
-            io,
-            conn: Some(Box::new(conn)),
-        }
+        Tap { io, conn: Some(Box::new(conn)) }
     }
 
     /// A server's stream; the protocol is learnt from the first bytes.
     pub(crate) fn server(io: IO, claims: Arc<Claims>, sink: Sink) -> Self {
         let conn = conn::Conn::new(Directory::Server(claims), sink, None);
-        Tap {
-            io,
-            conn: Some(Box::new(conn)),
-        }
+        Tap { io, conn: Some(Box::new(conn)) }
     }
 }
 

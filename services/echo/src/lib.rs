@@ -24,12 +24,7 @@ pub const SERVICE: &str = "echo";
 #[derive(Debug, Clone, clap::Args)]
 pub struct EchoConfig {
     /// Address to listen on, for REST and gRPC alike; port 0 picks a free one.
-    #[arg(
-        long,
-        env = "ECHO_LISTEN",
-        default_value = "127.0.0.1:8081",
-        value_name = "ADDR"
-    )]
+    #[arg(long, env = "ECHO_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Settings shared by all services.
     #[command(flatten)]
@@ -67,18 +62,9 @@ pub async fn serve(
         .max_decoding_message_size(LONGEST_BODY)
         .max_encoding_message_size(LONGEST_BODY);
     let routes = Routes::new(grpc).add_service(health).into_axum_router();
-    let routes = Router::new()
-        .route("/echo", post(echo))
-        .route("/healthz", get(healthz))
-        .merge(routes);
-    probe::serve(
-        listener,
-        routes,
-        probe,
-        config.service.server_options(),
-        shutdown,
-    )
-    .await
+    let routes =
+        Router::new().route("/echo", post(echo)).route("/healthz", get(healthz)).merge(routes);
+    probe::serve(listener, routes, probe, config.service.server_options(), shutdown).await
 }
 
 async fn healthz() -> Response {
@@ -89,12 +75,7 @@ async fn healthz() -> Response {
 async fn echo(request: Request<Body>) -> Response {
     match probe::read_json::<EchoRequest, _>(request.into_body(), LONGEST_BODY).await {
         Ok(request) => {
-            let reply = probe::handler(async {
-                EchoReply {
-                    payload: request.payload,
-                }
-            })
-            .await;
+            let reply = probe::handler(async { EchoReply { payload: request.payload } }).await;
             JsonReply(StatusCode::OK, reply).into_response()
         }
         Err(error) => {
@@ -102,13 +83,7 @@ async fn echo(request: Request<Body>) -> Response {
                 JsonError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 JsonError::Read(_) | JsonError::Malformed(_) => StatusCode::BAD_REQUEST,
             };
-            JsonReply(
-                status,
-                ErrorReply {
-                    error: error.to_string(),
-                },
-            )
-            .into_response()
+            JsonReply(status, ErrorReply { error: error.to_string() }).into_response()
         }
     }
 }
@@ -124,8 +99,6 @@ impl Echo for EchoService {
         request: tonic::Request<EchoRequest>,
     ) -> Result<tonic::Response<EchoReply>, Status> {
         let payload = request.into_inner().payload;
-        Ok(tonic::Response::new(
-            probe::handler(async { EchoReply { payload } }).await,
-        ))
+        Ok(tonic::Response::new(probe::handler(async { EchoReply { payload } }).await))
     }
 }

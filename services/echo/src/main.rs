@@ -4,10 +4,7 @@ use clap::Parser;
 use echo::EchoConfig;
 
 #[derive(Parser)]
-#[command(
-    version,
-    about = "The echo service of the lab. LAB_PROBES=off turns its probes off."
-)]
+#[command(version, about = "The echo service of the lab. LAB_PROBES=off turns its probes off.")]
 struct Cli {
     #[command(flatten)]
     config: EchoConfig,

@@ -35,12 +35,7 @@ pub const SERVICE: &str = "gateway";
 #[derive(Debug, Clone, clap::Args)]
 pub struct GatewayConfig {
     /// Address to listen on; port 0 picks a free one.
-    #[arg(
-        long,
-        env = "GATEWAY_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_name = "ADDR"
-    )]
+    #[arg(long, env = "GATEWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Where the echo service is.
     #[arg(long, env = "GATEWAY_ECHO_URL", default_value = "http://127.0.0.1:8081", value_name = "URL", value_parser = base_url)]
@@ -114,9 +109,7 @@ pub async fn serve(
         rest_size_bug: config.rest_size_bug,
     });
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter
-        .set_service_status("", tonic_health::ServingStatus::Serving)
-        .await;
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let routes = Router::new()
         .route("/rest/ping", post(ping::rest))
         .route("/grpc/ping", post(ping::grpc))
@@ -125,14 +118,7 @@ pub async fn serve(
         .merge(Routes::new(health).into_axum_router().reset_fallback())
         .fallback(reply::no_such_route)
         .method_not_allowed_fallback(reply::wrong_method);
-    probe::serve(
-        listener,
-        routes,
-        probe,
-        config.service.server_options(),
-        shutdown,
-    )
-    .await
+    probe::serve(listener, routes, probe, config.service.server_options(), shutdown).await
 }
 
 async fn healthz() -> JsonReply<serde_json::Value> {

@@ -4,10 +4,7 @@ use clap::Parser;
 use gateway::GatewayConfig;
 
 #[derive(Parser)]
-#[command(
-    version,
-    about = "The gateway service of the lab. LAB_PROBES=off turns its probes off."
-)]
+#[command(version, about = "The gateway service of the lab. LAB_PROBES=off turns its probes off.")]
 struct Cli {
     #[command(flatten)]
     config: GatewayConfig,

@@ -41,13 +41,9 @@ impl Generator {
         let lock = (source == PayloadSource::PerRequest).then(Arc::default);
         let size = if lock.is_some() { 0 } else { POOL };
         let mut rng = rand::rng();
-        let pool: String = (0..size)
-            .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
-            .collect();
-        Generator {
-            pool: pool.into(),
-            lock,
-        }
+        let pool: String =
+            (0..size).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
+        Generator { pool: pool.into(), lock }
     }
 
     /// Waits for a turn. That is queueing, so it happens before the handler begins.
@@ -56,10 +52,7 @@ impl Generator {
             Some(lock) => Some(Arc::clone(lock).lock_owned().await),
             None => None,
         };
-        Turn {
-            pool: Arc::clone(&self.pool),
-            guard,
-        }
+        Turn { pool: Arc::clone(&self.pool), guard }
     }
 }
 
@@ -98,9 +91,7 @@ fn drawn(size: usize) -> Result<String, String> {
     let mut payload = String::with_capacity(size);
     while payload.len() < size {
         let mut byte = [0];
-        OsRng
-            .try_fill_bytes(&mut byte)
-            .map_err(|error| error.to_string())?;
+        OsRng.try_fill_bytes(&mut byte).map_err(|error| error.to_string())?;
         // Six bits choose among 64; the two past the alphabet are drawn again.
         if let Some(&letter) = ALPHABET.get(usize::from(byte[0] & 0x3f)) {
             payload.push(char::from(letter));

@@ -29,10 +29,7 @@ pub(crate) async fn rest(
     let turn = state.generator.turn().await;
     let sent = state.rest_size_bug.unwrap_or(size);
     probe::handler(async {
-        let payload = state
-            .upstream
-            .rest(made(turn.make(sent as usize).await)?)
-            .await?;
+        let payload = state.upstream.rest(made(turn.make(sent as usize).await)?).await?;
         Ok(reply("rest", size, payload))
     })
     .await
@@ -46,55 +43,41 @@ pub(crate) async fn grpc(
     let size = asked(request).await?;
     let turn = state.generator.turn().await;
     probe::handler(async {
-        let payload = state
-            .upstream
-            .grpc(made(turn.make(size as usize).await)?)
-            .await?;
+        let payload = state.upstream.grpc(made(turn.make(size as usize).await)?).await?;
         Ok(reply("grpc", size, payload))
     })
     .await
 }
 
 fn reply(protocol: &str, size: u64, payload: String) -> JsonReply<PingReply> {
-    let reply = PingReply {
-        from: crate::SERVICE.into(),
-        protocol: protocol.into(),
-        size,
-        payload,
-    };
+    let reply = PingReply { from: crate::SERVICE.into(), protocol: protocol.into(), size, payload };
     JsonReply(StatusCode::OK, reply)
 }
 
 fn made(payload: Result<String, String>) -> Result<String, Refusal> {
     payload.map_err(|error| {
-        Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("making the payload: {error}"),
-        )
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("making the payload: {error}"))
     })
 }
 
 /// Reads the size that a request asks for.
 async fn asked(request: Request<Body>) -> Result<u64, Refusal> {
     let query = request.uri().query().unwrap_or_default();
-    if query
-        .split('&')
-        .any(|pair| pair.split('=').next() == Some("size"))
-    {
+    if query.split('&').any(|pair| pair.split('=').next() == Some("size")) {
         let error =
             format!("size: belongs into the JSON body, not into the query string {query:?}");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
     }
-    let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST)
-        .await
-        .map_err(|error| match &error {
+    let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST).await.map_err(
+        |error| match &error {
             JsonError::TooLong { .. } => {
                 Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
             JsonError::Read(_) | JsonError::Malformed(_) => {
                 Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
             }
-        })?;
+        },
+    )?;
     match size {
         Asked::Whole(size) if size <= LARGEST_SIZE => Ok(size),
         Asked::Whole(size) => Err(too_large(size)),
@@ -128,10 +111,7 @@ impl<'de> Visitor<'de> for AskedVisitor {
     type Value = Asked;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "an object {{\"size\": N}} with N a whole number from 0 to {LARGEST_SIZE}"
-        )
+        write!(f, "an object {{\"size\": N}} with N a whole number from 0 to {LARGEST_SIZE}")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Asked, A::Error> {
@@ -162,8 +142,5 @@ fn whole(value: &Value) -> Option<Asked> {
         return Some(Asked::Whole(size));
     }
     // Integers past 64 bits arrive as floating point; nothing else that large can be meant.
-    number
-        .as_f64()
-        .filter(|size| number.is_f64() && *size >= u64::MAX as f64)
-        .map(Asked::Beyond)
+    number.as_f64().filter(|size| number.is_f64() && *size >= u64::MAX as f64).map(Asked::Beyond)
 }

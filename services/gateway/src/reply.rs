@@ -14,10 +14,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Refusal {
-            status,
-            error: error.into(),
-        }
+        Refusal { status, error: error.into() }
     }
 }
 
@@ -29,10 +26,7 @@ impl IntoResponse for Refusal {
 
 pub(crate) async fn no_such_route(uri: Uri) -> Refusal {
     let routes = "POST /rest/ping, POST /grpc/ping, GET /healthz";
-    Refusal::new(
-        StatusCode::NOT_FOUND,
-        format!("no route {}; there are {routes}", uri.path()),
-    )
+    Refusal::new(StatusCode::NOT_FOUND, format!("no route {}; there are {routes}", uri.path()))
 }
 
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Refusal {

@@ -78,12 +78,7 @@ async fn try_site(
 ) -> Result<(), String> {
     let delay_ns = delay.as_nanos() as i64;
     let tolerance = (delay_ns / 50).max(50_000);
-    let mut delayed = Setup {
-        inject: vec![(who, stage, delay)],
-        ..Setup::default()
-    }
-    .start()
-    .await;
+    let mut delayed = Setup { inject: vec![(who, stage, delay)], ..Setup::default() }.start().await;
     let mut plain = Setup::default().start().await;
     let ledgers = delayed.ledgers(protocol, 100, REQUESTS).await;
     let baseline = medians(&plain.ledgers(protocol, 100, REQUESTS).await);
@@ -91,10 +86,7 @@ async fn try_site(
     let injected = median(ledgers.iter().map(|closed| closed.injected(hop, stage)));
     assert!(injected >= delay_ns, "the injector took {injected} ns");
     let found = median(ledgers.iter().map(|closed| closed.stage(hop, stage)));
-    assert!(
-        found >= delay_ns,
-        "{stage} of hop {hop} shows {found} ns of {injected}"
-    );
+    assert!(found >= delay_ns, "{stage} of hop {hop} shows {found} ns of {injected}");
     for (at, time) in medians(&ledgers) {
         let moved = time - baseline[&at];
         if moved.abs() > tolerance {
@@ -135,17 +127,8 @@ async fn every_request_is_measured_whole_and_its_books_close() {
             for closed in &ledgers {
                 let books = &closed.books;
                 assert_eq!(books.hops.len(), 2);
-                assert_eq!(
-                    books.total_of(Kind::Measured),
-                    books.total(),
-                    "{protocol} {size}"
-                );
-                assert!(
-                    books
-                        .hops
-                        .iter()
-                        .all(|hop| hop.out_of_order == 0 && !hop.unjoined)
-                );
+                assert_eq!(books.total_of(Kind::Measured), books.total(), "{protocol} {size}");
+                assert!(books.hops.iter().all(|hop| hop.out_of_order == 0 && !hop.unjoined));
                 let inner = closed.hop.children[0].client.as_ref().unwrap();
                 assert_eq!(inner.outbound.payload, size);
                 assert_eq!(inner.inbound.payload, size);
@@ -154,10 +137,7 @@ async fn every_request_is_measured_whole_and_its_books_close() {
             let residual = median(ledgers.iter().map(|closed| {
                 closed.books.residual(closed.stopwatch) * 10_000 / closed.stopwatch as i64
             }));
-            assert!(
-                (0..=100).contains(&residual),
-                "{protocol} {size}: {residual} in 10,000"
-            );
+            assert!((0..=100).contains(&residual), "{protocol} {size}: {residual} in 10,000");
         }
     }
 }
@@ -166,11 +146,7 @@ async fn every_request_is_measured_whole_and_its_books_close() {
 async fn inner(protocol: &str, size: u64, setup: Setup) -> (Medians, i64) {
     let mut lab = setup.start().await;
     let ledgers = lab.ledgers(protocol, size, 10).await;
-    let whole = median(
-        ledgers
-            .iter()
-            .map(|closed| closed.books.hops[1].stages.total()),
-    );
+    let whole = median(ledgers.iter().map(|closed| closed.books.hops[1].stages.total()));
     (medians(&ledgers), whole)
 }
 
@@ -178,26 +154,14 @@ async fn inner(protocol: &str, size: u64, setup: Setup) -> (Medians, i64) {
 async fn a_relay_that_delays_is_found_on_the_wire() {
     let delay = Duration::from_millis(5);
     for protocol in PROTOCOLS {
-        let relay = relay::Relay {
-            delay,
-            ..relay::Relay::default()
-        };
-        let setup = Setup {
-            relay: Some(relay),
-            ..Setup::default()
-        };
+        let relay = relay::Relay { delay, ..relay::Relay::default() };
+        let setup = Setup { relay: Some(relay), ..Setup::default() };
         let (stages, whole) = inner(protocol, 100, setup).await;
         for wire in [Stage::RequestWire, Stage::ReplyWire] {
-            assert!(
-                stages[&(1, wire)] >= 5_000_000,
-                "{protocol} {wire}: {stages:?}"
-            );
+            assert!(stages[&(1, wire)] >= 5_000_000, "{protocol} {wire}: {stages:?}");
         }
         let wire = stages[&(1, Stage::RequestWire)] + stages[&(1, Stage::ReplyWire)];
-        assert!(
-            whole - wire < 2_000_000,
-            "{protocol}: {wire} of {whole} ns on the wire"
-        );
+        assert!(whole - wire < 2_000_000, "{protocol}: {wire} of {whole} ns on the wire");
         assert_eq!(stages[&(1, Stage::RequestWindowWait)], 0);
         assert_eq!(stages[&(1, Stage::ReplyWindowWait)], 0);
     }
@@ -207,20 +171,13 @@ async fn a_relay_that_delays_is_found_on_the_wire() {
 async fn small_windows_behind_a_relay_are_found_as_window_wait() {
     let delay = Duration::from_millis(5);
     let behind = |window| {
-        let relay = relay::Relay {
-            delay,
-            ..relay::Relay::default()
-        };
+        let relay = relay::Relay { delay, ..relay::Relay::default() };
         let service = probe::process::ServiceArgs {
             stream_window: Some(window),
             connection_window: Some(window.max(65_535)),
             ..Default::default()
         };
-        Setup {
-            relay: Some(relay),
-            service,
-            ..Setup::default()
-        }
+        Setup { relay: Some(relay), service, ..Setup::default() }
     };
     let (large, large_whole) = inner("grpc", 1 << 20, behind(16 << 20)).await;
     let (small, small_whole) = inner("grpc", 1 << 20, behind(65_535)).await;
@@ -229,28 +186,13 @@ async fn small_windows_behind_a_relay_are_found_as_window_wait() {
         (Stage::ReplyWindowWait, Stage::ReplyFraming),
     ] {
         // 1 MiB through 64 KiB windows: at least 15 round trips of 10 ms each way.
-        assert!(
-            small[&(1, wait)] >= 150_000_000,
-            "{wait}: {} ns",
-            small[&(1, wait)]
-        );
-        assert!(
-            large[&(1, wait)] < 1_000_000,
-            "{wait}: {} ns",
-            large[&(1, wait)]
-        );
-        assert!(
-            small[&(1, framing)] < 20_000_000,
-            "{framing}: {} ns",
-            small[&(1, framing)]
-        );
+        assert!(small[&(1, wait)] >= 150_000_000, "{wait}: {} ns", small[&(1, wait)]);
+        assert!(large[&(1, wait)] < 1_000_000, "{wait}: {} ns", large[&(1, wait)]);
+        assert!(small[&(1, framing)] < 20_000_000, "{framing}: {} ns", small[&(1, framing)]);
     }
     let waited = small[&(1, Stage::RequestWindowWait)] + small[&(1, Stage::ReplyWindowWait)];
     let grown = small_whole - large_whole;
-    assert!(
-        waited * 10 > grown * 9,
-        "{waited} ns of window wait explain {grown} ns of growth"
-    );
+    assert!(waited * 10 > grown * 9, "{waited} ns of window wait explain {grown} ns of growth");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,24 +209,13 @@ async fn a_full_send_buffer_is_found_as_socket_wait() {
             connection_window: Some(64 << 20),
             ..Default::default()
         };
-        let setup = Setup {
-            relay: Some(relay),
-            service,
-            ..Setup::default()
-        };
+        let setup = Setup { relay: Some(relay), service, ..Setup::default() };
         let (stages, _) = inner(protocol, 16_000_000, setup).await;
         let waited = stages[&(1, Stage::RequestSocketWait)];
-        let other = [
-            Stage::RequestFraming,
-            Stage::RequestWindowWait,
-            Stage::SendQueue,
-        ];
+        let other = [Stage::RequestFraming, Stage::RequestWindowWait, Stage::SendQueue];
         assert!(waited > 50_000_000, "{protocol}: {waited} ns; {stages:?}");
         for stage in other {
-            assert!(
-                stages[&(1, stage)] < waited / 4,
-                "{protocol} {stage}: {stages:?}"
-            );
+            assert!(stages[&(1, stage)] < waited / 4, "{protocol} {stage}: {stages:?}");
         }
     }
 }
@@ -296,12 +227,8 @@ async fn connecting_for_each_request_is_found_in_the_send_queue() {
         let mut waited = (0, 0);
         for _ in 0..TRIES {
             let mut pooled = Setup::default().start().await;
-            let mut fresh = Setup {
-                connection_per_request: true,
-                ..Setup::default()
-            }
-            .start()
-            .await;
+            let mut fresh =
+                Setup { connection_per_request: true, ..Setup::default() }.start().await;
             let pooled = pooled.ledgers(protocol, 100, REQUESTS).await;
             let fresh = fresh.ledgers(protocol, 100, REQUESTS).await;
             assert_eq!(connections(&pooled), 1, "{protocol}");
@@ -313,21 +240,14 @@ async fn connecting_for_each_request_is_found_in_the_send_queue() {
             }
         }
         let (pooled, fresh) = waited;
-        assert!(
-            fresh > pooled + 20_000,
-            "{protocol}: {fresh} ns against {pooled} ns pooled"
-        );
+        assert!(fresh > pooled + 20_000, "{protocol}: {fresh} ns against {pooled} ns pooled");
     }
 }
 
 /// How many connections the inner hop used.
 fn connections(ledgers: &[Closed]) -> usize {
     let number = |closed: &Closed| closed.hop.children[0].client.as_ref().unwrap().connection;
-    ledgers
-        .iter()
-        .map(number)
-        .collect::<std::collections::BTreeSet<_>>()
-        .len()
+    ledgers.iter().map(number).collect::<std::collections::BTreeSet<_>>().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,39 +271,25 @@ async fn sixty_four_calls_in_flight_are_told_apart_and_wait_in_queues_not_in_fra
         let mut queueing = 0;
         for closed in &ledgers {
             let inner = &closed.hop.children[0];
-            let (client, server) = (
-                inner.client.as_ref().unwrap(),
-                inner.server.as_ref().unwrap(),
-            );
+            let (client, server) = (inner.client.as_ref().unwrap(), inner.server.as_ref().unwrap());
             // All four halves of the request agree on its size: each is of the same call.
             let outer = closed.hop.client.as_ref().unwrap().inbound.payload;
             assert_eq!(client.outbound.payload, outer);
             assert_eq!(server.inbound.payload, outer);
             assert_eq!(client.inbound.payload, outer);
-            assert!(
-                closed.books.hops.iter().all(|hop| hop.out_of_order == 0),
-                "{protocol}"
-            );
+            assert!(closed.books.hops.iter().all(|hop| hop.out_of_order == 0), "{protocol}");
             sizes.push(outer);
             framing += closed.stage(1, Stage::RequestFraming);
             queueing +=
                 closed.stage(1, Stage::SendQueue) + closed.stage(1, Stage::RequestReceiverQueue);
         }
         sizes.sort_unstable();
-        assert_eq!(
-            sizes,
-            (0..64)
-                .map(|call| 50_000 + 1_000 * call)
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(sizes, (0..64).map(|call| 50_000 + 1_000 * call).collect::<Vec<_>>());
         if protocol == "grpc" {
             // One connection frames one message at a time: all framing together fits into the
             // time the burst took. Waiting for 63 others, added up over 64 calls, would not.
             assert!(framing < whole, "{framing} ns of framing in {whole} ns");
-            assert!(
-                framing < queueing,
-                "{framing} ns of framing, {queueing} ns of queueing"
-            );
+            assert!(framing < queueing, "{framing} ns of framing, {queueing} ns of queueing");
         }
     }
 }

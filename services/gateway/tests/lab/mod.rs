@@ -50,10 +50,7 @@ impl Setup {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut echo = listener.local_addr().unwrap();
-        let config = EchoConfig {
-            listen: echo,
-            service: self.service.clone(),
-        };
+        let config = EchoConfig { listen: echo, service: self.service.clone() };
         tokio::spawn(async move {
             echo::serve(listener, &config, &echo_probe, std::future::pending()).await
         });
@@ -81,10 +78,7 @@ impl Setup {
         });
         let target = format!("http://{gateway}").parse().unwrap();
         let client = Client::new(&driver, "gateway", target, ClientOptions::default());
-        Lab {
-            client,
-            spans: vec![driver_spans, gateway_spans, echo_spans],
-        }
+        Lab { client, spans: vec![driver_spans, gateway_spans, echo_spans] }
     }
 }
 
@@ -107,10 +101,7 @@ impl Lab {
                 weight: 1.0,
                 stopwatch: Some(Arc::clone(&stopwatch)),
             };
-            let call = Call {
-                planned: Some(started),
-                root: Some(root),
-            };
+            let call = Call { planned: Some(started), root: Some(root) };
             let reply = client.post_json(&path, &PingRequest { size }, call).await;
             stopwatch.stop(clock::now() - started);
             reply
@@ -122,12 +113,7 @@ impl Lab {
         let mut spans: Vec<CapturedSpan> = Vec::new();
         for (process, count) in self.spans.iter_mut().zip([1, 2, 1]) {
             for _ in 0..count * requests {
-                spans.push(
-                    process
-                        .span()
-                        .await
-                        .expect("a span for each half of each hop"),
-                );
+                spans.push(process.span().await.expect("a span for each half of each hop"));
             }
         }
         spans.sort_by_key(|span| span.context.trace_id);
@@ -135,10 +121,7 @@ impl Lab {
             .chunk_by(|a, b| a.context.trace_id == b.context.trace_id)
             .map(|trace| {
                 let stopwatch = trace.iter().find_map(|span| span.stopwatch);
-                (
-                    join(trace).expect("a root"),
-                    stopwatch.expect("a stopwatch"),
-                )
+                (join(trace).expect("a root"), stopwatch.expect("a stopwatch"))
             })
             .collect()
     }
@@ -157,11 +140,7 @@ impl Lab {
         for _ in 0..requests {
             self.ping(protocol, size).await.unwrap();
         }
-        self.hops(requests)
-            .await
-            .into_iter()
-            .map(Closed::new)
-            .collect()
+        self.hops(requests).await.into_iter().map(Closed::new).collect()
     }
 }
 
@@ -175,11 +154,7 @@ pub(crate) struct Closed {
 impl Closed {
     pub(crate) fn new((hop, stopwatch): (HopNode, u64)) -> Self {
         let books = ledger::close(&hop);
-        Closed {
-            hop,
-            books,
-            stopwatch,
-        }
+        Closed { hop, books, stopwatch }
     }
 
     /// Time of a stage of the outer (0) or inner (1) hop, in nanoseconds.
@@ -189,16 +164,10 @@ impl Closed {
 
     /// What was injected into a stage of the outer (0) or inner (1) hop, in nanoseconds.
     pub(crate) fn injected(&self, hop: usize, stage: Stage) -> i64 {
-        let node = if hop == 0 {
-            &self.hop
-        } else {
-            &self.hop.children[0]
-        };
+        let node = if hop == 0 { &self.hop } else { &self.hop.children[0] };
         let halves = [node.client.as_ref(), node.server.as_ref()];
         let all = halves.into_iter().flatten().flat_map(|half| &half.injected);
-        all.filter(|(at, _)| *at == stage)
-            .map(|(_, ns)| *ns as i64)
-            .sum()
+        all.filter(|(at, _)| *at == stage).map(|(_, ns)| *ns as i64).sum()
     }
 }
 
