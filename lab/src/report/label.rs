@@ -61,7 +61,8 @@ pub(super) fn setting(result: &RunResult, cell: &CellResult) -> String {
     parts.join(", ")
 }
 
-fn knobs(knobs: &Knobs) -> Vec<String> {
+/// The settings that are not the defaults, in words.
+pub(super) fn knobs(knobs: &Knobs) -> Vec<String> {
     let mut parts = Vec::new();
     let sizes = [
         ("stream window", knobs.stream_window),
