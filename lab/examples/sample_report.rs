@@ -2,7 +2,6 @@
 //! sample_report -- DIR`. Every number in them is drawn from a fixed sequence.
 
 #[path = "../tests/fixture/mod.rs"]
-#[expect(dead_code, reason = "tests use the rest")]
 mod fixture;
 
 fn main() -> anyhow::Result<()> {

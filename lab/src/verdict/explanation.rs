@@ -1,4 +1,4 @@
-//! Where the time went, in words: pure functions from numbers to sentences.
+//! Where the time of a cell went, in words: a pure function from numbers to sentences.
 //!
 //! The words keep apart what the blog that started this lab confused: time spent *framing* and time
 //! spent *waiting for a busy process*, which looks like anything but itself.
@@ -7,47 +7,11 @@ use std::fmt::Write as _;
 
 use ledger::{Family, Stage};
 
+use super::causes::{Cause, Part, ends, parts};
 use super::rules;
 use crate::model::PayloadSource;
 use crate::result::units::{percent, rate, time};
-use crate::result::{CellResult, FamilyResult, StageResult, ratio};
-
-/// Stages that a reader thinks of as one thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Generator,
-    /// Until the server's handler starts.
-    Before,
-    /// The reply, until the call returns.
-    After,
-    /// Until the server reads the request.
-    WireIn,
-    /// Until the client reads the reply.
-    WireOut,
-    Of(Family),
-}
-
-impl Cause {
-    fn of(stage: Stage) -> Cause {
-        match stage {
-            Stage::DriverLag => Cause::Generator,
-            Stage::SendQueue | Stage::RequestReceiverQueue | Stage::Dispatch => Cause::Before,
-            Stage::RequestWire => Cause::WireIn,
-            Stage::ReplyWire => Cause::WireOut,
-            stage if stage.family() == Family::Queue => Cause::After,
-            stage => Cause::Of(stage.family()),
-        }
-    }
-}
-
-/// What one cause cost on one hop.
-struct Part<'a> {
-    cause: Cause,
-    hop: &'a str,
-    mean_us: f64,
-    p99_us: f64,
-    stages: Vec<&'a StageResult>,
-}
+use crate::result::{CellResult, FamilyResult, ratio};
 
 /// Where the time of `cell` went, and what that means.
 #[must_use]
@@ -101,83 +65,6 @@ fn slowest(cell: &CellResult, parts: &[Part<'_>]) -> Option<String> {
             slow.words()
         )
     })
-}
-
-fn parts(cell: &CellResult) -> Vec<Part<'_>> {
-    let mut parts: Vec<Part<'_>> = Vec::new();
-    for result in &cell.stages {
-        let Ok(stage) = Stage::from_name(&result.stage) else {
-            continue;
-        };
-        let cause = Cause::of(stage);
-        let known = parts
-            .iter()
-            .position(|part| part.cause == cause && part.hop == result.hop);
-        let at = known.unwrap_or_else(|| {
-            parts.push(Part {
-                cause,
-                hop: &result.hop,
-                mean_us: 0.0,
-                p99_us: 0.0,
-                stages: Vec::new(),
-            });
-            parts.len() - 1
-        });
-        parts[at].mean_us += result.mean_us;
-        parts[at].p99_us += result.p99_band_us;
-        parts[at].stages.push(result);
-    }
-    parts
-}
-
-impl Part<'_> {
-    fn ends(&self) -> (&str, &str) {
-        ends(self.hop)
-    }
-
-    /// The stages that make up most of the part, by name.
-    fn named(&self, of: &str) -> String {
-        let mut stages: Vec<_> = self
-            .stages
-            .iter()
-            .filter(|stage| stage.mean_us >= self.mean_us * 0.1)
-            .collect();
-        stages.sort_by(|a, b| b.mean_us.total_cmp(&a.mean_us));
-        let names: Vec<_> = stages
-            .iter()
-            .map(|stage| stage.stage.replace('_', " "))
-            .collect();
-        format!("{} of {of}", names.join(", "))
-    }
-
-    fn words(&self) -> String {
-        let (client, server) = self.ends();
-        let hop = self.hop;
-        match self.cause {
-            Cause::Generator => "the load generator sending late".to_owned(),
-            Cause::Before => format!(
-                "queueing before the {server}'s handler ({})",
-                self.named(hop)
-            ),
-            Cause::After => format!("queueing of the reply ({})", self.named(hop)),
-            Cause::WireIn => format!("between writing a request and the {server} reading it"),
-            Cause::WireOut => format!("between writing a reply and the {client} reading it"),
-            Cause::Of(Family::Backend) if self.stages.iter().any(|part| part.stage == "remote") => {
-                format!("the call to {server}, which reports nothing of itself")
-            }
-            Cause::Of(Family::Backend) => format!("the {server}'s handler"),
-            Cause::Of(Family::Serialization) => format!("encoding and decoding on {hop}"),
-            Cause::Of(Family::FlowControl) => format!("waiting for HTTP/2 windows on {hop}"),
-            Cause::Of(Family::Socket) => format!("writing to the sockets of {hop}"),
-            Cause::Of(Family::Framing) => format!("framing on {hop}"),
-            Cause::Of(Family::Network) => format!("the network of {hop}, inferred"),
-            Cause::Of(Family::Queue) => format!("queueing on {hop}"),
-        }
-    }
-}
-
-fn ends(hop: &str) -> (&str, &str) {
-    hop.split_once('→').unwrap_or(("client", hop))
 }
 
 /// The largest parts until most of the mean is named, then framing and flow control in any case.

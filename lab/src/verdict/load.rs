@@ -100,8 +100,10 @@ fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
 /// An overloaded service is a legitimate finding, but its latency is a queue's, not the service's.
 fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let all = cell.requests;
-    let kept = ratio(all.ok as f64, all.planned as f64);
-    let why = if all.dropped >= all.error.max(all.unfinished) {
+    // What was still in flight when the run was interrupted is neither kept nor not.
+    let planned = all.planned.saturating_sub(all.unfinished);
+    let kept = ratio(all.ok as f64, planned as f64);
+    let why = if all.dropped >= all.error {
         format!(
             "{} ({}) were dropped since {} were in flight. Latency is that of an overloaded system: \
              ask for less than {}/s to see the service itself",
@@ -110,17 +112,15 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
             count(cell.factors.max_in_flight as u64),
             rate(cell.load.completed_per_s)
         )
-    } else if all.error >= all.unfinished {
-        format!("{} failed: see the errors", count(all.error))
     } else {
-        format!("{} were still in flight at the end", count(all.unfinished))
+        format!("{} failed: see the errors", count(all.error))
     };
     if all.ok > 0 {
         reasons.extend(rules::RATE_NOT_KEPT.check(kept, |limit| {
             format!(
                 "{} of {} planned requests succeeded ({}, limit {}); {why}",
                 count(all.ok),
-                count(all.planned),
+                count(planned),
                 percent(kept),
                 percent(limit)
             )

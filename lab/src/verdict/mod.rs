@@ -7,6 +7,7 @@
 //! be judged again.
 
 mod books;
+mod causes;
 mod explanation;
 mod load;
 pub mod rules;

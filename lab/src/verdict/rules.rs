@@ -202,7 +202,7 @@ rules! {
         "planned arrivals against rate × duration × rounds, difference over the latter (one arrival a round is free)",
         "The load generator did not plan what the cell asks for.";
     RATE_NOT_KEPT = "rate_not_kept", Below(suspect(0.99)),
-        "successful over planned requests",
+        "successful over planned requests, less those unfinished",
         "The offered rate was not served: latency is that of an overloaded system. Ask for less.";
     FALLING_BEHIND = "falling_behind", Above(suspect(0.01)),
         "seconds of latency gained per second of load",

@@ -9,7 +9,7 @@ use crate::result::units::{payload, percent, rate, time};
 use crate::result::{CellResult, RunResult};
 
 /// Everything but the bar and the largest families, with the spaces between.
-const FIXED: usize = 69;
+const FIXED: usize = 71;
 
 /// The columns whose width depends on the terminal's.
 #[derive(Clone, Copy)]
