@@ -32,7 +32,7 @@ pub fn round_time(us: f64) -> String {
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent.abs() {
-        size if size == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         size if size < 0.05 => "<0.1 %".replace('<', if percent < 0.0 { ">-" } else { "<" }),
         size if size < 9.95 => format!("{percent:.1} %"),
         size if size > 99.0 && size < 100.0 => format!("{percent:.1} %"),
@@ -131,7 +131,7 @@ pub fn trimmed(value: f64) -> String {
 
 fn three_digits(value: f64) -> String {
     match value.abs() {
-        size if size == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         size if size < 9.995 => format!("{value:.2}"),
         size if size < 99.95 => format!("{value:.1}"),
         size if size < 999.5 => format!("{value:.0}"),

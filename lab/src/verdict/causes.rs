@@ -81,6 +81,13 @@ impl Part<'_> {
         ends(self.hop)
     }
 
+    /// Its largest stage.
+    pub(super) fn mostly(&self) -> Option<&str> {
+        let stages = self.stages.iter();
+        let most = stages.max_by(|a, b| a.mean_us.total_cmp(&b.mean_us))?;
+        Some(&most.stage)
+    }
+
     /// The stages that make up most of the part, by name.
     fn named(&self, of: &str) -> String {
         let mut stages: Vec<_> = self

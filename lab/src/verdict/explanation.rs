@@ -165,7 +165,7 @@ pub(super) fn family_words(name: &str) -> &'static str {
         Some(Family::Framing) => "framing",
         Some(Family::FlowControl) => "flow control",
         Some(Family::Socket) => "writing to sockets",
-        Some(Family::Network) => "from a write to the other side's read",
+        Some(Family::Network) => "waiting for the other side to read",
         Some(Family::Backend) | None => "the services' own code",
     }
 }
@@ -287,6 +287,9 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
         Cause::Generator => {
             "That is the load generator's own lateness, not the services'.".to_owned()
         }
+        Cause::Before if first.mostly() == Some(Stage::SendQueue.name()) => format!(
+            "Requests wait in the {client} to be sent: its connections are taken, or it is busy."
+        ),
         Cause::Before => format!("Requests wait for the {server}, which is busy with others."),
         Cause::After => {
             "Replies are ready and wait for a busy process or its connection.".to_owned()

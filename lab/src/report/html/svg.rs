@@ -205,7 +205,7 @@ impl Chart {
 
     fn line(&self, svg: &mut String, series: &Series) {
         let style = series.style % STYLES;
-        let aside = if style % 2 == 0 {
+        let aside = if style.is_multiple_of(2) {
             -self.dodge
         } else {
             self.dodge
@@ -244,7 +244,7 @@ fn mark(style: usize, (x, y): (f64, f64), status: Status) -> String {
             );
         }
     };
-    if style % 2 == 0 {
+    if style.is_multiple_of(2) {
         format!("<circle class=\"{class} s{style}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
     } else {
         format!(

@@ -28,16 +28,18 @@ pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> Stri
 }
 
 /// What the bar's colours or letters mean.
-pub(super) fn legend(paint: Paint) -> String {
+pub(super) fn legend(width: usize, paint: Paint) -> String {
     let entries: Vec<String> = Family::ALL
         .into_iter()
         .map(|family| {
             let look = look(family);
-            if paint.0 {
-                format!("{} {}", paint.colour("█", look.ansi), look.name)
+            let name = if width < 112 { look.short } else { look.name };
+            let sign = if paint.0 {
+                paint.colour("█", look.ansi)
             } else {
-                format!("{} {}", look.letter, look.name)
-            }
+                look.letter.to_string()
+            };
+            format!("{sign} {name}")
         })
         .collect();
     entries.join(" · ")

@@ -55,7 +55,7 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
             let _ = writeln!(text, "{}", row(cell, layout, paint));
         }
     }
-    let _ = writeln!(text, "{:>9} {}", "", legend(paint));
+    let _ = writeln!(text, "{:>9} {}", "", legend(width, paint));
 }
 
 fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {
