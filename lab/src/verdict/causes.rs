@@ -75,6 +75,9 @@ pub(super) fn parts(cell: &CellResult) -> Vec<Part<'_>> {
     parts
 }
 
+/// One of the times of a stage: over all requests or over a band.
+pub(super) type Time = fn(&StageResult) -> f64;
+
 impl Part<'_> {
     /// Client and server of the hop.
     pub(super) fn ends(&self) -> (&str, &str) {
@@ -88,32 +91,30 @@ impl Part<'_> {
         Some(&most.stage)
     }
 
-    /// The stages that make up most of the part, by name.
-    fn named(&self, of: &str) -> String {
-        let mut stages: Vec<_> = self
-            .stages
-            .iter()
-            .filter(|stage| stage.mean_us >= self.mean_us * 0.1)
-            .collect();
-        stages.sort_by(|a, b| b.mean_us.total_cmp(&a.mean_us));
+    /// The stages that make up most of the part, by name, largest first.
+    fn named(&self, time: Time) -> String {
+        let all: f64 = self.stages.iter().map(|stage| time(stage)).sum();
+        let large = self.stages.iter().filter(|stage| time(stage) >= all * 0.1);
+        let mut stages: Vec<_> = large.collect();
+        stages.sort_by(|a, b| time(b).total_cmp(&time(a)));
         let names: Vec<_> = stages
             .iter()
             .map(|stage| stage.stage.replace('_', " "))
             .collect();
-        format!("{} of {of}", names.join(", "))
+        format!("{} of {}", names.join(", "), self.hop)
     }
 
-    /// The part as a phrase after "12 % is".
-    pub(super) fn words(&self) -> String {
+    /// The part as a phrase after "12 % is". `time` tells which of its stages are worth naming.
+    pub(super) fn words(&self, time: Time) -> String {
         let (client, server) = self.ends();
         let hop = self.hop;
         match self.cause {
             Cause::Generator => "the load generator sending late".to_owned(),
             Cause::Before => format!(
                 "queueing before the {server}'s handler ({})",
-                self.named(hop)
+                self.named(time)
             ),
-            Cause::After => format!("queueing of the reply ({})", self.named(hop)),
+            Cause::After => format!("queueing of the reply ({})", self.named(time)),
             Cause::WireIn => format!("between writing a request and the {server} reading it"),
             Cause::WireOut => format!("between writing a reply and the {client} reading it"),
             Cause::Of(Family::Backend) if self.stages.iter().any(|part| part.stage == "remote") => {

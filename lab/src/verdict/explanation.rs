@@ -36,7 +36,6 @@ pub fn explain(cell: &CellResult) -> String {
     } else {
         spread(cell)
     };
-    text.extend(slowest);
     let meaning = generation(cell)
         .or_else(|| overload(cell))
         .or_else(|| if large { meaning(&parts) } else { waking(cell) });
@@ -44,6 +43,7 @@ pub fn explain(cell: &CellResult) -> String {
         text.push(' ');
         text.push_str(&sentence);
     }
+    text.extend(slowest);
     text
 }
 
@@ -62,7 +62,7 @@ fn slowest(cell: &CellResult, parts: &[Part<'_>]) -> Option<String> {
             " The slowest requests ({}) differ: {} of theirs is {}.",
             time(cell.traced.p99_band_us),
             percent(share),
-            slow.words()
+            slow.words(|stage| stage.p99_band_us)
         )
     })
 }
@@ -83,7 +83,11 @@ fn largest(cell: &CellResult, parts: &[Part<'_>]) -> String {
         } else {
             ""
         };
-        phrases.push(format!("{}{of_mean} {}", percent(share), part.words()));
+        phrases.push(format!(
+            "{}{of_mean} {}",
+            percent(share),
+            part.words(|stage| stage.mean_us)
+        ));
         told.push(part.cause);
         named += share;
     }
@@ -173,8 +177,8 @@ pub(super) fn family_words(name: &str) -> &'static str {
 /// A small request mostly waits for processes to be woken, four times.
 fn waking(cell: &CellResult) -> Option<String> {
     (share(cell, Family::Network) >= LARGE).then(|| {
-        "Within one machine that is not a wire but a process being woken, once for each message: no \
-         protocol changes it."
+        "Within one machine that waiting is not a wire but a process being woken, once for each message: \
+         no protocol changes it."
             .to_owned()
     })
 }

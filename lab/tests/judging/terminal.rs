@@ -38,28 +38,28 @@ fn a_report_in_120_columns() {
 
         rest-10B    50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 14 %),
                     30 % queueing (above all driver lag of driver→gateway, 7.4 %), 8.9 % writing to sockets (above all request
-                    socket write of driver→gateway, 2.5 %); framing is 4.0 %; flow control is 0 %. Within one machine that is
-                    not a wire but a process being woken, once for each message: no protocol changes it.
+                    socket write of driver→gateway, 2.5 %); framing is 4.0 %; flow control is 0 %. Within one machine that
+                    waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-10B    50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     30 % queueing (above all driver lag of driver→gateway, 7.4 %), 8.7 % writing to sockets (above all request
-                    socket write of driver→gateway, 2.4 %); framing is 5.0 %; flow control is 0 %. Within one machine that is
-                    not a wire but a process being woken, once for each message: no protocol changes it.
+                    socket write of driver→gateway, 2.4 %); framing is 5.0 %; flow control is 0 %. Within one machine that
+                    waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-1kB    49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     30 % queueing (above all driver lag of driver→gateway, 7.3 %), 9.0 % writing to sockets (above all request
-                    socket write of driver→gateway, 2.4 %); framing is 3.9 %; flow control is 0 %. Within one machine that is
-                    not a wire but a process being woken, once for each message: no protocol changes it.
+                    socket write of driver→gateway, 2.4 %); framing is 3.9 %; flow control is 0 %. Within one machine that
+                    waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-1kB    49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     29 % queueing (above all driver lag of driver→gateway, 7.4 %), 8.9 % writing to sockets (above all request
-                    socket write of driver→gateway, 2.4 %); framing is 5.3 %; flow control is 0 %. Within one machine that is
-                    not a wire but a process being woken, once for each message: no protocol changes it.
+                    socket write of driver→gateway, 2.4 %); framing is 5.3 %; flow control is 0 %. Within one machine that
+                    waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-10kB   43 % of the mean is waiting for the other side to read (above all request wire of gateway→echo, 11 %), 25 %
                     queueing (above all driver lag of driver→gateway, 6.2 %), 17 % encoding and decoding (above all request
-                    encode of gateway→echo, 3.1 %); framing is 3.8 %; flow control is 0 %. Within one machine that is not a wire
-                    but a process being woken, once for each message: no protocol changes it.
+                    encode of gateway→echo, 3.1 %); framing is 3.8 %; flow control is 0 %. Within one machine that waiting is
+                    not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-10kB   45 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 12 %),
                     26 % queueing (above all driver lag of driver→gateway, 6.5 %), 9.6 % encoding and decoding (above all reply
-                    encode of driver→gateway, 2.4 %); framing is 7.6 %; flow control is 0 %. Within one machine that is not a
-                    wire but a process being woken, once for each message: no protocol changes it.
+                    encode of driver→gateway, 2.4 %); framing is 7.6 %; flow control is 0 %. Within one machine that waiting is
+                    not a wire but a process being woken, once for each message: no protocol changes it.
         rest-100kB  41 % of the mean is encoding and decoding on gateway→echo, 12 % encoding and decoding on driver→gateway,
                     6.4 % between writing a request and the echo reading it, 6.0 % between writing a reply and the gateway
                     reading it; framing is 3.3 % and flow control is 0 %. Making and reading messages is what costs.

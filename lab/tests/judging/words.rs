@@ -109,7 +109,12 @@ fn slow_requests_that_differ_are_told_apart() {
         row.latency_ns += 600_000;
         row.stopwatch_ns = row.stopwatch_ns.map(|watch| watch + 600_000);
     }
-    check(expect!["48 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 33 % queueing (above all driver lag of driver→gateway, 7.2 %), 8.5 % writing to sockets (above all request socket write of driver→gateway, 2.4 %); framing is 3.8 %; flow control is 0 %. The slowest requests (901 µs) differ: 68 % of theirs is queueing before the echo's handler (send queue, request receiver queue of gateway→echo). Within one machine that is not a wire but a process being woken, once for each message: no protocol changes it."], &fixture);
+    check(
+        expect![
+            "48 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 33 % queueing (above all driver lag of driver→gateway, 7.2 %), 8.5 % writing to sockets (above all request socket write of driver→gateway, 2.4 %); framing is 3.8 %; flow control is 0 %. The slowest requests (901 µs) differ: 68 % of theirs is queueing before the echo's handler (send queue, request receiver queue of gateway→echo). Within one machine that is not a wire but a process being woken, once for each message: no protocol changes it."
+        ],
+        &fixture,
+    );
 }
 
 #[test]
