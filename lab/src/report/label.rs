@@ -65,12 +65,16 @@ pub(super) fn groups(result: &RunResult) -> Vec<Group<'_>> {
     groups
 }
 
-/// What was set for `cell` beyond payload and protocol, in words. The rate only where cells differ in it.
+/// What was set for `cell` beyond payload and protocol, in words. Rate and requests in flight only where cells differ in them.
 pub(super) fn setting(result: &RunResult, cell: &CellResult) -> String {
     let mut parts = knobs(&cell.factors.knobs);
-    let same = |other: &CellResult| other.factors.rate_per_s == cell.factors.rate_per_s;
-    if !result.cells.iter().all(same) {
-        parts.insert(0, format!("{}/s", rate(cell.factors.rate_per_s)));
+    let same = |test: &dyn Fn(&CellResult) -> bool| result.cells.iter().all(test);
+    let asked = &cell.factors;
+    if !same(&|other| other.factors.max_in_flight == asked.max_in_flight) {
+        parts.insert(0, format!("at most {} in flight", asked.max_in_flight));
+    }
+    if !same(&|other| other.factors.rate_per_s == asked.rate_per_s) {
+        parts.insert(0, format!("{}/s", rate(asked.rate_per_s)));
     }
     parts.join(", ")
 }

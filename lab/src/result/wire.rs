@@ -69,6 +69,7 @@ fn one_hop(cell: &Cell, depth: u32, name: &str, hops: &[(u32, &HopRow)]) -> Wire
             .flatten()
             .collect::<BTreeSet<_>>()
             .len() as u64,
+        connections_of_rounds: connections.values().map(BTreeSet::len).sum::<usize>() as u64,
         connections_in_a_round: connections.values().map(BTreeSet::len).max().unwrap_or(0) as u64,
         on_known_connection: count(&|hop| hop.connection != 0),
         http: seen

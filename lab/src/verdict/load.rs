@@ -172,10 +172,15 @@ fn machine(cell: &CellResult, reasons: &mut Vec<Reason>) {
             percent(limit)
         )
     }));
+    // Whoever is not at the end of a hop waits without holding up a request.
+    let on_the_way = |name: &str| {
+        let mut ends = cell.wire.iter().flat_map(|hop| hop.hop.split('→'));
+        ends.any(|end| end == name)
+    };
     for process in cell
         .resources
         .iter()
-        .filter(|process| process.process != "host")
+        .filter(|process| on_the_way(&process.process))
     {
         let waiting = process.run_queue_wait_share;
         reasons.extend(rules::WAITING_FOR_CPU.check(waiting, |limit| {

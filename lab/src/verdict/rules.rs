@@ -190,7 +190,7 @@ rules! {
         "connections of the inner hop in one round, over the requests in flight at most",
         "A pool needs no more connections than requests in flight: connections are being thrown away.";
     CONNECTION_PER_REQUEST = "connection_per_request", Below(invalid(1.0)),
-        "connections of the inner hop in a round, over its traced requests, where each was to have its own",
+        "connections of the inner hop (those of each round added up) over its traced requests, where each was to have its own",
         "Connections were reused where the cell declares that they are not.";
     RETRIED = "retried", Above(Limits { note: Some(0.0), suspect: Some(0.01), invalid: None }),
         "requests put on a connection more than once, over all traced",
@@ -229,7 +229,7 @@ rules! {
         "CPU of the whole machine in the busiest round, as a share of all cores",
         "Load generator and services compete for the CPU. Ask for less, or use more cores.";
     WAITING_FOR_CPU = "waiting_for_cpu", Above(Limits { note: Some(0.25), suspect: Some(0.5), invalid: None }),
-        "a process's time in the run queue, over that and its CPU time",
+        "time of a process at either end of a hop in the run queue, over that and its CPU time",
         "Its threads were ready and did not get a CPU; that time is in its stages.";
     NO_TRACES = "no_traces", Below(invalid(1.0)),
         "traced requests that succeeded",

@@ -144,14 +144,17 @@ fn connections(cell: &CellResult, hop: &WireResult, reasons: &mut Vec<Reason>) {
         return;
     }
     if cell.factors.knobs.connection_per_request {
-        let each = ratio(hop.connections as f64, hop.on_known_connection as f64);
+        let each = ratio(
+            hop.connections_of_rounds as f64,
+            hop.on_known_connection as f64,
+        );
         reasons.extend(rules::CONNECTION_PER_REQUEST.check(each, |_| {
             format!(
                 "each request was to have a connection of its own, but {} carried {} requests over \
                  {} connections",
                 hop.hop,
                 count(hop.on_known_connection),
-                count(hop.connections)
+                count(hop.connections_of_rounds)
             )
         }));
         return;

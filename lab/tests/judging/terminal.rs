@@ -116,10 +116,12 @@ fn a_table_in_100_columns() {
         .take(4)
         .collect();
     expect![[r#"
+        table
           payload      asked → done/s     mean      p50      p99 where it went    largest, %  resid. verdict
              10 B REST      100 → 100   282 µs   281 µs   336 µs qqqqqsfknnnnnnnn network 50   0.4 % VALID
              10 B gRPC      100 → 100   284 µs   283 µs   338 µs qqqqqsfknnnnnnnn network 49   0.4 % VALID
-                  q queue · s serial · f framing · c flow · k socket · n network · b backend"#]].assert_eq(&table.join("\n"));
+                  q queue · s serial · f framing · c flow · k socket · n network · b backend
+    "#]].assert_eq(&format!("table\n{}\n", table.join("\n")));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::label::{Group, groups, protocol, setting};
 use super::markup::{Table, details, escape};
-use super::svg::{Axis, Chart, Point, Series, legend};
+use super::svg::{self, Axis, Chart, Point, Series, legend};
 use crate::model::Protocol;
 use crate::result::units::{payload, percent, rate, round_time, time, trimmed};
 use crate::result::{CellResult, RunResult};
@@ -249,11 +249,12 @@ pub(super) fn by_payload(result: &RunResult) -> String {
         .iter()
         .map(|cell| cell.factors.rate_per_s)
         .fold(0.0, f64::max);
-    let completed = chart(
+    let mut completed = chart(
         "Completed per second by payload",
         &|_, most| Axis::linear("successful requests/s", most.max(asked), trimmed),
         &|cell| cell.load.completed_per_s,
     );
+    completed.series.push(asked_for(result, &place));
     html.push_str(&figure(&completed, name, rate));
     let dropped = chart(
         "Drop rate by payload",
@@ -270,6 +271,32 @@ pub(super) fn by_payload(result: &RunResult) -> String {
     html.push_str("</div>");
     html
 }
+
+/// The rate that was asked for: the most at each payload.
+fn asked_for(result: &RunResult, place: &dyn Fn(&CellResult) -> f64) -> Series {
+    let mut points: Vec<Point> = Vec::new();
+    for cell in &result.cells {
+        let (x, y) = (place(cell), cell.factors.rate_per_s);
+        match points.iter_mut().find(|point| point.x == x) {
+            Some(point) => point.y = point.y.max(y),
+            None => points.push(Point {
+                x,
+                y,
+                status: Status::Valid,
+            }),
+        }
+    }
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    Series {
+        name: "asked for".to_owned(),
+        style: ASKED,
+        points,
+        marked: false,
+    }
+}
+
+/// The style of what was asked for, which no cell has.
+const ASKED: usize = svg::STYLES - 1;
 
 /// A line for each protocol; for each protocol and setting where one payload has several.
 fn series(result: &RunResult, point: &dyn Fn(&CellResult) -> (f64, f64)) -> Vec<Series> {

@@ -146,7 +146,7 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 /// How many styles the style sheet has.
-pub(super) const STYLES: usize = 6;
+pub(super) const STYLES: usize = 7;
 
 impl Chart {
     /// The chart as an `svg` element.
@@ -260,7 +260,11 @@ pub(super) fn legend(series: &[Series]) -> String {
     let mut html = String::from("<span class=\"legend\">");
     for line in series {
         let style = line.style % STYLES;
-        let mark = mark(style, (13.0, 6.0), Status::Valid);
+        let mark = if line.marked {
+            mark(style, (13.0, 6.0), Status::Valid)
+        } else {
+            String::new()
+        };
         let _ = write!(
             html,
             "<span><svg class=\"swatch\" viewBox=\"0 0 26 12\" aria-hidden=\"true\"><path class=\"line s{style}\" \
