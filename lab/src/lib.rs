@@ -1,3 +1,6 @@
 //! The lab.
 
 pub mod model;
+pub mod report;
+pub mod result;
+pub mod verdict;
