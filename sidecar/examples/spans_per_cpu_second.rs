@@ -197,7 +197,7 @@ fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
         .into_iter()
         .filter_map(|Attribute { key, value }| match value {
             ledger::Value::Text(value) => Some(text(key, value)),
-            ledger::Value::Int(_) => None,
+            ledger::Value::Int(_) | ledger::Value::Float(_) => None,
         })
         .collect();
     if parent == 0 {
