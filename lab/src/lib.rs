@@ -1,3 +1,5 @@
 //! The lab.
 
+pub mod driver;
 pub mod model;
+pub mod plan;
