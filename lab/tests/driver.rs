@@ -132,7 +132,7 @@ fn a_saturated_target_costs_arrivals_and_they_are_counted() {
     let running = driver
         .begin(target, round(1_000.0, 100, 3), cancel.clone())
         .expect("a thread");
-    while running.requests().0.planned < 100 {
+    while running.progress().requests().0.planned < 100 {
         std::thread::yield_now();
     }
     cancel.cancel();

@@ -6,7 +6,7 @@
 //! [`Target`]'s business; what is made of the numbers, the reports'.
 
 mod books;
-// mod gateway;
+mod gateway;
 mod pacer;
 mod reply;
 mod sampling;
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::model::{Requests, RoundMeasure};
 use books::{Books, InFlight, Slots};
 use pacer::Schedule;
-// pub use gateway::{Connections, Gateway, SERVICE};
+pub use gateway::{Connections, Gateway, SERVICE};
 pub use reply::Reply;
 pub use sampling::{MAX_TRACES_PER_SECOND, Sampling};
 pub use target::{Arrival, Called, Target};
@@ -223,10 +223,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// What became of the requests so far, and how many are in flight.
+    /// A view of the round that outlives [`Running::finish`].
     #[must_use]
-    pub fn requests(&self) -> (Requests, u64) {
-        self.books.requests()
+    pub fn progress(&self) -> Progress {
+        Progress(self.books.clone())
     }
 
     /// Start of the measured part, on [`ledger::clock`].
@@ -257,5 +257,17 @@ impl Running {
             driver_cpu_ns,
             host_cpu_share,
         }
+    }
+}
+
+/// A view of a round under way.
+#[derive(Debug, Clone)]
+pub struct Progress(Arc<Books>);
+
+impl Progress {
+    /// What became of the requests so far, and how many are in flight.
+    #[must_use]
+    pub fn requests(&self) -> (Requests, u64) {
+        self.0.requests()
     }
 }

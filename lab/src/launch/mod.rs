@@ -7,10 +7,12 @@ mod control;
 mod log;
 mod part;
 mod services;
+mod tools;
 
 pub use control::{Control, ControlError};
 pub use part::{Part, Supervisor};
-pub use services::{Services, start_services, start_sidecar};
+pub use services::{ANY_PORT, Services, start_services, start_sidecar};
+pub use tools::Tool;
 
 use std::process::ExitStatus;
 

@@ -1,6 +1,6 @@
 //! The services and the sidecar: which arguments say what a cell's knobs mean.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use super::part::{Part, Supervisor};
@@ -9,6 +9,8 @@ use crate::model::{Knobs, PayloadSource};
 
 /// Environment variable that turns the probes of a process off.
 const PROBES: &str = "LAB_PROBES";
+/// Loopback, and whatever port is free.
+pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// A gateway with the echo service behind it.
 #[derive(Debug)]
@@ -42,7 +44,8 @@ fn of_services(knobs: &Knobs) -> Knobs {
     knobs
 }
 
-/// Starts the echo service and a gateway to it. `suffix` tells their logs from those of another pair.
+/// Starts the echo service on any port and a gateway to it that listens on `listen`. `suffix` tells
+/// their logs from those of another pair.
 ///
 /// # Errors
 /// If one of them does not start; the other is stopped then.
@@ -50,12 +53,13 @@ pub async fn start_services(
     supervisor: &Supervisor,
     knobs: &Knobs,
     otlp: SocketAddr,
+    listen: SocketAddr,
     suffix: &str,
 ) -> Result<Services, PartError> {
     let env = if knobs.probes_off { vec![(PROBES, "off")] } else { Vec::new() };
-    let mut arguments = common("echo", knobs, otlp);
+    let mut arguments = common("echo", knobs, otlp, ANY_PORT);
     let echo = supervisor.start(&format!("echo{suffix}"), &arguments, &env).await?;
-    arguments = common("gateway", knobs, otlp);
+    arguments = common("gateway", knobs, otlp, listen);
     arguments.extend(of_gateway(knobs, echo.address("")?));
     match supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await {
         Ok(gateway) => Ok(Services { echo, gateway, knobs: knobs.clone() }),
@@ -87,10 +91,10 @@ pub async fn start_sidecar(supervisor: &Supervisor, run_file: &Path) -> Result<(
 }
 
 /// Arguments that both services take.
-fn common(service: &str, knobs: &Knobs, otlp: SocketAddr) -> Vec<String> {
+fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) -> Vec<String> {
+    let (listen, otlp) = (listen.to_string(), format!("http://{otlp}"));
     let mut arguments: Vec<String> =
-        [service, "--listen", "127.0.0.1:0", "--stop-with-stdin", "--otlp"].map(str::to_owned).into();
-    arguments.push(format!("http://{otlp}"));
+        [service, "--listen", &listen, "--stop-with-stdin", "--otlp", &otlp].map(str::to_owned).into();
     for (flag, value) in [
         ("--stream-window", knobs.stream_window.map(|bytes| bytes.to_string())),
         ("--connection-window", knobs.connection_window.map(|bytes| bytes.to_string())),
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn plain_knobs_need_no_flags() {
         let expected = "gateway --listen 127.0.0.1:0 --stop-with-stdin --otlp http://127.0.0.1:4317";
-        assert_eq!(common("gateway", &Knobs::default(), address()).join(" "), expected);
+        assert_eq!(common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "), expected);
         assert_eq!(of_gateway(&Knobs::default(), address()).join(" "), "--echo-url http://127.0.0.1:4317");
     }
 
@@ -154,7 +158,7 @@ mod tests {
             inject: [("gateway:handler".to_owned(), 5), ("echo:dispatch".to_owned(), 7)].into(),
             ..Knobs::default()
         };
-        let common = common("echo", &knobs, address()).join(" ");
+        let common = common("echo", &knobs, address(), ANY_PORT).join(" ");
         assert!(
             common.ends_with("--stream-window 65536 --worker-threads 1 --nagle --inject dispatch=7ns"),
             "{common}"
