@@ -48,7 +48,7 @@ pub struct Half {
 }
 
 /// A span attribute of a [`Half`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attribute {
     /// The attribute's key, one of [`crate::names`].
     pub key: &'static str,
@@ -57,12 +57,14 @@ pub struct Attribute {
 }
 
 /// The value of an [`Attribute`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Text.
     Text(String),
     /// A whole number.
     Int(i64),
+    /// A number.
+    Float(f64),
 }
 
 /// A record attribute that could not be read.
