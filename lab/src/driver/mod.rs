@@ -240,13 +240,13 @@ impl Running {
         let usage = (&mut self.paced).await.ok().flatten();
         self.tracker.close();
         self.tracker.wait().await;
-        let end_ns = clock::now().max(self.books.last_end());
+        let end_ns = self.end_ns();
         let (driver_cpu_ns, host_cpu_share) = usage.map_or((0, 0.0), |usage| usage.until_now());
         let closed = self.books.close();
         RoundMeasure {
             round: self.round.number,
             start_ns: self.schedule.start_ns,
-            end_ns: end_ns.max(self.schedule.start_ns),
+            end_ns,
             requests: closed.requests,
             traced: closed.traced,
             weight: self.round.sampling.weight(),
@@ -257,6 +257,20 @@ impl Running {
             driver_cpu_ns,
             host_cpu_share,
         }
+    }
+}
+
+impl Running {
+    /// The end of the measured part, now that every request has ended: as planned, or later if
+    /// requests outlived it, or earlier if the round was cancelled.
+    fn end_ns(&self) -> u64 {
+        let (requests, _) = self.books.requests();
+        let planned = if requests.planned == self.schedule.counts.1 {
+            self.schedule.start_ns + self.round.duration_ns
+        } else {
+            clock::now().max(self.schedule.start_ns)
+        };
+        planned.max(self.books.last_end())
     }
 }
 

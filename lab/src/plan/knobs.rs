@@ -20,6 +20,8 @@ const SIZES: [&str; 4] = [
 ];
 /// Largest HTTP/2 window (RFC 9113, 6.9.1), in bytes.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
+/// Smallest HTTP/2 connection window: it begins with so many bytes and only grows (RFC 9113, 6.9.2).
+const MIN_CONNECTION_WINDOW: u64 = 65_535;
 /// Smallest and largest HTTP/2 frame size that may be asked for (RFC 9113, 6.5.2), in bytes.
 const FRAME_SIZES: (u32, u32) = (16_384, 16_777_215);
 /// More threads than any machine this runs on has.
@@ -119,7 +121,7 @@ pub(super) fn overlay(under: &Table, over: &Table) -> Table {
 ///
 /// # Errors
 /// If a setting is unknown, has a value of another type or is outside its limits.
-pub(super) fn read(table: &Table) -> Result<Knobs, KnobError> {
+pub fn read(table: &Table) -> Result<Knobs, KnobError> {
     let mut table = table.clone();
     for knob in SIZES {
         if let Some(Value::String(text)) = table.get(knob) {
@@ -164,7 +166,7 @@ fn within_limits(knobs: &Knobs) -> Result<(), KnobError> {
         (
             "connection_window",
             knobs.connection_window.map(u64::from),
-            window,
+            (MIN_CONNECTION_WINDOW, window.1),
         ),
         ("frame_size", knobs.frame_size.map(u64::from), frames),
         (

@@ -11,7 +11,7 @@ mod unroll;
 
 pub use catalog::{BUILT_IN, load};
 pub use file::{RATES, Rate};
-pub use knobs::{KnobError, assignment, injection};
+pub use knobs::{KnobError, assignment, injection, read as read_knobs};
 pub use size::{MAX_PAYLOAD, Payload, Size, SizeError};
 pub use span::{Span, SpanError};
 

@@ -43,7 +43,6 @@ impl Load<'_> {
                 }
             }
         }
-        self.rig.note_addresses(&mut measure.components);
         Ok(())
     }
 

@@ -157,21 +157,28 @@ pub async fn carry_out(
     // A death explains what went wrong after it.
     failure = halt.death().map(RunError::Part).or(failure);
     let interrupted = interrupt.stop.is_cancelled();
-    if let Some(reason) = failure.as_ref().map(ToString::to_string).or(interrupted.then(|| "interrupted".to_owned())) {
+    // The whole story of a failure is told at the end: here goes its first line.
+    let first_line = |error: &RunError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let reason = failure.as_ref().map(first_line).or_else(|| interrupted.then(|| "interrupted".to_owned()));
+    if let Some(reason) = reason {
         reporter.on(&LabEvent::Stopping { reason });
         measure.incomplete = true;
     }
     reporter.on(&LabEvent::Closing);
-    let closed = rig.close(&mut measure).await;
+    rig.note_addresses(&mut measure.components);
+    let closed = rig.close().await;
     drop(driver);
     let (requests, samples) = read(&order.out.join(RUN_FILE)).await.unwrap_or_else(|error| {
         failure.get_or_insert(error);
         measure.incomplete = true;
         (Vec::new(), Vec::new())
     });
-    if let Err(error) = closed {
-        failure.get_or_insert(error.into());
-        measure.incomplete = true;
+    match closed {
+        Ok(lost) => measure.spans_lost = lost,
+        Err(error) => {
+            failure.get_or_insert(error.into());
+            measure.incomplete = true;
+        }
     }
     Ok(Outcome { measure, requests, samples, failure, interrupted })
 }

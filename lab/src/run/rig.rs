@@ -13,7 +13,7 @@ use super::{LOGS, RUN_FILE, RunError};
 use crate::driver::{Connections, SERVICE};
 use crate::event::{LabEvent, Reporter};
 use crate::launch::{ANY_PORT, Control, Part, PartError, Services, Supervisor, start_services, start_sidecar};
-use crate::model::{Component, Knobs, RunMeasure};
+use crate::model::{Component, Knobs};
 
 /// Parts that are set up.
 pub struct Rig {
@@ -141,21 +141,20 @@ impl Rig {
     }
 
     /// Stops everything: first those who send spans, then the sidecar, which closes its books between.
+    /// Returns how many spans are in no row, by reason.
     ///
     /// # Errors
     /// If the sidecar does not close its books.
-    pub async fn close(mut self, measure: &mut RunMeasure) -> Result<(), PartError> {
-        self.note_addresses(&mut measure.components);
+    pub async fn close(mut self) -> Result<BTreeMap<String, u64>, PartError> {
         self.stop_services().await;
         let flushed = self.control.flush().await;
         self.sidecar.stop().await;
-        let counters = flushed?;
-        measure.spans_lost = lost_spans(&counters);
+        let mut lost = lost_spans(&flushed?);
         if self.lost > 0 {
-            let lost = measure.spans_lost.entry(format!("lost.{SERVICE}")).or_default();
-            *lost = self.lost.max(*lost);
+            let own = lost.entry(format!("lost.{SERVICE}")).or_default();
+            *own = self.lost.max(*own);
         }
-        Ok(())
+        Ok(lost)
     }
 }
 
