@@ -41,6 +41,12 @@ impl Sink {
         Sink { queue: None, lost: Arc::default() }
     }
 
+    /// A sink whose records are kept for whoever holds the other end.
+    pub(crate) fn kept() -> (Self, mpsc::Receiver<Arc<Record>>) {
+        let (queue, records) = mpsc::channel(QUEUE);
+        (Sink { queue: Some(queue), lost: Arc::default() }, records)
+    }
+
     /// Hands a record over, if its trace is sampled; only the first time counts.
     pub(crate) fn submit(&self, record: &Arc<Record>) {
         let Some(queue) = &self.queue else { return };

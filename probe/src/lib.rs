@@ -5,6 +5,7 @@
 //! stream, by timed codecs, and by the client and server halves; they become spans when a call is
 //! over. What the marks mean is the business of `ledger`, not of this crate.
 
+pub mod capture;
 mod client;
 mod codec;
 mod connect;

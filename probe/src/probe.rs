@@ -50,6 +50,14 @@ fn injectable() -> String {
     Injector::STAGES.map(Stage::name).join(", ")
 }
 
+/// The injector of these delays, if they can be injected.
+fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError> {
+    match delays.iter().find(|(stage, _)| !Injector::STAGES.contains(stage)) {
+        Some((stage, _)) => Err(ProbeError::NotInjectable { stage: *stage }),
+        None => Ok(Arc::new(Injector::new(delays))),
+    }
+}
+
 /// The probe of a process. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Probe(Arc<Inner>);
@@ -69,11 +77,7 @@ impl Probe {
     /// # Errors
     /// [`ProbeError`] if the endpoint is malformed or a delay cannot be injected where asked.
     pub fn start(config: ProbeConfig) -> Result<Probe, ProbeError> {
-        if let Some((stage, _)) =
-            config.inject.iter().find(|(stage, _)| !Injector::STAGES.contains(stage))
-        {
-            return Err(ProbeError::NotInjectable { stage: *stage });
-        }
+        let injector = injector(config.inject)?;
         let (exporter, sink) = match config.otlp_endpoint {
             Some(endpoint) if config.enabled => {
                 let (exporter, sink) = Exporter::start(&config.service, &endpoint)
@@ -85,9 +89,23 @@ impl Probe {
         Ok(Probe(Arc::new(Inner {
             enabled: config.enabled,
             sink,
-            injector: Arc::new(Injector::new(config.inject)),
+            injector,
             outstanding: Arc::default(),
             exporter: Mutex::new(exporter),
+        })))
+    }
+
+    /// A probe whose records go to `sink`.
+    pub(crate) fn with_sink(
+        sink: Sink,
+        inject: Vec<(Stage, Duration)>,
+    ) -> Result<Probe, ProbeError> {
+        Ok(Probe(Arc::new(Inner {
+            enabled: true,
+            sink,
+            injector: injector(inject)?,
+            outstanding: Arc::default(),
+            exporter: Mutex::new(None),
         })))
     }
 
