@@ -30,7 +30,11 @@ impl Paint {
     }
 
     fn code(self, text: &str, code: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.0 {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -38,7 +42,7 @@ impl Paint {
 pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
     let mut lines = String::new();
     let mut used = 0;
-    for word in text.split(' ') {
+    for word in words(text) {
         let length = word.chars().count();
         if used > indent && used + 1 + length > width {
             lines.push('\n');
@@ -48,8 +52,27 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
             lines.push(' ');
             used += 1;
         }
-        lines.push_str(word);
+        lines.push_str(&word);
         used += length;
     }
     lines
+}
+
+/// The words of `text`; a number stays with its unit.
+fn words(text: &str) -> Vec<String> {
+    const UNITS: [&str; 9] = ["%", "µs", "ms", "s", "B", "kB", "MB", "KiB", "MiB"];
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let unit = word.trim_end_matches(|end: char| !end.is_alphanumeric() && end != '%');
+        match words.last_mut() {
+            Some(number)
+                if UNITS.contains(&unit) && number.ends_with(|end: char| end.is_ascii_digit()) =>
+            {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }

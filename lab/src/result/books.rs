@@ -79,7 +79,10 @@ impl Bands {
             let at = (latencies.len() * percent).div_ceil(100).saturating_sub(1);
             latencies.get(at).copied()
         };
-        Some(Bands { p50: rank(45)?..=rank(55)?, p99: rank(99)? })
+        Some(Bands {
+            p50: rank(45)?..=rank(55)?,
+            p99: rank(99)?,
+        })
     }
 
     fn hold(&self, row: &RequestRow) -> (bool, bool) {
@@ -91,7 +94,9 @@ impl Bands {
 impl Books {
     /// Closes the books over `rows`.
     pub(super) fn of(rows: &[&RequestRow]) -> Books {
-        let Some(bands) = Bands::of(rows) else { return Books::default() };
+        let Some(bands) = Bands::of(rows) else {
+            return Books::default();
+        };
         let (mut counts, mut total, mut left) =
             (Columns::default(), Columns::default(), Columns::default());
         let mut sums: BTreeMap<(u32, &str, Stage, Kind), Columns> = BTreeMap::new();
@@ -156,7 +161,10 @@ fn families(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<FamilyResul
         .into_iter()
         .map(|family| {
             let mut sum = Columns::default();
-            for (_, part) in sums.iter().filter(|((.., stage, _), _)| stage.family() == family) {
+            for (_, part) in sums
+                .iter()
+                .filter(|((.., stage, _), _)| stage.family() == family)
+            {
                 sum.mean += part.mean;
                 sum.p50 += part.p50;
                 sum.p99 += part.p99;

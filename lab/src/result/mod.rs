@@ -22,8 +22,9 @@ use crate::model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure};
 use crate::verdict::{self, Verdict};
 
 pub use cell::{
-    CellResult, CurvePoint, Factors, FamilyResult, Injected, LatencyResult, LoadResult, MarksResult,
-    Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced, WireResult,
+    CellResult, CurvePoint, Factors, FamilyResult, Injected, LatencyResult, LoadResult,
+    MarksResult, Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced,
+    WireResult,
 };
 pub use rounding::ratio;
 
@@ -93,7 +94,9 @@ impl RunResult {
     /// Whether the load came from the built-in driver, whose calls are tapped on both ends.
     #[must_use]
     pub fn built_in_driver(&self) -> bool {
-        self.components.iter().any(|part| part.role == "driver" && part.name.contains("built-in"))
+        self.components
+            .iter()
+            .any(|part| part.role == "driver" && part.name.contains("built-in"))
     }
 }
 
@@ -133,7 +136,11 @@ pub fn build(run: &RunMeasure, rows: &[RequestRow], samples: &[ProcessSample]) -
 }
 
 /// Computes one cell. Stages and wire are those of the requests that succeeded, as the latency is.
-fn build_cell(measure: &CellMeasure, rows: &[&RequestRow], samples: &[ProcessSample]) -> CellResult {
+fn build_cell(
+    measure: &CellMeasure,
+    rows: &[&RequestRow],
+    samples: &[ProcessSample],
+) -> CellResult {
     let succeeded: Vec<&RequestRow> = rows.iter().copied().filter(|row| !row.error).collect();
     let books = books::Books::of(&succeeded);
     let load = load::Load::of(measure);

@@ -19,7 +19,10 @@ pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reaso
 
 fn accounting(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let all = cell.requests;
-    let accounted = (all.started + all.dropped, all.ok + all.error + all.unfinished);
+    let accounted = (
+        all.started + all.dropped,
+        all.ok + all.error + all.unfinished,
+    );
     let astray = all.planned.abs_diff(accounted.0)
         + all.started.abs_diff(accounted.1)
         + all.ok.abs_diff(cell.latency_us.count)
@@ -44,14 +47,16 @@ fn plan(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let factors = &cell.factors;
     let asked = factors.rate_per_s * factors.duration_s * factors.rounds as f64;
     let off = (cell.requests.planned as f64 - asked).abs() - factors.rounds as f64;
-    reasons.extend(rules::PLAN_NOT_CARRIED_OUT.check(ratio(off, asked), |limit| {
-        format!(
-            "the cell asks for {} arrivals, the load generator planned {} (limit: {} off)",
-            count(asked.round() as u64),
-            count(cell.requests.planned),
-            percent(limit)
-        )
-    }));
+    reasons.extend(
+        rules::PLAN_NOT_CARRIED_OUT.check(ratio(off, asked), |limit| {
+            format!(
+                "the cell asks for {} arrivals, the load generator planned {} (limit: {} off)",
+                count(asked.round() as u64),
+                count(cell.requests.planned),
+                percent(limit)
+            )
+        }),
+    );
 }
 
 fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
@@ -59,7 +64,9 @@ fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let errors = ratio(all.error as f64, all.started as f64);
     reasons.extend(rules::ERRORS.check(errors, |limit| {
         let most = cell.errors.iter().max_by_key(|(_, count)| **count);
-        let said = most.map(|(text, _)| format!(", mostly: {text}")).unwrap_or_default();
+        let said = most
+            .map(|(text, _)| format!(", mostly: {text}"))
+            .unwrap_or_default();
         format!(
             "{} of {} requests failed ({}, limit {}){said}; latency is that of the others",
             count(all.error),
@@ -83,15 +90,20 @@ fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
         }));
     }
     reasons.extend(rules::INTERRUPTED.check(all.unfinished as f64, |_| {
-        format!("{} requests were in flight when the run was interrupted", count(all.unfinished))
+        format!(
+            "{} requests were in flight when the run was interrupted",
+            count(all.unfinished)
+        )
     }));
 }
 
 /// An overloaded service is a legitimate finding, but its latency is a queue's, not the service's.
 fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let all = cell.requests;
-    let kept = ratio(all.ok as f64, all.planned as f64);
-    let why = if all.dropped >= all.error.max(all.unfinished) {
+    // What was still in flight when the run was interrupted is neither kept nor not.
+    let planned = all.planned.saturating_sub(all.unfinished);
+    let kept = ratio(all.ok as f64, planned as f64);
+    let why = if all.dropped >= all.error {
         format!(
             "{} ({}) were dropped since {} were in flight. Latency is that of an overloaded system: \
              ask for less than {}/s to see the service itself",
@@ -100,21 +112,23 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
             count(cell.factors.max_in_flight as u64),
             rate(cell.load.completed_per_s)
         )
-    } else if all.error >= all.unfinished {
-        format!("{} failed: see the errors", count(all.error))
     } else {
-        format!("{} were still in flight at the end", count(all.unfinished))
+        format!("{} failed: see the errors", count(all.error))
     };
     if all.ok > 0 {
         reasons.extend(rules::RATE_NOT_KEPT.check(kept, |limit| {
             format!(
                 "{} of {} planned requests succeeded ({}, limit {}); {why}",
                 count(all.ok),
-                count(all.planned),
+                count(planned),
                 percent(kept),
                 percent(limit)
             )
         }));
+    }
+    if all.dropped > 0 {
+        // Once arrivals are dropped the queue is full, and what it grew by says nothing new.
+        return;
     }
     let growth = cell.load.latency_growth;
     reasons.extend(rules::FALLING_BEHIND.check(growth, |limit| {
@@ -158,7 +172,11 @@ fn machine(cell: &CellResult, reasons: &mut Vec<Reason>) {
             percent(limit)
         )
     }));
-    for process in cell.resources.iter().filter(|process| process.process != "host") {
+    for process in cell
+        .resources
+        .iter()
+        .filter(|process| process.process != "host")
+    {
         let waiting = process.run_queue_wait_share;
         reasons.extend(rules::WAITING_FOR_CPU.check(waiting, |limit| {
             format!(

@@ -7,20 +7,25 @@
 //! be judged again.
 
 mod books;
+mod causes;
 mod explanation;
 mod load;
 pub mod rules;
 mod run;
+mod summary;
 mod workload;
 
 use serde::{Deserialize, Serialize};
 
 use crate::result::{CellResult, RunResult};
 
-pub use explanation::{explain, summarise};
+pub use explanation::explain;
+pub use summary::summarise;
 
 /// Whether to believe a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Nothing speaks against it. A reason with this status is a note.
@@ -73,7 +78,9 @@ impl Verdict {
     #[must_use]
     pub fn from_reasons(mut reasons: Vec<Reason>) -> Self {
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.status));
-        let status = reasons.first().map_or(Status::Valid, |reason| reason.status);
+        let status = reasons
+            .first()
+            .map_or(Status::Valid, |reason| reason.status);
         Verdict { status, reasons }
     }
 

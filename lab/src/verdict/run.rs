@@ -8,9 +8,12 @@ use crate::result::units::count;
 pub(super) fn judge(result: &RunResult) -> Verdict {
     let mut reasons = Vec::new();
     if result.incomplete {
-        reasons.extend(rules::INTERRUPTED.always(
-            "the run was interrupted: cells are missing or have fewer rounds than planned".to_owned(),
-        ));
+        reasons.extend(
+            rules::INTERRUPTED.always(
+                "the run was interrupted: cells are missing or have fewer rounds than planned"
+                    .to_owned(),
+            ),
+        );
     }
     let lost: u64 = result.spans_lost.values().sum();
     reasons.extend(rules::SPANS_LOST.check(lost as f64, |_| {

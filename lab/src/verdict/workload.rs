@@ -3,13 +3,13 @@
 use super::Reason;
 use super::rules;
 use crate::model::Protocol;
-use crate::result::units::{count, exact_bytes, percent};
+use crate::result::units::{count, exact_bytes, http, percent};
 use crate::result::{CellResult, WireResult, ratio};
 
 /// Judges what the hops of `cell` put on the wire.
 pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    payload(cell, reasons);
     for hop in cell.wire.iter().filter(|hop| hop.depth <= 1) {
-        payload(hop, reasons);
         let (unseen, all) = (hop.unseen, hop.seen + hop.unseen);
         reasons.extend(rules::PAYLOAD_UNPROVED.check(ratio(unseen as f64, all as f64), |_| {
             format!(
@@ -30,36 +30,73 @@ pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
     }
 }
 
-/// Every message must carry exactly the declared payload; the one furthest off is named.
-fn payload(hop: &WireResult, reasons: &mut Vec<Reason>) {
-    if hop.seen == 0 {
+/// Every message must carry exactly the declared payload. One reason for all that do not: it names each
+/// of them, with the payload furthest from the declared one.
+fn payload(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let seen = cell.wire.iter().filter(|hop| hop.seen > 0);
+    let wrong: Vec<(String, u64, u64)> = seen.flat_map(wrong_payloads).collect();
+    let Some((_, declared, found)) = wrong.first() else {
         return;
-    }
+    };
+    let legs: Vec<String> = wrong
+        .iter()
+        .map(|(leg, declared, found)| {
+            let declared = if *declared == cell.factors.payload_bytes {
+                String::new()
+            } else {
+                format!(" instead of {}", exact_bytes(*declared))
+            };
+            format!("{}{declared} in {leg}", exact_bytes(*found))
+        })
+        .collect();
+    reasons.extend(rules::PAYLOAD_BYTES.declared(
+        *found as f64,
+        *declared as f64,
+        format!(
+            "declared {}, the wire carried {}; the number is that of another payload: mend the service",
+            exact_bytes(cell.factors.payload_bytes),
+            legs.join(", ")
+        ),
+    ));
+}
+
+/// The messages of `hop` with a wrong payload: which, declared, found.
+fn wrong_payloads(hop: &WireResult) -> Vec<(String, u64, u64)> {
     let directions = [
-        ("request", hop.declared_request_bytes, hop.request_payload_range),
-        ("reply", hop.declared_response_bytes, hop.response_payload_range),
+        (
+            "request",
+            hop.declared_request_bytes,
+            hop.request_payload_range,
+        ),
+        (
+            "reply",
+            hop.declared_response_bytes,
+            hop.response_payload_range,
+        ),
     ];
-    for (direction, declared, (least, most)) in directions {
-        let Some(declared) = declared else { continue };
-        let furthest = if most.abs_diff(declared) >= least.abs_diff(declared) { most } else { least };
-        let often = if least == most {
-            "every time".to_owned()
-        } else {
-            let wrong = ratio(hop.payload_mismatches as f64, hop.seen as f64);
-            format!("{} of the requests differ", percent(wrong))
-        };
-        reasons.extend(rules::PAYLOAD_BYTES.declared(
-            furthest as f64,
-            declared as f64,
-            format!(
-                "declared {}, the wire carried {} in the {direction} of {} ({often}); the number is \
-                 that of another payload: mend the service",
-                exact_bytes(declared),
-                exact_bytes(furthest),
-                hop.hop,
-            ),
-        ));
-    }
+    directions
+        .into_iter()
+        .filter_map(|(direction, declared, range)| Some((direction, declared?, range)))
+        .filter(|&(_, declared, (least, most))| least != declared || most != declared)
+        .map(|(direction, declared, (least, most))| {
+            let found = if most.abs_diff(declared) >= least.abs_diff(declared) {
+                most
+            } else {
+                least
+            };
+            let often = if least == most {
+                "every time".to_owned()
+            } else {
+                let wrong = ratio(hop.payload_mismatches as f64, hop.seen as f64);
+                format!("{} of the requests differ", percent(wrong))
+            };
+            (
+                format!("the {direction} of {} ({often})", hop.hop),
+                declared,
+                found,
+            )
+        })
+        .collect()
 }
 
 fn wire(hop: &WireResult, reasons: &mut Vec<Reason>) {
@@ -89,14 +126,14 @@ fn protocol(cell: &CellResult, hop: &WireResult, reasons: &mut Vec<Reason>) {
         Protocol::Grpc => (20, "HTTP/2"),
     };
     for &spoken in &hop.http {
-        let wire = format!("HTTP/{}.{}", spoken / 10, spoken % 10);
         reasons.extend(rules::PROTOCOL_ON_THE_WIRE.declared(
             spoken as f64,
             f64::from(declared),
             format!(
-                "{} is declared, that is {name}, but {} spoke {wire}; check the gateway's routes",
+                "{} is declared, that is {name}, but {} spoke {}; check the gateway's routes",
                 cell.factors.protocol.name(),
-                hop.hop
+                hop.hop,
+                http(spoken)
             ),
         ));
     }
@@ -119,7 +156,10 @@ fn connections(cell: &CellResult, hop: &WireResult, reasons: &mut Vec<Reason>) {
         }));
         return;
     }
-    let (most, limit) = (hop.connections_in_a_round, cell.factors.max_in_flight as u64);
+    let (most, limit) = (
+        hop.connections_in_a_round,
+        cell.factors.max_in_flight as u64,
+    );
     reasons.extend(rules::CONNECTIONS_POOLED.check(ratio(most as f64, limit as f64), |_| {
         format!(
             "{} used {} connections in one round with at most {} requests in flight; the pool does \

@@ -15,9 +15,21 @@ use crate::result::{CellResult, RunResult, ratio};
 
 /// The three columns of a ledger: class, name, and what it means.
 const BANDS: [(&str, &str, &str); 3] = [
-    ("mean", "mean of all requests", "the mean over all traced requests"),
-    ("p50", "typical requests (p50 band)", "the mean of the requests between the 45th and 55th percentile"),
-    ("p99", "slowest requests (p99 band)", "the mean of the requests at or above the 99th percentile"),
+    (
+        "mean",
+        "mean of all requests",
+        "the mean over all traced requests",
+    ),
+    (
+        "p50",
+        "typical requests (p50 band)",
+        "the mean of the requests between the 45th and 55th percentile",
+    ),
+    (
+        "p99",
+        "slowest requests (p99 band)",
+        "the mean of the requests at or above the 99th percentile",
+    ),
 ];
 
 const SCALES: [(&str, &str); 3] = [
@@ -32,17 +44,29 @@ pub(super) fn section(result: &RunResult) -> String {
     html.push_str(&controls());
     html.push_str(&key());
     let most = BANDS.map(|(band, ..)| {
-        result.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max)
+        result
+            .cells
+            .iter()
+            .map(|cell| total(cell, band))
+            .fold(0.0, f64::max)
     });
     for group in groups(result) {
-        let _ = write!(html, "<section class=\"group\"><h3>{}</h3>", escape(group.title()));
+        let _ = write!(
+            html,
+            "<section class=\"group\"><h3>{}</h3>",
+            escape(group.title())
+        );
         for cell in &group.cells {
             html.push_str(&row(cell, &group, most));
         }
         html.push_str("<dl class=\"words\">");
         for cell in &group.cells {
             let name = protocol(cell.factors.protocol);
-            let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&cell.explanation));
+            let _ = write!(
+                html,
+                "<dt>{name}</dt><dd>{}</dd>",
+                escape(&cell.explanation)
+            );
         }
         html.push_str("</dl>");
         html.push_str(&details("Every stage of every hop", &stages(&group)));
@@ -53,7 +77,8 @@ pub(super) fn section(result: &RunResult) -> String {
 }
 
 fn controls() -> String {
-    let mut html = String::from("<div class=\"controls\"><fieldset><legend>Which requests</legend>");
+    let mut html =
+        String::from("<div class=\"controls\"><fieldset><legend>Which requests</legend>");
     for (index, (band, name, _)) in BANDS.iter().enumerate() {
         html.push_str(&radio("band", band, name, index == 0));
     }
@@ -78,7 +103,12 @@ fn key() -> String {
     let mut html = String::from("<p class=\"key\">");
     for family in Family::ALL {
         let look = look(family);
-        let _ = write!(html, "<span><i class=\"f-{}\"></i>{}</span>", family.name(), escape(look.name));
+        let _ = write!(
+            html,
+            "<span><i class=\"f-{}\"></i>{}</span>",
+            family.name(),
+            escape(look.name)
+        );
     }
     html.push_str("<span><i class=\"f-residual\"></i>residual (no stage explains it)</span></p>");
     html
@@ -96,14 +126,22 @@ fn row(cell: &CellResult, group: &Group<'_>, most: [f64; 3]) -> String {
     let name = protocol(cell.factors.protocol);
     let mut html = format!("<div class=\"row\"><b>{name}</b>");
     if cell.traced.succeeded == 0 {
-        let _ = write!(html, "<span class=\"none\">no request was traced</span><span class=\"total\">{}</span>", time(cell.latency_us.mean));
+        let _ = write!(
+            html,
+            "<span class=\"none\">no request was traced</span><span class=\"total\">{}</span>",
+            time(cell.latency_us.mean)
+        );
     }
     for ((band, _, meaning), most) in BANDS.into_iter().zip(most) {
         if cell.traced.succeeded == 0 {
             break;
         }
         let all = total(cell, band);
-        let own = group.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max);
+        let own = group
+            .cells
+            .iter()
+            .map(|cell| total(cell, band))
+            .fold(0.0, f64::max);
         let _ = write!(
             html,
             "<div class=\"track band-{band}\"><div class=\"bar\" style=\"--own:{:.2}%;--all:{:.3}%\">{}</div></div>\
@@ -142,7 +180,7 @@ fn segments(cell: &CellResult, band: &str) -> String {
         }
         let _ = write!(
             html,
-            "<span class=\"seg f-{}\" style=\"flex-grow:{:.5}\" title=\"{}\"><b>{} {}</b></span>",
+            "<span class=\"seg f-{}\" style=\"flex-grow:{:.5}\" title=\"{}\"><b><u>{} </u>{}</b></span>",
             escape(class),
             share,
             escape(format!("{name}: {} ({})", time(us), percent(share))),
@@ -158,7 +196,9 @@ fn stages(group: &Group<'_>) -> String {
     let mut headings = vec!["stage".to_owned(), "family".to_owned()];
     for cell in &group.cells {
         let name = protocol(cell.factors.protocol);
-        headings.extend(["mean", "share", "p50 band", "p99 band"].map(|column| format!("{name} {column}")));
+        headings.extend(
+            ["mean", "share", "p50 band", "p99 band"].map(|column| format!("{name} {column}")),
+        );
     }
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let caption = "Times per request. An asterisk: inferred from durations, not measured by marks.";
@@ -173,8 +213,16 @@ fn stages(group: &Group<'_>) -> String {
         let family = known.map_or("backend", |stage| stage.family().name());
         let meaning = known.map_or("", Stage::meaning);
         let mut cells = vec![
-            format!("<abbr title=\"{}\">{}</abbr>", escape(meaning), escape(stage.replace('_', " "))),
-            format!("<i class=\"dot f-{}\"></i>{}", escape(family), escape(named(family).short)),
+            format!(
+                "<abbr title=\"{}\">{}</abbr>",
+                escape(meaning),
+                escape(stage.replace('_', " "))
+            ),
+            format!(
+                "<i class=\"dot f-{}\"></i>{}",
+                escape(family),
+                escape(named(family).short)
+            ),
         ];
         for cell in &group.cells {
             cells.extend(columns(cell, hop, stage));
@@ -183,13 +231,33 @@ fn stages(group: &Group<'_>) -> String {
     }
     table.heading("what is left, and the sum", headings.len());
     for (name, of) in [
-        ("residual", (|cell| [cell.residual.mean_us, cell.residual.p50_us, cell.residual.p99_band_us]) as fn(&CellResult) -> [f64; 3]),
-        ("latency of the traced requests", |cell| [cell.traced.mean_us, cell.traced.p50_us, cell.traced.p99_band_us]),
+        (
+            "residual",
+            (|cell| {
+                [
+                    cell.residual.mean_us,
+                    cell.residual.p50_us,
+                    cell.residual.p99_band_us,
+                ]
+            }) as fn(&CellResult) -> [f64; 3],
+        ),
+        ("latency of the traced requests", |cell| {
+            [
+                cell.traced.mean_us,
+                cell.traced.p50_us,
+                cell.traced.p99_band_us,
+            ]
+        }),
     ] {
         let mut cells = vec![name.to_owned(), String::new()];
         for cell in &group.cells {
             let [mean, p50, p99] = of(cell);
-            cells.extend([time(mean), percent(ratio(mean, cell.traced.mean_us)), time(p50), time(p99)]);
+            cells.extend([
+                time(mean),
+                percent(ratio(mean, cell.traced.mean_us)),
+                time(p50),
+                time(p99),
+            ]);
         }
         table.row(&cells);
     }
@@ -197,8 +265,11 @@ fn stages(group: &Group<'_>) -> String {
 }
 
 fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
-    let found: Vec<_> =
-        cell.stages.iter().filter(|part| part.hop == hop && part.stage == stage).collect();
+    let found: Vec<_> = cell
+        .stages
+        .iter()
+        .filter(|part| part.hop == hop && part.stage == stage)
+        .collect();
     if found.is_empty() {
         return ["–", "–", "–", "–"].map(str::to_owned);
     }
@@ -209,8 +280,16 @@ fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
         p50 += part.p50_us;
         p99 += part.p99_band_us;
     }
-    let star = if found.iter().any(|part| part.kind == "inferred") { "*" } else { "" };
-    let meter = format!("<span class=\"meter\" style=\"--part:{:.1}%\">{}</span>", share.clamp(0.0, 1.0) * 100.0, percent(share));
+    let star = if found.iter().any(|part| part.kind == "inferred") {
+        "*"
+    } else {
+        ""
+    };
+    let meter = format!(
+        "<span class=\"meter\" style=\"--part:{:.1}%\">{}</span>",
+        share.clamp(0.0, 1.0) * 100.0,
+        percent(share)
+    );
     [format!("{}{star}", time(mean)), meter, time(p50), time(p99)]
 }
 
@@ -224,6 +303,10 @@ fn keys<'a>(group: &Group<'a>) -> Vec<(u32, &'a str, &'a str)> {
         }
     }
     let order = |name: &str| Stage::from_name(name).map_or(usize::MAX, |stage| stage as usize);
-    keys.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(order(a.2).cmp(&order(b.2))));
+    keys.sort_by(|a, b| {
+        (a.0, a.1)
+            .cmp(&(b.0, b.1))
+            .then(order(a.2).cmp(&order(b.2)))
+    });
     keys
 }

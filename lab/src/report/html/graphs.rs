@@ -1,13 +1,12 @@
 //! The graphs: percentile curves, latency over time, and the blog's three graphs by payload.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::super::label::{Group, groups, protocol, setting};
 use super::markup::{Table, details, escape};
 use super::svg::{Axis, Chart, Point, Series, legend};
 use crate::model::Protocol;
-use crate::result::units::{payload, percent, rate, time, trimmed};
+use crate::result::units::{payload, percent, rate, round_time, time, trimmed};
 use crate::result::{CellResult, RunResult};
 use crate::verdict::Status;
 
@@ -16,8 +15,11 @@ fn figure(chart: &Chart, x_name: impl Fn(f64) -> String, y_name: impl Fn(f64) ->
     let mut headings = vec![chart.x.label.as_str()];
     headings.extend(chart.series.iter().map(|series| series.name.as_str()));
     let mut table = Table::new(&format!("{}: {}", chart.title, chart.y.label), &headings, 1);
-    let mut places: Vec<f64> =
-        chart.series.iter().flat_map(|series| series.points.iter().map(|point| point.x)).collect();
+    let mut places: Vec<f64> = chart
+        .series
+        .iter()
+        .flat_map(|series| series.points.iter().map(|point| point.x))
+        .collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
     for place in places {
@@ -47,9 +49,20 @@ fn style(protocol: Protocol) -> usize {
 
 /// The least and the largest y of all points, or 1 and 1.
 fn extent(series: &[Series]) -> (f64, f64) {
-    let values = || series.iter().flat_map(|line| line.points.iter().map(|point| point.y));
-    let (least, most) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
-    if most > 0.0 { (least.max(most / 1e6), most) } else { (1.0, 1.0) }
+    let values = || {
+        series
+            .iter()
+            .flat_map(|line| line.points.iter().map(|point| point.y))
+    };
+    let (least, most) = (
+        values().fold(f64::MAX, f64::min),
+        values().fold(0.0, f64::max),
+    );
+    if most > 0.0 {
+        (least.max(most / 1e6), most)
+    } else {
+        (1.0, 1.0)
+    }
 }
 
 /// For each payload: how slow which share of the requests was.
@@ -57,24 +70,66 @@ pub(super) fn curves(result: &RunResult) -> String {
     let mut html = String::from("<div class=\"grid\">");
     for group in groups(result) {
         let series: Vec<Series> = lines(&group, |cell| {
-            let point = |x: f64, y| Point { x, y, status: Status::Valid };
-            cell.curve.iter().map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us)).collect()
+            let point = |x: f64, y| Point {
+                x,
+                y,
+                status: Status::Valid,
+            };
+            cell.curve
+                .iter()
+                .map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us))
+                .collect()
         });
         let (least, most) = extent(&series);
-        let last = series.iter().filter_map(|line| line.points.last()).map(|point| point.x).fold(10.0, f64::max);
-        let ticks = [(1.0, "min"), (2.0, "p50"), (10.0, "p90"), (100.0, "p99"), (1e3, "p99.9"), (1e4, "p99.99"), (1e5, "p99.999")];
+        let last = series
+            .iter()
+            .filter_map(|line| line.points.last())
+            .map(|point| point.x)
+            .fold(10.0, f64::max);
+        let ticks = [
+            (1.0, "min"),
+            (2.0, "p50"),
+            (10.0, "p90"),
+            (100.0, "p99"),
+            (1e3, "p99.9"),
+            (1e4, "p99.99"),
+            (1e5, "p99.999"),
+        ];
         let x = Axis {
             label: "percentile".to_owned(),
             log: true,
-            ticks: ticks.into_iter().filter(|(at, _)| *at <= last * 1.01).map(|(at, name)| (at, name.to_owned())).collect(),
+            ticks: ticks
+                .into_iter()
+                .filter(|(at, _)| *at <= last * 1.01)
+                .map(|(at, name)| (at, name.to_owned()))
+                .collect(),
             range: (1.0, last),
         };
-        let y = Axis::decades("latency", least, most, time);
-        let chart = Chart { title: group.title(), x, y, series };
-        html.push_str(&figure(&chart, |at| format!("p{}", trimmed_percentile(at)), time));
+        let chart = Chart {
+            title: group.title(),
+            x,
+            y: latency("latency", least, most),
+            series,
+            dodge: 0.0,
+        };
+        html.push_str(&figure(
+            &chart,
+            |at| format!("p{}", trimmed_percentile(at)),
+            time,
+        ));
     }
     html.push_str("</div>");
     html
+}
+
+/// An axis of latency from zero, on which a flat line looks flat; where the ends are far apart, one of
+/// decades, on which both are seen.
+fn latency(label: &str, least: f64, most: f64) -> Axis {
+    if most / least > 20.0 {
+        Axis::decades(&format!("{label}, logarithmic"), least, most, round_time)
+    } else {
+        Axis::linear(label, most, round_time)
+    }
 }
 
 fn trimmed_percentile(one_in: f64) -> String {
@@ -102,18 +157,22 @@ pub(super) fn over_time(result: &RunResult) -> String {
     let mut html = String::from("<div class=\"grid\">");
     for group in groups(result) {
         let series = lines(&group, seconds);
-        let last = series.iter().filter_map(|line| line.points.last()).map(|point| point.x).fold(1.0, f64::max);
+        let last = series
+            .iter()
+            .filter_map(|line| line.points.last())
+            .map(|point| point.x)
+            .fold(1.0, f64::max);
         let (least, most) = extent(&series);
-        // A flat line looks flat from zero; over more than a decade only decades show both ends.
-        let y = if most / least > 20.0 {
-            Axis::decades("mean latency", least, most, time)
-        } else {
-            Axis::linear("mean latency", most, time)
-        };
         let mut x = Axis::linear("second of the round (planned time)", last, trimmed);
         x.range.1 = last;
         x.ticks.retain(|(at, _)| *at <= last);
-        let chart = Chart { title: group.title(), x, y, series };
+        let chart = Chart {
+            title: group.title(),
+            x,
+            y: latency("mean latency", least, most),
+            series,
+            dodge: 0.0,
+        };
         html.push_str(&figure(&chart, trimmed, time));
     }
     html.push_str("</div>");
@@ -130,38 +189,66 @@ fn seconds(cell: &CellResult) -> Vec<Point> {
     }
     means
         .into_iter()
-        .map(|(second, (sum, count))| Point { x: second as f64, y: sum / count, status: Status::Valid })
+        .map(|(second, (sum, count))| Point {
+            x: second as f64,
+            y: sum / count,
+            status: Status::Valid,
+        })
         .collect()
 }
 
 /// Mean latency, completed requests and drop rate, each by payload.
 pub(super) fn by_payload(result: &RunResult) -> String {
-    let mut payloads: Vec<u64> = result.cells.iter().map(|cell| cell.factors.payload_bytes).collect();
+    let mut payloads: Vec<u64> = result
+        .cells
+        .iter()
+        .map(|cell| cell.factors.payload_bytes)
+        .collect();
     payloads.sort_unstable();
     payloads.dedup();
     let place = |cell: &CellResult| {
-        payloads.iter().position(|&bytes| bytes == cell.factors.payload_bytes).unwrap_or(0) as f64
+        payloads
+            .iter()
+            .position(|&bytes| bytes == cell.factors.payload_bytes)
+            .unwrap_or(0) as f64
     };
-    let name = |at: f64| payloads.get(at as usize).map(|bytes| payload(*bytes)).unwrap_or_default();
+    let name = |at: f64| {
+        payloads
+            .get(at as usize)
+            .map(|bytes| payload(*bytes))
+            .unwrap_or_default()
+    };
     let x = || Axis {
         label: "payload".to_owned(),
         log: false,
-        ticks: (0..payloads.len()).map(|at| (at as f64, name(at as f64))).collect(),
+        ticks: (0..payloads.len())
+            .map(|at| (at as f64, name(at as f64)))
+            .collect(),
         range: (-0.35, payloads.len() as f64 - 0.65),
     };
     let chart = |title: &str, y: &dyn Fn(f64, f64) -> Axis, of: &dyn Fn(&CellResult) -> f64| {
         let series = series(result, &|cell| (place(cell), of(cell)));
         let (least, most) = extent(&series);
-        Chart { title: title.to_owned(), x: x(), y: y(least, most), series }
+        Chart {
+            title: title.to_owned(),
+            x: x(),
+            y: y(least, most),
+            series,
+            dodge: 4.0,
+        }
     };
     let mut html = String::from("<div class=\"grid\">");
     let latency = chart(
         "Mean latency by payload",
-        &|least, most| Axis::decades("mean latency, logarithmic", least, most, time),
+        &|least, most| Axis::decades("mean latency, logarithmic", least, most, round_time),
         &|cell| cell.latency_us.mean,
     );
     html.push_str(&figure(&latency, name, time));
-    let asked = result.cells.iter().map(|cell| cell.factors.rate_per_s).fold(0.0, f64::max);
+    let asked = result
+        .cells
+        .iter()
+        .map(|cell| cell.factors.rate_per_s)
+        .fold(0.0, f64::max);
     let completed = chart(
         "Completed per second by payload",
         &|_, most| Axis::linear("successful requests/s", most.max(asked), trimmed),
@@ -170,11 +257,17 @@ pub(super) fn by_payload(result: &RunResult) -> String {
     html.push_str(&figure(&completed, name, rate));
     let dropped = chart(
         "Drop rate by payload",
-        &|_, most| Axis::linear("dropped over planned", if most < 0.01 { 1.0 } else { most }, percent),
+        &|_, most| {
+            Axis::linear(
+                "dropped over planned",
+                if most < 0.01 { 1.0 } else { most },
+                percent,
+            )
+        },
         &|cell| cell.load.dropped_share,
     );
     html.push_str(&figure(&dropped, name, percent));
-    let _ = write!(html, "</div>");
+    html.push_str("</div>");
     html
 }
 
@@ -187,16 +280,36 @@ fn series(result: &RunResult, point: &dyn Fn(&CellResult) -> (f64, f64)) -> Vec<
     let mut all: Vec<Series> = Vec::new();
     for cell in result.cells.iter().filter(|cell| cell.requests.started > 0) {
         let name = protocol(cell.factors.protocol);
-        let set = if unique { String::new() } else { setting(result, cell) };
-        let name = if set.is_empty() { name.to_owned() } else { format!("{name}, {set}") };
+        let set = if unique {
+            String::new()
+        } else {
+            setting(result, cell)
+        };
+        let name = if set.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}, {set}")
+        };
         let (x, y) = point(cell);
-        let point = Point { x, y, status: cell.verdict.status };
+        let point = Point {
+            x,
+            y,
+            status: cell.verdict.status,
+        };
         match all.iter_mut().find(|series| series.name == name) {
             Some(series) => series.points.push(point),
             None => {
                 let first = style(cell.factors.protocol);
-                let taken = all.iter().filter(|series| series.style % 2 == first).count();
-                all.push(Series { name, style: first + 2 * taken, points: vec![point], marked: true });
+                let taken = all
+                    .iter()
+                    .filter(|series| series.style % 2 == first)
+                    .count();
+                all.push(Series {
+                    name,
+                    style: first + 2 * taken,
+                    points: vec![point],
+                    marked: true,
+                });
             }
         }
     }

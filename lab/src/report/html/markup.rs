@@ -28,9 +28,16 @@ pub(super) struct Table {
 impl Table {
     /// A table with these column headings. Headings are escaped here.
     pub(super) fn new(caption: &str, headings: &[&str], text_columns: usize) -> Table {
-        let mut html = format!("<div class=\"scroll\"><table><caption>{}</caption><thead><tr>", escape(caption));
+        let mut html = format!(
+            "<div class=\"scroll\"><table><caption>{}</caption><thead><tr>",
+            escape(caption)
+        );
         for (index, heading) in headings.iter().enumerate() {
-            let class = if index < text_columns { "" } else { " class=\"n\"" };
+            let class = if index < text_columns {
+                ""
+            } else {
+                " class=\"n\""
+            };
             let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escape(heading));
         }
         html.push_str("</tr></thead><tbody>");
@@ -69,7 +76,10 @@ impl Table {
 
 /// HTML that is shown when its summary is opened.
 pub(super) fn details(summary: &str, html: &str) -> String {
-    format!("<details><summary>{}</summary>{html}</details>", escape(summary))
+    format!(
+        "<details><summary>{}</summary>{html}</details>",
+        escape(summary)
+    )
 }
 
 /// The verdict as a coloured word with a sign.
@@ -80,5 +90,8 @@ pub(super) fn chip(status: crate::verdict::Status) -> String {
         Status::Suspect => ("suspect", "!"),
         Status::Invalid => ("invalid", "✕"),
     };
-    format!("<span class=\"chip {class}\"><i aria-hidden=\"true\">{sign}</i> {}</span>", status.name())
+    format!(
+        "<span class=\"chip {class}\"><i aria-hidden=\"true\">{sign}</i> {}</span>",
+        status.name()
+    )
 }

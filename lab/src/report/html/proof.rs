@@ -3,16 +3,26 @@
 
 use std::fmt::Write as _;
 
-use super::markup::{Table, chip, escape};
-use crate::result::units::{count, exact_bytes, mean, memory, percent, rate, time, trimmed};
+use super::markup::{Table, chip, details, escape};
+use crate::result::units::{count, exact_bytes, http, mean, memory, percent, rate, time, trimmed};
 use crate::result::{CellResult, RunResult, WireResult};
 use crate::verdict::{Reason, Status};
 
 /// What was declared against what the taps counted.
 pub(super) fn workload(result: &RunResult) -> String {
     let headings = [
-        "cell", "hop", "protocol", "payload declared", "request payload sent", "reply payload sent", "request wire bytes",
-        "reply wire bytes", "frames", "framing bytes", "header bytes", "connections",
+        "cell",
+        "hop",
+        "protocol",
+        "payload declared",
+        "request payload sent",
+        "reply payload sent",
+        "request wire bytes",
+        "reply wire bytes",
+        "frames",
+        "framing bytes",
+        "header bytes",
+        "connections",
     ];
     let mut table = Table::new(
         "Means per request over both directions, unless said otherwise. Every traced request was checked, not the mean.",
@@ -28,20 +38,33 @@ pub(super) fn workload(result: &RunResult) -> String {
 }
 
 fn wire_row(cell: &CellResult, hop: &WireResult) -> Vec<String> {
-    let versions: Vec<String> =
-        hop.http.iter().map(|http| format!("HTTP/{}.{}", http / 10, http % 10)).collect();
+    let versions: Vec<String> = hop.http.iter().map(|&version| http(version)).collect();
     let declared = match (hop.declared_request_bytes, hop.declared_response_bytes) {
-        (Some(request), Some(reply)) if request == reply => format!("{} both ways", exact_bytes(reply)),
+        (Some(request), Some(reply)) if request == reply => {
+            format!("{} both ways", exact_bytes(reply))
+        }
         (_, Some(reply)) => format!("{} reply", exact_bytes(reply)),
         _ => "–".to_owned(),
     };
     vec![
         escape(&cell.id),
         escape(&hop.hop),
-        if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
+        if versions.is_empty() {
+            "not seen".to_owned()
+        } else {
+            versions.join(", ")
+        },
         declared,
-        carried(hop.declared_request_bytes, hop.request_payload_range, hop.seen),
-        carried(hop.declared_response_bytes, hop.response_payload_range, hop.seen),
+        carried(
+            hop.declared_request_bytes,
+            hop.request_payload_range,
+            hop.seen,
+        ),
+        carried(
+            hop.declared_response_bytes,
+            hop.response_payload_range,
+            hop.seen,
+        ),
         mean(hop.request_wire_bytes),
         mean(hop.response_wire_bytes),
         mean(hop.frames),
@@ -65,7 +88,9 @@ fn carried(declared: Option<u64>, (least, most): (u64, u64), seen: u64) -> Strin
         Some(declared) if least == declared && most == declared => {
             format!("<span class=\"good\">{text} <i aria-label=\"as declared\">✓</i></span>")
         }
-        Some(_) => format!("<span class=\"bad\">{text} <i aria-label=\"not as declared\">✕</i></span>"),
+        Some(_) => {
+            format!("<span class=\"bad\">{text} <i aria-label=\"not as declared\">✕</i></span>")
+        }
         None => text,
     }
 }
@@ -73,8 +98,8 @@ fn carried(declared: Option<u64>, (least, most): (u64, u64), seen: u64) -> Strin
 /// Latency and accounting of every cell.
 pub(super) fn cells(result: &RunResult) -> String {
     let headings = [
-        "cell", "verdict", "asked /s", "planned", "started", "dropped", "late", "ok", "errors", "done /s", "mean", "p50",
-        "p90", "p99", "max",
+        "cell", "verdict", "asked /s", "planned", "started", "dropped", "late", "ok", "errors",
+        "done /s", "mean", "p50", "p90", "p99", "max",
     ];
     let mut table = Table::new(
         "Latency from the planned start of every successful request. planned = started + dropped.",
@@ -83,10 +108,33 @@ pub(super) fn cells(result: &RunResult) -> String {
     );
     for cell in &result.cells {
         let (all, latency) = (cell.requests, cell.latency_us);
-        let mut row = vec![escape(&cell.id), chip(cell.verdict.status), rate(cell.factors.rate_per_s)];
-        row.extend([all.planned, all.started, all.dropped, all.late, all.ok, all.error].map(count));
+        let mut row = vec![
+            escape(&cell.id),
+            chip(cell.verdict.status),
+            rate(cell.factors.rate_per_s),
+        ];
+        row.extend(
+            [
+                all.planned,
+                all.started,
+                all.dropped,
+                all.late,
+                all.ok,
+                all.error,
+            ]
+            .map(count),
+        );
         row.push(rate(cell.load.completed_per_s));
-        row.extend([latency.mean, latency.p50, latency.p90, latency.p99, latency.max].map(time));
+        row.extend(
+            [
+                latency.mean,
+                latency.p50,
+                latency.p90,
+                latency.p99,
+                latency.max,
+            ]
+            .map(time),
+        );
         table.row(&row);
     }
     table.finish()
@@ -94,11 +142,17 @@ pub(super) fn cells(result: &RunResult) -> String {
 
 /// Every reason, in words; what failed requests said.
 pub(super) fn reasons(result: &RunResult) -> String {
-    let run = result.verdict.reasons.iter().map(|reason| ("the whole run", reason));
-    let cells = result
-        .cells
+    let run = result
+        .verdict
+        .reasons
         .iter()
-        .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
+        .map(|reason| ("the whole run", reason));
+    let cells = result.cells.iter().flat_map(|cell| {
+        cell.verdict
+            .reasons
+            .iter()
+            .map(move |reason| (cell.id.as_str(), reason))
+    });
     let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
     all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
     let mut html = String::new();
@@ -122,7 +176,11 @@ pub(super) fn reasons(result: &RunResult) -> String {
     }
     html.push_str("</ul>");
     for cell in result.cells.iter().filter(|cell| !cell.errors.is_empty()) {
-        let mut table = Table::new(&format!("Errors of {}", cell.id), &["what they said", "how often"], 1);
+        let mut table = Table::new(
+            &format!("Errors of {}", cell.id),
+            &["what they said", "how often"],
+            1,
+        );
         for (text, often) in &cell.errors {
             table.row(&[escape(text), count(*often)]);
         }
@@ -147,15 +205,35 @@ pub(super) fn books(result: &RunResult) -> String {
         None => "<p>The cost of the probe was not measured in this run.</p>".to_owned(),
     };
     let headings = [
-        "cell", "traced", "weight", "measured", "inferred", "residual, mean", "residual, p50 band", "residual, p99 band",
-        "out of order", "sent late, p99", "generator, cores", "machine",
+        "cell",
+        "traced",
+        "weight",
+        "measured",
+        "inferred",
+        "residual, mean",
+        "residual, p50 band",
+        "residual, p99 band",
+        "out of order",
+        "sent late, p99",
+        "generator, cores",
+        "machine",
     ];
-    let mut table = Table::new("How well the books close, and how busy the machine was.", &headings, 1);
+    let mut table = Table::new(
+        "How well the books close, and how busy the machine was.",
+        &headings,
+        1,
+    );
     for cell in &result.cells {
-        let late = cell.send_delay_us.map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
+        let late = cell
+            .send_delay_us
+            .map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
         table.row(&[
             escape(&cell.id),
-            format!("{} of {}", count(cell.traced.count), count(cell.traced.expected)),
+            format!(
+                "{} of {}",
+                count(cell.traced.count),
+                count(cell.traced.expected)
+            ),
             trimmed(cell.traced.weight),
             percent(cell.measured_share),
             percent(cell.inferred_share),
@@ -175,13 +253,26 @@ pub(super) fn books(result: &RunResult) -> String {
 
 /// Injected delays, as the injectors measured them, beside the stages they should be found in.
 fn injected(result: &RunResult) -> String {
-    let headings = ["cell", "hop", "stage", "injected, mean", "found in the stage, mean"];
-    let mut table = Table::new("Delays that were injected to check the attribution.", &headings, 3);
+    let headings = [
+        "cell",
+        "hop",
+        "stage",
+        "injected, mean",
+        "found in the stage, mean",
+    ];
+    let mut table = Table::new(
+        "Delays that were injected to check the attribution.",
+        &headings,
+        3,
+    );
     let mut any = false;
     for cell in &result.cells {
         for delay in &cell.injected {
             any = true;
-            let found = cell.stages.iter().filter(|part| part.hop == delay.hop && part.stage == delay.stage);
+            let found = cell
+                .stages
+                .iter()
+                .filter(|part| part.hop == delay.hop && part.stage == delay.stage);
             let found: f64 = found.map(|part| part.mean_us).sum();
             table.row(&[
                 escape(&cell.id),
@@ -195,13 +286,58 @@ fn injected(result: &RunResult) -> String {
     if any { table.finish() } else { String::new() }
 }
 
-/// CPU and memory of every process.
+/// CPU per request of every process, a row per cell; everything else below.
 pub(super) fn resources(result: &RunResult) -> String {
+    let mut processes: Vec<&str> = Vec::new();
+    for process in result.cells.iter().flat_map(|cell| &cell.resources) {
+        if !processes.contains(&process.process.as_str()) {
+            processes.push(&process.process);
+        }
+    }
+    if processes.is_empty() {
+        return "<p>No process was sampled.</p>".to_owned();
+    }
+    let mut headings = vec!["cell"];
+    headings.extend(&processes);
+    let mut table = Table::new("CPU per started request, user and system.", &headings, 1);
+    for cell in &result.cells {
+        let mut row = vec![escape(&cell.id)];
+        row.extend(processes.iter().map(|name| {
+            let found = cell
+                .resources
+                .iter()
+                .find(|process| process.process == *name);
+            found.map_or_else(
+                || "–".to_owned(),
+                |process| time(process.cpu_us_per_request),
+            )
+        }));
+        table.row(&row);
+    }
+    let all = details(
+        "Memory, threads, context switches and waiting for a CPU",
+        &every_process(result),
+    );
+    table.finish() + &all
+}
+
+fn every_process(result: &RunResult) -> String {
     let headings = [
-        "cell", "process", "CPU per request", "CPU, cores", "memory, max", "threads", "switches, own wish", "switches, forced",
+        "cell",
+        "process",
+        "CPU per request",
+        "CPU, cores",
+        "memory, max",
+        "threads",
+        "switches, own wish",
+        "switches, forced",
         "waited for a CPU",
     ];
-    let mut table = Table::new("While the rounds of each cell ran. CPU per request: per started request.", &headings, 2);
+    let mut table = Table::new(
+        "While the rounds of each cell ran. CPU per request: per started request.",
+        &headings,
+        2,
+    );
     for cell in &result.cells {
         for process in &cell.resources {
             table.row(&[

@@ -22,16 +22,28 @@ pub(super) struct Axis {
 impl Axis {
     /// Where `value` lies on the axis: 0 to 1.
     fn place(&self, value: f64) -> f64 {
-        let scale = |value: f64| if self.log { value.max(1e-9).ln() } else { value };
+        let scale = |value: f64| {
+            if self.log {
+                value.max(1e-9).ln()
+            } else {
+                value
+            }
+        };
         let (from, to) = (scale(self.range.0), scale(self.range.1));
-        if to > from { ((scale(value) - from) / (to - from)).clamp(0.0, 1.0) } else { 0.5 }
+        if to > from {
+            ((scale(value) - from) / (to - from)).clamp(0.0, 1.0)
+        } else {
+            0.5
+        }
     }
 
     /// A linear axis from 0 to a round number past `most`.
     pub(super) fn linear(label: &str, most: f64, write: impl Fn(f64) -> String) -> Axis {
         let step = step_above(most / 4.0);
         let steps = (most / step).ceil().max(1.0) as u32;
-        let ticks = (0..=steps).map(|index| f64::from(index) * step).map(|at| (at, write(at)));
+        let ticks = (0..=steps)
+            .map(|index| f64::from(index) * step)
+            .map(|at| (at, write(at)));
         Axis {
             label: label.to_owned(),
             log: false,
@@ -42,7 +54,12 @@ impl Axis {
 
     /// A logarithmic axis over the decades that hold `least` to `most`; with two decades or fewer
     /// there are ticks at 2 and 5 as well.
-    pub(super) fn decades(label: &str, least: f64, most: f64, write: impl Fn(f64) -> String) -> Axis {
+    pub(super) fn decades(
+        label: &str,
+        least: f64,
+        most: f64,
+        write: impl Fn(f64) -> String,
+    ) -> Axis {
         let (from, to) = (step_below(least), step_above(most));
         let narrow = to / from <= 200.0;
         let first = from.log10().floor() as i32;
@@ -51,7 +68,12 @@ impl Axis {
             .flat_map(|power| [1.0, 2.0, 5.0].map(|step| (step, step * 10_f64.powi(power))))
             .filter(|&(step, at)| (narrow || step == 1.0) && at >= from * 0.999 && at <= to * 1.001)
             .map(|(_, at)| (at, write(at)));
-        Axis { label: label.to_owned(), log: true, ticks: ticks.collect(), range: (from, to) }
+        Axis {
+            label: label.to_owned(),
+            log: true,
+            ticks: ticks.collect(),
+            range: (from, to),
+        }
     }
 }
 
@@ -64,13 +86,20 @@ fn steps(value: f64) -> [f64; 4] {
 /// The next of 1, 2, 5 × 10ⁿ that is at least `value`.
 fn step_above(value: f64) -> f64 {
     let steps = steps(value);
-    steps.into_iter().find(|&step| step >= value * 0.999).unwrap_or(steps[3])
+    steps
+        .into_iter()
+        .find(|&step| step >= value * 0.999)
+        .unwrap_or(steps[3])
 }
 
 /// The next of 1, 2, 5 × 10ⁿ that is at most `value`.
 fn step_below(value: f64) -> f64 {
     let steps = steps(value);
-    steps.into_iter().rev().find(|&step| step <= value * 1.001).unwrap_or(steps[0])
+    steps
+        .into_iter()
+        .rev()
+        .find(|&step| step <= value * 1.001)
+        .unwrap_or(steps[0])
 }
 
 /// A point of a line.
@@ -100,18 +129,20 @@ pub(super) struct Series {
 pub(super) struct Chart {
     /// What it shows.
     pub title: String,
-    /// Its axes.
+    /// To the right.
     pub x: Axis,
     /// Upwards.
     pub y: Axis,
     /// Its lines.
     pub series: Vec<Series>,
+    /// How far lines are moved aside, so that equal ones are both seen.
+    pub dodge: f64,
 }
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 /// How many styles the style sheet has.
@@ -122,7 +153,10 @@ impl Chart {
     pub(super) fn svg(&self) -> String {
         let mut svg = format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-            escape(format!("{}: {} over {}", self.title, self.y.label, self.x.label))
+            escape(format!(
+                "{}: {} over {}",
+                self.title, self.y.label, self.x.label
+            ))
         );
         self.grid(&mut svg);
         for series in &self.series {
@@ -171,18 +205,29 @@ impl Chart {
 
     fn line(&self, svg: &mut String, series: &Series) {
         let style = series.style % STYLES;
-        let mut path = String::new();
-        for point in &series.points {
+        let aside = if style.is_multiple_of(2) {
+            -self.dodge
+        } else {
+            self.dodge
+        };
+        let at = |point: &Point| {
             let (x, y) = self.at((point.x, point.y));
-            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { "M" } else { "L" });
+            (x + aside, y)
+        };
+        let mut path = String::new();
+        for (x, y) in series.points.iter().map(at) {
+            let _ = write!(
+                path,
+                "{}{x:.1} {y:.1}",
+                if path.is_empty() { "M" } else { "L" }
+            );
         }
         let _ = write!(svg, "<path class=\"line s{style}\" d=\"{path}\"/>");
         if !series.marked {
             return;
         }
         for point in &series.points {
-            let at = self.at((point.x, point.y));
-            let _ = write!(svg, "{}", mark(style, at, point.status));
+            svg.push_str(&mark(style, at(point), point.status));
         }
     }
 }
@@ -199,7 +244,7 @@ fn mark(style: usize, (x, y): (f64, f64), status: Status) -> String {
             );
         }
     };
-    if style % 2 == 0 {
+    if style.is_multiple_of(2) {
         format!("<circle class=\"{class} s{style}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
     } else {
         format!(
