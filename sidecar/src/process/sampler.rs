@@ -20,7 +20,11 @@ pub(crate) struct Sampler {
 impl Sampler {
     pub(crate) fn new() -> Result<Self, sysinfo::Error> {
         let tick_ns = 1_000_000_000 / procfs::ticks_per_second().max(1);
-        Ok(Sampler { system: System::new()?, threads: HashMap::new(), tick_ns })
+        Ok(Sampler {
+            system: System::new()?,
+            threads: HashMap::new(),
+            tick_ns,
+        })
     }
 
     /// Samples the host and every process of `watched` that runs. Blocks for some 100 µs a process.

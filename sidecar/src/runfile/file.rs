@@ -60,7 +60,7 @@ impl RunFile {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Truncate)
+            .journal_mode(SqliteJournalMode::Delete)
             .synchronous(SqliteSynchronous::Off);
         let mut file = Self::connect(options, path, "create").await?;
         let created: Result<(), sqlx::Error> = async {
