@@ -15,7 +15,9 @@ fn read(text: &str) -> Plan {
 }
 
 fn error(text: &str) -> String {
-    Plan::read("my.toml", text, &Overrides::default()).expect_err("no plan").to_string()
+    Plan::read("my.toml", text, &Overrides::default())
+        .expect_err("no plan")
+        .to_string()
 }
 
 fn ids(plan: &Plan) -> Vec<&str> {

@@ -7,7 +7,10 @@ use crate::run::capture;
 /// Prints what was found.
 pub(super) async fn doctor() -> Result<Exit, Failure> {
     let environment = capture();
-    println!("run-lab {} ({})", environment.lab_version, environment.rustc);
+    println!(
+        "run-lab {} ({})",
+        environment.lab_version, environment.rustc
+    );
     println!(
         "{} x {}, {} MiB, Linux {}, clock source {}, governor {}\n",
         environment.cpus,
@@ -20,7 +23,10 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
     for tool in Tool::ALL {
         let found = match tool.find() {
             Some(path) => {
-                let version = tool.version(&path).await.unwrap_or_else(|| "does not tell its version".to_owned());
+                let version = tool
+                    .version(&path)
+                    .await
+                    .unwrap_or_else(|| "does not tell its version".to_owned());
                 format!("found at {} ({version})", path.display())
             }
             None => "not found".to_owned(),
@@ -29,6 +35,8 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
         println!("{:<11} {:<10}  {found}", tool.role(), tool.name());
         println!("{:<11} {:<10}  stands in: {stand_in} ({what})", "", "");
     }
-    println!("\nThis version finds these parts but does not use them yet: the embedded ones stand in.");
+    println!(
+        "\nThis version finds these parts but does not use them yet: the embedded ones stand in."
+    );
     Ok(Exit::Done)
 }

@@ -16,15 +16,38 @@ pub(super) fn plans() -> Result<Exit, Failure> {
 fn describe(plan: &Plan) -> String {
     let distinct = |values: Vec<String>| {
         let mut seen: Vec<String> = Vec::new();
-        values.into_iter().for_each(|value| if !seen.contains(&value) { seen.push(value) });
+        values.into_iter().for_each(|value| {
+            if !seen.contains(&value) {
+                seen.push(value)
+            }
+        });
         seen.join(", ")
     };
     let cells = &plan.cells;
-    let protocols = distinct(cells.iter().map(|cell| cell.protocol.name().to_owned()).collect());
-    let payloads = distinct(cells.iter().map(|cell| Size(cell.payload_bytes).to_string()).collect());
+    let protocols = distinct(
+        cells
+            .iter()
+            .map(|cell| cell.protocol.name().to_owned())
+            .collect(),
+    );
+    let payloads = distinct(
+        cells
+            .iter()
+            .map(|cell| Size(cell.payload_bytes).to_string())
+            .collect(),
+    );
     let rates = distinct(cells.iter().map(|cell| cell.rate.to_string()).collect());
-    let durations = distinct(cells.iter().map(|cell| Span(cell.duration_ns).to_string()).collect());
-    let certified = if plan.certify.is_some() { ", probe certified first" } else { "" };
+    let durations = distinct(
+        cells
+            .iter()
+            .map(|cell| Span(cell.duration_ns).to_string())
+            .collect(),
+    );
+    let certified = if plan.certify.is_some() {
+        ", probe certified first"
+    } else {
+        ""
+    };
     format!(
         "{}\n  {}\n  {} cells: protocol {protocols}; payload {payloads}; {rates} requests/s\n  \
          {} x {durations} a cell, about {} s in all{certified}\n",

@@ -103,7 +103,10 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
 fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     let result = result::build(&outcome.measure, &outcome.requests, &outcome.samples);
     report::write_all(&out, &result).map_err(|error| Failure::other(error.into()))?;
-    print!("{}", report::terminal(&result, terminal::width(), terminal::colour()));
+    print!(
+        "{}",
+        report::terminal(&result, terminal::width(), terminal::colour())
+    );
     println!("\nreport: {}", out.join(REPORT_HTML).display());
     if let Some(error) = outcome.failure {
         return Err(error.into());
@@ -111,7 +114,10 @@ fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     if outcome.interrupted {
         return Ok(Exit::Interrupted);
     }
-    let invalid = result.cells.iter().any(|cell| cell.verdict.status == Status::Invalid);
+    let invalid = result
+        .cells
+        .iter()
+        .any(|cell| cell.verdict.status == Status::Invalid);
     Ok(if invalid { Exit::Invalid } else { Exit::Done })
 }
 
@@ -121,11 +127,22 @@ fn available(arguments: &RunArgs) -> Result<(), Failure> {
     if arguments.driver == DriverChoice::K6 {
         required.push(Tool::K6);
     }
-    let Some(tool) = required.first() else { return Ok(()) };
+    let Some(tool) = required.first() else {
+        return Ok(());
+    };
     let (stand_in, _) = tool.stand_in();
     let found = match tool.find() {
-        Some(path) => format!("{} is at {}, but run-lab {}", tool.name(), path.display(), env!("CARGO_PKG_VERSION")),
-        None => format!("{} is not on PATH, and run-lab {}", tool.name(), env!("CARGO_PKG_VERSION")),
+        Some(path) => format!(
+            "{} is at {}, but run-lab {}",
+            tool.name(),
+            path.display(),
+            env!("CARGO_PKG_VERSION")
+        ),
+        None => format!(
+            "{} is not on PATH, and run-lab {}",
+            tool.name(),
+            env!("CARGO_PKG_VERSION")
+        ),
     };
     Err(Failure::missing(format!(
         "{found} cannot use it yet; leave the requirement out to run with what stands in for it ({stand_in})"
@@ -144,7 +161,10 @@ pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
             "--out {}: it exists already; a run never writes over another, so name a new folder",
             out.display()
         ))),
-        Err(error) => Err(Failure::usage(format!("--out {}: cannot make the folder: {error}", out.display()))),
+        Err(error) => Err(Failure::usage(format!(
+            "--out {}: cannot make the folder: {error}",
+            out.display()
+        ))),
     }
 }
 
@@ -172,19 +192,22 @@ fn overrides(arguments: &RunArgs) -> Result<Overrides, Failure> {
 pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Table, Failure> {
     let mut settings = Table::new();
     for text in set {
-        let (knob, value) = plan::assignment(text).map_err(|error| Failure::usage(format!("--set {text}: {error}")))?;
+        let (knob, value) = plan::assignment(text)
+            .map_err(|error| Failure::usage(format!("--set {text}: {error}")))?;
         settings.insert(knob, value);
     }
     let mut delays = Table::new();
     for text in inject {
-        let (place, delay) = plan::injection(text).map_err(|error| Failure::usage(format!("--inject: {error}")))?;
+        let (place, delay) =
+            plan::injection(text).map_err(|error| Failure::usage(format!("--inject: {error}")))?;
         delays.insert(place, delay);
     }
     if !delays.is_empty() {
         settings.insert("inject".to_owned(), Value::Table(delays));
     }
     // Refused now, the error names the option; refused with the plan, it would name the plan's file.
-    plan::read_knobs(&settings).map_err(|error| Failure::usage(format!("--set or --inject: {error}")))?;
+    plan::read_knobs(&settings)
+        .map_err(|error| Failure::usage(format!("--set or --inject: {error}")))?;
     Ok(settings)
 }
 
@@ -200,8 +223,15 @@ fn components(plan: &Plan) -> Vec<Component> {
     });
     let mut components: Vec<Component> = Tool::ALL.map(Tool::component).into();
     components.extend(own);
-    let double = plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug.is_some()).count();
-    if let Some(gateway) = components.iter_mut().find(|part| part.role == "gateway" && double > 0) {
+    let double = plan
+        .cells
+        .iter()
+        .filter(|cell| cell.knobs.rest_size_bug.is_some())
+        .count();
+    if let Some(gateway) = components
+        .iter_mut()
+        .find(|part| part.role == "gateway" && double > 0)
+    {
         gateway.note = format!("in {double} cells a double that sends a wrong size by REST");
     }
     components

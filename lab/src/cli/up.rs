@@ -41,7 +41,8 @@ impl Reporter for Addresses {
 
 /// Starts everything, prints addresses, and stops everything on Ctrl-C.
 pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
-    let knobs = plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?).map_err(Failure::usage)?;
+    let knobs = plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
+        .map_err(Failure::usage)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let default = PathBuf::from("lab-runs").join(format!("up-{}", Utc::now().compact()));
     let out = new_folder(arguments.out.unwrap_or(default))?;
@@ -53,8 +54,14 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         Err(error) => died = Some(error),
         Ok(_) => {
             let (pid, otlp, control) = rig.sidecar().map_err(RunError::from)?;
-            println!("sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})");
-            println!("run file {}, logs in {}", out.join(RUN_FILE).display(), out.join(LOGS).display());
+            println!(
+                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})"
+            );
+            println!(
+                "run file {}, logs in {}",
+                out.join(RUN_FILE).display(),
+                out.join(LOGS).display()
+            );
             println!("stop with Ctrl-C");
             tokio::select! {
                 () = interrupt.stop.cancelled() => {}
@@ -65,6 +72,8 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let closed = rig.close().await;
     match died {
         Some(error) => Err(error.into()),
-        None => closed.map(|_| Exit::Done).map_err(|error| RunError::from(error).into()),
+        None => closed
+            .map(|_| Exit::Done)
+            .map_err(|error| RunError::from(error).into()),
     }
 }

@@ -22,7 +22,12 @@ impl Connections {
     /// To the gateway at `target`, measured by `probe`.
     #[must_use]
     pub fn new(probe: &Probe, target: http::Uri) -> Connections {
-        Connections(Client::new(probe, "gateway", target, ClientOptions::default()))
+        Connections(Client::new(
+            probe,
+            "gateway",
+            target,
+            ClientOptions::default(),
+        ))
     }
 }
 
@@ -40,7 +45,13 @@ pub struct Gateway {
 impl Gateway {
     /// Requests for `cell`'s payload, which belong to `name` (empty: to no cell) in the books.
     #[must_use]
-    pub fn new(connections: &Connections, cell: &Cell, name: &str, round: u32, weight: f64) -> Gateway {
+    pub fn new(
+        connections: &Connections,
+        cell: &Cell,
+        name: &str,
+        round: u32,
+        weight: f64,
+    ) -> Gateway {
         Gateway {
             client: connections.0.clone(),
             path: match cell.protocol {
@@ -81,7 +92,12 @@ impl Target for Gateway {
             Ok(reply) => reply.check(self.protocol, self.size),
             Err(error) => Err(error.to_string().into()),
         };
-        let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> { Box::new(move |ns| watch.stop(ns)) };
-        Called { outcome, stopwatch: stopwatch.map(stop) }
+        let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> {
+            Box::new(move |ns| watch.stop(ns))
+        };
+        Called {
+            outcome,
+            stopwatch: stopwatch.map(stop),
+        }
     }
 }

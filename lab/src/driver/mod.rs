@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::model::{Requests, RoundMeasure};
 use books::{Books, InFlight, Slots};
-use pacer::Schedule;
 pub use gateway::{Connections, Gateway, SERVICE};
+use pacer::Schedule;
 pub use reply::Reply;
 pub use sampling::{MAX_TRACES_PER_SECOND, Sampling};
 pub use target::{Arrival, Called, Target};

@@ -31,9 +31,15 @@ impl Control {
     /// # Errors
     /// If no HTTP client can be made.
     pub fn new(address: SocketAddr) -> Result<Control, ControlError> {
-        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
-        let client =
-            client.map_err(|error| ControlError { path: "", address, reason: error.to_string() })?;
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .no_proxy()
+            .build();
+        let client = client.map_err(|error| ControlError {
+            path: "",
+            address,
+            reason: error.to_string(),
+        })?;
         Ok(Control { address, client })
     }
 
@@ -42,7 +48,9 @@ impl Control {
     /// # Errors
     /// If it does not answer with success.
     pub async fn watch(&self, name: &str, pid: u32) -> Result<(), ControlError> {
-        self.post("/watch", &json!({ "name": name, "pid": pid })).await.map(drop)
+        self.post("/watch", &json!({ "name": name, "pid": pid }))
+            .await
+            .map(drop)
     }
 
     /// Has the sidecar close all traces and write them to the run file; returns its counters.
@@ -57,10 +65,16 @@ impl Control {
     }
 
     async fn post(&self, path: &'static str, body: &Value) -> Result<Value, ControlError> {
-        let error = |reason: String| ControlError { path, address: self.address, reason };
+        let error = |reason: String| ControlError {
+            path,
+            address: self.address,
+            reason,
+        };
         let url = format!("http://{}{path}", self.address);
         let reply = self.client.post(url).json(body).send().await;
-        let reply = reply.and_then(reqwest::Response::error_for_status).map_err(|e| error(e.to_string()))?;
+        let reply = reply
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(|e| error(e.to_string()))?;
         let text = reply.text().await.map_err(|e| error(e.to_string()))?;
         if text.trim().is_empty() {
             return Ok(Value::Null);
@@ -75,7 +89,11 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, u64>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                let name = if prefix.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{prefix}.{name}")
+                };
                 flatten(&name, value, into);
             }
         }

@@ -40,7 +40,9 @@ impl Services {
 
 fn of_services(knobs: &Knobs) -> Knobs {
     let mut knobs = knobs.clone();
-    knobs.inject.retain(|place, _| !place.starts_with("driver:"));
+    knobs
+        .inject
+        .retain(|place, _| !place.starts_with("driver:"));
     knobs
 }
 
@@ -56,13 +58,26 @@ pub async fn start_services(
     listen: SocketAddr,
     suffix: &str,
 ) -> Result<Services, PartError> {
-    let env = if knobs.probes_off { vec![(PROBES, "off")] } else { Vec::new() };
+    let env = if knobs.probes_off {
+        vec![(PROBES, "off")]
+    } else {
+        Vec::new()
+    };
     let mut arguments = common("echo", knobs, otlp, ANY_PORT);
-    let echo = supervisor.start(&format!("echo{suffix}"), &arguments, &env).await?;
+    let echo = supervisor
+        .start(&format!("echo{suffix}"), &arguments, &env)
+        .await?;
     arguments = common("gateway", knobs, otlp, listen);
     arguments.extend(of_gateway(knobs, echo.address("")?));
-    match supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await {
-        Ok(gateway) => Ok(Services { echo, gateway, knobs: knobs.clone() }),
+    match supervisor
+        .start(&format!("gateway{suffix}"), &arguments, &env)
+        .await
+    {
+        Ok(gateway) => Ok(Services {
+            echo,
+            gateway,
+            knobs: knobs.clone(),
+        }),
         Err(error) => {
             echo.stop().await;
             Err(error)
@@ -74,7 +89,10 @@ pub async fn start_services(
 ///
 /// # Errors
 /// If it does not start or names no control address.
-pub async fn start_sidecar(supervisor: &Supervisor, run_file: &Path) -> Result<(Part, Control), PartError> {
+pub async fn start_sidecar(
+    supervisor: &Supervisor,
+    run_file: &Path,
+) -> Result<(Part, Control), PartError> {
     let arguments = [
         "sidecar",
         "--otlp",
@@ -85,7 +103,9 @@ pub async fn start_sidecar(supervisor: &Supervisor, run_file: &Path) -> Result<(
         "--run-file",
         &run_file.to_string_lossy(),
     ];
-    let sidecar = supervisor.start("sidecar", &arguments.map(str::to_owned), &[]).await?;
+    let sidecar = supervisor
+        .start("sidecar", &arguments.map(str::to_owned), &[])
+        .await?;
     let control = Control::new(sidecar.address("control")?)?;
     Ok((sidecar, control))
 }
@@ -93,13 +113,33 @@ pub async fn start_sidecar(supervisor: &Supervisor, run_file: &Path) -> Result<(
 /// Arguments that both services take.
 fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) -> Vec<String> {
     let (listen, otlp) = (listen.to_string(), format!("http://{otlp}"));
-    let mut arguments: Vec<String> =
-        [service, "--listen", &listen, "--stop-with-stdin", "--otlp", &otlp].map(str::to_owned).into();
+    let mut arguments: Vec<String> = [
+        service,
+        "--listen",
+        &listen,
+        "--stop-with-stdin",
+        "--otlp",
+        &otlp,
+    ]
+    .map(str::to_owned)
+    .into();
     for (flag, value) in [
-        ("--stream-window", knobs.stream_window.map(|bytes| bytes.to_string())),
-        ("--connection-window", knobs.connection_window.map(|bytes| bytes.to_string())),
-        ("--frame-size", knobs.frame_size.map(|bytes| bytes.to_string())),
-        ("--worker-threads", knobs.worker_threads.map(|threads| threads.to_string())),
+        (
+            "--stream-window",
+            knobs.stream_window.map(|bytes| bytes.to_string()),
+        ),
+        (
+            "--connection-window",
+            knobs.connection_window.map(|bytes| bytes.to_string()),
+        ),
+        (
+            "--frame-size",
+            knobs.frame_size.map(|bytes| bytes.to_string()),
+        ),
+        (
+            "--worker-threads",
+            knobs.worker_threads.map(|threads| threads.to_string()),
+        ),
     ] {
         if let Some(value) = value {
             arguments.extend([flag.to_owned(), value]);
@@ -109,7 +149,10 @@ fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) ->
         arguments.push("--nagle".to_owned());
     }
     for (place, ns) in &knobs.inject {
-        if let Some(stage) = place.strip_prefix(service).and_then(|rest| rest.strip_prefix(':')) {
+        if let Some(stage) = place
+            .strip_prefix(service)
+            .and_then(|rest| rest.strip_prefix(':'))
+        {
             arguments.extend(["--inject".to_owned(), format!("{stage}={ns}ns")]);
         }
     }
@@ -141,9 +184,16 @@ mod tests {
 
     #[test]
     fn plain_knobs_need_no_flags() {
-        let expected = "gateway --listen 127.0.0.1:0 --stop-with-stdin --otlp http://127.0.0.1:4317";
-        assert_eq!(common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "), expected);
-        assert_eq!(of_gateway(&Knobs::default(), address()).join(" "), "--echo-url http://127.0.0.1:4317");
+        let expected =
+            "gateway --listen 127.0.0.1:0 --stop-with-stdin --otlp http://127.0.0.1:4317";
+        assert_eq!(
+            common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "),
+            expected
+        );
+        assert_eq!(
+            of_gateway(&Knobs::default(), address()).join(" "),
+            "--echo-url http://127.0.0.1:4317"
+        );
     }
 
     #[test]
@@ -155,16 +205,23 @@ mod tests {
             rest_size_bug: Some(100_000),
             connection_per_request: true,
             worker_threads: Some(1),
-            inject: [("gateway:handler".to_owned(), 5), ("echo:dispatch".to_owned(), 7)].into(),
+            inject: [
+                ("gateway:handler".to_owned(), 5),
+                ("echo:dispatch".to_owned(), 7),
+            ]
+            .into(),
             ..Knobs::default()
         };
         let common = common("echo", &knobs, address(), ANY_PORT).join(" ");
         assert!(
-            common.ends_with("--stream-window 65536 --worker-threads 1 --nagle --inject dispatch=7ns"),
+            common.ends_with(
+                "--stream-window 65536 --worker-threads 1 --nagle --inject dispatch=7ns"
+            ),
             "{common}"
         );
         let own = of_gateway(&knobs, address()).join(" ");
-        let expected = "--connection-per-request --payload-source per_request --rest-size-bug 100000";
+        let expected =
+            "--connection-per-request --payload-source per_request --rest-size-bug 100000";
         assert!(own.ends_with(expected), "{own}");
     }
 }

@@ -81,15 +81,24 @@ impl Tool {
             folders.extend(debian_postgres(Path::new("/usr/lib/postgresql")));
         }
         let programs = self.programs().0;
-        folders.iter().flat_map(|folder| programs.iter().map(|name| folder.join(name))).find(|file| executable(file))
+        folders
+            .iter()
+            .flat_map(|folder| programs.iter().map(|name| folder.join(name)))
+            .find(|file| executable(file))
     }
 
     /// What the program at `path` says its version is: its first line.
     pub async fn version(self, path: &Path) -> Option<String> {
-        let output = Command::new(path).arg(self.programs().1).kill_on_drop(true).output();
+        let output = Command::new(path)
+            .arg(self.programs().1)
+            .kill_on_drop(true)
+            .output();
         let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        text.lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .map(str::to_owned)
     }
 
     /// The stand-in, as a part of a run.
@@ -97,13 +106,21 @@ impl Tool {
     pub fn component(self) -> Component {
         let (name, what) = self.stand_in();
         let why = match self.find() {
-            Some(path) => format!("{} at {} is not used by this version", self.name(), path.display()),
+            Some(path) => format!(
+                "{} at {} is not used by this version",
+                self.name(),
+                path.display()
+            ),
             None => format!("{} is not on PATH", self.name()),
         };
         Component {
             role: self.role().to_owned(),
             name: name.to_owned(),
-            version: if self == Tool::Postgres { String::new() } else { env!("CARGO_PKG_VERSION").to_owned() },
+            version: if self == Tool::Postgres {
+                String::new()
+            } else {
+                env!("CARGO_PKG_VERSION").to_owned()
+            },
             address: None,
             real: false,
             note: format!("{what}; {why}"),
@@ -113,10 +130,17 @@ impl Tool {
 
 /// The program folders of Debian's PostgreSQL, newest version first.
 fn debian_postgres(root: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return Vec::new();
+    };
     let mut versions: Vec<(u32, PathBuf)> = entries
         .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .collect();
     versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     versions.into_iter().map(|(_, path)| path).collect()
@@ -124,7 +148,8 @@ fn debian_postgres(root: &Path) -> Vec<PathBuf> {
 
 fn executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -138,7 +163,9 @@ mod tests {
             std::fs::create_dir_all(dir.path().join(version).join("bin")).unwrap();
         }
         let found = debian_postgres(dir.path());
-        let expected: Vec<_> = ["17", "15", "9"].map(|version| dir.path().join(version).join("bin")).into();
+        let expected: Vec<_> = ["17", "15", "9"]
+            .map(|version| dir.path().join(version).join("bin"))
+            .into();
         assert_eq!(found, expected);
     }
 
@@ -146,7 +173,10 @@ mod tests {
     fn a_stand_in_says_what_it_stands_in_for() {
         for tool in Tool::ALL {
             let component = tool.component();
-            assert!(!component.real && component.note.contains(tool.name()), "{component:?}");
+            assert!(
+                !component.real && component.note.contains(tool.name()),
+                "{component:?}"
+            );
         }
     }
 }

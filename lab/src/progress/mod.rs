@@ -16,15 +16,33 @@ use crate::model::Component;
 /// The reporter that suits where standard error goes.
 #[must_use]
 pub fn reporter() -> Box<dyn Reporter> {
-    if std::io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Plain::new(std::io::stderr())) }
+    if std::io::stderr().is_terminal() {
+        Box::new(Bar::new())
+    } else {
+        Box::new(Plain::new(std::io::stderr()))
+    }
 }
 
 /// One line on a part: real or standing in, and why.
 fn component_line(component: &Component) -> String {
     let state = if component.real { "real" } else { "stands in" };
-    let Component { role, name, version, note, .. } = component;
-    let version = if version.is_empty() { String::new() } else { format!(" {version}") };
-    let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+    let Component {
+        role,
+        name,
+        version,
+        note,
+        ..
+    } = component;
+    let version = if version.is_empty() {
+        String::new()
+    } else {
+        format!(" {version}")
+    };
+    let note = if note.is_empty() {
+        String::new()
+    } else {
+        format!(": {note}")
+    };
     format!("{role:<11} {state:<9}  {name}{version}{note}")
 }
 
@@ -40,5 +58,9 @@ fn short(ns: u64) -> String {
 /// Nanoseconds as minutes and seconds.
 fn clock(ns: u64) -> String {
     let seconds = ns.div_ceil(1_000_000_000);
-    if seconds < 60 { format!("{seconds} s") } else { format!("{} min {:02} s", seconds / 60, seconds % 60) }
+    if seconds < 60 {
+        format!("{seconds} s")
+    } else {
+        format!("{} min {:02} s", seconds / 60, seconds % 60)
+    }
 }

@@ -28,27 +28,55 @@ impl<W: Write + Send> Reporter for Plain<W> {
 /// What an event has to say, if anything.
 pub(super) fn line(event: &LabEvent) -> Option<String> {
     Some(match event {
-        LabEvent::Began { plan, cells, rounds, expected_ns, out } => {
+        LabEvent::Began {
+            plan,
+            cells,
+            rounds,
+            expected_ns,
+            out,
+        } => {
             let plural = if *rounds == 1 { "" } else { "s" };
             let (takes, out) = (clock(*expected_ns), out.display());
-            format!("plan {plan}: {cells} cells, {rounds} round{plural}, about {takes}; results go to {out}")
+            format!(
+                "plan {plan}: {cells} cells, {rounds} round{plural}, about {takes}; results go to {out}"
+            )
         }
         LabEvent::Uses(component) => component_line(component),
-        LabEvent::Ready { part, address, pid } => format!("{part} listens on {address} (process {pid})"),
+        LabEvent::Ready { part, address, pid } => {
+            format!("{part} listens on {address} (process {pid})")
+        }
         LabEvent::Certifying { pairs, cell, .. } => {
             format!("certifying the probe on {cell}: {pairs} pairs of rounds, probes on and off")
         }
         LabEvent::Certified(cost) => {
             let (low, high) = cost.interval;
-            format!("the probe costs {:.3}x CPU per request (95 % interval {low:.3} to {high:.3})", cost.ratio)
+            format!(
+                "the probe costs {:.3}x CPU per request (95 % interval {low:.3} to {high:.3})",
+                cost.ratio
+            )
         }
         LabEvent::NotCertified { reason } => format!("the probe could not be certified: {reason}"),
-        LabEvent::RoundEnded { cell, round, requests, p50_ns, p99_ns, .. } => {
+        LabEvent::RoundEnded {
+            cell,
+            round,
+            requests,
+            p50_ns,
+            p99_ns,
+            ..
+        } => {
             let r = requests;
-            let mut line = format!("{cell:<16} round {}: {} of {} ok", round + 1, r.ok, r.planned);
-            for (count, what) in
-                [(r.dropped, "dropped"), (r.error, "failed"), (r.unfinished, "unfinished"), (r.late, "late")]
-            {
+            let mut line = format!(
+                "{cell:<16} round {}: {} of {} ok",
+                round + 1,
+                r.ok,
+                r.planned
+            );
+            for (count, what) in [
+                (r.dropped, "dropped"),
+                (r.error, "failed"),
+                (r.unfinished, "unfinished"),
+                (r.late, "late"),
+            ] {
                 if count > 0 {
                     line.push_str(&format!(", {count} {what}"));
                 }
@@ -60,7 +88,9 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
         }
         LabEvent::Stopping { reason } => format!("stopping: {reason}"),
         LabEvent::Closing => "closing the books".to_owned(),
-        LabEvent::Paired { .. } | LabEvent::RoundBegan { .. } | LabEvent::RoundGoesOn { .. } => return None,
+        LabEvent::Paired { .. } | LabEvent::RoundBegan { .. } | LabEvent::RoundGoesOn { .. } => {
+            return None;
+        }
     })
 }
 
@@ -89,11 +119,21 @@ mod tests {
                 real: false,
                 note: "for k6".to_owned(),
             }),
-            LabEvent::RoundBegan { cell: "rest-1kB".to_owned(), round: 0 },
+            LabEvent::RoundBegan {
+                cell: "rest-1kB".to_owned(),
+                round: 0,
+            },
             LabEvent::RoundEnded {
                 cell: "rest-1kB".to_owned(),
                 round: 0,
-                requests: Requests { planned: 100, started: 97, dropped: 3, ok: 96, error: 1, ..Requests::default() },
+                requests: Requests {
+                    planned: 100,
+                    started: 97,
+                    dropped: 3,
+                    ok: 96,
+                    error: 1,
+                    ..Requests::default()
+                },
                 p50_ns: 812_000,
                 p99_ns: 23_000_000,
                 planned_ns: 1,

@@ -27,8 +27,21 @@ struct Arm {
 
 impl Arm {
     async fn start(load: &Load<'_>, cell: &Cell, probes_off: bool) -> Result<Arm, RunError> {
-        let knobs = Knobs { probes_off, ..cell.knobs.clone() };
-        let services = load.rig.pair(&knobs, if probes_off { "-probes-off" } else { "-probes-on" }).await?;
+        let knobs = Knobs {
+            probes_off,
+            ..cell.knobs.clone()
+        };
+        let services = load
+            .rig
+            .pair(
+                &knobs,
+                if probes_off {
+                    "-probes-off"
+                } else {
+                    "-probes-on"
+                },
+            )
+            .await?;
         let edge = load.rig.edge_to(&knobs, &services)?;
         Ok(Arm { services, edge })
     }
@@ -50,17 +63,26 @@ impl Arm {
         let weight = round.sampling.weight();
         let before = self.cpu_ns();
         let target = Gateway::new(&self.edge.connections, cell, "", 0, weight);
-        let measured = load::begin(load.driver, target, round, &load.halt)?.finish().await;
+        let measured = load::begin(load.driver, target, round, &load.halt)?
+            .finish()
+            .await;
         tokio::time::sleep(SETTLE).await;
-        let used = before.zip(self.cpu_ns()).map(|(before, after)| after.saturating_sub(before));
+        let used = before
+            .zip(self.cpu_ns())
+            .map(|(before, after)| after.saturating_sub(before));
         let ok = measured.requests.ok;
         let clean = ok > 0 && ok == measured.requests.planned;
-        Ok(used.filter(|_| clean).map(|used| (used as f64 / ok as f64, measured.traced as f64 / ok as f64)))
+        Ok(used
+            .filter(|_| clean)
+            .map(|used| (used as f64 / ok as f64, measured.traced as f64 / ok as f64)))
     }
 }
 
 /// Measures the cost of the probe as `plan` says; `None` if it could not be measured.
-pub(super) async fn certify(load: &mut Load<'_>, plan: &Certify) -> Result<Option<ProbeCost>, RunError> {
+pub(super) async fn certify(
+    load: &mut Load<'_>,
+    plan: &Certify,
+) -> Result<Option<ProbeCost>, RunError> {
     load.reporter.on(&LabEvent::Certifying {
         pairs: plan.pairs,
         pair_ns: 2 * plan.cell.duration_ns,
@@ -80,7 +102,9 @@ pub(super) async fn certify(load: &mut Load<'_>, plan: &Certify) -> Result<Optio
     let cost = cost?;
     match &cost {
         Ok(cost) => load.reporter.on(&LabEvent::Certified(cost.clone())),
-        Err(reason) => load.reporter.on(&LabEvent::NotCertified { reason: reason.clone() }),
+        Err(reason) => load.reporter.on(&LabEvent::NotCertified {
+            reason: reason.clone(),
+        }),
     }
     Ok(cost.ok())
 }
@@ -91,8 +115,14 @@ async fn compare(
     on: &Arm,
     off: &Arm,
 ) -> Result<Result<ProbeCost, String>, RunError> {
-    let round = Cell { warmup_ns: 0, ..plan.cell.clone() };
-    let warmup = Cell { duration_ns: plan.cell.warmup_ns, ..round.clone() };
+    let round = Cell {
+        warmup_ns: 0,
+        ..plan.cell.clone()
+    };
+    let warmup = Cell {
+        duration_ns: plan.cell.warmup_ns,
+        ..round.clone()
+    };
     on.round(load, &warmup).await?;
     off.round(load, &warmup).await?;
     let (mut ratios, mut traced) = (Vec::new(), 0.0);
@@ -108,7 +138,11 @@ async fn compare(
             return Ok(Err("the run was stopped".to_owned()));
         }
         let Some(((with, share), (without, _))) = with.zip(without) else {
-            return Ok(Err(format!("not every request of pair {} of {} was answered", pair + 1, plan.pairs)));
+            return Ok(Err(format!(
+                "not every request of pair {} of {} was answered",
+                pair + 1,
+                plan.pairs
+            )));
         };
         ratios.push(with / without);
         traced += share;

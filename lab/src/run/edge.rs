@@ -20,7 +20,11 @@ pub(super) struct Edge {
 
 impl Edge {
     /// Starts a probe and connects it to the gateway at `gateway`; spans go to `otlp`.
-    pub(super) fn start(knobs: &Knobs, gateway: SocketAddr, otlp: SocketAddr) -> Result<Edge, RunError> {
+    pub(super) fn start(
+        knobs: &Knobs,
+        gateway: SocketAddr,
+        otlp: SocketAddr,
+    ) -> Result<Edge, RunError> {
         let inject = injections(knobs);
         let probe = Probe::start(ProbeConfig {
             service: SERVICE.to_owned(),
@@ -34,7 +38,11 @@ impl Edge {
             .path_and_query("/")
             .build()
             .expect("an address with a port is an authority");
-        Ok(Edge { connections: Connections::new(&probe, target), probe, inject })
+        Ok(Edge {
+            connections: Connections::new(&probe, target),
+            probe,
+            inject,
+        })
     }
 
     /// Whether a cell with `knobs` can be driven through it.
@@ -50,6 +58,10 @@ impl Edge {
 
 /// The delays that are the driver's to inject.
 fn injections(knobs: &Knobs) -> Vec<(Stage, Duration)> {
-    let own = knobs.inject.iter().filter_map(|(place, ns)| Some((place.strip_prefix("driver:")?, *ns)));
-    own.filter_map(|(stage, ns)| Some((Stage::from_name(stage).ok()?, Duration::from_nanos(ns)))).collect()
+    let own = knobs
+        .inject
+        .iter()
+        .filter_map(|(place, ns)| Some((place.strip_prefix("driver:")?, *ns)));
+    own.filter_map(|(stage, ns)| Some((Stage::from_name(stage).ok()?, Duration::from_nanos(ns))))
+        .collect()
 }

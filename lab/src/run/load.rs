@@ -52,10 +52,21 @@ impl Load<'_> {
             connections = self.rig.serve(&cell.knobs, self.reporter) => Some(connections?),
             () = self.halt.cancelled() => None,
         };
-        let Some(connections) = serving else { return Ok(None) };
-        self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
+        let Some(connections) = serving else {
+            return Ok(None);
+        };
+        self.reporter.on(&LabEvent::RoundBegan {
+            cell: cell.id.clone(),
+            round: number,
+        });
         let round = round(cell, number, self.plan.timeout_ns);
-        let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
+        let target = Gateway::new(
+            &connections,
+            cell,
+            &cell.id,
+            number,
+            round.sampling.weight(),
+        );
         let running = begin(self.driver, target, round, &self.halt)?;
         let measured = self.watch(running, cell).await;
         self.reporter.on(&LabEvent::RoundEnded {
@@ -104,8 +115,16 @@ pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
 }
 
 /// Starts `round` against the gateway.
-pub(super) fn begin(driver: &Driver, target: Gateway, round: Round, halt: &CancellationToken) -> Result<Running, RunError> {
+pub(super) fn begin(
+    driver: &Driver,
+    target: Gateway,
+    round: Round,
+    halt: &CancellationToken,
+) -> Result<Running, RunError> {
     driver
         .begin(Arc::new(target), round, halt.clone())
-        .map_err(|error| RunError::System { attempt: "start the pacer's thread".to_owned(), error })
+        .map_err(|error| RunError::System {
+            attempt: "start the pacer's thread".to_owned(),
+            error,
+        })
 }
