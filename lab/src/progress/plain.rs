@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::{clock, component_line, short};
 use crate::event::{LabEvent, Reporter};
+use crate::model::Requests;
 
 /// Writes a line for what is worth one.
 #[derive(Debug)]
@@ -63,29 +64,7 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
             p50_ns,
             p99_ns,
             ..
-        } => {
-            let r = requests;
-            let mut line = format!(
-                "{cell:<16} round {}: {} of {} ok",
-                round + 1,
-                r.ok,
-                r.planned
-            );
-            for (count, what) in [
-                (r.dropped, "dropped"),
-                (r.error, "failed"),
-                (r.unfinished, "unfinished"),
-                (r.late, "late"),
-            ] {
-                if count > 0 {
-                    line.push_str(&format!(", {count} {what}"));
-                }
-            }
-            if r.ok > 0 {
-                line.push_str(&format!("; p50 {}, p99 {}", short(*p50_ns), short(*p99_ns)));
-            }
-            line
-        }
+        } => round_line(cell, *round, *requests, (*p50_ns, *p99_ns)),
         LabEvent::Stopping { reason } => format!("stopping: {reason}"),
         LabEvent::Closing => "closing the books".to_owned(),
         LabEvent::Paired { .. } | LabEvent::RoundBegan { .. } | LabEvent::RoundGoesOn { .. } => {
@@ -94,10 +73,34 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
     })
 }
 
+/// A round that has ended: its requests, and median and 99th percentile in nanoseconds.
+fn round_line(cell: &str, round: u32, r: Requests, (p50, p99): (u64, u64)) -> String {
+    let mut line = format!(
+        "{cell:<16} round {}: {} of {} ok",
+        round + 1,
+        r.ok,
+        r.planned
+    );
+    for (count, what) in [
+        (r.dropped, "dropped"),
+        (r.error, "failed"),
+        (r.unfinished, "unfinished"),
+        (r.late, "late"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    if r.ok > 0 {
+        line.push_str(&format!("; p50 {}, p99 {}", short(p50), short(p99)));
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Component, Requests};
+    use crate::model::Component;
     use expect_test::expect;
 
     #[test]

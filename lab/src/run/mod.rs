@@ -11,7 +11,8 @@ mod load;
 mod rig;
 mod student;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
 pub use rig::Rig;
+pub use student::interval;
 
 use crate::driver::Driver;
 use crate::event::{LabEvent, Reporter};
@@ -146,25 +148,7 @@ pub async fn carry_out(
         .components
         .iter()
         .for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
-    let mut measure = RunMeasure {
-        plan: order.plan.name.clone(),
-        run_id: order.run_id.clone(),
-        environment: capture(),
-        components: order.components.clone(),
-        cells: order
-            .plan
-            .cells
-            .iter()
-            .map(|cell| CellMeasure {
-                cell: cell.clone(),
-                rounds: Vec::new(),
-            })
-            .collect(),
-        probe_cost: None,
-        incomplete: false,
-        command: order.command.clone(),
-        spans_lost: std::collections::BTreeMap::new(),
-    };
+    let mut measure = nothing_yet(&order);
     let driver = Driver::start().map_err(|error| RunError::System {
         attempt: "start the driver's thread".to_owned(),
         error,
@@ -226,7 +210,28 @@ pub async fn carry_out(
     })
 }
 
-async fn read(path: &std::path::Path) -> Result<(Vec<RequestRow>, Vec<ProcessSample>), RunError> {
+/// A measurement in which nothing has been measured.
+fn nothing_yet(order: &Order) -> RunMeasure {
+    let cells = order.plan.cells.iter();
+    RunMeasure {
+        plan: order.plan.name.clone(),
+        run_id: order.run_id.clone(),
+        environment: capture(),
+        components: order.components.clone(),
+        cells: cells
+            .map(|cell| CellMeasure {
+                cell: cell.clone(),
+                rounds: Vec::new(),
+            })
+            .collect(),
+        probe_cost: None,
+        incomplete: false,
+        command: order.command.clone(),
+        spans_lost: BTreeMap::new(),
+    }
+}
+
+async fn read(path: &Path) -> Result<(Vec<RequestRow>, Vec<ProcessSample>), RunError> {
     let wrap = |error| RunError::RunFile {
         path: path.to_owned(),
         error,

@@ -9,7 +9,8 @@ const T95: [f64; 30] = [
 ];
 
 /// The mean of `values` and the lower and upper end of its 95 % interval; `None` of fewer than two.
-pub(super) fn interval(values: &[f64]) -> Option<(f64, (f64, f64))> {
+#[must_use]
+pub fn interval(values: &[f64]) -> Option<(f64, (f64, f64))> {
     let count = values.len();
     let freedom = count.checked_sub(1).filter(|&freedom| freedom > 0)?;
     let mean = values.iter().sum::<f64>() / count as f64;
