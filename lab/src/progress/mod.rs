@@ -26,23 +26,9 @@ pub fn reporter() -> Box<dyn Reporter> {
 /// One line on a part: real or standing in, and why.
 fn component_line(component: &Component) -> String {
     let state = if component.real { "real" } else { "stands in" };
-    let Component {
-        role,
-        name,
-        version,
-        note,
-        ..
-    } = component;
-    let version = if version.is_empty() {
-        String::new()
-    } else {
-        format!(" {version}")
-    };
-    let note = if note.is_empty() {
-        String::new()
-    } else {
-        format!(": {note}")
-    };
+    let Component { role, name, version, note, .. } = component;
+    let version = if version.is_empty() { String::new() } else { format!(" {version}") };
+    let note = if note.is_empty() { String::new() } else { format!(": {note}") };
     format!("{role:<11} {state:<9}  {name}{version}{note}")
 }
 
