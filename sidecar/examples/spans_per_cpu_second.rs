@@ -175,9 +175,12 @@ fn text(key: &str, value: String) -> KeyValue {
     }
 }
 
+/// Span id, parent and kind of a span of a trace.
+type Link = (u64, u64, SpanKind);
+
 /// One export of each process: driver, gateway, echo, in one request.
 fn request(traces: u64) -> ExportTraceServiceRequest {
-    let services: [(&str, &[(u64, u64, SpanKind)]); 3] = [
+    let services: [(&str, &[Link]); 3] = [
         ("driver", &[(1, 0, SpanKind::Client)]),
         (
             "gateway",
@@ -211,7 +214,7 @@ fn request(traces: u64) -> ExportTraceServiceRequest {
     }
 }
 
-fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
+fn make(trace: u64, (id, parent, kind): Link) -> Span {
     let side = if kind == SpanKind::Client {
         Side::Client
     } else {

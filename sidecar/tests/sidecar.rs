@@ -1,5 +1,7 @@
 //! A whole sidecar, spoken to as its peers do: SDKs, broken clients, the lab.
 
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 mod fixture;
 
 use std::time::{Duration, SystemTime};
@@ -292,6 +294,12 @@ async fn an_incomplete_trace_is_closed_when_its_window_ends() {
 async fn what_is_open_when_the_sidecar_stops_is_written() {
     let sidecar = Running::start("").await;
     export(&sidecar.otlp, vec![client_span(1, 1)])
+        .await
+        .unwrap();
+    // Peers that keep their connections open do not keep the sidecar.
+    let address = sidecar.otlp.trim_start_matches("http://");
+    let mut peer = tokio::net::TcpStream::connect(address).await.unwrap();
+    peer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
         .unwrap();
     let path = sidecar.run_file.clone();
