@@ -6,6 +6,7 @@ mod fixture;
 
 use std::time::{Duration, SystemTime};
 
+use fixture::raw::RawCodec;
 use fixture::{Running, config};
 use ledger::{Kind, Stage, names};
 use opentelemetry::KeyValue;
@@ -34,6 +35,29 @@ fn sdk(service: &str, endpoint: &str) -> SdkTracerProvider {
         )
         .with_batch_exporter(exporter)
         .build()
+}
+
+/// A call of 100 ms from one service to another that is 60 ms at it.
+fn call(shop: &SdkTracerProvider, stock: &SdkTracerProvider) {
+    let base = SystemTime::now();
+    let at = |ms: u64| base + Duration::from_millis(ms);
+    let client = shop
+        .tracer("http")
+        .span_builder("GET /stock")
+        .with_kind(SpanKind::Client)
+        .with_start_time(at(0))
+        .with_attributes([KeyValue::new("http.request.method", "GET")])
+        .start(&shop.tracer("http"));
+    let context = opentelemetry::Context::new().with_span(client);
+    let server = stock
+        .tracer("http")
+        .span_builder("GET /stock")
+        .with_kind(SpanKind::Server)
+        .with_start_time(at(20));
+    let server = stock.tracer("http").build_with_context(server, &context);
+    let server = opentelemetry::Context::new().with_span(server);
+    server.span().end_with_timestamp(at(80));
+    context.span().end_with_timestamp(at(100));
 }
 
 async fn export(
@@ -72,25 +96,7 @@ fn client_span(trace: u8, id: u8) -> otlp::Span {
 async fn spans_of_any_opentelemetry_sdk_get_the_coarser_ledger() {
     let sidecar = Running::start("").await;
     let (shop, stock) = (sdk("shop", &sidecar.otlp), sdk("stock", &sidecar.otlp));
-    let base = SystemTime::now();
-    let at = |ms: u64| base + Duration::from_millis(ms);
-    let client = shop
-        .tracer("http")
-        .span_builder("GET /stock")
-        .with_kind(SpanKind::Client)
-        .with_start_time(at(0))
-        .with_attributes([KeyValue::new("http.request.method", "GET")])
-        .start(&shop.tracer("http"));
-    let context = opentelemetry::Context::new().with_span(client);
-    let server = stock
-        .tracer("http")
-        .span_builder("GET /stock")
-        .with_kind(SpanKind::Server)
-        .with_start_time(at(20));
-    let server = stock.tracer("http").build_with_context(server, &context);
-    let server = opentelemetry::Context::new().with_span(server);
-    server.span().end_with_timestamp(at(80));
-    context.span().end_with_timestamp(at(100));
+    call(&shop, &stock);
     let flushed = tokio::task::spawn_blocking(move || {
         shop.force_flush()
             .and(stock.force_flush())
@@ -198,43 +204,6 @@ async fn nothing_that_peers_send_stops_the_sidecar() {
     let stats = sidecar.flush().await;
     assert_eq!((stats.malformed_messages, stats.requests_written), (1, 1));
     sidecar.stop().await;
-}
-
-/// Sends bytes as they are.
-struct RawCodec;
-
-impl tonic::codec::Codec for RawCodec {
-    type Encode = Vec<u8>;
-    type Decode = ();
-    type Encoder = RawCodec;
-    type Decoder = RawCodec;
-    fn encoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-    fn decoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-}
-
-impl tonic::codec::Encoder for RawCodec {
-    type Item = Vec<u8>;
-    type Error = tonic::Status;
-    fn encode(
-        &mut self,
-        bytes: Vec<u8>,
-        to: &mut tonic::codec::EncodeBuf<'_>,
-    ) -> Result<(), tonic::Status> {
-        bytes::BufMut::put_slice(to, &bytes);
-        Ok(())
-    }
-}
-
-impl tonic::codec::Decoder for RawCodec {
-    type Item = ();
-    type Error = tonic::Status;
-    fn decode(&mut self, _: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<()>, tonic::Status> {
-        Ok(Some(()))
-    }
 }
 
 #[tokio::test]
