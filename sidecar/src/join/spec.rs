@@ -286,7 +286,40 @@ fn any_spans() -> impl Strategy<Value = Vec<Span>> {
     })
 }
 
+/// Marks, waits and start as far out as decoding lets them be (see `otlp::limits`).
+fn extreme_half() -> impl Strategy<Value = (Vec<Option<u64>>, [u64; 4], u64)> {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let at = prop_oneof![Just(0), Just(DAY_NS), 0..DAY_NS];
+    let marks = proptest::collection::vec(proptest::option::of(at), Point::COUNT);
+    let waits = proptest::array::uniform4(prop_oneof![Just(DAY_NS), 0..DAY_NS]);
+    let latest = (1_u64 << 61) - 1 - DAY_NS;
+    (marks, waits, prop_oneof![Just(1), Just(latest), 1..latest])
+}
+
 proptest! {
+    #[test]
+    fn no_numbers_that_decoding_accepts_overflow(
+        mut spans in any_spans(),
+        halves in proptest::collection::vec(extreme_half(), 24),
+    ) {
+        let source = Arc::new(Source { clock: "here".into(), ..Source::default() });
+        for (span, (marks, waits, base)) in spans.iter_mut().zip(halves) {
+            let Some(half) = &mut span.half else { continue };
+            for (&point, at) in Point::ALL.iter().zip(marks) {
+                half.marks.set(point, at.map_or(0, |at| base + at));
+            }
+            let [window_wait, socket_wait, socket_write, framing] = waits;
+            half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
+            half.interval = (half.marks.first().unwrap_or(base), half.marks.last().unwrap_or(base));
+            span.source = Arc::clone(&source);
+        }
+        // Tests check for overflow: closing must not panic.
+        for row in close_trace(trace_of(spans)).rows {
+            let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
+            prop_assert_eq!(total, row.latency_ns);
+        }
+    }
+
     #[test]
     fn the_order_of_arrival_changes_nothing(
         order in Just(ping()).prop_shuffle(),
