@@ -153,6 +153,11 @@ fn lines(group: &Group<'_>, points: impl Fn(&CellResult) -> Vec<Point>) -> Vec<S
             points: points(cell),
             marked: false,
         })
+        .map(|series| Series {
+            // A line of one point is not seen.
+            marked: series.points.len() == 1,
+            ..series
+        })
         .filter(|series| !series.points.is_empty())
         .collect()
 }
