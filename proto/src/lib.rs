@@ -1,1 +1,26 @@
-//! Messages.
+//! The lab's messages, as protobuf (gRPC) and as JSON (REST), and the gateway's public JSON.
+//!
+//! The generated code names the probe's codec, so whoever calls or serves a message is measured.
+
+mod gateway;
+
+/// Code generated from `proto/lab/v1`.
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("lab.v1");
+}
+
+pub use gateway::{ErrorReply, PingReply, PingRequest};
+pub use v1::{EchoReply, EchoRequest};
+
+impl probe::Carries for EchoRequest {
+    fn payload_bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+}
+
+impl probe::Carries for EchoReply {
+    fn payload_bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+}

@@ -38,18 +38,13 @@ pub fn compare(a: &RunResult, b: &RunResult) -> String {
 /// What differs between the places and the parts the two runs were made with.
 fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     let places = place(&a.environment).into_iter().zip(place(&b.environment));
-    let mut pairs: Vec<(&str, String, String)> = places
-        .map(|((what, left), (_, right))| (what, left, right))
-        .collect();
+    let mut pairs: Vec<(&str, String, String)> =
+        places.map(|((what, left), (_, right))| (what, left, right)).collect();
     let both = a.components.iter().chain(&b.components);
     let mut roles: Vec<&str> = both.map(|part| part.role.as_str()).collect();
     roles.sort_unstable();
     roles.dedup();
-    pairs.extend(
-        roles
-            .into_iter()
-            .map(|role| (role, part(a, role), part(b, role))),
-    );
+    pairs.extend(roles.into_iter().map(|role| (role, part(a, role), part(b, role))));
     pairs
         .into_iter()
         .filter(|(_, left, right)| left != right)
@@ -85,10 +80,7 @@ fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
     let (left, right) = (a.verdict.status.name(), b.verdict.status.name());
     let _ = writeln!(text, "{}  {left} → {right}", a.id);
     if a.factors != b.factors {
-        let _ = writeln!(
-            text,
-            "  WARNING  the cell was not asked the same in both runs"
-        );
+        let _ = writeln!(text, "  WARNING  the cell was not asked the same in both runs");
     }
     for (letter, cell) in [('A', a), ('B', b)] {
         let codes: Vec<&str> = cell.verdict.codes().collect();
@@ -105,13 +97,7 @@ fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
     line(text, "completed/s", (left, right), rate);
     for (name, left, right) in stages(a, b) {
         let both = |(us, share): Shares| format!("{} {:>6}", time(us), percent(share));
-        row(
-            text,
-            &name,
-            &both(left),
-            &both(right),
-            &times(left.0, right.0),
-        );
+        row(text, &name, &both(left), &both(right), &times(left.0, right.0));
     }
     text.push('\n');
 }
@@ -127,11 +113,7 @@ fn row(text: &mut String, name: &str, a: &str, b: &str, change: &str) {
 
 /// How many times `a` goes into `b`.
 fn times(a: f64, b: f64) -> String {
-    if a <= 0.0 || b <= 0.0 {
-        String::new()
-    } else {
-        format!("×{:.2}", b / a)
-    }
+    if a <= 0.0 || b <= 0.0 { String::new() } else { format!("×{:.2}", b / a) }
 }
 
 type Shares = (f64, f64);
@@ -146,13 +128,8 @@ fn stages(a: &CellResult, b: &CellResult) -> Vec<(String, Shares, Shares)> {
         }
     }
     let of = |cell: &CellResult, hop: &str, name: &str| {
-        let found = cell
-            .stages
-            .iter()
-            .filter(|stage| stage.hop == hop && stage.stage == name);
-        found.fold((0.0, 0.0), |sum, stage| {
-            (sum.0 + stage.mean_us, sum.1 + stage.share)
-        })
+        let found = cell.stages.iter().filter(|stage| stage.hop == hop && stage.stage == name);
+        found.fold((0.0, 0.0), |sum, stage| (sum.0 + stage.mean_us, sum.1 + stage.share))
     };
     keys.into_iter()
         .map(|(_, hop, name)| (format!("{hop} {name}"), of(a, hop, name), of(b, hop, name)))

@@ -39,35 +39,19 @@ pub struct Limits {
 }
 
 const fn note(limit: f64) -> Limits {
-    Limits {
-        note: Some(limit),
-        suspect: None,
-        invalid: None,
-    }
+    Limits { note: Some(limit), suspect: None, invalid: None }
 }
 
 const fn suspect(limit: f64) -> Limits {
-    Limits {
-        note: None,
-        suspect: Some(limit),
-        invalid: None,
-    }
+    Limits { note: None, suspect: Some(limit), invalid: None }
 }
 
 const fn invalid(limit: f64) -> Limits {
-    Limits {
-        note: None,
-        suspect: None,
-        invalid: Some(limit),
-    }
+    Limits { note: None, suspect: None, invalid: Some(limit) }
 }
 
 const fn both(suspect: f64, invalid: f64) -> Limits {
-    Limits {
-        note: None,
-        suspect: Some(suspect),
-        invalid: Some(invalid),
-    }
+    Limits { note: None, suspect: Some(suspect), invalid: Some(invalid) }
 }
 
 impl Rule {
@@ -106,13 +90,7 @@ impl Rule {
     }
 
     fn reason(&self, status: Status, value: f64, limit: f64, text: String) -> Reason {
-        Reason {
-            code: self.code.to_owned(),
-            status,
-            text,
-            value,
-            limit,
-        }
+        Reason { code: self.code.to_owned(), status, text, value, limit }
     }
 
     /// The rule as a row of the table in `docs/measuring.md`.
@@ -122,43 +100,21 @@ impl Rule {
             Bound::Above(limits) => limits.columns(">"),
             Bound::Below(limits) => limits.columns("<"),
             Bound::Declared(status) => {
-                let column = |wanted| {
-                    if status == wanted {
-                        "not as declared"
-                    } else {
-                        ""
-                    }
-                    .to_owned()
-                };
-                (
-                    column(Status::Valid),
-                    column(Status::Suspect),
-                    column(Status::Invalid),
-                )
+                let column =
+                    |wanted| if status == wanted { "not as declared" } else { "" }.to_owned();
+                (column(Status::Valid), column(Status::Suspect), column(Status::Invalid))
             }
         };
-        let Rule {
-            code,
-            value,
-            meaning,
-            ..
-        } = self;
+        let Rule { code, value, meaning, .. } = self;
         format!("| `{code}` | {value} | {noted} | {suspect} | {invalid} | {meaning} |")
     }
 }
 
 impl Limits {
     fn columns(&self, sign: &str) -> (String, String, String) {
-        let column = |limit: Option<f64>| {
-            limit
-                .map(|limit| format!("{sign} {limit}"))
-                .unwrap_or_default()
-        };
-        (
-            column(self.note),
-            column(self.suspect),
-            column(self.invalid),
-        )
+        let column =
+            |limit: Option<f64>| limit.map(|limit| format!("{sign} {limit}")).unwrap_or_default();
+        (column(self.note), column(self.suspect), column(self.invalid))
     }
 }
 

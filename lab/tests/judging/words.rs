@@ -116,9 +116,7 @@ fn requests_without_a_ledger_are_not_explained() {
 fn slow_requests_that_differ_are_told_apart() {
     let mut fixture = run(vec![cell(Protocol::Rest, 10)], 1);
     for row in fixture.rows.iter_mut().step_by(60) {
-        row.hops[1]
-            .stages
-            .add(Stage::SendQueue, 600_000, Kind::Measured);
+        row.hops[1].stages.add(Stage::SendQueue, 600_000, Kind::Measured);
         row.latency_ns += 600_000;
         row.stopwatch_ns = row.stopwatch_ns.map(|watch| watch + 600_000);
     }

@@ -16,11 +16,7 @@ use crate::result::{CellResult, RunResult, ratio};
 
 /// The three columns of a ledger: class, name, and what it means.
 const BANDS: [(&str, &str, &str); 3] = [
-    (
-        "mean",
-        "mean of all requests",
-        "the mean over all traced requests",
-    ),
+    ("mean", "mean of all requests", "the mean over all traced requests"),
     (
         "p50",
         "typical requests (p50 band)",
@@ -44,30 +40,17 @@ pub(super) fn section(result: &RunResult) -> String {
     let mut html = String::from("<div class=\"breakdown\">");
     html.push_str(&controls());
     html.push_str(&key());
-    let most = BANDS.map(|(band, ..)| {
-        result
-            .cells
-            .iter()
-            .map(|cell| total(cell, band))
-            .fold(0.0, f64::max)
-    });
+    let most = BANDS
+        .map(|(band, ..)| result.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max));
     for group in groups(result) {
-        let _ = write!(
-            html,
-            "<section class=\"group\"><h3>{}</h3>",
-            escape(group.title())
-        );
+        let _ = write!(html, "<section class=\"group\"><h3>{}</h3>", escape(group.title()));
         for cell in &group.cells {
             html.push_str(&row(cell, &group, most));
         }
         html.push_str("<dl class=\"words\">");
         for cell in &group.cells {
             let name = protocol(cell.factors.protocol);
-            let _ = write!(
-                html,
-                "<dt>{name}</dt><dd>{}</dd>",
-                escape(&cell.explanation)
-            );
+            let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&cell.explanation));
         }
         html.push_str("</dl>");
         html.push_str(&details("Every stage of every hop", &stages(&group)));
@@ -104,12 +87,8 @@ fn key() -> String {
     let mut html = String::from("<p class=\"key\">");
     for family in Family::ALL {
         let look = look(family);
-        let _ = write!(
-            html,
-            "<span><i class=\"f-{}\"></i>{}</span>",
-            family.name(),
-            escape(look.name)
-        );
+        let _ =
+            write!(html, "<span><i class=\"f-{}\"></i>{}</span>", family.name(), escape(look.name));
     }
     html.push_str("<span><i class=\"f-residual\"></i>residual (no stage explains it)</span></p>");
     html
@@ -138,11 +117,7 @@ fn row(cell: &CellResult, group: &Group<'_>, most: [f64; 3]) -> String {
             break;
         }
         let all = total(cell, band);
-        let own = group
-            .cells
-            .iter()
-            .map(|cell| total(cell, band))
-            .fold(0.0, f64::max);
+        let own = group.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max);
         let _ = write!(
             html,
             "<div class=\"track band-{band}\"><div class=\"bar\" style=\"--own:{:.2}%;--all:{:.3}%\">{}</div></div>\

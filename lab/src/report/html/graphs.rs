@@ -19,11 +19,8 @@ pub(super) fn figure(
     let mut headings = vec![chart.x.label.as_str()];
     headings.extend(chart.series.iter().map(|series| series.name.as_str()));
     let mut table = Table::new(&format!("{}: {}", chart.title, chart.y.label), &headings, 1);
-    let mut places: Vec<f64> = chart
-        .series
-        .iter()
-        .flat_map(|series| series.points.iter().map(|point| point.x))
-        .collect();
+    let mut places: Vec<f64> =
+        chart.series.iter().flat_map(|series| series.points.iter().map(|point| point.x)).collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
     for place in places {
@@ -54,20 +51,9 @@ pub(super) fn style(protocol: Protocol) -> usize {
 
 /// The least and the largest y of all points, or 1 and 1.
 pub(super) fn extent(series: &[Series]) -> (f64, f64) {
-    let values = || {
-        series
-            .iter()
-            .flat_map(|line| line.points.iter().map(|point| point.y))
-    };
-    let (least, most) = (
-        values().fold(f64::MAX, f64::min),
-        values().fold(0.0, f64::max),
-    );
-    if most > 0.0 {
-        (least.max(most / 1e6), most)
-    } else {
-        (1.0, 1.0)
-    }
+    let values = || series.iter().flat_map(|line| line.points.iter().map(|point| point.y));
+    let (least, most) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
+    if most > 0.0 { (least.max(most / 1e6), most) } else { (1.0, 1.0) }
 }
 
 /// For each payload: how slow which share of the requests was.
@@ -75,15 +61,8 @@ pub(super) fn curves(result: &RunResult) -> String {
     let mut html = String::from("<div class=\"grid\">");
     for group in groups(result) {
         let series: Vec<Series> = lines(&group, |cell| {
-            let point = |x: f64, y| Point {
-                x,
-                y,
-                status: Status::Valid,
-            };
-            cell.curve
-                .iter()
-                .map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us))
-                .collect()
+            let point = |x: f64, y| Point { x, y, status: Status::Valid };
+            cell.curve.iter().map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us)).collect()
         });
         let (least, most) = extent(&series);
         let last = series
@@ -117,11 +96,7 @@ pub(super) fn curves(result: &RunResult) -> String {
             series,
             dodge: 0.0,
         };
-        html.push_str(&figure(
-            &chart,
-            |at| format!("p{}", trimmed_percentile(at)),
-            time,
-        ));
+        html.push_str(&figure(&chart, |at| format!("p{}", trimmed_percentile(at)), time));
     }
     html.push_str("</div>");
     html

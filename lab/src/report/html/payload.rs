@@ -25,10 +25,7 @@ impl Payloads {
     }
 
     fn name(&self, place: f64) -> String {
-        self.0
-            .get(place as usize)
-            .map(|bytes| payload(*bytes))
-            .unwrap_or_default()
+        self.0.get(place as usize).map(|bytes| payload(*bytes)).unwrap_or_default()
     }
 
     fn axis(&self) -> Axis {
@@ -50,13 +47,7 @@ pub(super) fn by_payload(result: &RunResult) -> String {
         let series = series(result, &|cell| (payloads.place(cell), of(cell)));
         let (least, most) = extent(&series);
         let (title, y) = (title.to_owned(), y(least, most));
-        Chart {
-            title,
-            x: payloads.axis(),
-            y,
-            series,
-            dodge: 4.0,
-        }
+        Chart { title, x: payloads.axis(), y, series, dodge: 4.0 }
     };
     let latency = chart(
         "Mean latency by payload",
@@ -75,11 +66,7 @@ pub(super) fn by_payload(result: &RunResult) -> String {
         "Drop rate by payload",
         // Where nothing is dropped, an axis up to all makes the line lie flat at the bottom.
         &|_, most| {
-            Axis::linear(
-                "dropped over planned",
-                if most < 0.01 { 1.0 } else { most },
-                percent,
-            )
+            Axis::linear("dropped over planned", if most < 0.01 { 1.0 } else { most }, percent)
         },
         |cell| cell.load.dropped_share,
     );
@@ -98,20 +85,11 @@ fn asked_for(result: &RunResult, payloads: &Payloads) -> Series {
         let (x, y) = (payloads.place(cell), cell.factors.rate_per_s);
         match points.iter_mut().find(|point| point.x == x) {
             Some(point) => point.y = point.y.max(y),
-            None => points.push(Point {
-                x,
-                y,
-                status: Status::Valid,
-            }),
+            None => points.push(Point { x, y, status: Status::Valid }),
         }
     }
     points.sort_by(|a, b| a.x.total_cmp(&b.x));
-    Series {
-        name: "asked for".to_owned(),
-        style: ASKED,
-        points,
-        marked: false,
-    }
+    Series { name: "asked for".to_owned(), style: ASKED, points, marked: false }
 }
 
 /// The style of what was asked for, which no cell has.
@@ -126,30 +104,15 @@ fn series(result: &RunResult, point: &dyn Fn(&CellResult) -> (f64, f64)) -> Vec<
     let mut all: Vec<Series> = Vec::new();
     for cell in result.cells.iter().filter(|cell| cell.requests.started > 0) {
         let name = protocol(cell.factors.protocol);
-        let set = if unique {
-            String::new()
-        } else {
-            setting(result, cell)
-        };
-        let name = if set.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name}, {set}")
-        };
+        let set = if unique { String::new() } else { setting(result, cell) };
+        let name = if set.is_empty() { name.to_owned() } else { format!("{name}, {set}") };
         let (x, y) = point(cell);
-        let point = Point {
-            x,
-            y,
-            status: cell.verdict.status,
-        };
+        let point = Point { x, y, status: cell.verdict.status };
         match all.iter_mut().find(|series| series.name == name) {
             Some(series) => series.points.push(point),
             None => {
                 let first = style(cell.factors.protocol);
-                let taken = all
-                    .iter()
-                    .filter(|series| series.style % 2 == first)
-                    .count();
+                let taken = all.iter().filter(|series| series.style % 2 == first).count();
                 all.push(Series {
                     name,
                     style: (first + 2 * taken) % ASKED,

@@ -33,10 +33,8 @@ pub(super) fn stages(group: &Group<'_>) -> String {
         table.row(&cells);
     }
     table.heading("what is left, and the sum", headings.len());
-    let sums: [(&str, Columns); 2] = [
-        ("residual", residual),
-        ("latency of the traced requests", latency),
-    ];
+    let sums: [(&str, Columns); 2] =
+        [("residual", residual), ("latency of the traced requests", latency)];
     for (name, of) in sums {
         let mut cells = vec![name.to_owned(), String::new()];
         for cell in &group.cells {
@@ -70,19 +68,13 @@ fn name_and_family(stage: &str) -> Vec<String> {
     let name = escape(stage.replace('_', " "));
     vec![
         format!("<abbr title=\"{meaning}\">{name}</abbr>"),
-        format!(
-            "<i class=\"dot f-{family}\"></i>{}",
-            escape(named(family).short)
-        ),
+        format!("<i class=\"dot f-{family}\"></i>{}", escape(named(family).short)),
     ]
 }
 
 fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
-    let found: Vec<_> = cell
-        .stages
-        .iter()
-        .filter(|part| part.hop == hop && part.stage == stage)
-        .collect();
+    let found: Vec<_> =
+        cell.stages.iter().filter(|part| part.hop == hop && part.stage == stage).collect();
     if found.is_empty() {
         return ["–", "–", "–", "–"].map(str::to_owned);
     }
@@ -93,11 +85,7 @@ fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
         p50 += part.p50_us;
         p99 += part.p99_band_us;
     }
-    let star = if found.iter().any(|part| part.kind == "inferred") {
-        "*"
-    } else {
-        ""
-    };
+    let star = if found.iter().any(|part| part.kind == "inferred") { "*" } else { "" };
     let meter = format!(
         "<span class=\"meter\" style=\"--part:{:.1}%\">{}</span>",
         share.clamp(0.0, 1.0) * 100.0,
@@ -116,10 +104,6 @@ fn keys<'a>(group: &Group<'a>) -> Vec<(u32, &'a str, &'a str)> {
         }
     }
     let order = |name: &str| Stage::from_name(name).map_or(usize::MAX, |stage| stage as usize);
-    keys.sort_by(|a, b| {
-        (a.0, a.1)
-            .cmp(&(b.0, b.1))
-            .then(order(a.2).cmp(&order(b.2)))
-    });
+    keys.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(order(a.2).cmp(&order(b.2))));
     keys
 }

@@ -1,0 +1,92 @@
+//! Finished spans kept in memory instead of exported: for tests of services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::{Half, HopNode, Side, Stage, clock};
+use tokio::sync::mpsc;
+
+use crate::context::SpanContext;
+use crate::export::Sink;
+use crate::probe::{Probe, ProbeError};
+use crate::record::Record;
+
+/// How long [`Captured::span`] waits before it says that nothing comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A span as it would have been exported.
+#[derive(Debug, Clone)]
+pub struct CapturedSpan {
+    /// Trace and span.
+    pub context: SpanContext,
+    /// Span id of the caller; 0 for a root.
+    pub parent: u64,
+    /// Name of the span.
+    pub name: String,
+    /// Its marks and counts.
+    pub half: Half,
+    /// What the stopwatch outside the probe read, in nanoseconds.
+    pub stopwatch: Option<u64>,
+    /// The error it ended with.
+    pub failure: Option<String>,
+}
+
+/// The spans of a process, in the order in which they ended.
+#[derive(Debug)]
+pub struct Captured {
+    records: mpsc::Receiver<Arc<Record>>,
+    clock: String,
+}
+
+impl Captured {
+    /// Makes a probe whose spans are captured.
+    ///
+    /// # Errors
+    /// As [`Probe::start`].
+    pub fn probe(inject: Vec<(Stage, Duration)>) -> Result<(Probe, Captured), ProbeError> {
+        let (sink, records) = Sink::kept();
+        let probe = Probe::with_sink(sink, inject)?;
+        Ok((probe, Captured { records, clock: clock::identity() }))
+    }
+
+    /// The next span to end, if one does within half a minute.
+    pub async fn span(&mut self) -> Option<CapturedSpan> {
+        let record = tokio::time::timeout(PATIENCE, self.records.recv()).await.ok()??;
+        let identity = record.identity()?;
+        let mut half = record.half();
+        half.clock.clone_from(&self.clock);
+        Some(CapturedSpan {
+            context: identity.context,
+            parent: identity.parent,
+            name: identity.name.clone(),
+            half,
+            stopwatch: record.stopwatch(),
+            failure: record.failure(),
+        })
+    }
+}
+
+/// Joins the spans of one trace into the tree of its hops, edge first.
+#[must_use]
+pub fn join(spans: &[CapturedSpan]) -> Option<HopNode> {
+    let is = |side| move |span: &&CapturedSpan| span.half.side == side;
+    let root = spans.iter().filter(is(Side::Client)).find(|span| span.parent == 0)?;
+    Some(hop(root, spans))
+}
+
+fn hop(client: &CapturedSpan, spans: &[CapturedSpan]) -> HopNode {
+    let called = |span: &&CapturedSpan| {
+        span.half.side == Side::Server && span.parent == client.context.span_id
+    };
+    let server = spans.iter().find(called);
+    let children = spans.iter().filter(|span| {
+        span.half.side == Side::Client
+            && server.is_some_and(|server| span.parent == server.context.span_id)
+    });
+    HopNode {
+        name: client.name.clone(),
+        client: Some(client.half.clone()),
+        server: server.map(|span| span.half.clone()),
+        children: children.map(|child| hop(child, spans)).collect(),
+    }
+}

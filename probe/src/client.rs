@@ -1,0 +1,362 @@
+//! The instrumented client half: one HTTP client for REST and gRPC, over tapped connections.
+//!
+//! A service author makes a [`Client`] per peer and calls it; marks, trace context and spans happen
+//! inside. Choosing and retrying peers is not done here.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use ledger::{Point, Side, Stage, Value, names};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::body::Body;
+
+use crate::codec::{Carries, JsonError, encode_json, read_json};
+use crate::connect::{Connector, TimedExecutor};
+use crate::context::{SpanContext, TRACEPARENT};
+use crate::probe::Probe;
+use crate::record::{Identity, Record};
+use crate::slot::Slot;
+use crate::stopwatch::Stopwatch;
+
+/// A reply body longer than this is refused: 16 MiB of payload and its envelope.
+pub const LONGEST_BODY: usize = 17 * 1024 * 1024;
+
+/// HTTP version a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge, as gRPC does.
+    Http2,
+}
+
+/// How a client connects. Windows and frame sizes are in bytes; `None` leaves hyper's default.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// HTTP version.
+    pub version: Version,
+    /// HTTP/2 stream window for replies.
+    pub stream_window: Option<u32>,
+    /// HTTP/2 connection window for replies.
+    pub connection_window: Option<u32>,
+    /// Largest HTTP/2 frame accepted.
+    pub frame_size: Option<u32>,
+    /// Keep connections for later calls; otherwise each call connects anew.
+    pub pooled: bool,
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            version: Version::Http1,
+            stream_window: None,
+            connection_window: None,
+            frame_size: None,
+            pooled: true,
+            nodelay: true,
+        }
+    }
+}
+
+/// What a caller knows about a call beyond its content. By default it is a child of the request
+/// being served, or an unsampled trace of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    /// When the call was to start, on [`ledger::clock`]: latency counts from here.
+    pub planned: Option<u64>,
+    /// Starts a trace of its own.
+    pub root: Option<Root>,
+}
+
+/// What the root span of a trace says about its request.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// Record the trace.
+    pub sampled: bool,
+    /// Cell of the plan.
+    pub cell: Arc<str>,
+    /// Round of the cell.
+    pub round: u32,
+    /// How many requests this one stands for.
+    pub weight: f64,
+    /// A stopwatch outside the probe; the root span waits for it.
+    pub stopwatch: Option<Arc<Stopwatch>>,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No reply: connecting, sending or receiving failed.
+    #[error("calling {peer}: {source}")]
+    Transport {
+        /// The called service.
+        peer: String,
+        /// What went wrong.
+        source: legacy::Error,
+    },
+    /// A reply with another status than 2xx.
+    #[error("{peer} answered {status}: {}", String::from_utf8_lossy(body))]
+    Status {
+        /// The called service.
+        peer: String,
+        /// Its status.
+        status: StatusCode,
+        /// The body, cut off at 4 KiB.
+        body: Bytes,
+    },
+    /// The reply's body could not be read.
+    #[error("the reply of {peer}: {source}")]
+    Decode {
+        /// The called service.
+        peer: String,
+        /// What was wrong with it.
+        source: JsonError,
+    },
+    /// The request could not be made.
+    #[error("making the request to {peer}: {reason}")]
+    Request {
+        /// The called service.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An instrumented client of one service. Cloning is cheap and shares the connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    probe: Probe,
+    peer: Arc<str>,
+    target: Uri,
+    http: legacy::Client<Connector, Body>,
+    connector: Connector,
+}
+
+impl Client {
+    /// A client of the service called `peer` at `target` (scheme and authority).
+    #[must_use]
+    pub fn new(probe: &Probe, peer: &str, target: Uri, options: ClientOptions) -> Client {
+        let http2 = options.version == Version::Http2;
+        let connector = Connector::new(probe.clone(), http2, options.nodelay);
+        let mut builder = legacy::Client::builder(TimedExecutor);
+        builder
+            .http2_only(http2)
+            .http2_initial_stream_window_size(options.stream_window)
+            .http2_initial_connection_window_size(options.connection_window)
+            .http2_max_frame_size(options.frame_size);
+        if !options.pooled {
+            builder.pool_max_idle_per_host(0);
+        }
+        let http = builder.build(connector.clone());
+        Client { probe: probe.clone(), peer: peer.into(), target, http, connector }
+    }
+
+    /// Connections opened so far.
+    #[must_use]
+    pub fn connections_opened(&self) -> u64 {
+        self.connector.opened()
+    }
+
+    /// Posts `request` as JSON to `path` and reads a JSON reply.
+    ///
+    /// # Errors
+    /// [`CallError`] tells no reply, a reply other than 2xx, and an unreadable reply apart.
+    pub async fn post_json<Q, R>(&self, path: &str, request: &Q, call: Call) -> Result<R, CallError>
+    where
+        Q: Serialize + Carries,
+        R: DeserializeOwned + Carries,
+    {
+        let name = || format!("POST {path}");
+        let ongoing = self.begin(name, call, false);
+        ongoing.run(self.exchange_json(path, request), |error| error.to_string()).await
+    }
+
+    /// Makes one gRPC call: `call_it` gets a channel for the generated client.
+    ///
+    /// # Errors
+    /// The status the call ended with.
+    pub async fn unary<R, F>(
+        &self,
+        name: &'static str,
+        call: Call,
+        call_it: impl FnOnce(Channel) -> F,
+    ) -> Result<R, tonic::Status>
+    where
+        F: Future<Output = Result<R, tonic::Status>>,
+    {
+        let ongoing = self.begin(|| name.to_owned(), call, true);
+        let channel = Channel { http: self.http.clone(), target: self.target.clone() };
+        ongoing
+            .run(call_it(channel), |status| format!("{:?}: {}", status.code(), status.message()))
+            .await
+    }
+
+    fn begin(&self, name: impl FnOnce() -> String, call: Call, grpc: bool) -> Ongoing {
+        if !self.probe.enabled() {
+            return Ongoing { slot: None, probe: self.probe.clone(), stopwatch: None };
+        }
+        let record = Arc::new(Record::new(Side::Client));
+        let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
+        let (context, parent, extra, stopwatch) = match (call.root, parent) {
+            (Some(root), _) => {
+                let extra = root_attributes(&root);
+                (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
+            }
+            (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
+            (None, None) => (SpanContext::new_root(false), 0, Vec::new(), None),
+        };
+        if grpc {
+            record.is_grpc();
+        }
+        let peer = Some(self.peer.to_string());
+        record.identify(Identity { context, parent, name: name(), peer, extra });
+        record.set(Point::Planned, call.planned.unwrap_or(0));
+        record.mark(Point::CallStart);
+        self.probe.outstanding().insert(context.span_id, Arc::clone(&record));
+        let slot = Slot { record, injector: self.probe.injector() };
+        Ongoing { slot: Some(slot), probe: self.probe.clone(), stopwatch }
+    }
+
+    async fn exchange_json<Q, R>(&self, path: &str, request: &Q) -> Result<R, CallError>
+    where
+        Q: Serialize + Carries,
+        R: DeserializeOwned + Carries,
+    {
+        let refuse = |reason: String| CallError::Request { peer: self.peer.to_string(), reason };
+        let body = encode_json(request).map_err(|error| refuse(error.to_string()))?;
+        let mut parts = self.target.clone().into_parts();
+        parts.path_and_query =
+            Some(path.parse().map_err(|_| refuse(format!("bad path {path:?}")))?);
+        let uri = Uri::from_parts(parts).map_err(|error| refuse(error.to_string()))?;
+        let mut request = Request::new(Body::new(Full::new(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        add_context(&mut request);
+        let reply = self
+            .http
+            .request(request)
+            .await
+            .map_err(|source| CallError::Transport { peer: self.peer.to_string(), source })?;
+        let status = reply.status();
+        if !status.is_success() {
+            return Err(self.refused(status, reply.into_body()).await);
+        }
+        read_json(reply.into_body(), LONGEST_BODY)
+            .await
+            .map_err(|source| CallError::Decode { peer: self.peer.to_string(), source })
+    }
+
+    async fn refused(&self, status: StatusCode, body: Incoming) -> CallError {
+        let body = http_body_util::Limited::new(body, 4_096);
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        CallError::Status { peer: self.peer.to_string(), status, body }
+    }
+}
+
+fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
+    vec![
+        (names::CELL, Value::Text(root.cell.to_string())),
+        (names::ROUND, Value::Int(i64::from(root.round))),
+        (names::WEIGHT, Value::Float(root.weight)),
+    ]
+}
+
+/// Puts the trace context of the current call on a request.
+fn add_context<B>(request: &mut Request<B>) {
+    let Some(slot) = Slot::current() else { return };
+    let Some(identity) = slot.record.identity() else {
+        return;
+    };
+    if let Ok(mut value) = HeaderValue::from_str(&identity.context.header()) {
+        // Never indexed by HPACK: the value is new in each request and would only push useful
+        // entries out of the peer's table.
+        value.set_sensitive(true);
+        request.headers_mut().insert(TRACEPARENT, value);
+    }
+}
+
+/// A call that has begun. Dropping it (the caller gave up) closes its record too.
+struct Ongoing {
+    slot: Option<Slot>,
+    probe: Probe,
+    stopwatch: Option<Arc<Stopwatch>>,
+}
+
+impl Ongoing {
+    async fn run<R, E>(
+        mut self,
+        work: impl Future<Output = Result<R, E>>,
+        say: impl FnOnce(&E) -> String,
+    ) -> Result<R, E> {
+        let Some(slot) = self.slot.clone() else {
+            return work.await;
+        };
+        slot.delay(Stage::SendQueue).await;
+        let result = slot.clone().scope(work).await;
+        slot.delay(Stage::WakeUp).await;
+        if let Err(error) = &result {
+            slot.record.failed(say(error));
+        }
+        self.finish();
+        result
+    }
+
+    fn finish(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        slot.record.mark(Point::CallEnd);
+        if let Some(identity) = slot.record.identity() {
+            self.probe.outstanding().remove(identity.context.span_id);
+        }
+        match &self.stopwatch {
+            Some(stopwatch) => stopwatch.hold(self.probe.sink().clone(), slot.record),
+            None => self.probe.sink().submit(&slot.record),
+        }
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            slot.record.failed("the caller gave up");
+            self.finish();
+        }
+    }
+}
+
+/// What a generated tonic client calls through.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    http: legacy::Client<Connector, Body>,
+    target: Uri,
+}
+
+impl tower::Service<Request<Body>> for Channel {
+    type Response = Response<Incoming>;
+    type Error = legacy::Error;
+    type Future = legacy::ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = self.target.scheme().cloned();
+        parts.authority = self.target.authority().cloned();
+        // The generated client gave a path; with scheme and authority it is a whole URI.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| self.target.clone());
+        add_context(&mut request);
+        self.http.request(request)
+    }
+}

@@ -1,0 +1,103 @@
+//! W3C trace context: the `traceparent` header, in and out.
+//!
+//! Source: <https://www.w3.org/TR/trace-context/#traceparent-header>, version 00.
+
+/// Name of the header.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// Length of a version 00 value: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
+pub(crate) const TRACEPARENT_LEN: usize = 55;
+
+/// Trace and span of a call, and whether the caller wants it recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanContext {
+    /// Trace id, never zero.
+    pub trace_id: u128,
+    /// Span id, never zero.
+    pub span_id: u64,
+    /// The sampled flag.
+    pub sampled: bool,
+}
+
+impl SpanContext {
+    /// A new trace with a new span.
+    #[must_use]
+    pub fn new_root(sampled: bool) -> Self {
+        SpanContext { trace_id: rand::random_range(1..=u128::MAX), span_id: new_span_id(), sampled }
+    }
+
+    /// A new span in the same trace.
+    #[must_use]
+    pub fn child(self) -> Self {
+        SpanContext { span_id: new_span_id(), ..self }
+    }
+
+    /// Reads a `traceparent` value. Malformed values, zero ids and version `ff` are refused;
+    /// unknown versions are read as version 00, as the standard asks.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let dashes = [2, 35, 52];
+        let longer = value.len() > TRACEPARENT_LEN;
+        if value.len() < TRACEPARENT_LEN || dashes.iter().any(|&at| value[at] != b'-') {
+            return None;
+        }
+        let version = hex(&value[..2])?;
+        if version == 0xff || (version == 0 && longer) || (longer && value[55] != b'-') {
+            return None;
+        }
+        let trace_id = hex(&value[3..35])?;
+        let span_id = hex(&value[36..52])? as u64;
+        let sampled = hex(&value[53..55])? & 1 == 1;
+        (trace_id != 0 && span_id != 0).then_some(SpanContext { trace_id, span_id, sampled })
+    }
+
+    /// The `traceparent` value of a call made under this span.
+    #[must_use]
+    pub fn header(self) -> String {
+        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
+    }
+}
+
+fn new_span_id() -> u64 {
+    rand::random_range(1..=u64::MAX)
+}
+
+/// Lower-case hexadecimal digits to a number; upper case is malformed by the standard.
+fn hex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0_u128, |number, &digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_reads_back() {
+        let context = SpanContext::new_root(true);
+        assert_eq!(SpanContext::parse(context.header().as_bytes()), Some(context));
+    }
+
+    #[test]
+    fn malformed_headers_are_refused() {
+        for value in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        ] {
+            assert_eq!(SpanContext::parse(value.as_bytes()), None, "{value}");
+        }
+        let future = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
+        assert!(SpanContext::parse(future.as_bytes()).is_some_and(|context| context.sampled));
+    }
+}

@@ -1,0 +1,162 @@
+//! The probe of a process: whether it measures, where its spans go, what it is to inject.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::Stage;
+use parking_lot::Mutex;
+
+use crate::export::{Exporter, Sink};
+use crate::slot::Injector;
+use crate::tap::Outstanding;
+
+/// Environment variable that turns probes off as a whole when it says `off`.
+pub const PROBES_VARIABLE: &str = "LAB_PROBES";
+
+/// What a process tells its probe.
+#[derive(Debug, Clone, Default)]
+pub struct ProbeConfig {
+    /// Name of the service, as spans give it.
+    pub service: String,
+    /// Where spans go, e.g. `http://127.0.0.1:4317`; without it nothing is exported.
+    pub otlp_endpoint: Option<String>,
+    /// Measure at all. Off, connections are not tapped and no header is added.
+    pub enabled: bool,
+    /// Delays to inject, by stage.
+    pub inject: Vec<(Stage, Duration)>,
+}
+
+/// Why a probe could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The exporter refused its endpoint.
+    #[error("exporting spans to {endpoint}: {source}")]
+    Exporter {
+        /// The endpoint asked for.
+        endpoint: String,
+        /// Why it was refused.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+    /// A delay was asked for in a stage where none can be injected.
+    #[error("no delay can be injected into {stage}; it can be into {}", injectable())]
+    NotInjectable {
+        /// The stage.
+        stage: Stage,
+    },
+}
+
+/// The names of the stages in which a delay can be injected.
+fn injectable() -> String {
+    Injector::STAGES.map(Stage::name).join(", ")
+}
+
+/// The injector of these delays, if they can be injected.
+fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError> {
+    match delays.iter().find(|(stage, _)| !Injector::STAGES.contains(stage)) {
+        Some((stage, _)) => Err(ProbeError::NotInjectable { stage: *stage }),
+        None => Ok(Arc::new(Injector::new(delays))),
+    }
+}
+
+/// The probe of a process. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Probe(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    enabled: bool,
+    sink: Sink,
+    injector: Arc<Injector>,
+    outstanding: Arc<Outstanding>,
+    exporter: Mutex<Option<Exporter>>,
+}
+
+impl Probe {
+    /// Starts the probe of this process, in the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`ProbeError`] if the endpoint is malformed or a delay cannot be injected where asked.
+    pub fn start(config: ProbeConfig) -> Result<Probe, ProbeError> {
+        let injector = injector(config.inject)?;
+        let (exporter, sink) = match config.otlp_endpoint {
+            Some(endpoint) if config.enabled => {
+                let (exporter, sink) = Exporter::start(&config.service, &endpoint)
+                    .map_err(|source| ProbeError::Exporter { endpoint, source })?;
+                (Some(exporter), sink)
+            }
+            _ => (None, Sink::none()),
+        };
+        Ok(Probe(Arc::new(Inner {
+            enabled: config.enabled,
+            sink,
+            injector,
+            outstanding: Arc::default(),
+            exporter: Mutex::new(exporter),
+        })))
+    }
+
+    /// A probe whose records go to `sink`.
+    pub(crate) fn with_sink(
+        sink: Sink,
+        inject: Vec<(Stage, Duration)>,
+    ) -> Result<Probe, ProbeError> {
+        Ok(Probe(Arc::new(Inner {
+            enabled: true,
+            sink,
+            injector: injector(inject)?,
+            outstanding: Arc::default(),
+            exporter: Mutex::new(None),
+        })))
+    }
+
+    /// A probe that measures nothing.
+    #[must_use]
+    pub fn off() -> Probe {
+        Probe(Arc::new(Inner {
+            enabled: false,
+            sink: Sink::none(),
+            injector: Arc::default(),
+            outstanding: Arc::default(),
+            exporter: Mutex::new(None),
+        }))
+    }
+
+    /// Whether `LAB_PROBES` leaves probes on, as it does unless it says `off`.
+    #[must_use]
+    pub fn wanted() -> bool {
+        std::env::var(PROBES_VARIABLE).map_or(true, |value| !value.eq_ignore_ascii_case("off"))
+    }
+
+    /// Exports what is queued and stops. Answers how many spans were lost in all.
+    pub async fn shutdown(&self) -> u64 {
+        let exporter = self.0.exporter.lock().take();
+        if let Some(exporter) = exporter {
+            exporter.shutdown().await;
+        }
+        self.lost()
+    }
+
+    /// Spans lost so far: the queue was full, or the export failed.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.0.sink.lost()
+    }
+
+    /// Whether this process measures.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.0.enabled
+    }
+
+    pub(crate) fn sink(&self) -> &Sink {
+        &self.0.sink
+    }
+
+    pub(crate) fn injector(&self) -> Arc<Injector> {
+        Arc::clone(&self.0.injector)
+    }
+
+    pub(crate) fn outstanding(&self) -> &Arc<Outstanding> {
+        &self.0.outstanding
+    }
+}

@@ -1,0 +1,201 @@
+//! How a measured process starts and stops: the settings every service shares, the runtime, the
+//! ready line, the signals.
+
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ledger::Stage;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::{ClientOptions, Version};
+use crate::probe::{Probe, ProbeConfig, ProbeError};
+use crate::server::ServerOptions;
+
+/// Settings that every service of the lab has.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServiceArgs {
+    /// Where to send spans by OTLP/gRPC, e.g. http://127.0.0.1:4317; without it none are sent.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp: Option<String>,
+    /// HTTP/2 stream window in bytes [default: hyper's, 1 MiB as server, 2 MiB as client].
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff))]
+    pub stream_window: Option<u32>,
+    /// HTTP/2 connection window in bytes [default: hyper's, 1 MiB as server, 5 MiB as client].
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(65_535..=0x7fff_ffff))]
+    pub connection_window: Option<u32>,
+    /// Largest HTTP/2 frame accepted, in bytes [default: 16384].
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(16_384..=16_777_215))]
+    pub frame_size: Option<u32>,
+    /// Leave Nagle's algorithm on (TCP_NODELAY off).
+    #[arg(long)]
+    pub nagle: bool,
+    /// Delays to inject, STAGE=DURATION, with commas between (e.g. handler=5ms,reply-encode=1ms).
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_injection)]
+    pub inject: Vec<(Stage, Duration)>,
+    /// Worker threads [default: one per core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub worker_threads: Option<u16>,
+    /// Stop when standard input is closed, so that no child outlives its parent.
+    #[arg(long)]
+    pub stop_with_stdin: bool,
+}
+
+impl Default for ServiceArgs {
+    fn default() -> Self {
+        ServiceArgs {
+            otlp: None,
+            stream_window: None,
+            connection_window: None,
+            frame_size: None,
+            nagle: false,
+            inject: Vec::new(),
+            worker_threads: None,
+            stop_with_stdin: false,
+        }
+    }
+}
+
+impl ServiceArgs {
+    /// Starts the probe of a service called `service`.
+    ///
+    /// # Errors
+    /// As [`Probe::start`].
+    pub fn probe(&self, service: &str) -> Result<Probe, ProbeError> {
+        Probe::start(ProbeConfig {
+            service: service.to_owned(),
+            otlp_endpoint: self.otlp.clone(),
+            enabled: Probe::wanted(),
+            inject: self.inject.clone(),
+        })
+    }
+
+    /// How the service serves.
+    #[must_use]
+    pub fn server_options(&self) -> ServerOptions {
+        ServerOptions {
+            stream_window: self.stream_window,
+            connection_window: self.connection_window,
+            frame_size: self.frame_size,
+            nodelay: !self.nagle,
+        }
+    }
+
+    /// How the service calls others.
+    #[must_use]
+    pub fn client_options(&self, version: Version, pooled: bool) -> ClientOptions {
+        ClientOptions {
+            version,
+            stream_window: self.stream_window,
+            connection_window: self.connection_window,
+            frame_size: self.frame_size,
+            pooled,
+            nodelay: !self.nagle,
+        }
+    }
+
+    /// Runs a service to its end in a runtime of its own.
+    ///
+    /// # Errors
+    /// The service's own error, or that the runtime could not be built.
+    pub fn block_on<T, E: From<io::Error>>(
+        &self,
+        service: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = self.worker_threads {
+            builder.worker_threads(usize::from(threads));
+        }
+        builder.enable_all().build()?.block_on(service)
+    }
+
+    /// Completes when the process is asked to stop: SIGTERM, SIGINT, or the end of standard input
+    /// if that was asked for.
+    pub async fn stop_requested(&self) {
+        let signalled = async {
+            match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+                (Ok(mut terminate), Ok(mut interrupt)) => {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                }
+                // Without handlers the signals keep their default action, which also stops us.
+                _ => std::future::pending().await,
+            }
+        };
+        let closed = async {
+            if !self.stop_with_stdin {
+                return std::future::pending().await;
+            }
+            // A thread of its own: a runtime would wait for its blocked read at shutdown.
+            let (closed, end) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || {
+                let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+                let _ = closed.send(());
+            });
+            let _ = end.await;
+        };
+        tokio::select! {
+            () = signalled => {}
+            () = closed => {}
+        }
+    }
+}
+
+/// Binds `address` and says so on standard output: `listening 127.0.0.1:8080`.
+///
+/// # Errors
+/// Names the address that could not be bound.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let naming =
+        |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(naming)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening {}", listener.local_addr()?)?;
+    out.flush()?;
+    Ok(listener)
+}
+
+/// Reads `STAGE=DURATION`, where the duration is a number with ns, us, ms or s.
+fn parse_injection(text: &str) -> Result<(Stage, Duration), String> {
+    let (stage, delay) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is not STAGE=DURATION, e.g. handler=5ms"))?;
+    let stage = Stage::from_name(stage).map_err(|error| error.to_string())?;
+    let delay = delay.trim();
+    let digits = delay.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(delay.len());
+    let (number, unit) = delay.split_at(digits);
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        _ => {
+            return Err(format!("{delay:?} is not a duration: use ns, us, ms or s, e.g. 5ms"));
+        }
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{delay:?} is not a duration"))?;
+    let delay = Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())?;
+    if delay > Duration::from_secs(60) {
+        return Err(format!("{delay:?} is more than the limit of 60 s"));
+    }
+    Ok((stage, delay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn injections_are_read_with_their_units() {
+        let five = Duration::from_millis(5);
+        assert_eq!(parse_injection("reply-encode=5ms"), Ok((Stage::ReplyEncode, five)));
+        assert_eq!(parse_injection("handler=5000us"), Ok((Stage::Handler, five)));
+        for bad in ["handler", "handler=5", "handler=ms", "nothing=5ms", "handler=61s"] {
+            assert!(parse_injection(bad).is_err(), "{bad}");
+        }
+    }
+}

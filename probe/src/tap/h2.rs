@@ -1,0 +1,378 @@
+//! Follows a HTTP/2 connection: streams to calls, frames to bytes, windows to stalls.
+//!
+//! Only the windows that limit this side's sending are kept. Streams are attributed by the
+//! `traceparent` in their request's header block; replies belong to the record of their stream.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ledger::Side;
+
+use super::conn::Shared;
+use super::h2_frames::{
+    CONTINUATION, DATA, Event, Frame, Frames, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+};
+use super::hpack;
+use super::message::{Incoming, Outgoing, Part, Write};
+use crate::record::Record;
+
+/// Initial size of every window (RFC 9113, section 6.9.2).
+const INITIAL_WINDOW: i64 = 65_535;
+const SETTINGS_INITIAL_WINDOW_SIZE: u16 = 0x4;
+const FRAME_HEADER: u64 = 9;
+/// HTTP version as a [`ledger::Half`] gives it.
+const HTTP_2: u64 = 20;
+
+/// A stream of the connection.
+#[derive(Debug)]
+struct Stream {
+    record: Option<Arc<Record>>,
+    out: Outgoing,
+    inc: Incoming,
+    window: i64,
+    head_sent: bool,
+    head_read: bool,
+    body_sent: bool,
+    body_read: bool,
+    out_done: bool,
+    inc_done: bool,
+    touched: bool,
+}
+
+/// The follower of one connection.
+#[derive(Debug)]
+pub(super) struct Follower {
+    tx: Option<Frames>,
+    rx: Option<Frames>,
+    hpack: hpack::Follower,
+    /// A header block could not be followed: later streams stay unattributed.
+    blind: bool,
+    streams: HashMap<u32, Stream>,
+    window: i64,
+    initial_window: i64,
+    touched: Vec<u32>,
+    in_write: u64,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        Follower {
+            tx: None,
+            rx: None,
+            hpack: hpack::Follower::default(),
+            blind: false,
+            streams: HashMap::new(),
+            window: INITIAL_WINDOW,
+            initial_window: INITIAL_WINDOW,
+            touched: Vec::new(),
+            in_write: 0,
+        }
+    }
+}
+
+/// The frames of a direction; the client's open with the preface.
+fn direction(shared: &Shared, from: Side) -> Frames {
+    if shared.side() == from { Frames::after_preface() } else { Frames::default() }
+}
+
+impl Follower {
+    /// A write took `slices`.
+    pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
+        let mut frames = self.tx.take().unwrap_or_else(|| direction(shared, Side::Client));
+        for slice in slices {
+            let mut bytes = *slice;
+            while let Some(event) = frames.next(&mut bytes) {
+                match event {
+                    Event::Begin(frame) => self.begin_sending(shared, frame, write),
+                    Event::Data(frame, data, padding) => {
+                        self.send(shared, frame.stream, Part::Framing, padding, write);
+                        self.send(shared, frame.stream, Part::Body, data, write);
+                    }
+                    Event::End(frame) => self.sent(shared, frame, &mut frames, write),
+                }
+            }
+        }
+        self.tx = Some(frames);
+        self.end_write(shared, write);
+    }
+
+    /// A read returned `bytes` at `exit`.
+    pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
+        let mut frames = self.rx.take().unwrap_or_else(|| direction(shared, Side::Server));
+        while let Some(event) = frames.next(&mut bytes) {
+            match event {
+                Event::Begin(frame) => {
+                    if frame.kind == DATA {
+                        self.receive_frame(shared, frame, exit);
+                    }
+                }
+                Event::Data(frame, data, padding) => {
+                    self.receive(shared, frame.stream, Part::Framing, padding, exit);
+                    self.receive(shared, frame.stream, Part::Body, data, exit);
+                }
+                Event::End(frame) => self.received(shared, frame, &mut frames, exit),
+            }
+        }
+        self.rx = Some(frames);
+    }
+
+    /// The connection is gone: what is open will never end.
+    pub(super) fn abandon(&mut self, shared: &Shared) {
+        for (_, stream) in self.streams.drain() {
+            give_up(shared, &stream, "the connection was closed before the reply was sent");
+        }
+    }
+
+    fn begin_sending(&mut self, shared: &mut Shared, frame: Frame, write: Write) {
+        if frame.kind != DATA {
+            return;
+        }
+        self.window -= i64::from(frame.length);
+        if let Some(stream) = self.streams.get_mut(&frame.stream) {
+            stream.window -= i64::from(frame.length);
+            stream.body_sent |= frame.length > 0;
+            stream.out.frame();
+        }
+        self.send(shared, frame.stream, Part::Framing, FRAME_HEADER, write);
+    }
+
+    /// Books bytes of the current write to a stream's outbound message.
+    fn send(&mut self, shared: &Shared, id: u32, part: Part, bytes: u64, write: Write) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else {
+            return;
+        };
+        stream.out.bytes(part, bytes, write, shared.effort);
+        self.in_write += bytes;
+        if !std::mem::replace(&mut stream.touched, true) {
+            self.touched.push(id);
+        }
+    }
+
+    /// A frame that this side sent is complete.
+    fn sent(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, write: Write) {
+        match frame.kind {
+            HEADERS | CONTINUATION => self.sent_headers(shared, frame, frames, write),
+            RST_STREAM => self.reset(shared, frame.stream),
+            _ => {}
+        }
+        if frame.ends_stream()
+            && let Some(stream) = self.streams.get_mut(&frame.stream)
+        {
+            stream.out.end();
+            if !std::mem::replace(&mut stream.touched, true) {
+                self.touched.push(frame.stream);
+            }
+        }
+    }
+
+    fn sent_headers(
+        &mut self,
+        shared: &mut Shared,
+        frame: Frame,
+        frames: &mut Frames,
+        write: Write,
+    ) {
+        if shared.side() == Side::Client && !self.streams.contains_key(&frame.stream) {
+            self.open(shared, frame, frames);
+        }
+        if let Some(stream) = self.streams.get_mut(&frame.stream) {
+            let interim = frame.kind == HEADERS && !frame.ends_stream();
+            if stream.head_sent && !stream.body_sent && interim {
+                // What went before was an interim reply (1xx), not the reply.
+                stream.out = Outgoing::new(stream.record.clone());
+            }
+            stream.head_sent |= frame.ends_headers();
+            stream.out.frame();
+        }
+        let part = self.part_of_block(frame, |stream| stream.body_sent);
+        self.send(shared, frame.stream, Part::Framing, FRAME_HEADER, write);
+        self.send(shared, frame.stream, part, u64::from(frame.length), write);
+    }
+
+    fn part_of_block(&self, frame: Frame, has_body: impl Fn(&Stream) -> bool) -> Part {
+        match self.streams.get(&frame.stream) {
+            Some(stream) if has_body(stream) => Part::Trailer,
+            _ => Part::Head,
+        }
+    }
+
+    /// Opens the stream of a request once its header block is complete.
+    fn open(&mut self, shared: &Shared, frame: Frame, frames: &mut Frames) {
+        if !frame.ends_headers() {
+            return;
+        }
+        let context = match frames.take_block() {
+            Some(block) if !self.blind => {
+                let context = self.hpack.block(&block);
+                frames.recycle(block);
+                context.unwrap_or_else(|hpack::Malformed| {
+                    self.blind = true;
+                    None
+                })
+            }
+            _ => {
+                self.blind = true;
+                None
+            }
+        };
+        let record = if self.blind { None } else { shared.open(context, HTTP_2) };
+        let stream = Stream {
+            out: Outgoing::new(record.clone()),
+            inc: Incoming::new(record.clone()),
+            record,
+            window: self.initial_window,
+            head_sent: false,
+            head_read: false,
+            body_sent: false,
+            body_read: false,
+            out_done: false,
+            inc_done: false,
+            touched: false,
+        };
+        self.streams.insert(frame.stream, stream);
+    }
+
+    /// The current write is over: shares are known, ended messages are complete, stalls begin.
+    fn end_write(&mut self, shared: &mut Shared, write: Write) {
+        let total = std::mem::take(&mut self.in_write);
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            let Some(stream) = self.streams.get_mut(&id) else {
+                continue;
+            };
+            stream.touched = false;
+            let done = stream.out.written(write, total, shared.effort);
+            if done && !std::mem::replace(&mut stream.out_done, true) {
+                shared.close(stream.record.as_ref(), None);
+            }
+            if stream.window <= 0 || self.window <= 0 {
+                stream.out.stall(write.exit, shared.effort);
+            }
+            self.remove_if_done(id);
+        }
+        self.touched = touched;
+        if self.window <= 0 {
+            for stream in self.streams.values_mut() {
+                stream.out.stall(write.exit, shared.effort);
+            }
+        }
+    }
+
+    fn receive_frame(&mut self, shared: &mut Shared, frame: Frame, exit: u64) {
+        if let Some(stream) = self.streams.get_mut(&frame.stream) {
+            stream.body_read |= frame.length > 0;
+            stream.inc.frame();
+        }
+        self.receive(shared, frame.stream, Part::Framing, FRAME_HEADER, exit);
+    }
+
+    /// Books bytes that were read to a stream's inbound message.
+    fn receive(&mut self, shared: &mut Shared, id: u32, part: Part, bytes: u64, exit: u64) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.inc.bytes(part, bytes, exit) {
+            shared.await_next_io(stream.record.as_ref());
+        }
+    }
+
+    /// A frame that this side received is complete.
+    fn received(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, exit: u64) {
+        match frame.kind {
+            HEADERS | CONTINUATION => self.received_headers(shared, frame, frames, exit),
+            RST_STREAM => self.reset(shared, frame.stream),
+            SETTINGS if !frame.acknowledges() => self.settings(frames.kept(), shared, exit),
+            WINDOW_UPDATE => {
+                if let Some(by) = frames.kept().first_chunk::<4>() {
+                    let by = i64::from(u32::from_be_bytes(*by) & 0x7fff_ffff);
+                    self.widen(frame.stream, by, shared, exit);
+                }
+            }
+            _ => {}
+        }
+        if frame.ends_stream()
+            && let Some(stream) = self.streams.get_mut(&frame.stream)
+        {
+            stream.inc.end(exit);
+            stream.inc_done = true;
+            self.remove_if_done(frame.stream);
+        }
+    }
+
+    fn received_headers(
+        &mut self,
+        shared: &mut Shared,
+        frame: Frame,
+        frames: &mut Frames,
+        exit: u64,
+    ) {
+        if shared.side() == Side::Server && !self.streams.contains_key(&frame.stream) {
+            self.open(shared, frame, frames);
+        }
+        if let Some(stream) = self.streams.get_mut(&frame.stream) {
+            let interim = frame.kind == HEADERS && !frame.ends_stream();
+            if stream.head_read && !stream.body_read && interim {
+                stream.inc = Incoming::new(stream.record.clone());
+            }
+            stream.head_read |= frame.ends_headers();
+            stream.inc.frame();
+        }
+        let part = self.part_of_block(frame, |stream| stream.body_read);
+        self.receive(shared, frame.stream, Part::Framing, FRAME_HEADER, exit);
+        self.receive(shared, frame.stream, part, u64::from(frame.length), exit);
+    }
+
+    fn settings(&mut self, settings: &[u8], shared: &Shared, exit: u64) {
+        for entry in settings.chunks_exact(6) {
+            if u16::from_be_bytes([entry[0], entry[1]]) != SETTINGS_INITIAL_WINDOW_SIZE {
+                continue;
+            }
+            let size = i64::from(u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]));
+            let change = size - self.initial_window;
+            self.initial_window = size;
+            for stream in self.streams.values_mut() {
+                stream.window += change;
+                if stream.window > 0 && self.window > 0 {
+                    stream.out.resume(exit, shared.effort);
+                }
+            }
+        }
+    }
+
+    fn widen(&mut self, id: u32, by: i64, shared: &Shared, exit: u64) {
+        if id == 0 {
+            self.window += by;
+        } else if let Some(stream) = self.streams.get_mut(&id) {
+            stream.window += by;
+        }
+        if self.window <= 0 {
+            return;
+        }
+        for (_, stream) in self.streams.iter_mut().filter(|(other, _)| id == 0 || id == **other) {
+            if stream.window > 0 {
+                stream.out.resume(exit, shared.effort);
+            }
+        }
+    }
+
+    fn reset(&mut self, shared: &Shared, id: u32) {
+        if let Some(stream) = self.streams.remove(&id) {
+            give_up(shared, &stream, "the stream was reset before the reply was sent");
+        }
+    }
+
+    fn remove_if_done(&mut self, id: u32) {
+        if self.streams.get(&id).is_some_and(|stream| stream.out_done && stream.inc_done) {
+            self.streams.remove(&id);
+        }
+    }
+}
+
+/// A stream that will not go on. A client's call decides for itself what that means (it may be
+/// retried on another stream); a server's reply is lost.
+fn give_up(shared: &Shared, stream: &Stream, why: &str) {
+    if !stream.out_done {
+        shared.withdraw(stream.record.as_ref());
+        shared.close(stream.record.as_ref(), Some(why));
+    }
+}
