@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::text::wrap;
-use crate::result::units::{percent, rate, time};
+use crate::model::Environment;
+use crate::result::units::{memory, percent, rate, time};
 use crate::result::{CellResult, RunResult};
 
 /// Stages below this share of the mean in both runs are left out.
@@ -36,25 +37,11 @@ pub fn compare(a: &RunResult, b: &RunResult) -> String {
 
 /// What differs between the places and the parts the two runs were made with.
 fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
-    let (left, right) = (&a.environment, &b.environment);
-    let mut pairs = vec![
-        ("lab version", left.lab_version.clone(), right.lab_version.clone()),
-        ("CPU", left.cpu_model.clone(), right.cpu_model.clone()),
-        ("number of CPUs", left.cpus.to_string(), right.cpus.to_string()),
-        ("memory in bytes", left.memory_bytes.to_string(), right.memory_bytes.to_string()),
-        ("kernel", left.kernel.clone(), right.kernel.clone()),
-        ("frequency governor", left.governor.clone(), right.governor.clone()),
-        ("compiler", left.rustc.clone(), right.rustc.clone()),
-        ("clock source", left.clocksource.clone(), right.clocksource.clone()),
-    ];
-    let part = |result: &RunResult, role: &str| {
-        result.components.iter().find(|part| part.role == role).map_or_else(
-            || "nothing".to_owned(),
-            |part| format!("{} {}", part.name, part.version).trim_end().to_owned(),
-        )
-    };
-    let mut roles: Vec<&str> =
-        a.components.iter().chain(&b.components).map(|part| part.role.as_str()).collect();
+    let places = place(&a.environment).into_iter().zip(place(&b.environment));
+    let mut pairs: Vec<(&str, String, String)> =
+        places.map(|((what, left), (_, right))| (what, left, right)).collect();
+    let both = a.components.iter().chain(&b.components);
+    let mut roles: Vec<&str> = both.map(|part| part.role.as_str()).collect();
     roles.sort_unstable();
     roles.dedup();
     pairs.extend(roles.into_iter().map(|role| (role, part(a, role), part(b, role))));
@@ -69,36 +56,57 @@ fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
         .collect()
 }
 
+/// Everything about a place that may change a number; not when it was.
+fn place(at: &Environment) -> [(&'static str, String); 8] {
+    [
+        ("lab version", at.lab_version.clone()),
+        ("CPU", at.cpu_model.clone()),
+        ("number of CPUs", at.cpus.to_string()),
+        ("memory", memory(at.memory_bytes)),
+        ("kernel", at.kernel.clone()),
+        ("frequency governor", at.governor.clone()),
+        ("compiler", at.rustc.clone()),
+        ("clock source", at.clocksource.clone()),
+    ]
+}
+
+fn part(result: &RunResult, role: &str) -> String {
+    let found = result.components.iter().find(|part| part.role == role);
+    let name = found.map(|part| format!("{} {}", part.name, part.version));
+    name.map_or_else(|| "nothing".to_owned(), |name| name.trim_end().to_owned())
+}
+
 fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
-    let _ = writeln!(text, "{}  {} → {}", a.id, a.verdict.status.name(), b.verdict.status.name());
+    let (left, right) = (a.verdict.status.name(), b.verdict.status.name());
+    let _ = writeln!(text, "{}  {left} → {right}", a.id);
     if a.factors != b.factors {
         let _ = writeln!(text, "  WARNING  the cell was not asked the same in both runs");
     }
     for (letter, cell) in [('A', a), ('B', b)] {
         let codes: Vec<&str> = cell.verdict.codes().collect();
         if !codes.is_empty() {
-            let _ = writeln!(
-                text,
-                "  {letter} is {}: {}",
-                cell.verdict.status.name(),
-                codes.join(", ")
-            );
+            let status = cell.verdict.status.name();
+            let _ = writeln!(text, "  {letter} is {status}: {}", codes.join(", "));
         }
     }
     let (left, right) = (a.latency_us, b.latency_us);
-    line(text, "mean", time(left.mean), time(right.mean), &times(left.mean, right.mean));
-    line(text, "p50", time(left.p50), time(right.p50), &times(left.p50, right.p50));
-    line(text, "p99", time(left.p99), time(right.p99), &times(left.p99, right.p99));
+    line(text, "mean", (left.mean, right.mean), time);
+    line(text, "p50", (left.p50, right.p50), time);
+    line(text, "p99", (left.p99, right.p99), time);
     let (left, right) = (a.load.completed_per_s, b.load.completed_per_s);
-    line(text, "completed/s", rate(left), rate(right), &times(left, right));
+    line(text, "completed/s", (left, right), rate);
     for (name, left, right) in stages(a, b) {
-        let both = |(us, share): (f64, f64)| format!("{} {:>6}", time(us), percent(share));
-        line(text, &name, both(left), both(right), &times(left.0, right.0));
+        let both = |(us, share): Shares| format!("{} {:>6}", time(us), percent(share));
+        row(text, &name, &both(left), &both(right), &times(left.0, right.0));
     }
     text.push('\n');
 }
 
-fn line(text: &mut String, name: &str, a: String, b: String, change: &str) {
+fn line(text: &mut String, name: &str, (a, b): (f64, f64), write: fn(f64) -> String) {
+    row(text, name, &write(a), &write(b), &times(a, b));
+}
+
+fn row(text: &mut String, name: &str, a: &str, b: &str, change: &str) {
     let row = format!("  {name:<44} {a:>18} {b:>18}  {change}");
     let _ = writeln!(text, "{}", row.trim_end());
 }

@@ -1,4 +1,7 @@
 //! The shape of one cell in `result.json`. Plain data: how it is computed is in the neighbouring files.
+//!
+//! A field may be added within a schema: a result that was written before lacks it, and is read as if
+//! it were zero or empty.
 
 use std::collections::BTreeMap;
 
@@ -94,10 +97,11 @@ impl Factors {
 
 /// Rates, and how busy generator and machine were.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LoadResult {
     /// Seconds from the start of each round until its last request ended, added up.
     pub measured_s: f64,
-    /// Successful requests per second of that time.
+    /// Successful requests per second of that time, or of the rounds' planned time where that is longer.
     pub completed_per_s: f64,
     /// Dropped over planned arrivals.
     pub dropped_share: f64,
@@ -112,6 +116,7 @@ pub struct LoadResult {
 
 /// The requests whose every stage is known, and their mean latency by the stopwatch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Traced {
     /// Traced requests in the run file.
     pub count: u64,
@@ -133,6 +138,7 @@ pub struct Traced {
 
 /// What one hop put on the wire, in means per request unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WireResult {
     /// `client→server`.
     pub hop: String,
@@ -188,6 +194,7 @@ pub struct WireResult {
 
 /// Latency from the planned start, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LatencyResult {
     /// Requests measured.
     pub count: u64,
@@ -280,6 +287,7 @@ pub struct StageResult {
 
 /// Stopwatch less stages.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Residual {
     /// Mean over all traced requests.
     pub mean_us: f64,
@@ -295,6 +303,7 @@ pub struct Residual {
 
 /// How far the marks can be trusted, in successful traced requests unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MarksResult {
     /// Stages with a negative time, over all requests.
     pub out_of_order: u64,
@@ -323,6 +332,7 @@ pub struct Injected {
 
 /// What one process used while the cell's rounds ran.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ResourceResult {
     /// Service name; `host` for the whole machine.
     pub process: String,

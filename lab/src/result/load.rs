@@ -35,7 +35,7 @@ impl Load {
         let delays = merge(rounds.iter().map(|round| &round.send_delay));
         Load {
             requests,
-            result: result(rounds, requests),
+            result: result(measure, requests),
             errors,
             latency: latencies.as_ref().map(latency).unwrap_or_default(),
             curve: latencies.as_ref().map(curve).unwrap_or_default(),
@@ -49,13 +49,25 @@ impl Load {
     }
 }
 
-fn result(rounds: &[RoundMeasure], requests: Requests) -> LoadResult {
+/// A round ends with its last request, which may be before its time is over: the rate is that of the
+/// whole time, unless the run was interrupted in it.
+fn on_the_clock(measure: &CellMeasure, round: &RoundMeasure) -> u64 {
+    let elapsed = round.end_ns.saturating_sub(round.start_ns);
+    if round.requests.unfinished > 0 {
+        return elapsed;
+    }
+    elapsed.max(measure.cell.duration_ns)
+}
+
+fn result(measure: &CellMeasure, requests: Requests) -> LoadResult {
+    let rounds = &measure.rounds;
+    let clock: u64 = rounds.iter().map(|round| on_the_clock(measure, round)).sum();
     let elapsed: u64 = rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
     let driver_cpu: u64 = rounds.iter().map(|round| round.driver_cpu_ns).sum();
     let busiest = rounds.iter().map(|round| round.host_cpu_share).fold(0.0, f64::max);
     LoadResult {
         measured_s: round(elapsed as f64 / 1e9, 1e6),
-        completed_per_s: ratio(requests.ok as f64 * 1e9, elapsed as f64),
+        completed_per_s: ratio(requests.ok as f64 * 1e9, clock as f64),
         dropped_share: ratio(requests.dropped as f64, requests.planned as f64),
         latency_growth: mean_of(rounds.iter().filter_map(growth)),
         driver_cores: ratio(driver_cpu as f64, elapsed as f64),

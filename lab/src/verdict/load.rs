@@ -167,16 +167,26 @@ fn machine(cell: &CellResult, reasons: &mut Vec<Reason>) {
         let mut ends = cell.wire.iter().flat_map(|hop| hop.hop.split('→'));
         ends.any(|end| end == name)
     };
-    for process in cell.resources.iter().filter(|process| on_the_way(&process.process)) {
-        let waiting = process.run_queue_wait_share;
-        reasons.extend(rules::WAITING_FOR_CPU.check(waiting, |limit| {
-            format!(
-                "{} was ready but waited for a CPU {} of the time it wanted one (limit {}); that \
-                 waiting is inside its stages",
-                process.process,
-                percent(waiting),
-                percent(limit)
-            )
-        }));
-    }
+    let mut waiting: Vec<(f64, &str)> = cell
+        .resources
+        .iter()
+        .filter(|process| on_the_way(&process.process))
+        .map(|process| (process.run_queue_wait_share, process.process.as_str()))
+        .collect();
+    waiting.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let Some(&(most, _)) = waiting.first() else {
+        return;
+    };
+    reasons.extend(rules::WAITING_FOR_CPU.check(most, |limit| {
+        let named: Vec<String> = waiting
+            .iter()
+            .map(|(share, name)| format!("{name} {}", percent(*share)))
+            .collect();
+        format!(
+            "processes were ready but waited for a CPU, of the time they wanted one: {} (limit {}); \
+             that waiting is inside their stages. Leave the machine to the lab, or use more cores",
+            named.join(", "),
+            percent(limit)
+        )
+    }));
 }

@@ -185,7 +185,7 @@ rules! {
         "CPU of the whole machine in the busiest round, as a share of all cores",
         "Load generator and services compete for the CPU. Ask for less, or use more cores.";
     WAITING_FOR_CPU = "waiting_for_cpu", Above(Limits { note: Some(0.25), suspect: Some(0.5), invalid: None }),
-        "time of a process at either end of a hop in the run queue, over that and its CPU time",
+        "time in the run queue over that and CPU time, of the process at an end of a hop that waited most",
         "Its threads were ready and did not get a CPU; that time is in its stages.";
     NO_TRACES = "no_traces", Below(invalid(1.0)),
         "traced requests that succeeded",

@@ -1,15 +1,16 @@
-//! Where the time went: stacked bars, REST beside gRPC, and every stage below them.
+//! Where the time went: stacked bars, REST beside gRPC. The stages below them are in a neighbouring file.
 //!
 //! Each bar is there three times (mean, p50 band, p99 band) and has three widths; the style sheet
 //! shows what the reader picks, without a script.
 
 use std::fmt::Write as _;
 
-use ledger::{Family, Stage};
+use ledger::Family;
 
 use super::super::family::{look, named};
 use super::super::label::{Group, groups, protocol};
-use super::markup::{Table, chip, details, escape};
+use super::markup::{chip, details, escape};
+use super::stages::stages;
 use crate::result::units::{percent, time};
 use crate::result::{CellResult, RunResult, ratio};
 
@@ -164,100 +165,4 @@ fn segments(cell: &CellResult, band: &str) -> String {
         );
     }
     html
-}
-
-/// Every stage of the group's cells, hop by hop.
-fn stages(group: &Group<'_>) -> String {
-    let mut headings = vec!["stage".to_owned(), "family".to_owned()];
-    for cell in &group.cells {
-        let name = protocol(cell.factors.protocol);
-        headings.extend(
-            ["mean", "share", "p50 band", "p99 band"].map(|column| format!("{name} {column}")),
-        );
-    }
-    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
-    let caption = "Times per request. An asterisk: inferred from durations, not measured by marks.";
-    let mut table = Table::new(caption, &headings, 2);
-    let mut last = None;
-    for (depth, hop, stage) in keys(group) {
-        if last != Some((depth, hop)) {
-            table.heading(hop, headings.len());
-            last = Some((depth, hop));
-        }
-        let known = Stage::from_name(stage).ok();
-        let family = known.map_or("backend", |stage| stage.family().name());
-        let meaning = known.map_or("", Stage::meaning);
-        let mut cells = vec![
-            format!(
-                "<abbr title=\"{}\">{}</abbr>",
-                escape(meaning),
-                escape(stage.replace('_', " "))
-            ),
-            format!("<i class=\"dot f-{}\"></i>{}", escape(family), escape(named(family).short)),
-        ];
-        for cell in &group.cells {
-            cells.extend(columns(cell, hop, stage));
-        }
-        table.row(&cells);
-    }
-    table.heading("what is left, and the sum", headings.len());
-    for (name, of) in [
-        (
-            "residual",
-            (|cell| [cell.residual.mean_us, cell.residual.p50_us, cell.residual.p99_band_us])
-                as fn(&CellResult) -> [f64; 3],
-        ),
-        ("latency of the traced requests", |cell| {
-            [cell.traced.mean_us, cell.traced.p50_us, cell.traced.p99_band_us]
-        }),
-    ] {
-        let mut cells = vec![name.to_owned(), String::new()];
-        for cell in &group.cells {
-            let [mean, p50, p99] = of(cell);
-            cells.extend([
-                time(mean),
-                percent(ratio(mean, cell.traced.mean_us)),
-                time(p50),
-                time(p99),
-            ]);
-        }
-        table.row(&cells);
-    }
-    table.finish()
-}
-
-fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
-    let found: Vec<_> =
-        cell.stages.iter().filter(|part| part.hop == hop && part.stage == stage).collect();
-    if found.is_empty() {
-        return ["–", "–", "–", "–"].map(str::to_owned);
-    }
-    let (mut mean, mut share, mut p50, mut p99) = (0.0, 0.0, 0.0, 0.0);
-    for part in &found {
-        mean += part.mean_us;
-        share += part.share;
-        p50 += part.p50_us;
-        p99 += part.p99_band_us;
-    }
-    let star = if found.iter().any(|part| part.kind == "inferred") { "*" } else { "" };
-    let meter = format!(
-        "<span class=\"meter\" style=\"--part:{:.1}%\">{}</span>",
-        share.clamp(0.0, 1.0) * 100.0,
-        percent(share)
-    );
-    [format!("{}{star}", time(mean)), meter, time(p50), time(p99)]
-}
-
-/// The stages that any cell of the group has, in the order in which a request passes them.
-fn keys<'a>(group: &Group<'a>) -> Vec<(u32, &'a str, &'a str)> {
-    let mut keys: Vec<(u32, &str, &str)> = Vec::new();
-    for stage in group.cells.iter().flat_map(|cell| &cell.stages) {
-        let key = (stage.depth, stage.hop.as_str(), stage.stage.as_str());
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
-    }
-    let order = |name: &str| Stage::from_name(name).map_or(usize::MAX, |stage| stage as usize);
-    keys.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(order(a.2).cmp(&order(b.2))));
-    keys
 }

@@ -7,7 +7,9 @@ mod about;
 mod breakdown;
 mod graphs;
 mod markup;
+mod payload;
 mod proof;
+mod stages;
 mod svg;
 
 use std::fmt::Write as _;
@@ -34,11 +36,14 @@ pub fn html(result: &RunResult) -> String {
     );
     page.push_str(&head(result));
     page.push_str("<main>");
-    for section in sections(result) {
+    for section in &SECTIONS {
         let _ = write!(
             page,
             "<section id=\"{}\"><h2>{}</h2><p class=\"lead\">{}</p>{}</section>",
-            section.id, section.title, section.lead, section.html
+            section.id,
+            section.title,
+            section.lead,
+            (section.html)(result)
         );
     }
     page.push_str("</main></body></html>\n");
@@ -64,7 +69,7 @@ fn head(result: &RunResult) -> String {
         banner(result),
         about::asked(result)
     );
-    for section in sections(result) {
+    for section in &SECTIONS {
         let _ = write!(html, "<a href=\"#{}\">{}</a>", section.id, section.title);
     }
     html.push_str("</nav></header>");
@@ -101,88 +106,98 @@ fn banner(result: &RunResult) -> String {
     html
 }
 
+/// A section of the page.
 struct Section {
     id: &'static str,
     title: &'static str,
     lead: &'static str,
-    html: String,
+    html: fn(&RunResult) -> String,
 }
 
-fn sections(result: &RunResult) -> Vec<Section> {
-    let section = |id, title, lead, html| Section { id, title, lead, html };
-    vec![
-        section(
-            "breakdown",
-            "Where the time went",
-            "Every microsecond of a request belongs to one stage of one hop; stages of a kind share a colour. Percentiles \
-             do not add, so the p99 bar is the mean of the slowest requests, not a stack of p99s.",
-            breakdown::section(result),
-        ),
-        section(
-            "curves",
-            "How slow the slow ones are",
-            "Latency from the planned start, up to the percentile under the curve: further right, fewer requests.",
-            graphs::curves(result),
-        ),
-        section(
-            "payload",
-            "By payload",
-            "A hollow mark is a SUSPECT cell, a cross an INVALID one.",
-            graphs::by_payload(result),
-        ),
-        section(
-            "time",
-            "Over time",
-            "Latency by the second in which a request was planned, mean of the rounds. A rising line is a queue that grows.",
-            graphs::over_time(result),
-        ),
-        section(
-            "cells",
-            "Every cell in numbers",
-            "What became of the planned requests, and how long the successful ones took.",
-            proof::cells(result),
-        ),
-        section(
-            "workload",
-            "Proof of the workload",
-            "What the cell declares against what was counted on the connections themselves.",
-            proof::workload(result),
-        ),
-        section(
-            "verdicts",
-            "Verdicts in words",
-            "What speaks against a number, with the limit that it crossed and what to do about it.",
-            proof::reasons(result),
-        ),
-        section(
-            "books",
-            "What measuring cost and left open",
-            "The residual is what an independent stopwatch saw and no stage explains.",
-            proof::books(result),
-        ),
-        section(
-            "processes",
-            "CPU and memory",
-            "What each process used while the cells ran.",
-            proof::resources(result),
-        ),
-        section(
-            "glossary",
-            "What the stages mean",
-            "In the order in which reports stack the families.",
-            about::glossary(),
-        ),
-        section(
-            "environment",
-            "Where and with what",
-            "The machine and the parts of the lab.",
-            format!("{}{}", about::environment(result), about::parts(result)),
-        ),
-        section(
-            "repeat",
-            "How to repeat it",
-            "On this or another machine, in an empty folder:",
-            format!("<pre><code>{}</code></pre>", escape(&result.command)),
-        ),
-    ]
+impl Section {
+    const fn new(
+        id: &'static str,
+        title: &'static str,
+        lead: &'static str,
+        html: fn(&RunResult) -> String,
+    ) -> Self {
+        Section { id, title, lead, html }
+    }
 }
+
+/// Every section, in the order of the page.
+const SECTIONS: [Section; 12] = [
+    Section::new(
+        "breakdown",
+        "Where the time went",
+        "Every microsecond of a request belongs to one stage of one hop; stages of a kind share a colour. Percentiles \
+             do not add, so the p99 bar is the mean of the slowest requests, not a stack of p99s.",
+        breakdown::section,
+    ),
+    Section::new(
+        "curves",
+        "How slow the slow ones are",
+        "Latency from the planned start, up to the percentile under the curve: further right, fewer requests.",
+        graphs::curves,
+    ),
+    Section::new(
+        "payload",
+        "By payload",
+        "A hollow mark is a SUSPECT cell, a cross an INVALID one.",
+        payload::by_payload,
+    ),
+    Section::new(
+        "time",
+        "Over time",
+        "Latency by the second in which a request was planned, mean of the rounds. A rising line is a queue that grows.",
+        graphs::over_time,
+    ),
+    Section::new(
+        "cells",
+        "Every cell in numbers",
+        "What became of the planned requests, and how long the successful ones took.",
+        proof::cells,
+    ),
+    Section::new(
+        "workload",
+        "Proof of the workload",
+        "What the cell declares against what was counted on the connections themselves.",
+        proof::workload,
+    ),
+    Section::new(
+        "verdicts",
+        "Verdicts in words",
+        "What speaks against a number, with the limit that it crossed and what to do about it.",
+        proof::reasons,
+    ),
+    Section::new(
+        "books",
+        "What measuring cost and left open",
+        "The residual is what an independent stopwatch saw and no stage explains.",
+        proof::books,
+    ),
+    Section::new(
+        "processes",
+        "CPU and memory",
+        "What each process used while the cells ran.",
+        proof::resources,
+    ),
+    Section::new(
+        "glossary",
+        "What the stages mean",
+        "In the order in which reports stack the families.",
+        |_| about::glossary(),
+    ),
+    Section::new(
+        "environment",
+        "Where and with what",
+        "The machine and the parts of the lab.",
+        |result| about::environment(result) + &about::parts(result),
+    ),
+    Section::new(
+        "repeat",
+        "How to repeat it",
+        "On this or another machine, in an empty folder:",
+        |result| format!("<pre><code>{}</code></pre>", escape(&result.command)),
+    ),
+];
