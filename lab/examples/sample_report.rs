@@ -5,9 +5,7 @@
 mod fixture;
 
 fn main() -> anyhow::Result<()> {
-    let dir = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "sample-report".to_owned());
+    let dir = std::env::args().nth(1).unwrap_or_else(|| "sample-report".to_owned());
     std::fs::create_dir_all(&dir)?;
     let result = fixture::sample_run().result();
     run_lab::report::write_all(dir.as_ref(), &result)?;

@@ -18,10 +18,7 @@ impl<F: Fn(u64) -> (Duration, bool) + Send + Sync + 'static> Target for Fake<F> 
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        Called {
-            outcome: if ok { Ok(()) } else { Err("refused".into()) },
-            stopwatch: None,
-        }
+        Called { outcome: if ok { Ok(()) } else { Err("refused".into()) }, stopwatch: None }
     }
 }
 
@@ -42,26 +39,17 @@ fn round(rate: f64, duration_ms: u64, max_in_flight: usize) -> Round {
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime")
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
 fn drive<T: Target>(target: Arc<T>, round: Round, cancel: &CancellationToken) -> RoundMeasure {
     let driver = Driver::start().expect("a thread");
-    let running = driver
-        .begin(target, round, cancel.clone())
-        .expect("a thread");
+    let running = driver.begin(target, round, cancel.clone()).expect("a thread");
     block_on(running.finish())
 }
 
 fn assert_conserved(requests: Requests) {
-    assert_eq!(
-        requests.planned,
-        requests.started + requests.dropped,
-        "{requests:?}"
-    );
+    assert_eq!(requests.planned, requests.started + requests.dropped, "{requests:?}");
     assert_eq!(
         requests.started,
         requests.ok + requests.error + requests.unfinished,
@@ -113,11 +101,8 @@ proptest! {
 
 #[test]
 fn a_fast_target_answers_every_planned_request() {
-    let measure = drive(
-        fake(|_| (Duration::ZERO, true)),
-        round(500.0, 200, 100),
-        &CancellationToken::new(),
-    );
+    let measure =
+        drive(fake(|_| (Duration::ZERO, true)), round(500.0, 200, 100), &CancellationToken::new());
     assert_eq!((measure.requests.planned, measure.requests.ok), (100, 100));
     assert_eq!((measure.traced, measure.weight), (34, 3.0));
     assert!(measure.end_ns - measure.start_ns >= 198_000_000);
@@ -129,9 +114,7 @@ fn a_saturated_target_costs_arrivals_and_they_are_counted() {
     let cancel = CancellationToken::new();
     let driver = Driver::start().expect("a thread");
     let target = fake(|_| (Duration::from_secs(3_600), true));
-    let running = driver
-        .begin(target, round(1_000.0, 100, 3), cancel.clone())
-        .expect("a thread");
+    let running = driver.begin(target, round(1_000.0, 100, 3), cancel.clone()).expect("a thread");
     while running.progress().requests().0.planned < 100 {
         std::thread::yield_now();
     }
@@ -139,33 +122,22 @@ fn a_saturated_target_costs_arrivals_and_they_are_counted() {
     let requests = block_on(running.finish()).requests;
     assert_conserved(requests);
     assert_eq!(
-        (
-            requests.planned,
-            requests.started,
-            requests.dropped,
-            requests.unfinished
-        ),
+        (requests.planned, requests.started, requests.dropped, requests.unfinished),
         (100, 3, 97, 3)
     );
 }
 
 #[test]
 fn a_slot_is_free_again_after_an_answer() {
-    let measure = drive(
-        fake(|_| (Duration::ZERO, true)),
-        round(200.0, 100, 20),
-        &CancellationToken::new(),
-    );
+    let measure =
+        drive(fake(|_| (Duration::ZERO, true)), round(200.0, 100, 20), &CancellationToken::new());
     assert_eq!((measure.requests.planned, measure.requests.ok), (20, 20));
 }
 
 #[test]
 fn an_answer_that_never_comes_is_an_error_after_the_time_out() {
     let target = fake(|_| (Duration::from_secs(3_600), true));
-    let round = Round {
-        timeout: Duration::from_millis(50),
-        ..round(100.0, 30, 10)
-    };
+    let round = Round { timeout: Duration::from_millis(50), ..round(100.0, 30, 10) };
     let measure = drive(target, round, &CancellationToken::new());
     assert_eq!((measure.requests.planned, measure.requests.error), (3, 3));
     assert_eq!(measure.errors["no answer within 50ms"], 3);
@@ -177,42 +149,24 @@ struct Blocking;
 impl Target for Blocking {
     async fn call(&self, _: Arrival) -> Called {
         std::thread::sleep(Duration::from_millis(60));
-        Called {
-            outcome: Ok(()),
-            stopwatch: None,
-        }
+        Called { outcome: Ok(()), stopwatch: None }
     }
 }
 
 #[test]
 fn late_requests_are_counted_and_their_delay_is_part_of_their_latency() {
-    let measure = drive(
-        Arc::new(Blocking),
-        round(1_000.0, 4, 10),
-        &CancellationToken::new(),
-    );
+    let measure = drive(Arc::new(Blocking), round(1_000.0, 4, 10), &CancellationToken::new());
     assert_eq!((measure.requests.planned, measure.requests.ok), (4, 4));
     // The first is late too if the machine is.
     assert!(measure.requests.late >= 3);
-    assert!(
-        measure.latency.max() >= 230_000_000,
-        "{}",
-        measure.latency.max()
-    );
-    assert!(
-        measure.send_delay.max() >= 170_000_000,
-        "{}",
-        measure.send_delay.max()
-    );
+    assert!(measure.latency.max() >= 230_000_000, "{}", measure.latency.max());
+    assert!(measure.send_delay.max() >= 170_000_000, "{}", measure.send_delay.max());
 }
 
 #[test]
 fn a_warm_up_is_made_but_not_counted() {
     let target = fake(|_| (Duration::ZERO, true));
-    let round = Round {
-        warmup_ns: 50_000_000,
-        ..round(200.0, 50, 100)
-    };
+    let round = Round { warmup_ns: 50_000_000, ..round(200.0, 50, 100) };
     let measure = drive(target.clone(), round, &CancellationToken::new());
     assert_eq!((measure.requests.planned, measure.latency.len()), (10, 10));
     assert_eq!(target.0.load(Ordering::Relaxed), 20);
@@ -228,18 +182,12 @@ fn the_stopwatch_is_stopped_outside_the_call() {
             let stop: Box<dyn FnOnce(u64) + Send> = Box::new(move |ns| {
                 seen.store(ns, Ordering::Relaxed);
             });
-            Called {
-                outcome: Ok(()),
-                stopwatch: arrival.traced.then_some(stop),
-            }
+            Called { outcome: Ok(()), stopwatch: arrival.traced.then_some(stop) }
         }
     }
     let seen = Arc::new(AtomicU64::new(0));
-    let measure = drive(
-        Arc::new(Watched(seen.clone())),
-        round(100.0, 10, 1),
-        &CancellationToken::new(),
-    );
+    let measure =
+        drive(Arc::new(Watched(seen.clone())), round(100.0, 10, 1), &CancellationToken::new());
     assert_eq!(measure.requests.ok, 1);
     let stopped = seen.load(Ordering::Relaxed);
     assert!(stopped >= 5_000_000);

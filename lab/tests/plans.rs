@@ -15,9 +15,7 @@ fn read(text: &str) -> Plan {
 }
 
 fn error(text: &str) -> String {
-    Plan::read("my.toml", text, &Overrides::default())
-        .expect_err("no plan")
-        .to_string()
+    Plan::read("my.toml", text, &Overrides::default()).expect_err("no plan").to_string()
 }
 
 fn ids(plan: &Plan) -> Vec<&str> {
@@ -29,10 +27,7 @@ fn cells_are_every_combination_of_the_factors() {
     let plan = read(PLAN);
     assert_eq!(plan.name, "my");
     assert_eq!(ids(&plan), ["rest-10B", "grpc-10B", "rest-1kB", "grpc-1kB"]);
-    assert_eq!(
-        (plan.rounds, plan.timeout_ns, plan.certify),
-        (1, 60_000_000_000, None)
-    );
+    assert_eq!((plan.rounds, plan.timeout_ns, plan.certify), (1, 60_000_000_000, None));
 }
 
 #[test]
@@ -44,19 +39,11 @@ fn rounds_alternate_their_order() {
 
 #[test]
 fn several_rates_are_a_factor_of_their_own() {
-    let plan = read(
-        &PLAN
-            .replace("rate = 100", "rate = [100, 250.5]")
-            .replace("[10, \"1kB\"]", "[10]"),
-    );
+    let plan =
+        read(&PLAN.replace("rate = 100", "rate = [100, 250.5]").replace("[10, \"1kB\"]", "[10]"));
     assert_eq!(
         ids(&plan),
-        [
-            "rest-10B-100rps",
-            "rest-10B-250.5rps",
-            "grpc-10B-100rps",
-            "grpc-10B-250.5rps"
-        ]
+        ["rest-10B-100rps", "rest-10B-250.5rps", "grpc-10B-100rps", "grpc-10B-250.5rps"]
     );
 }
 
@@ -105,40 +92,17 @@ fn an_unknown_key_is_refused_by_name() {
 #[test]
 fn a_payload_above_the_limit_names_the_line_and_the_limit() {
     let error = error(&PLAN.replace("[10, \"1kB\"]", "[16777217]"));
-    assert!(
-        error.contains("payload = [16777217]") && error.contains("16777216"),
-        "{error}"
-    );
+    assert!(error.contains("payload = [16777217]") && error.contains("16777216"), "{error}");
 }
 
 #[test]
 fn limits_are_named_with_their_key() {
     for (key, value, named) in [
-        (
-            "rounds",
-            "0",
-            "key `rounds`: 0 is outside its limits, 1 to 1000",
-        ),
-        (
-            "max_in_flight",
-            "0",
-            "key `max_in_flight`: 0 is outside its limits, 1 to 10000",
-        ),
-        (
-            "preallocated",
-            "201",
-            "key `preallocated`: 201 is outside its limits, 1 to 200",
-        ),
-        (
-            "timeout",
-            "\"1ms\"",
-            "key `timeout`: 1ms is outside its limits, 100ms to 86400s",
-        ),
-        (
-            "certify",
-            "{ pairs = 1 }",
-            "key `certify.pairs`: 1 is outside its limits, 2 to 200",
-        ),
+        ("rounds", "0", "key `rounds`: 0 is outside its limits, 1 to 1000"),
+        ("max_in_flight", "0", "key `max_in_flight`: 0 is outside its limits, 1 to 10000"),
+        ("preallocated", "201", "key `preallocated`: 201 is outside its limits, 1 to 200"),
+        ("timeout", "\"1ms\"", "key `timeout`: 1ms is outside its limits, 100ms to 86400s"),
+        ("certify", "{ pairs = 1 }", "key `certify.pairs`: 1 is outside its limits, 2 to 200"),
     ] {
         let error = error(&format!("{PLAN}{key} = {value}"));
         assert_eq!(error, format!("my.toml: {named}"));
@@ -162,8 +126,5 @@ fn cells_that_cannot_be_told_apart_are_refused() {
 #[test]
 fn settings_are_refused_with_file_and_reason() {
     let error = error(&format!("{PLAN}[knobs]\nworker_threads = 0"));
-    assert_eq!(
-        error,
-        "my.toml: key `knobs`: worker_threads = 0 is outside its limits, 1 to 1024"
-    );
+    assert_eq!(error, "my.toml: key `knobs`: worker_threads = 0 is outside its limits, 1 to 1024");
 }

@@ -25,11 +25,7 @@ impl Run {
             .spawn()
             .expect("the program that was just built starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        Run {
-            child,
-            lines,
-            seen: Vec::new(),
-        }
+        Run { child, lines, seen: Vec::new() }
     }
 
     /// The next line of its progress that contains `text`.
@@ -58,20 +54,14 @@ impl Run {
         for line in self.lines.by_ref() {
             self.seen.push(line.expect("text"));
         }
-        (
-            self.child.wait().expect("it ends").code(),
-            self.seen.join("\n"),
-        )
+        (self.child.wait().expect("it ends").code(), self.seen.join("\n"))
     }
 }
 
 /// The process id in a line such as `echo listens on 127.0.0.1:1 (process 7)`.
 fn pid(line: &str) -> Pid {
-    let digits = line
-        .rsplit(' ')
-        .next()
-        .and_then(|word| word.strip_suffix(')'))
-        .expect("a process id");
+    let digits =
+        line.rsplit(' ').next().and_then(|word| word.strip_suffix(')')).expect("a process id");
     Pid::from_raw(digits.parse().expect("a number")).expect("not zero")
 }
 
@@ -89,30 +79,20 @@ fn a_clean_run_measures_every_request_and_leaves_no_process() {
     let dir = dir();
     let mut run = Run::start(dir.path(), &["run", "--plan", "smoke"]);
     let driver = run.line("driver ");
-    assert!(
-        driver.contains("stands in") && driver.contains("k6"),
-        "{driver}"
-    );
+    assert!(driver.contains("stands in") && driver.contains("k6"), "{driver}");
     let services = [run.line("echo listens"), run.line("gateway listens")].map(|line| pid(&line));
     let (code, text) = run.end();
     // 3 would be a cell that contradicts its declaration: never, however slow the machine.
     assert_eq!(code, Some(0), "{text}");
     for service in services {
-        assert!(
-            test_kill_process(service).is_err(),
-            "{service:?} is still there"
-        );
+        assert!(test_kill_process(service).is_err(), "{service:?} is still there");
     }
     let result = result(dir.path());
     for cell in result["cells"].as_array().expect("cells") {
         let requests = &cell["requests"];
         assert_eq!(requests["planned"], 100, "{requests}");
         assert_eq!(requests["ok"], requests["started"], "{requests}");
-        assert_eq!(
-            cell["traced"]["count"], requests["ok"],
-            "{}",
-            cell["traced"]
-        );
+        assert_eq!(cell["traced"]["count"], requests["ok"], "{}", cell["traced"]);
     }
     assert_eq!(result["incomplete"], false);
     assert!(dir.path().join("out/report.html").exists());
@@ -131,10 +111,7 @@ fn the_cost_of_the_probe_is_certified_before_the_cells() {
     assert_eq!(code, Some(0), "{text}");
     let result = result(dir.path());
     let cost = &result["probe_cost"];
-    assert_eq!(
-        (&cost["pairs"], &cost["cell"]),
-        (&2.into(), &"grpc-1kB".into())
-    );
+    assert_eq!((&cost["pairs"], &cost["cell"]), (&2.into(), &"grpc-1kB".into()));
     assert!(cost["ratio"].as_f64().expect("a ratio") > 0.0);
     assert_eq!(cost["traced_share"], 1.0);
     // What was traced for the certification belongs to no cell.
@@ -159,15 +136,7 @@ fn an_interrupted_run_keeps_what_was_measured() {
     let dir = dir();
     let mut run = Run::start(
         dir.path(),
-        &[
-            "run",
-            "--plan",
-            "smoke",
-            "--duration",
-            "60s",
-            "--protocol",
-            "rest",
-        ],
+        &["run", "--plan", "smoke", "--duration", "60s", "--protocol", "rest"],
     );
     let gateway = pid(&run.line("gateway listens"));
     let lab = Pid::from_child(&run.child);
@@ -181,11 +150,7 @@ fn an_interrupted_run_keeps_what_was_measured() {
     let requests = &result["cells"][0]["requests"];
     let count = |name: &str| requests[name].as_u64().expect("a count");
     assert!(count("ok") > 0 && count("planned") < 6_000, "{requests}");
-    assert_eq!(
-        count("planned"),
-        count("started") + count("dropped"),
-        "{requests}"
-    );
+    assert_eq!(count("planned"), count("started") + count("dropped"), "{requests}");
 }
 
 #[test]
@@ -225,9 +190,7 @@ fn children_do_not_outlive_a_killed_lab() {
 fn zombie(pid: Pid) -> bool {
     let stat =
         fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 #[test]
@@ -241,11 +204,7 @@ fn a_part_that_does_not_start_is_named_with_its_log() {
         .expect("the program starts");
     let error = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(5), "{error}");
-    for text in [
-        "gateway ended before it was ready",
-        "--listen 192.0.2.1:1",
-        "gateway.log",
-    ] {
+    for text in ["gateway ended before it was ready", "--listen 192.0.2.1:1", "gateway.log"] {
         assert!(error.contains(text), "should name {text:?}: {error}");
     }
 }

@@ -114,7 +114,8 @@ impl Half {
     #[must_use]
     pub fn attributes(&self) -> Vec<Attribute> {
         let text = |key, value: String| Attribute { key, value: Value::Text(value) };
-        let mut all = vec![text(names::MARKS, self.marks_text()), text(names::WIRE, self.wire_text())];
+        let mut all =
+            vec![text(names::MARKS, self.marks_text()), text(names::WIRE, self.wire_text())];
         if !self.injected.is_empty() {
             let entries: Vec<_> =
                 self.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
@@ -184,8 +185,7 @@ impl Half {
     }
 
     fn wire_text(&self) -> String {
-        let mut text =
-            format!("con={} http={} try={}", self.connection, self.http, self.attempts);
+        let mut text = format!("con={} http={} try={}", self.connection, self.http, self.attempts);
         for (prefix, traffic) in [('o', &self.outbound), ('i', &self.inbound)] {
             let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
             let values = [payload, body, wire, frames, framing, headers];
@@ -246,8 +246,7 @@ fn entries<'a>(
         let end = rest.bytes().position(|byte| byte.is_ascii_whitespace());
         let (entry, after) = rest.split_at(end.unwrap_or(rest.len()));
         rest = after;
-        let read =
-            entry.split_once('=').and_then(|(key, value)| Some((key, value.parse().ok()?)));
+        let read = entry.split_once('=').and_then(|(key, value)| Some((key, value.parse().ok()?)));
         Some(read.ok_or_else(|| HalfError { attribute, entry: entry.to_owned() }))
     })
 }
@@ -330,11 +329,18 @@ mod tests {
         let text = " a=1\tb=-2 =3 c=+4 d=9223372036854775807  e=-9223372036854775808 f=0007 g=-0";
         let read: Vec<_> = entries("x", text).map(Result::unwrap).collect();
         let expected = [
-            ("a", 1), ("b", -2), ("", 3), ("c", 4), ("d", i64::MAX), ("e", i64::MIN), ("f", 7),
+            ("a", 1),
+            ("b", -2),
+            ("", 3),
+            ("c", 4),
+            ("d", i64::MAX),
+            ("e", i64::MIN),
+            ("f", 7),
             ("g", 0),
         ];
         assert_eq!(read, expected);
-        for wrong in ["a", "a=", "a=-", "a=1x", "a=1=2", "a=9223372036854775808", "é", "=", "a =1"] {
+        for wrong in ["a", "a=", "a=-", "a=1x", "a=1=2", "a=9223372036854775808", "é", "=", "a =1"]
+        {
             assert!(entries("x", wrong).next().unwrap().is_err(), "{wrong}");
         }
     }

@@ -51,14 +51,9 @@ impl Sink for Counting {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: u64| {
-        arguments
-            .get(at)
-            .map_or(Ok(default), |text| text.parse::<u64>())
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let number =
+        |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if arguments.first().is_some_and(|first| first == "generate") {
         let traces = runtime.block_on(generate(&arguments[1], number(2, 10)?, number(3, 0)?))?;
         println!("{traces}");
@@ -77,12 +72,7 @@ async fn measure(seconds: u64, rate: u64) -> anyhow::Result<()> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(sidecar.serve(async { _ = stopped.await }));
     let mut generator = Command::new(std::env::current_exe()?)
-        .args([
-            "generate",
-            &format!("http://{otlp}"),
-            &seconds.to_string(),
-            &rate.to_string(),
-        ])
+        .args(["generate", &format!("http://{otlp}"), &seconds.to_string(), &rate.to_string()])
         .stdout(Stdio::piped())
         .spawn()?;
     let (cpu, began) = (cpu_seconds()?, Instant::now());
@@ -91,12 +81,8 @@ async fn measure(seconds: u64, rate: u64) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         largest = largest.max(rss_bytes()?);
     }
-    let stats: sidecar::stats::Stats = reqwest::Client::new()
-        .post(format!("http://{control}/flush"))
-        .send()
-        .await?
-        .json()
-        .await?;
+    let stats: sidecar::stats::Stats =
+        reqwest::Client::new().post(format!("http://{control}/flush")).send().await?.json().await?;
     let (cpu, wall) = (cpu_seconds()? - cpu, began.elapsed().as_secs_f64());
     let _ = stop.send(());
     serving.await??;
@@ -150,11 +136,7 @@ async fn generate(endpoint: &str, seconds: u64, rate: u64) -> anyhow::Result<u64
 /// Gives the traces of an export ids of their own.
 fn number(request: &mut ExportTraceServiceRequest, first: u64) {
     for resource in &mut request.resource_spans {
-        for span in resource
-            .scope_spans
-            .iter_mut()
-            .flat_map(|scope| &mut scope.spans)
-        {
+        for span in resource.scope_spans.iter_mut().flat_map(|scope| &mut scope.spans) {
             let within = u64::from_be_bytes(span.trace_id[8..].try_into().expect("16 bytes"));
             // Spread over all bits, as random ids are.
             let id = (u128::from(first + within))
@@ -165,58 +147,34 @@ fn number(request: &mut ExportTraceServiceRequest, first: u64) {
 }
 
 fn text(key: &str, value: String) -> KeyValue {
-    let value = Some(AnyValue {
-        value: Some(Value::StringValue(value)),
-    });
-    KeyValue {
-        key: key.to_owned(),
-        value,
-        ..KeyValue::default()
-    }
+    let value = Some(AnyValue { value: Some(Value::StringValue(value)) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 
 /// One export of each process: driver, gateway, echo, in one request.
 fn request(traces: u64) -> ExportTraceServiceRequest {
     let services: [(&str, &[(u64, u64, SpanKind)]); 3] = [
         ("driver", &[(1, 0, SpanKind::Client)]),
-        (
-            "gateway",
-            &[(2, 1, SpanKind::Server), (3, 2, SpanKind::Client)],
-        ),
+        ("gateway", &[(2, 1, SpanKind::Server), (3, 2, SpanKind::Client)]),
         ("echo", &[(4, 3, SpanKind::Server)]),
     ];
     let resource_spans = services.map(|(service, of)| {
         let spans = (0..traces).flat_map(|trace| of.iter().map(move |&span| make(trace, span)));
         let attributes = vec![
             text(names::SERVICE_NAME, service.to_owned()),
-            text(
-                names::CLOCK,
-                "5f0c2b1e-7a94-4c57-8d0f-2f6f0a3f9d11 time:[4026531834]".to_owned(),
-            ),
+            text(names::CLOCK, "5f0c2b1e-7a94-4c57-8d0f-2f6f0a3f9d11 time:[4026531834]".to_owned()),
         ];
         ResourceSpans {
-            resource: Some(Resource {
-                attributes,
-                ..Resource::default()
-            }),
-            scope_spans: vec![ScopeSpans {
-                spans: spans.collect(),
-                ..ScopeSpans::default()
-            }],
+            resource: Some(Resource { attributes, ..Resource::default() }),
+            scope_spans: vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }],
             ..ResourceSpans::default()
         }
     });
-    ExportTraceServiceRequest {
-        resource_spans: resource_spans.into(),
-    }
+    ExportTraceServiceRequest { resource_spans: resource_spans.into() }
 }
 
 fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
-    let side = if kind == SpanKind::Client {
-        Side::Client
-    } else {
-        Side::Server
-    };
+    let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
     let base = 812_345_678_901_234 + trace * 1_000_000;
     let mut half = Half::new(side, (0, 0));
     for (at, &point) in Point::ALL.iter().enumerate() {
@@ -225,8 +183,7 @@ fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
             Side::Server => matches!(point, Point::Planned | Point::CallStart | Point::CallEnd),
         };
         if !elsewhere {
-            half.marks
-                .set(point, base + id * 40_000 + at as u64 * 12_345);
+            half.marks.set(point, base + id * 40_000 + at as u64 * 12_345);
         }
     }
     half.sending.socket_write = 9_876;
@@ -240,7 +197,7 @@ fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
         .into_iter()
         .filter_map(|Attribute { key, value }| match value {
             ledger::Value::Text(value) => Some(text(key, value)),
-            ledger::Value::Int(_) => None,
+            ledger::Value::Int(_) | ledger::Value::Float(_) => None,
         })
         .collect();
     if parent == 0 {
@@ -248,11 +205,7 @@ fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
         attributes.push(text(names::WEIGHT, "1".to_owned()));
         attributes.push(text(names::STOPWATCH, "812345".to_owned()));
     }
-    let parent_span_id = if parent == 0 {
-        Vec::new()
-    } else {
-        parent.to_be_bytes().to_vec()
-    };
+    let parent_span_id = if parent == 0 { Vec::new() } else { parent.to_be_bytes().to_vec() };
     Span {
         trace_id: u128::from(trace).to_be_bytes().to_vec(),
         span_id: id.to_be_bytes().to_vec(),

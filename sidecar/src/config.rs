@@ -10,12 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 pub struct SidecarConfig {
     /// Where to receive spans (OTLP/gRPC). Port 0 takes any free port
-    #[arg(
-        long,
-        env = "LAB_SIDECAR_OTLP",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:4317"
-    )]
+    #[arg(long, env = "LAB_SIDECAR_OTLP", value_name = "ADDR", default_value = "127.0.0.1:4317")]
     pub otlp: SocketAddr,
 
     /// Where to serve GET /healthz, GET /stats, POST /flush and POST /watch. It asks for no
@@ -39,12 +34,7 @@ pub struct SidecarConfig {
     pub join_window: Duration,
 
     /// Most traces held at once (some 2 KiB each); past it the oldest is closed before its time
-    #[arg(
-        long,
-        env = "LAB_SIDECAR_MAX_TRACES",
-        value_name = "N",
-        default_value_t = 100_000
-    )]
+    #[arg(long, env = "LAB_SIDECAR_MAX_TRACES", value_name = "N", default_value_t = 100_000)]
     pub max_traces: usize,
 
     /// How often to sample CPU and memory of every watched process, 10ms to 10m
@@ -80,20 +70,10 @@ impl SidecarConfig {
     /// # Errors
     /// [`ConfigError`] names the first setting that is out of its limits.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let error = |setting, value: String, limit| {
-            Err(ConfigError {
-                setting,
-                value,
-                limit,
-            })
-        };
+        let error = |setting, value: String, limit| Err(ConfigError { setting, value, limit });
         let times = Duration::from_millis(10)..=Duration::from_secs(600);
         if !times.contains(&self.join_window) {
-            return error(
-                "join-window",
-                format!("{:?}", self.join_window),
-                "must be 10ms to 10m",
-            );
+            return error("join-window", format!("{:?}", self.join_window), "must be 10ms to 10m");
         }
         if !times.contains(&self.sample_every) {
             return error(
@@ -103,29 +83,17 @@ impl SidecarConfig {
             );
         }
         if !(1..=10_000_000).contains(&self.max_traces) {
-            return error(
-                "max-traces",
-                self.max_traces.to_string(),
-                "must be 1 to 10000000",
-            );
+            return error("max-traces", self.max_traces.to_string(), "must be 1 to 10000000");
         }
         if self.otlp == self.control && self.otlp.port() != 0 {
-            return error(
-                "control",
-                self.control.to_string(),
-                "must differ from --otlp",
-            );
+            return error("control", self.control.to_string(), "must differ from --otlp");
         }
         let parent = self.run_file.as_deref().and_then(|path| path.parent());
         if let (Some(path), Some(parent)) = (&self.run_file, parent)
             && !parent.as_os_str().is_empty()
             && !parent.is_dir()
         {
-            return error(
-                "run-file",
-                path.display().to_string(),
-                "its folder must exist",
-            );
+            return error("run-file", path.display().to_string(), "its folder must exist");
         }
         Ok(())
     }
@@ -148,9 +116,5 @@ fn watch(text: &str) -> Result<(String, u32), String> {
     let wrong = || format!("{text:?} is not NAME=PID");
     let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
     let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
-    if name.is_empty() {
-        Err(wrong())
-    } else {
-        Ok((name.to_owned(), pid))
-    }
+    if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
 }

@@ -30,11 +30,7 @@ struct Health {
 }
 
 async fn health() -> Json<Health> {
-    Json(Health {
-        status: "ok",
-        service: "sidecar",
-        version: env!("CARGO_PKG_VERSION"),
-    })
+    Json(Health { status: "ok", service: "sidecar", version: env!("CARGO_PKG_VERSION") })
 }
 
 async fn stats(State(pipeline): State<Arc<Pipeline>>) -> Json<Stats> {
@@ -66,21 +62,12 @@ async fn watch(
     State(pipeline): State<Arc<Pipeline>>,
     Json(Watch { name, pid }): Json<Watch>,
 ) -> Result<StatusCode, (StatusCode, Json<Refused>)> {
-    pipeline
-        .watched()
-        .add(&name, pid)
-        .map(|()| StatusCode::NO_CONTENT)
-        .map_err(|error| {
-            let status = match error {
-                WatchError::NoSuchProcess { .. } => StatusCode::NOT_FOUND,
-                WatchError::Name { .. } => StatusCode::BAD_REQUEST,
-                WatchError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            };
-            (
-                status,
-                Json(Refused {
-                    error: error.to_string(),
-                }),
-            )
-        })
+    pipeline.watched().add(&name, pid).map(|()| StatusCode::NO_CONTENT).map_err(|error| {
+        let status = match error {
+            WatchError::NoSuchProcess { .. } => StatusCode::NOT_FOUND,
+            WatchError::Name { .. } => StatusCode::BAD_REQUEST,
+            WatchError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        };
+        (status, Json(Refused { error: error.to_string() }))
+    })
 }

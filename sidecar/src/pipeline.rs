@@ -39,13 +39,7 @@ impl Pipeline {
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Self {
         let joiner = Mutex::new(Joiner::new(limits));
-        Pipeline {
-            joiner,
-            counters,
-            watched,
-            sinks,
-            closing: tokio::sync::Mutex::default(),
-        }
+        Pipeline { joiner, counters, watched, sinks, closing: tokio::sync::Mutex::default() }
     }
 
     /// Takes in what one export request brought.
@@ -96,8 +90,7 @@ impl Pipeline {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            self.close_all(|joiner| joiner.due(ledger::clock::now(), CHUNK))
-                .await;
+            self.close_all(|joiner| joiner.due(ledger::clock::now(), CHUNK)).await;
         }
     }
 

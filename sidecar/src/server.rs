@@ -71,12 +71,7 @@ pub async fn run(
     let sidecar = Sidecar::bind(config, Vec::new()).await?;
     // Whoever started the sidecar may have closed its output: that is no reason to die.
     let mut out = std::io::stdout();
-    let _ = writeln!(
-        out,
-        "listening otlp={} control={}",
-        sidecar.otlp(),
-        sidecar.control()
-    );
+    let _ = writeln!(out, "listening otlp={} control={}", sidecar.otlp(), sidecar.control());
     let _ = out.flush();
     let stdin = stop_with_stdin.then(end_of_stdin);
     let stop = async move {
@@ -123,9 +118,7 @@ impl Sidecar {
         let watched = Arc::new(Watched::new());
         let own = ("sidecar".to_owned(), std::process::id());
         for (name, pid) in std::iter::once(&own).chain(&config.watch) {
-            watched
-                .add(name, *pid)
-                .map_err(|error| SidecarError::Watch(error.to_string()))?;
+            watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
         }
         let otlp = listen("OTLP", config.otlp).await?;
         let control = listen("control", config.control).await?;
@@ -145,14 +138,7 @@ impl Sidecar {
         };
         let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
         let sample_every = config.sample_every;
-        Ok(Sidecar {
-            otlp,
-            control,
-            pipeline,
-            watched,
-            sample_every,
-            writer,
-        })
+        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, writer })
     }
 
     /// Where spans are received.
@@ -175,21 +161,10 @@ impl Sidecar {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar {
-            otlp,
-            control,
-            pipeline,
-            watched,
-            sample_every,
-            writer,
-        } = self;
+        let Sidecar { otlp, control, pipeline, watched, sample_every, writer } = self;
         let stop = CancellationToken::new();
-        let sampling = tokio::spawn(sample(
-            Arc::clone(&pipeline),
-            watched,
-            sample_every,
-            stop.child_token(),
-        ));
+        let sampling =
+            tokio::spawn(sample(Arc::clone(&pipeline), watched, sample_every, stop.child_token()));
         let closing = tokio::spawn({
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
@@ -202,11 +177,7 @@ impl Sidecar {
         let routes = control::routes(Arc::clone(&pipeline));
         let control = tokio::spawn({
             let stopped = stop.clone().cancelled_owned();
-            async move {
-                axum::serve(control.0, routes)
-                    .with_graceful_shutdown(stopped)
-                    .await
-            }
+            async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
         });
         let mut listeners = (receiver, control);
         let outcome = tokio::select! {
@@ -277,9 +248,5 @@ async fn listen(
         let local = listener.local_addr()?;
         Ok((listener, local))
     };
-    bound.await.map_err(|source| SidecarError::Bind {
-        purpose,
-        address,
-        source,
-    })
+    bound.await.map_err(|source| SidecarError::Bind { purpose, address, source })
 }

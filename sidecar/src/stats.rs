@@ -50,8 +50,7 @@ pub(crate) struct Counters {
 impl Counters {
     /// Counts the spans of one export request, `accepted` by kind.
     pub(crate) fn received(&self, accepted: [u64; SpanKind::ALL.len()], rejected: &Rejections) {
-        self.received
-            .fetch_add(accepted.iter().sum::<u64>() + rejected.total(), Relaxed);
+        self.received.fetch_add(accepted.iter().sum::<u64>() + rejected.total(), Relaxed);
         for (count, more) in self.kinds.iter().zip(accepted) {
             count.fetch_add(more, Relaxed);
         }
@@ -78,8 +77,7 @@ impl Counters {
     /// Counts what closing one trace made of it.
     pub(crate) fn closed(&self, closing: &Closing) {
         self.traces_closed.fetch_add(1, Relaxed);
-        self.requests_closed
-            .fetch_add(closing.rows.len() as u64, Relaxed);
+        self.requests_closed.fetch_add(closing.rows.len() as u64, Relaxed);
         self.joined.fetch_add(closing.joined, Relaxed);
         self.links.fetch_add(closing.links, Relaxed);
         self.unplaced.fetch_add(closing.unplaced, Relaxed);
@@ -95,14 +93,9 @@ impl Counters {
         let kinds = SpanKind::ALL.iter().zip(&self.kinds);
         Stats {
             spans_received: self.received.load(Relaxed),
-            spans_rejected: rejected
-                .into_iter()
-                .map(|(k, v)| (k.to_owned(), v))
-                .collect(),
+            spans_rejected: rejected.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
             malformed_messages: self.malformed_messages.load(Relaxed),
-            spans_by_kind: kinds
-                .map(|(k, n)| (k.name().to_owned(), n.load(Relaxed)))
-                .collect(),
+            spans_by_kind: kinds.map(|(k, n)| (k.name().to_owned(), n.load(Relaxed))).collect(),
             spans_joined: self.joined.load(Relaxed),
             links: self.links.load(Relaxed),
             unplaced: self.unplaced.load(Relaxed),

@@ -25,11 +25,7 @@ fn sdk(service: &str, endpoint: &str) -> SdkTracerProvider {
         .build()
         .unwrap();
     SdkTracerProvider::builder()
-        .with_resource(
-            Resource::builder()
-                .with_service_name(service.to_owned())
-                .build(),
-        )
+        .with_resource(Resource::builder().with_service_name(service.to_owned()).build())
         .with_batch_exporter(exporter)
         .build()
 }
@@ -39,20 +35,11 @@ async fn export(
     spans: Vec<otlp::Span>,
 ) -> Result<collector::ExportTraceServiceResponse, tonic::Status> {
     type Client = collector::trace_service_client::TraceServiceClient<tonic::transport::Channel>;
-    let scope_spans = vec![otlp::ScopeSpans {
-        spans,
-        ..Default::default()
-    }];
-    let resource_spans = vec![otlp::ResourceSpans {
-        scope_spans,
-        ..Default::default()
-    }];
+    let scope_spans = vec![otlp::ScopeSpans { spans, ..Default::default() }];
+    let resource_spans = vec![otlp::ResourceSpans { scope_spans, ..Default::default() }];
     let mut client = Client::connect(endpoint.to_owned()).await.unwrap();
     let request = collector::ExportTraceServiceRequest { resource_spans };
-    client
-        .export(request)
-        .await
-        .map(tonic::Response::into_inner)
+    client.export(request).await.map(tonic::Response::into_inner)
 }
 
 fn client_span(trace: u8, id: u8) -> otlp::Span {
@@ -90,80 +77,37 @@ async fn spans_of_any_opentelemetry_sdk_get_the_coarser_ledger() {
     server.span().end_with_timestamp(at(80));
     context.span().end_with_timestamp(at(100));
     let flushed = tokio::task::spawn_blocking(move || {
-        shop.force_flush()
-            .and(stock.force_flush())
-            .and(shop.shutdown())
-            .and(stock.shutdown())
+        shop.force_flush().and(stock.force_flush()).and(shop.shutdown()).and(stock.shutdown())
     });
     flushed.await.unwrap().unwrap();
 
     let stats = sidecar.flush().await;
-    assert_eq!(
-        (
-            stats.spans_received,
-            stats.spans_joined,
-            stats.requests_written
-        ),
-        (2, 2, 1)
-    );
+    assert_eq!((stats.spans_received, stats.spans_joined, stats.requests_written), (2, 2, 1));
     let requests = sidecar.open_run_file().await.read_requests().await.unwrap();
-    let [row] = requests.as_slice() else {
-        panic!("{requests:?}")
-    };
+    let [row] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(row.hops.len(), 1);
-    assert_eq!(
-        (row.hops[0].hop.as_str(), row.hops[0].unjoined),
-        ("shop→stock", false)
-    );
-    let found: Vec<_> = row.hops[0]
-        .stages
-        .iter()
-        .map(|(s, t)| (s, t.ns, t.kind))
-        .collect();
+    assert_eq!((row.hops[0].hop.as_str(), row.hops[0].unjoined), ("shop→stock", false));
+    let found: Vec<_> = row.hops[0].stages.iter().map(|(s, t)| (s, t.ns, t.kind)).collect();
     let expected = [
         (Stage::Handler, 60_000_000, Kind::Measured),
         (Stage::NetworkInferred, 40_000_000, Kind::Inferred),
     ];
     assert_eq!(found, expected);
-    assert_eq!(
-        (row.latency_ns, row.cell.as_str(), row.weight),
-        (100_000_000, "", 1.0)
-    );
+    assert_eq!((row.latency_ns, row.cell.as_str(), row.weight), (100_000_000, "", 1.0));
 }
 
 #[tokio::test]
 async fn broken_spans_are_reported_to_their_sender_and_the_others_kept() {
     let sidecar = Running::start("").await;
-    let broken = otlp::Span {
-        span_id: vec![1],
-        ..client_span(1, 2)
-    };
-    let reply = export(&sidecar.otlp, vec![broken, client_span(1, 1)])
-        .await
-        .unwrap();
+    let broken = otlp::Span { span_id: vec![1], ..client_span(1, 2) };
+    let reply = export(&sidecar.otlp, vec![broken, client_span(1, 1)]).await.unwrap();
     let partial = reply.partial_success.unwrap();
     assert_eq!(partial.rejected_spans, 1);
-    assert!(
-        partial.error_message.contains("span id"),
-        "{}",
-        partial.error_message
-    );
-    assert_eq!(
-        export(&sidecar.otlp, vec![client_span(2, 1)])
-            .await
-            .unwrap()
-            .partial_success,
-        None
-    );
+    assert!(partial.error_message.contains("span id"), "{}", partial.error_message);
+    assert_eq!(export(&sidecar.otlp, vec![client_span(2, 1)]).await.unwrap().partial_success, None);
     let stats = sidecar.flush().await;
-    assert_eq!(
-        (stats.spans_received, stats.spans_rejected["span_id"]),
-        (3, 1)
-    );
-    assert_eq!(
-        (stats.requests_written, stats.traces_open, stats.rows_failed),
-        (2, 0, 0)
-    );
+    assert_eq!((stats.spans_received, stats.spans_rejected["span_id"]), (3, 1));
+    assert_eq!((stats.requests_written, stats.traces_open, stats.rows_failed), (2, 0, 0));
 }
 
 #[tokio::test]
@@ -190,9 +134,7 @@ async fn nothing_that_peers_send_stops_the_sidecar() {
         let sent = grpc.unary(tonic::Request::new(bytes), path, RawCodec).await;
         assert_eq!(sent.unwrap_err().code(), code);
     }
-    export(&sidecar.otlp, vec![client_span(1, 1)])
-        .await
-        .unwrap();
+    export(&sidecar.otlp, vec![client_span(1, 1)]).await.unwrap();
     let stats = sidecar.flush().await;
     assert_eq!((stats.malformed_messages, stats.requests_written), (1, 1));
     sidecar.stop().await;
@@ -248,25 +190,16 @@ async fn every_span_received_is_counted_in_exactly_one_place() {
         }
     };
     let mut spans = vec![client_span(1, 1), client_span(1, 1), client_span(1, 0)];
-    spans.push(otlp::Span {
-        kind: 1,
-        ..client_span(1, 2)
-    });
+    spans.push(otlp::Span { kind: 1, ..client_span(1, 2) });
     spans.extend((2..9).map(|trace| client_span(trace, 1)));
     spans[0].attributes.push(lost(3));
     spans[3].attributes.push(lost(2));
     export(&sidecar.otlp, spans).await.unwrap();
-    export(&sidecar.otlp, vec![client_span(7, 9)])
-        .await
-        .unwrap();
+    export(&sidecar.otlp, vec![client_span(7, 9)]).await.unwrap();
     let s = sidecar.flush().await;
     let refused: u64 = s.spans_rejected.values().sum();
     let placed = refused + s.spans_joined + s.links + s.unplaced + s.duplicates + s.late;
-    assert_eq!(
-        s.spans_received,
-        placed + s.over_limit + s.dropped_spans,
-        "{s:?}"
-    );
+    assert_eq!(s.spans_received, placed + s.over_limit + s.dropped_spans, "{s:?}");
     assert_eq!((s.spans_received, refused, s.duplicates), (12, 1, 1));
     assert!(s.evicted > 0 && s.traces_open == 0);
     assert_eq!(s.spans_lost["unknown_service"], 3);
@@ -276,24 +209,18 @@ async fn every_span_received_is_counted_in_exactly_one_place() {
 #[tokio::test]
 async fn an_incomplete_trace_is_closed_when_its_window_ends() {
     let sidecar = Running::start("--join-window 20ms").await;
-    export(&sidecar.otlp, vec![client_span(1, 1)])
-        .await
-        .unwrap();
+    export(&sidecar.otlp, vec![client_span(1, 1)]).await.unwrap();
     while sidecar.stats().await.requests_written == 0 {
         tokio::task::yield_now().await;
     }
-    export(&sidecar.otlp, vec![client_span(1, 2)])
-        .await
-        .unwrap();
+    export(&sidecar.otlp, vec![client_span(1, 2)]).await.unwrap();
     assert_eq!(sidecar.stats().await.late, 1);
 }
 
 #[tokio::test]
 async fn what_is_open_when_the_sidecar_stops_is_written() {
     let sidecar = Running::start("").await;
-    export(&sidecar.otlp, vec![client_span(1, 1)])
-        .await
-        .unwrap();
+    export(&sidecar.otlp, vec![client_span(1, 1)]).await.unwrap();
     let path = sidecar.run_file.clone();
     let _folder = sidecar.stop().await;
     let mut file = RunFile::open(&path).await.unwrap();
@@ -305,62 +232,35 @@ async fn the_control_endpoint_answers() {
     let sidecar = Running::start("").await;
     let health = sidecar.get("/healthz").await;
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(
-        health,
-        json!({"status": "ok", "service": "sidecar", "version": version})
-    );
+    assert_eq!(health, json!({"status": "ok", "service": "sidecar", "version": version}));
     assert!(sidecar.stats().await.rss_bytes > 0);
-    let (status, reply) = sidecar
-        .post("/watch", &json!({"name": "x", "pid": 4_294_967_295_u32}))
-        .await;
+    let (status, reply) =
+        sidecar.post("/watch", &json!({"name": "x", "pid": 4_294_967_295_u32})).await;
     assert_eq!(status, 404);
-    assert_eq!(
-        reply["error"],
-        "cannot watch x: there is no process 4294967295 here"
-    );
+    assert_eq!(reply["error"], "cannot watch x: there is no process 4294967295 here");
     assert_eq!(sidecar.post("/watch", &json!({"name": "x"})).await.0, 422);
 }
 
 #[tokio::test]
 async fn processes_given_at_start_and_later_are_sampled_into_the_run_file() {
-    let mut children = [0; 2].map(|_| {
-        std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap()
-    });
+    let mut children =
+        [0; 2].map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap());
     let [first, second] = [children[0].id(), children[1].id()];
     let sidecar = Running::start(&format!("--sample-every 10ms --watch early={first}")).await;
-    let (status, _) = sidecar
-        .post("/watch", &json!({"name": "later", "pid": second}))
-        .await;
+    let (status, _) = sidecar.post("/watch", &json!({"name": "later", "pid": second})).await;
     assert_eq!(status, 204);
     let mut file = sidecar.open_run_file().await;
     let samples = loop {
         let samples = file.read_samples().await.unwrap();
-        if samples
-            .iter()
-            .filter(|sample| sample.process == "later")
-            .count()
-            > 1
-        {
+        if samples.iter().filter(|sample| sample.process == "later").count() > 1 {
             break samples;
         }
     };
-    for (name, pid) in [
-        ("host", 0),
-        ("sidecar", std::process::id()),
-        ("early", first),
-        ("later", second),
-    ] {
-        let sample = samples
-            .iter()
-            .find(|sample| sample.process == name)
-            .unwrap();
-        assert!(
-            sample.pid == pid && sample.rss_bytes > 0 && sample.threads > 0,
-            "{sample:?}"
-        );
+    for (name, pid) in
+        [("host", 0), ("sidecar", std::process::id()), ("early", first), ("later", second)]
+    {
+        let sample = samples.iter().find(|sample| sample.process == name).unwrap();
+        assert!(sample.pid == pid && sample.rss_bytes > 0 && sample.threads > 0, "{sample:?}");
     }
     for child in &mut children {
         child.kill().unwrap();
@@ -371,36 +271,18 @@ async fn processes_given_at_start_and_later_are_sampled_into_the_run_file() {
 #[tokio::test]
 async fn settings_are_checked_before_anything_is_made() {
     for (flags, expected) in [
-        (
-            "--join-window 1ms",
-            "--join-window 1ms: must be 10ms to 10m",
-        ),
-        (
-            "--sample-every 20m",
-            "--sample-every 1200s: must be 10ms to 10m",
-        ),
+        ("--join-window 1ms", "--join-window 1ms: must be 10ms to 10m"),
+        ("--sample-every 20m", "--sample-every 1200s: must be 10ms to 10m"),
         ("--max-traces 0", "--max-traces 0: must be 1 to 10000000"),
         ("--run-file /no/such/folder/x.db", "its folder must exist"),
-        (
-            "--watch ghost=4294967295",
-            "there is no process 4294967295 here",
-        ),
+        ("--watch ghost=4294967295", "there is no process 4294967295 here"),
     ] {
-        let error = sidecar::Sidecar::bind(config(flags), Vec::new())
-            .await
-            .err()
-            .unwrap();
+        let error = sidecar::Sidecar::bind(config(flags), Vec::new()).await.err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");
     }
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config("");
     config.otlp = taken.local_addr().unwrap();
-    let error = sidecar::run(config, std::future::ready(()))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("cannot listen for OTLP on 127.0.0.1:"),
-        "{error}"
-    );
+    let error = sidecar::run(config, std::future::ready(())).await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot listen for OTLP on 127.0.0.1:"), "{error}");
 }

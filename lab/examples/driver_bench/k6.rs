@@ -64,15 +64,9 @@ export default function () {{
             .spawn()?;
         let pid = child.id().context("k6 has ended at once")?;
         tokio::time::sleep(WARMUP).await;
-        let before = (
-            server.count().await?,
-            threads_cpu_ns(pid).context("k6 has ended")?,
-        );
+        let before = (server.count().await?, threads_cpu_ns(pid).context("k6 has ended")?);
         tokio::time::sleep(Duration::from_secs(self.seconds)).await;
-        let after = (
-            server.count().await?,
-            threads_cpu_ns(pid).context("k6 has ended")?,
-        );
+        let after = (server.count().await?, threads_cpu_ns(pid).context("k6 has ended")?);
         child.wait().await?;
         let (requests, cpu_ns) = (after.0 - before.0, after.1 - before.1);
         let planned = self.rate * self.seconds as f64;

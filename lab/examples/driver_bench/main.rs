@@ -43,10 +43,8 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     if arguments.serve {
         return runtime.block_on(server::serve(arguments.payload));
     }
@@ -83,9 +81,7 @@ impl Bench {
             sampling,
         };
         let target = Gateway::new(&self.connections, &cell, &cell.id, 0, sampling.weight());
-        let running = self
-            .driver
-            .begin(Arc::new(target), round, CancellationToken::new())?;
+        let running = self.driver.begin(Arc::new(target), round, CancellationToken::new())?;
         Ok(running.finish().await)
     }
 
@@ -93,11 +89,7 @@ impl Bench {
     async fn economy(&self, rate: f64, seconds: u64) -> Result<f64> {
         let measured = self.round(rate, seconds).await?;
         let ok = measured.requests.ok;
-        anyhow::ensure!(
-            ok == measured.requests.planned,
-            "not all answered: {:?}",
-            measured.errors
-        );
+        anyhow::ensure!(ok == measured.requests.planned, "not all answered: {:?}", measured.errors);
         Ok(ok as f64 / (measured.driver_cpu_ns as f64 / 1e9))
     }
 
@@ -132,11 +124,7 @@ async fn bench(arguments: &Arguments) -> Result<()> {
         ..ProbeConfig::default()
     })?;
     let connections = Connections::new(&probe, format!("http://{}", server.address).parse()?);
-    let bench = Bench {
-        driver: Driver::start()?,
-        connections,
-        payload: arguments.payload,
-    };
+    let bench = Bench { driver: Driver::start()?, connections, payload: arguments.payload };
     let (rate, seconds) = (arguments.rate, arguments.seconds);
     println!(
         "payload {} B, server in a process of its own, tap on, traces at most 200/s",
@@ -144,12 +132,7 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     );
     match Tool::K6.find() {
         Some(path) => {
-            let k6 = K6 {
-                program: path,
-                address: server.address,
-                rate,
-                seconds,
-            };
+            let k6 = K6 { program: path, address: server.address, rate, seconds };
             compare(&bench, &k6, &server, arguments).await?;
         }
         None => {
@@ -183,10 +166,7 @@ async fn compare(bench: &Bench, k6: &K6, server: &Server, arguments: &Arguments)
             (own, k6.economy(server).await.context("k6")?)
         } else {
             let other = k6.economy(server).await.context("k6")?;
-            (
-                bench.economy(arguments.rate, arguments.seconds).await?,
-                other,
-            )
+            (bench.economy(arguments.rate, arguments.seconds).await?, other)
         };
         println!(
             "  {}/s: driver {own:.0}, k6 {other:.0} requests per CPU second: {:.2}x",

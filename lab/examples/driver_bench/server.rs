@@ -33,19 +33,13 @@ impl Server {
             .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("a pipe")?).read_line(&mut line)?;
-        let address = line
-            .trim()
-            .parse()
-            .with_context(|| format!("{line:?} is no address"))?;
+        let address = line.trim().parse().with_context(|| format!("{line:?} is no address"))?;
         Ok(Server { child, address })
     }
 
     /// How many requests it has answered.
     pub(crate) async fn count(&self) -> Result<u64> {
-        let text = reqwest::get(format!("http://{}{COUNT}", self.address))
-            .await?
-            .text()
-            .await?;
+        let text = reqwest::get(format!("http://{}{COUNT}", self.address)).await?.text().await?;
         Ok(text.parse()?)
     }
 }
@@ -86,9 +80,7 @@ async fn answer(
     answered: Arc<AtomicU64>,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     if request.uri().path() == COUNT {
-        return Ok(Response::new(Full::new(
-            answered.load(Ordering::Relaxed).to_string().into(),
-        )));
+        return Ok(Response::new(Full::new(answered.load(Ordering::Relaxed).to_string().into())));
     }
     request.into_body().collect().await?;
     answered.fetch_add(1, Ordering::Relaxed);

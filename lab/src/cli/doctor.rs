@@ -7,10 +7,7 @@ use crate::run::capture;
 /// Prints what was found.
 pub(super) async fn doctor() -> Result<Exit, Failure> {
     let environment = capture();
-    println!(
-        "run-lab {} ({})",
-        environment.lab_version, environment.rustc
-    );
+    println!("run-lab {} ({})", environment.lab_version, environment.rustc);
     println!(
         "{} x {}, {} MiB, Linux {}, clock source {}, governor {}\n",
         environment.cpus,

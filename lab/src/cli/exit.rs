@@ -43,49 +43,30 @@ pub struct Failure {
 impl Failure {
     /// The command line asks for something that cannot be.
     pub fn usage(message: impl std::fmt::Display) -> Failure {
-        Failure {
-            exit: Exit::Usage,
-            error: anyhow::anyhow!("{message}"),
-        }
+        Failure { exit: Exit::Usage, error: anyhow::anyhow!("{message}") }
     }
 
     /// A required part is missing.
     pub fn missing(message: impl std::fmt::Display) -> Failure {
-        Failure {
-            exit: Exit::Missing,
-            error: anyhow::anyhow!("{message}"),
-        }
+        Failure { exit: Exit::Missing, error: anyhow::anyhow!("{message}") }
     }
 
     /// Anything else.
     #[must_use]
     pub fn other(error: anyhow::Error) -> Failure {
-        Failure {
-            exit: Exit::Other,
-            error,
-        }
+        Failure { exit: Exit::Other, error }
     }
 }
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Failure {
-        Failure {
-            exit: Exit::Usage,
-            error: error.into(),
-        }
+        Failure { exit: Exit::Usage, error: error.into() }
     }
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Failure {
-        let exit = if matches!(error, RunError::Part(_)) {
-            Exit::NotStarted
-        } else {
-            Exit::Other
-        };
-        Failure {
-            exit,
-            error: error.into(),
-        }
+        let exit = if matches!(error, RunError::Part(_)) { Exit::NotStarted } else { Exit::Other };
+        Failure { exit, error: error.into() }
     }
 }

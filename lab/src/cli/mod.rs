@@ -95,10 +95,8 @@ pub fn main() -> ExitCode {
 
 /// Runs the lab's own work: one thread beside the main one, for the cores belong to what is measured.
 fn block_on<F: Future<Output = Result<Exit, Failure>>>(work: F) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime
         .map_err(|error| Failure::other(anyhow::Error::new(error).context("starting the runtime")))?
         .block_on(work)

@@ -42,15 +42,11 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
 
 /// One thread: the sidecar must leave the cores to what is measured.
 fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let (mut term, mut int) = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
+        let (mut term, mut int) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let stop = async move {
             tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
         };

@@ -24,30 +24,12 @@ fn describe(plan: &Plan) -> String {
         seen.join(", ")
     };
     let cells = &plan.cells;
-    let protocols = distinct(
-        cells
-            .iter()
-            .map(|cell| cell.protocol.name().to_owned())
-            .collect(),
-    );
-    let payloads = distinct(
-        cells
-            .iter()
-            .map(|cell| Size(cell.payload_bytes).to_string())
-            .collect(),
-    );
+    let protocols = distinct(cells.iter().map(|cell| cell.protocol.name().to_owned()).collect());
+    let payloads =
+        distinct(cells.iter().map(|cell| Size(cell.payload_bytes).to_string()).collect());
     let rates = distinct(cells.iter().map(|cell| cell.rate.to_string()).collect());
-    let durations = distinct(
-        cells
-            .iter()
-            .map(|cell| Span(cell.duration_ns).to_string())
-            .collect(),
-    );
-    let certified = if plan.certify.is_some() {
-        ", probe certified first"
-    } else {
-        ""
-    };
+    let durations = distinct(cells.iter().map(|cell| Span(cell.duration_ns).to_string()).collect());
+    let certified = if plan.certify.is_some() { ", probe certified first" } else { "" };
     format!(
         "{}\n  {}\n  {} cells: protocol {protocols}; payload {payloads}; {rates} requests/s\n  \
          {} x {durations} a cell, about {} s in all{certified}\n",

@@ -103,10 +103,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
 fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     let result = result::build(&outcome.measure, &outcome.requests, &outcome.samples);
     report::write_all(&out, &result).map_err(|error| Failure::other(error.into()))?;
-    print!(
-        "{}",
-        report::terminal(&result, terminal::width(), terminal::colour())
-    );
+    print!("{}", report::terminal(&result, terminal::width(), terminal::colour()));
     println!("\nreport: {}", out.join(REPORT_HTML).display());
     if let Some(error) = outcome.failure {
         return Err(error.into());
@@ -114,10 +111,7 @@ fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     if outcome.interrupted {
         return Ok(Exit::Interrupted);
     }
-    let invalid = result
-        .cells
-        .iter()
-        .any(|cell| cell.verdict.status == Status::Invalid);
+    let invalid = result.cells.iter().any(|cell| cell.verdict.status == Status::Invalid);
     Ok(if invalid { Exit::Invalid } else { Exit::Done })
 }
 
@@ -138,11 +132,9 @@ fn available(arguments: &RunArgs) -> Result<(), Failure> {
             path.display(),
             env!("CARGO_PKG_VERSION")
         ),
-        None => format!(
-            "{} is not on PATH, and run-lab {}",
-            tool.name(),
-            env!("CARGO_PKG_VERSION")
-        ),
+        None => {
+            format!("{} is not on PATH, and run-lab {}", tool.name(), env!("CARGO_PKG_VERSION"))
+        }
     };
     Err(Failure::missing(format!(
         "{found} cannot use it yet; leave the requirement out to run with what stands in for it ({stand_in})"
@@ -161,10 +153,9 @@ pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
             "--out {}: it exists already; a run never writes over another, so name a new folder",
             out.display()
         ))),
-        Err(error) => Err(Failure::usage(format!(
-            "--out {}: cannot make the folder: {error}",
-            out.display()
-        ))),
+        Err(error) => {
+            Err(Failure::usage(format!("--out {}: cannot make the folder: {error}", out.display())))
+        }
     }
 }
 
@@ -223,15 +214,8 @@ fn components(plan: &Plan) -> Vec<Component> {
     });
     let mut components: Vec<Component> = Tool::ALL.map(Tool::component).into();
     components.extend(own);
-    let double = plan
-        .cells
-        .iter()
-        .filter(|cell| cell.knobs.rest_size_bug.is_some())
-        .count();
-    if let Some(gateway) = components
-        .iter_mut()
-        .find(|part| part.role == "gateway" && double > 0)
-    {
+    let double = plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug.is_some()).count();
+    if let Some(gateway) = components.iter_mut().find(|part| part.role == "gateway" && double > 0) {
         gateway.note = format!("in {double} cells a double that sends a wrong size by REST");
     }
     components

@@ -72,8 +72,6 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let closed = rig.close().await;
     match died {
         Some(error) => Err(error.into()),
-        None => closed
-            .map(|_| Exit::Done)
-            .map_err(|error| RunError::from(error).into()),
+        None => closed.map(|_| Exit::Done).map_err(|error| RunError::from(error).into()),
     }
 }

@@ -53,10 +53,7 @@ impl Books {
             errors: BTreeMap::new(),
             last_end: 0,
         };
-        Books {
-            start_ns,
-            entries: Mutex::new(entries),
-        }
+        Books { start_ns, entries: Mutex::new(entries) }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -116,10 +113,7 @@ impl Books {
     /// What became of the requests so far, and how many are in flight.
     pub(super) fn requests(&self) -> (Requests, u64) {
         let requests = self.entries().requests;
-        (
-            requests,
-            requests.started - requests.ok - requests.error - requests.unfinished,
-        )
+        (requests, requests.started - requests.ok - requests.error - requests.unfinished)
     }
 
     /// When the last request ended, or 0.
@@ -137,10 +131,7 @@ impl Entries {
     fn second(&mut self, since_start_ns: u64) -> &mut Second {
         let index = (since_start_ns / 1_000_000_000) as usize;
         while self.seconds.len() <= index {
-            self.seconds.push(Second {
-                second: self.seconds.len() as u64,
-                ..Second::default()
-            });
+            self.seconds.push(Second { second: self.seconds.len() as u64, ..Second::default() });
         }
         &mut self.seconds[index]
     }
@@ -156,11 +147,7 @@ impl Entries {
             *count += 1;
         } else {
             let full = self.errors.len() >= MAX_ERRORS;
-            let text = if full {
-                OTHER_ERRORS.to_owned()
-            } else {
-                text.into_owned()
-            };
+            let text = if full { OTHER_ERRORS.to_owned() } else { text.into_owned() };
             *self.errors.entry(text).or_default() += 1;
         }
     }
@@ -177,11 +164,8 @@ impl Slots {
 
     /// A slot, if one is free; it is free again when dropped.
     pub(super) fn take(self: &Arc<Self>) -> Option<Slot> {
-        let taken = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-                free.checked_sub(1)
-            });
+        let taken =
+            self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1));
         taken.ok().map(|_| Slot(self.clone()))
     }
 }
@@ -207,12 +191,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     pub(super) fn new(slot: Slot, arrival: Arrival, books: Option<Arc<Books>>) -> InFlight {
-        InFlight {
-            arrival,
-            called: None,
-            books,
-            _slot: slot,
-        }
+        InFlight { arrival, called: None, books, _slot: slot }
     }
 
     /// The arrival it came from.
@@ -248,37 +227,19 @@ mod tests {
     const START: u64 = 5_000_000_000;
 
     fn arrival(planned: u64) -> Arrival {
-        Arrival {
-            planned: START + planned,
-            traced: true,
-        }
+        Arrival { planned: START + planned, traced: true }
     }
 
     #[test]
     fn seconds_count_plans_where_planned_and_ends_where_ended() {
         let books = Books::new(START);
         books.arrived(START + 900_000_000, true);
-        books.ended(
-            arrival(900_000_000),
-            START + 900_000_000,
-            START + 1_100_000_000,
-            Ok(()),
-        );
+        books.ended(arrival(900_000_000), START + 900_000_000, START + 1_100_000_000, Ok(()));
         books.arrived(START + 1_500_000_000, false);
         let seconds = books.close().seconds;
-        assert_eq!(
-            (
-                seconds[0].planned,
-                seconds[0].completed,
-                seconds[0].latency_count
-            ),
-            (1, 0, 1)
-        );
+        assert_eq!((seconds[0].planned, seconds[0].completed, seconds[0].latency_count), (1, 0, 1));
         assert!((seconds[0].latency_sum_us - 200_000.0).abs() < 1e-6);
-        assert_eq!(
-            (seconds[1].planned, seconds[1].completed, seconds[1].dropped),
-            (1, 1, 1)
-        );
+        assert_eq!((seconds[1].planned, seconds[1].completed, seconds[1].dropped), (1, 1, 1));
     }
 
     #[test]
@@ -296,12 +257,7 @@ mod tests {
         let books = Books::new(START);
         for index in 0..100 {
             books.arrived(START, true);
-            books.ended(
-                arrival(0),
-                START,
-                START,
-                Err(format!("error {index}").into()),
-            );
+            books.ended(arrival(0), START, START, Err(format!("error {index}").into()));
         }
         let entries = books.close();
         assert_eq!(entries.errors.len(), MAX_ERRORS + 1);

@@ -22,12 +22,7 @@ impl Connections {
     /// To the gateway at `target`, measured by `probe`.
     #[must_use]
     pub fn new(probe: &Probe, target: http::Uri) -> Connections {
-        Connections(Client::new(
-            probe,
-            "gateway",
-            target,
-            ClientOptions::default(),
-        ))
+        Connections(Client::new(probe, "gateway", target, ClientOptions::default()))
     }
 }
 
@@ -95,9 +90,6 @@ impl Target for Gateway {
         let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> {
             Box::new(move |ns| watch.stop(ns))
         };
-        Called {
-            outcome,
-            stopwatch: stopwatch.map(stop),
-        }
+        Called { outcome, stopwatch: stopwatch.map(stop) }
     }
 }

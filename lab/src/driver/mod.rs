@@ -71,22 +71,14 @@ impl Driver {
     /// # Errors
     /// If the system gives no thread or no event queue.
     pub fn start() -> io::Result<Driver> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("driver".to_owned())
-            .spawn(move || {
-                // A dropped sender means the same as a message: stop.
-                let _ = runtime.block_on(stopped);
-            })?;
-        Ok(Driver {
-            handle,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+            // A dropped sender means the same as a message: stop.
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(Driver { handle, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Starts a round. It ends by itself, or unfinished as soon as `cancel` is cancelled.
@@ -113,35 +105,18 @@ impl Driver {
             cancel: cancel.clone(),
         };
         let sampling = round.sampling;
-        std::thread::Builder::new()
-            .name("pacer".to_owned())
-            .spawn(move || {
-                let usage = pacer::pace(&schedule, &cancel, |planned, index| match index {
-                    None => arrivals.arrive(
-                        Arrival {
-                            planned,
-                            traced: false,
-                        },
-                        None,
-                    ),
-                    Some(index) => {
-                        let arrival = Arrival {
-                            planned,
-                            traced: sampling.traces(index),
-                        };
-                        arrivals.arrive(arrival, Some(&arrivals.books));
-                    }
-                });
-                // Nobody listens once the round was abandoned.
-                let _ = done.send(usage);
-            })?;
-        Ok(Running {
-            round,
-            schedule,
-            books,
-            tracker,
-            paced,
-        })
+        std::thread::Builder::new().name("pacer".to_owned()).spawn(move || {
+            let usage = pacer::pace(&schedule, &cancel, |planned, index| match index {
+                None => arrivals.arrive(Arrival { planned, traced: false }, None),
+                Some(index) => {
+                    let arrival = Arrival { planned, traced: sampling.traces(index) };
+                    arrivals.arrive(arrival, Some(&arrivals.books));
+                }
+            });
+            // Nobody listens once the round was abandoned.
+            let _ = done.send(usage);
+        })?;
+        Ok(Running { round, schedule, books, tracker, paced })
     }
 }
 
@@ -175,12 +150,7 @@ impl<T: Target> Arrivals<T> {
         }
         let Some(slot) = slot else { return };
         let in_flight = InFlight::new(slot, arrival, books.cloned());
-        let request = request(
-            self.target.clone(),
-            in_flight,
-            self.timeout,
-            self.cancel.clone(),
-        );
+        let request = request(self.target.clone(), in_flight, self.timeout, self.cancel.clone());
         self.tracker.spawn_on(request, &self.handle);
     }
 }
@@ -197,10 +167,7 @@ async fn request<T: Target>(
     match cancel.run_until_cancelled(call).await {
         None => {}
         Some(Err(_)) => {
-            in_flight.end(
-                clock::now(),
-                Err(format!("no answer within {timeout:?}").into()),
-            );
+            in_flight.end(clock::now(), Err(format!("no answer within {timeout:?}").into()));
         }
         Some(Ok(called)) => {
             let now = clock::now();

@@ -33,11 +33,8 @@ impl Schedule {
     pub(super) fn new(warmup_ns: u64, round: &Round) -> Schedule {
         // An arrival on the very end of a span belongs to the next; the rounding keeps a product such
         // as 0.1 × 30 from making one arrival more.
-        let within = |span_ns: u64| {
-            ((span_ns as f64 * 1e-9 * round.rate) - 1e-6)
-                .ceil()
-                .max(0.0) as u64
-        };
+        let within =
+            |span_ns: u64| ((span_ns as f64 * 1e-9 * round.rate) - 1e-6).ceil().max(0.0) as u64;
         Schedule {
             warmup_ns,
             start_ns: warmup_ns + round.warmup_ns,

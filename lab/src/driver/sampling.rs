@@ -13,9 +13,7 @@ impl Sampling {
     /// Traces as many of `rate` requests a second as stay within `limit` traces a second.
     #[must_use]
     pub fn at_most(limit: f64, rate: f64) -> Sampling {
-        Sampling {
-            every: (rate / limit).ceil().max(1.0) as u64,
-        }
+        Sampling { every: (rate / limit).ceil().max(1.0) as u64 }
     }
 
     /// Whether the request with this number, from 0, is traced.
@@ -37,12 +35,7 @@ mod tests {
 
     fn traced(rate: f64) -> (usize, f64) {
         let sampling = Sampling::at_most(MAX_TRACES_PER_SECOND, rate);
-        (
-            (0..rate as u64)
-                .filter(|&index| sampling.traces(index))
-                .count(),
-            sampling.weight(),
-        )
+        ((0..rate as u64).filter(|&index| sampling.traces(index)).count(), sampling.weight())
     }
 
     #[test]

@@ -23,9 +23,7 @@ pub struct Called {
 
 impl fmt::Debug for Called {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Called")
-            .field("outcome", &self.outcome)
-            .finish_non_exhaustive()
+        f.debug_struct("Called").field("outcome", &self.outcome).finish_non_exhaustive()
     }
 }
 

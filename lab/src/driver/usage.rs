@@ -14,10 +14,7 @@ pub(super) struct Usage {
 impl Usage {
     /// Reads now.
     pub(super) fn now() -> Usage {
-        Usage {
-            process_ns: process_cpu_ns(),
-            host: host_ticks(),
-        }
+        Usage { process_ns: process_cpu_ns(), host: host_ticks() }
     }
 
     /// CPU of this process since then in nanoseconds, and the busy share of all CPUs (0 … 1).
@@ -52,11 +49,8 @@ pub fn threads_cpu_ns(pid: u32) -> Option<u64> {
         let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else {
             continue;
         };
-        total += text
-            .split_ascii_whitespace()
-            .next()
-            .and_then(|ns| ns.parse::<u64>().ok())
-            .unwrap_or(0);
+        total +=
+            text.split_ascii_whitespace().next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
     }
     Some(total)
 }
@@ -69,11 +63,8 @@ fn host_ticks() -> Option<(u64, u64)> {
 /// From the first line of `/proc/stat`: user nice system idle iowait irq softirq steal (proc(5)).
 fn parse_host_ticks(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
-    let ticks: Vec<u64> = line
-        .split_ascii_whitespace()
-        .take(8)
-        .map_while(|tick| tick.parse().ok())
-        .collect();
+    let ticks: Vec<u64> =
+        line.split_ascii_whitespace().take(8).map_while(|tick| tick.parse().ok()).collect();
     let all: u64 = ticks.iter().sum();
     let idle = ticks.get(3)? + ticks.get(4)?;
     Some((all - idle, all))
@@ -92,10 +83,7 @@ mod tests {
 
     #[test]
     fn work_shows_in_both_clocks() {
-        let before = (
-            process_cpu_ns(),
-            threads_cpu_ns(std::process::id()).unwrap(),
-        );
+        let before = (process_cpu_ns(), threads_cpu_ns(std::process::id()).unwrap());
         let until = before.0 + 5_000_000;
         while process_cpu_ns() < until {
             std::hint::black_box(0);

@@ -31,10 +31,7 @@ impl Control {
     /// # Errors
     /// If no HTTP client can be made.
     pub fn new(address: SocketAddr) -> Result<Control, ControlError> {
-        let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .no_proxy()
-            .build();
+        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
         let client = client.map_err(|error| ControlError {
             path: "",
             address,
@@ -48,9 +45,7 @@ impl Control {
     /// # Errors
     /// If it does not answer with success.
     pub async fn watch(&self, name: &str, pid: u32) -> Result<(), ControlError> {
-        self.post("/watch", &json!({ "name": name, "pid": pid }))
-            .await
-            .map(drop)
+        self.post("/watch", &json!({ "name": name, "pid": pid })).await.map(drop)
     }
 
     /// Has the sidecar close all traces and write them to the run file; returns its counters.
@@ -65,11 +60,7 @@ impl Control {
     }
 
     async fn post(&self, path: &'static str, body: &Value) -> Result<Value, ControlError> {
-        let error = |reason: String| ControlError {
-            path,
-            address: self.address,
-            reason,
-        };
+        let error = |reason: String| ControlError { path, address: self.address, reason };
         let url = format!("http://{}{path}", self.address);
         let reply = self.client.post(url).json(body).send().await;
         let reply = reply
@@ -89,11 +80,8 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, u64>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let name = if prefix.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{prefix}.{name}")
-                };
+                let name =
+                    if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
                 flatten(&name, value, into);
             }
         }

@@ -36,16 +36,10 @@ impl Tail {
                 .and_then(|_| file.read_to_end(&mut bytes));
         }
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<_> = text
-            .lines()
-            .filter(|line| !line.starts_with("$ "))
-            .map(str::to_owned)
-            .collect();
+        let lines: Vec<_> =
+            text.lines().filter(|line| !line.starts_with("$ ")).map(str::to_owned).collect();
         let skip = lines.len().saturating_sub(LINES);
-        Tail {
-            path: path.to_owned(),
-            lines: lines.into_iter().skip(skip).collect(),
-        }
+        Tail { path: path.to_owned(), lines: lines.into_iter().skip(skip).collect() }
     }
 }
 
@@ -75,18 +69,11 @@ mod tests {
             writeln!(file, "line {line}").unwrap();
         }
         let tail = Tail::of(&path).to_string();
-        assert!(
-            tail.contains("echo.log:\n  | line 88\n") && tail.ends_with("| line 99"),
-            "{tail}"
-        );
+        assert!(tail.contains("echo.log:\n  | line 88\n") && tail.ends_with("| line 99"), "{tail}");
     }
 
     #[test]
     fn an_empty_log_says_so() {
-        assert!(
-            Tail::of(Path::new("/nonexistent/x.log"))
-                .to_string()
-                .contains("wrote nothing")
-        );
+        assert!(Tail::of(Path::new("/nonexistent/x.log")).to_string().contains("wrote nothing"));
     }
 }

@@ -48,13 +48,7 @@ impl Supervisor {
         watchers: TaskTracker,
         kill: CancellationToken,
     ) -> Supervisor {
-        Supervisor {
-            executable,
-            logs,
-            deaths,
-            watchers,
-            kill,
-        }
+        Supervisor { executable, logs, deaths, watchers, kill }
     }
 
     /// Starts a part and waits until it says where it listens.
@@ -69,11 +63,8 @@ impl Supervisor {
     ) -> Result<Part, PartError> {
         let command = format!("{} {}", self.executable.display(), arguments.join(" "));
         let log = self.logs.join(format!("{name}.log"));
-        let spawn_error = |error| PartError::Spawn {
-            part: name.to_owned(),
-            command: command.clone(),
-            error,
-        };
+        let spawn_error =
+            |error| PartError::Spawn { part: name.to_owned(), command: command.clone(), error };
         let stderr = log::open(&log, &command).map_err(spawn_error)?;
         let mut child = Command::new(&self.executable)
             .args(arguments)
@@ -88,31 +79,13 @@ impl Supervisor {
         let pid = child.id().unwrap_or_default();
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
         let stdin = child.stdin.take();
-        let mut birth = Birth {
-            name,
-            command: &command,
-            log: &log,
-            child: &mut child,
-        };
+        let mut birth = Birth { name, command: &command, log: &log, child: &mut child };
         let (addresses, stdout) = birth.ready().await?;
         let (stop, stopping) = oneshot::channel();
-        let watch = Watch {
-            name: name.to_owned(),
-            pid,
-            command,
-            log,
-            deaths: self.deaths.clone(),
-        };
+        let watch = Watch { name: name.to_owned(), pid, command, log, deaths: self.deaths.clone() };
         let ended =
-            self.watchers
-                .spawn(watch.over(child, stdin, stdout, stopping, self.kill.clone()));
-        Ok(Part {
-            name: name.to_owned(),
-            pid,
-            addresses,
-            stop,
-            ended,
-        })
+            self.watchers.spawn(watch.over(child, stdin, stdout, stopping, self.kill.clone()));
+        Ok(Part { name: name.to_owned(), pid, addresses, stop, ended })
     }
 }
 
@@ -134,14 +107,11 @@ impl Part {
     /// # Errors
     /// If it named no such address.
     pub fn address(&self, name: &str) -> Result<SocketAddr, PartError> {
-        self.addresses
-            .get(name)
-            .copied()
-            .ok_or_else(|| PartError::Address {
-                part: self.name.clone(),
-                command: String::new(),
-                line: format!("no address {name:?} among {:?}", self.addresses),
-            })
+        self.addresses.get(name).copied().ok_or_else(|| PartError::Address {
+            part: self.name.clone(),
+            command: String::new(),
+            line: format!("no address {name:?} among {:?}", self.addresses),
+        })
     }
 
     /// Stops it in order, and by force if it does not stop in time. Returns when it has ended.
@@ -163,13 +133,8 @@ struct Birth<'a> {
 impl Birth<'_> {
     async fn ready(
         &mut self,
-    ) -> Result<
-        (
-            BTreeMap<String, SocketAddr>,
-            Option<Lines<BufReader<ChildStdout>>>,
-        ),
-        PartError,
-    > {
+    ) -> Result<(BTreeMap<String, SocketAddr>, Option<Lines<BufReader<ChildStdout>>>), PartError>
+    {
         let Some(stdout) = self.child.stdout.take() else {
             return Err(self.address_error(String::new()));
         };
@@ -191,11 +156,7 @@ impl Birth<'_> {
     }
 
     fn address_error(&self, line: String) -> PartError {
-        PartError::Address {
-            part: self.name.to_owned(),
-            command: self.command.to_owned(),
-            line,
-        }
+        PartError::Address { part: self.name.to_owned(), command: self.command.to_owned(), line }
     }
 
     /// Its output has ended: so will it.
@@ -206,28 +167,18 @@ impl Birth<'_> {
             _ => ExitStatus::default(),
         };
         let (part, command) = (self.name.to_owned(), self.command.to_owned());
-        PartError::Exited {
-            part,
-            command,
-            status,
-            tail: Tail::of(self.log),
-        }
+        PartError::Exited { part, command, status, tail: Tail::of(self.log) }
     }
 }
 
 /// `listening 127.0.0.1:1` or `listening otlp=127.0.0.1:1 control=127.0.0.1:2`.
 fn parse_listening(line: &str) -> Option<BTreeMap<String, SocketAddr>> {
-    let words = line
-        .trim()
-        .strip_prefix("listening ")?
-        .split_ascii_whitespace();
+    let words = line.trim().strip_prefix("listening ")?.split_ascii_whitespace();
     let addresses = words.map(|word| {
         let (name, address) = word.split_once('=').unwrap_or(("", word));
         Some((name.to_owned(), address.parse().ok()?))
     });
-    addresses
-        .collect::<Option<BTreeMap<_, _>>>()
-        .filter(|addresses| !addresses.is_empty())
+    addresses.collect::<Option<BTreeMap<_, _>>>().filter(|addresses| !addresses.is_empty())
 }
 
 /// Sees a running part to its end.
@@ -302,13 +253,7 @@ mod tests {
         assert_eq!(one[""], "127.0.0.1:8080".parse().unwrap());
         let two = parse_listening("listening otlp=127.0.0.1:1 control=127.0.0.1:2").unwrap();
         assert_eq!(two["control"], "127.0.0.1:2".parse().unwrap());
-        for line in [
-            "",
-            "listening",
-            "listening ",
-            "ready 127.0.0.1:1",
-            "listening here",
-        ] {
+        for line in ["", "listening", "listening ", "ready 127.0.0.1:1", "listening here"] {
             assert_eq!(parse_listening(line), None, "{line}");
         }
     }

@@ -40,9 +40,7 @@ impl Services {
 
 fn of_services(knobs: &Knobs) -> Knobs {
     let mut knobs = knobs.clone();
-    knobs
-        .inject
-        .retain(|place, _| !place.starts_with("driver:"));
+    knobs.inject.retain(|place, _| !place.starts_with("driver:"));
     knobs
 }
 
@@ -58,26 +56,13 @@ pub async fn start_services(
     listen: SocketAddr,
     suffix: &str,
 ) -> Result<Services, PartError> {
-    let env = if knobs.probes_off {
-        vec![(PROBES, "off")]
-    } else {
-        Vec::new()
-    };
+    let env = if knobs.probes_off { vec![(PROBES, "off")] } else { Vec::new() };
     let mut arguments = common("echo", knobs, otlp, ANY_PORT);
-    let echo = supervisor
-        .start(&format!("echo{suffix}"), &arguments, &env)
-        .await?;
+    let echo = supervisor.start(&format!("echo{suffix}"), &arguments, &env).await?;
     arguments = common("gateway", knobs, otlp, listen);
     arguments.extend(of_gateway(knobs, echo.address("")?));
-    match supervisor
-        .start(&format!("gateway{suffix}"), &arguments, &env)
-        .await
-    {
-        Ok(gateway) => Ok(Services {
-            echo,
-            gateway,
-            knobs: knobs.clone(),
-        }),
+    match supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await {
+        Ok(gateway) => Ok(Services { echo, gateway, knobs: knobs.clone() }),
         Err(error) => {
             echo.stop().await;
             Err(error)
@@ -103,9 +88,7 @@ pub async fn start_sidecar(
         "--run-file",
         &run_file.to_string_lossy(),
     ];
-    let sidecar = supervisor
-        .start("sidecar", &arguments.map(str::to_owned), &[])
-        .await?;
+    let sidecar = supervisor.start("sidecar", &arguments.map(str::to_owned), &[]).await?;
     let control = Control::new(sidecar.address("control")?)?;
     Ok((sidecar, control))
 }
@@ -113,33 +96,15 @@ pub async fn start_sidecar(
 /// Arguments that both services take.
 fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) -> Vec<String> {
     let (listen, otlp) = (listen.to_string(), format!("http://{otlp}"));
-    let mut arguments: Vec<String> = [
-        service,
-        "--listen",
-        &listen,
-        "--stop-with-stdin",
-        "--otlp",
-        &otlp,
-    ]
-    .map(str::to_owned)
-    .into();
+    let mut arguments: Vec<String> =
+        [service, "--listen", &listen, "--stop-with-stdin", "--otlp", &otlp]
+            .map(str::to_owned)
+            .into();
     for (flag, value) in [
-        (
-            "--stream-window",
-            knobs.stream_window.map(|bytes| bytes.to_string()),
-        ),
-        (
-            "--connection-window",
-            knobs.connection_window.map(|bytes| bytes.to_string()),
-        ),
-        (
-            "--frame-size",
-            knobs.frame_size.map(|bytes| bytes.to_string()),
-        ),
-        (
-            "--worker-threads",
-            knobs.worker_threads.map(|threads| threads.to_string()),
-        ),
+        ("--stream-window", knobs.stream_window.map(|bytes| bytes.to_string())),
+        ("--connection-window", knobs.connection_window.map(|bytes| bytes.to_string())),
+        ("--frame-size", knobs.frame_size.map(|bytes| bytes.to_string())),
+        ("--worker-threads", knobs.worker_threads.map(|threads| threads.to_string())),
     ] {
         if let Some(value) = value {
             arguments.extend([flag.to_owned(), value]);
@@ -149,10 +114,7 @@ fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) ->
         arguments.push("--nagle".to_owned());
     }
     for (place, ns) in &knobs.inject {
-        if let Some(stage) = place
-            .strip_prefix(service)
-            .and_then(|rest| rest.strip_prefix(':'))
-        {
+        if let Some(stage) = place.strip_prefix(service).and_then(|rest| rest.strip_prefix(':')) {
             arguments.extend(["--inject".to_owned(), format!("{stage}={ns}ns")]);
         }
     }
@@ -186,10 +148,7 @@ mod tests {
     fn plain_knobs_need_no_flags() {
         let expected =
             "gateway --listen 127.0.0.1:0 --stop-with-stdin --otlp http://127.0.0.1:4317";
-        assert_eq!(
-            common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "),
-            expected
-        );
+        assert_eq!(common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "), expected);
         assert_eq!(
             of_gateway(&Knobs::default(), address()).join(" "),
             "--echo-url http://127.0.0.1:4317"
@@ -205,11 +164,7 @@ mod tests {
             rest_size_bug: Some(100_000),
             connection_per_request: true,
             worker_threads: Some(1),
-            inject: [
-                ("gateway:handler".to_owned(), 5),
-                ("echo:dispatch".to_owned(), 7),
-            ]
-            .into(),
+            inject: [("gateway:handler".to_owned(), 5), ("echo:dispatch".to_owned(), 7)].into(),
             ..Knobs::default()
         };
         let common = common("echo", &knobs, address(), ANY_PORT).join(" ");

@@ -92,16 +92,10 @@ impl Tool {
 
     /// What the program at `path` says its version is: its first line.
     pub async fn version(self, path: &Path) -> Option<String> {
-        let output = Command::new(path)
-            .arg(self.programs().1)
-            .kill_on_drop(true)
-            .output();
+        let output = Command::new(path).arg(self.programs().1).kill_on_drop(true).output();
         let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines()
-            .map(str::trim)
-            .find(|line| !line.is_empty())
-            .map(str::to_owned)
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
     }
 
     /// The stand-in, as a part of a run.
@@ -109,11 +103,9 @@ impl Tool {
     pub fn component(self) -> Component {
         let (name, what) = self.stand_in();
         let why = match self.find() {
-            Some(path) => format!(
-                "{} at {} is not used by this version",
-                self.name(),
-                path.display()
-            ),
+            Some(path) => {
+                format!("{} at {} is not used by this version", self.name(), path.display())
+            }
             None => format!("{} is not on PATH", self.name()),
         };
         Component {
@@ -139,10 +131,7 @@ fn debian_postgres(root: &Path) -> Vec<PathBuf> {
     let mut versions: Vec<(u32, PathBuf)> = entries
         .flatten()
         .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
         })
         .collect();
     versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
@@ -151,8 +140,7 @@ fn debian_postgres(root: &Path) -> Vec<PathBuf> {
 
 fn executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata()
-        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -166,9 +154,8 @@ mod tests {
             std::fs::create_dir_all(dir.path().join(version).join("bin")).unwrap();
         }
         let found = debian_postgres(dir.path());
-        let expected: Vec<_> = ["17", "15", "9"]
-            .map(|version| dir.path().join(version).join("bin"))
-            .into();
+        let expected: Vec<_> =
+            ["17", "15", "9"].map(|version| dir.path().join(version).join("bin")).into();
         assert_eq!(found, expected);
     }
 
@@ -176,10 +163,7 @@ mod tests {
     fn a_stand_in_says_what_it_stands_in_for() {
         for tool in Tool::ALL {
             let component = tool.component();
-            assert!(
-                !component.real && component.note.contains(tool.name()),
-                "{component:?}"
-            );
+            assert!(!component.real && component.note.contains(tool.name()), "{component:?}");
         }
     }
 }

@@ -6,15 +6,9 @@ use super::{Overrides, Plan, PlanError};
 
 /// Name and text of every built-in plan; the first is the default.
 pub const BUILT_IN: [(&str, &str); 4] = [
-    (
-        "rest-vs-grpc",
-        include_str!("../../plans/rest-vs-grpc.toml"),
-    ),
+    ("rest-vs-grpc", include_str!("../../plans/rest-vs-grpc.toml")),
     ("blog", include_str!("../../plans/blog.toml")),
-    (
-        "blog-as-published",
-        include_str!("../../plans/blog-as-published.toml"),
-    ),
+    ("blog-as-published", include_str!("../../plans/blog-as-published.toml")),
     ("smoke", include_str!("../../plans/smoke.toml")),
 ];
 
@@ -28,15 +22,10 @@ pub fn load(name: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
     }
     if !Path::new(name).exists() {
         let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-        return Err(PlanError::Unknown {
-            name: name.to_owned(),
-            known: known.join(", "),
-        });
+        return Err(PlanError::Unknown { name: name.to_owned(), known: known.join(", ") });
     }
-    let text = std::fs::read_to_string(name).map_err(|error| PlanError::Unreadable {
-        file: name.to_owned(),
-        error,
-    })?;
+    let text = std::fs::read_to_string(name)
+        .map_err(|error| PlanError::Unreadable { file: name.to_owned(), error })?;
     Plan::read(name, &text, overrides)
 }
 
@@ -69,25 +58,13 @@ mod tests {
     fn the_blog_as_published_has_the_wrong_size_and_the_slow_payload() {
         let plan = plan("blog-as-published");
         assert!(
-            plan.cells
-                .iter()
-                .all(|cell| cell.knobs.payload_source == PayloadSource::PerRequest)
+            plan.cells.iter().all(|cell| cell.knobs.payload_source == PayloadSource::PerRequest)
         );
-        assert!(
-            plan.cells
-                .iter()
-                .all(|cell| cell.knobs.worker_threads == Some(1))
-        );
-        let wrong: Vec<_> = plan
-            .cells
-            .iter()
-            .filter(|cell| cell.knobs.rest_size_bug == Some(100_000))
-            .collect();
+        assert!(plan.cells.iter().all(|cell| cell.knobs.worker_threads == Some(1)));
+        let wrong: Vec<_> =
+            plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug == Some(100_000)).collect();
         assert_eq!(
-            wrong
-                .iter()
-                .map(|cell| cell.payload_bytes)
-                .collect::<Vec<_>>(),
+            wrong.iter().map(|cell| cell.payload_bytes).collect::<Vec<_>>(),
             [10, 10_000, 1_000_000]
         );
         assert!(wrong.iter().all(|cell| cell.protocol == Protocol::Rest));
@@ -95,12 +72,7 @@ mod tests {
 
     #[test]
     fn an_unknown_plan_is_answered_with_the_known_ones() {
-        let error = load("no-such-plan", &Overrides::default())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("no-such-plan") && error.contains("rest-vs-grpc"),
-            "{error}"
-        );
+        let error = load("no-such-plan", &Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("no-such-plan") && error.contains("rest-vs-grpc"), "{error}");
     }
 }

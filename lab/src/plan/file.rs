@@ -98,9 +98,7 @@ impl TryFrom<f64> for Rate {
         if (low..=high).contains(&value) {
             Ok(Rate(value))
         } else {
-            Err(format!(
-                "a rate of {value} requests/s is outside its limits, {low} to {high}"
-            ))
+            Err(format!("a rate of {value} requests/s is outside its limits, {low} to {high}"))
         }
     }
 }
@@ -134,9 +132,7 @@ impl<'de> Visitor<'de> for RatesVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Vec<f64>, E> {
-        Rate::try_from(value)
-            .map(|rate| vec![rate.0])
-            .map_err(E::custom)
+        Rate::try_from(value).map(|rate| vec![rate.0]).map_err(E::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<f64>, A::Error> {
@@ -156,8 +152,6 @@ impl<'de> Deserialize<'de> for Rates {
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        f64::deserialize(deserializer)?
-            .try_into()
-            .map_err(D::Error::custom)
+        f64::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
     }
 }

@@ -15,12 +15,7 @@ use crate::model::Knobs;
 /// Processes that can inject a delay.
 const PROCESSES: [&str; 3] = ["gateway", "echo", "driver"];
 /// Settings that are sizes: they may be written with a unit.
-const SIZES: [&str; 4] = [
-    "stream_window",
-    "connection_window",
-    "frame_size",
-    "rest_size_bug",
-];
+const SIZES: [&str; 4] = ["stream_window", "connection_window", "frame_size", "rest_size_bug"];
 /// Largest HTTP/2 window (RFC 9113, 6.9.1), in bytes.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// Smallest HTTP/2 connection window: it begins with so many bytes and only grows (RFC 9113, 6.9.2).
@@ -61,9 +56,8 @@ pub enum KnobError {
 /// # Errors
 /// If there is no `=`.
 pub fn assignment(text: &str) -> Result<(String, Value), KnobError> {
-    let (knob, value) = text
-        .split_once('=')
-        .ok_or_else(|| KnobError::NoAssignment(text.to_owned()))?;
+    let (knob, value) =
+        text.split_once('=').ok_or_else(|| KnobError::NoAssignment(text.to_owned()))?;
     let parsed = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| table.remove("value"))
@@ -83,9 +77,7 @@ pub fn injection(text: &str) -> Result<(String, Value), KnobError> {
         )
     })?;
     let place = injection_place(place)?;
-    delay
-        .parse::<Span>()
-        .map_err(|error| KnobError::Inject(text.to_owned(), error.to_string()))?;
+    delay.parse::<Span>().map_err(|error| KnobError::Inject(text.to_owned(), error.to_string()))?;
     Ok((place, Value::String(delay.to_owned())))
 }
 
@@ -94,19 +86,13 @@ fn injection_place(place: &str) -> Result<String, KnobError> {
     let (process, stage) = place.split_once(':').unwrap_or(("gateway", place));
     let process = process.trim();
     if !PROCESSES.contains(&process) {
-        let known = format!(
-            "no process is called {process:?}; there are {}",
-            PROCESSES.join(", ")
-        );
+        let known = format!("no process is called {process:?}; there are {}", PROCESSES.join(", "));
         return Err(KnobError::Inject(place.to_owned(), known));
     }
     let refused = |why: String| KnobError::Inject(place.to_owned(), why);
     let stage = Stage::from_name(stage).map_err(|error| refused(error.to_string()))?;
     // Which stages a delay can be injected into is the probe's to say: one that exports nothing says it.
-    let asked = ProbeConfig {
-        inject: vec![(stage, Duration::ZERO)],
-        ..ProbeConfig::default()
-    };
+    let asked = ProbeConfig { inject: vec![(stage, Duration::ZERO)], ..ProbeConfig::default() };
     Probe::start(asked).map_err(|error| refused(error.to_string()))?;
     Ok(format!("{process}:{}", stage.name()))
 }
@@ -134,9 +120,8 @@ pub fn read(table: &Table) -> Result<Knobs, KnobError> {
     let mut table = table.clone();
     for knob in SIZES {
         if let Some(Value::String(text)) = table.get(knob) {
-            let size: Size = text
-                .parse()
-                .map_err(|error| KnobError::Refused(format!("{knob}: {error}")))?;
+            let size: Size =
+                text.parse().map_err(|error| KnobError::Refused(format!("{knob}: {error}")))?;
             table.insert(knob.to_owned(), integer(size.0)?);
         }
     }
@@ -147,9 +132,8 @@ pub fn read(table: &Table) -> Result<Knobs, KnobError> {
             let text = delay
                 .as_str()
                 .ok_or_else(|| refused("the delay is a duration in quotes".to_owned()))?;
-            let delay: Span = text
-                .parse()
-                .map_err(|error: super::span::SpanError| refused(error.to_string()))?;
+            let delay: Span =
+                text.parse().map_err(|error: super::span::SpanError| refused(error.to_string()))?;
             read.insert(injection_place(&place)?, integer(delay.0)?);
         }
         table.insert("inject".to_owned(), Value::Table(read));
@@ -183,19 +167,10 @@ fn within_limits(knobs: &Knobs) -> Result<(), KnobError> {
             knobs.worker_threads.map(|threads| threads as u64),
             (1, MAX_THREADS as u64),
         ),
-        (
-            "rest_size_bug",
-            knobs.rest_size_bug,
-            (0, super::size::MAX_PAYLOAD),
-        ),
+        ("rest_size_bug", knobs.rest_size_bug, (0, super::size::MAX_PAYLOAD)),
     ] {
         if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
-            return Err(KnobError::Limit {
-                knob,
-                value,
-                low,
-                high,
-            });
+            return Err(KnobError::Limit { knob, value, low, high });
         }
     }
     Ok(())
@@ -207,12 +182,7 @@ mod tests {
     use crate::model::PayloadSource;
 
     fn set(settings: &[&str]) -> Result<Knobs, KnobError> {
-        read(
-            &settings
-                .iter()
-                .map(|text| assignment(text).unwrap())
-                .collect(),
-        )
+        read(&settings.iter().map(|text| assignment(text).unwrap()).collect())
     }
 
     #[test]
@@ -236,36 +206,24 @@ mod tests {
     #[test]
     fn an_unknown_setting_is_answered_with_the_known_ones() {
         let error = set(&["windows=1"]).unwrap_err().to_string();
-        assert!(
-            error.contains("windows") && error.contains("stream_window"),
-            "{error}"
-        );
+        assert!(error.contains("windows") && error.contains("stream_window"), "{error}");
     }
 
     #[test]
     fn limits_are_named() {
         let error = set(&["frame_size=1"]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "frame_size = 1 is outside its limits, 16384 to 16777215"
-        );
+        assert_eq!(error, "frame_size = 1 is outside its limits, 16384 to 16777215");
     }
 
     #[test]
     fn an_injection_is_spelled_out_in_full() {
         let (place, delay) = injection("reply-encode=2ms").unwrap();
-        assert_eq!(
-            (place.as_str(), delay.as_str()),
-            ("gateway:reply_encode", Some("2ms"))
-        );
+        assert_eq!((place.as_str(), delay.as_str()), ("gateway:reply_encode", Some("2ms")));
         let table = Table::from_iter([(
             "inject".to_owned(),
             Value::Table(Table::from_iter([(place, delay)])),
         )]);
-        assert_eq!(
-            read(&table).unwrap().inject["gateway:reply_encode"],
-            2_000_000
-        );
+        assert_eq!(read(&table).unwrap().inject["gateway:reply_encode"], 2_000_000);
     }
 
     #[test]

@@ -138,11 +138,7 @@ impl Plan {
     /// starting of services come on top.
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
-        let round: u64 = self
-            .cells
-            .iter()
-            .map(|cell| cell.warmup_ns + cell.duration_ns)
-            .sum();
+        let round: u64 = self.cells.iter().map(|cell| cell.warmup_ns + cell.duration_ns).sum();
         let certify = self.certify.as_ref().map_or(0, |certify| {
             2 * (certify.cell.warmup_ns + u64::from(certify.pairs) * certify.cell.duration_ns)
         });
@@ -153,12 +149,6 @@ impl Plan {
     /// the machine weighs on both ends of the plan alike.
     pub fn order(&self, round: u32) -> impl Iterator<Item = usize> + use<> {
         let count = self.cells.len();
-        (0..count).map(move |index| {
-            if round.is_multiple_of(2) {
-                index
-            } else {
-                count - 1 - index
-            }
-        })
+        (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
     }
 }

@@ -56,11 +56,7 @@ impl FromStr for Size {
         }
         let (number, unit) = trimmed.split_at(digits);
         let unit = unit.trim_start();
-        let factor = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(unreadable)?
-            .1;
+        let factor = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(unreadable)?.1;
         let too_long = || SizeError::TooLong(text.to_owned());
         let number: u64 = number.parse().map_err(|_| too_long())?;
         number.checked_mul(factor).map(Size).ok_or_else(too_long)
@@ -71,11 +67,7 @@ impl TryFrom<Size> for Payload {
     type Error = SizeError;
 
     fn try_from(size: Size) -> Result<Self, SizeError> {
-        if size.0 > MAX_PAYLOAD {
-            Err(SizeError::TooLarge(size.0))
-        } else {
-            Ok(Payload(size.0))
-        }
+        if size.0 > MAX_PAYLOAD { Err(SizeError::TooLarge(size.0)) } else { Ok(Payload(size.0)) }
     }
 }
 
@@ -90,12 +82,8 @@ impl FromStr for Payload {
 /// The shortest exact way to write the size: `1MB`, `64KiB`, `1500B`.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, factor) in [
-            ("MB", 1_000_000),
-            ("kB", 1_000),
-            ("MiB", 1 << 20),
-            ("KiB", 1 << 10),
-        ] {
+        for (unit, factor) in [("MB", 1_000_000), ("kB", 1_000), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+        {
             if self.0 >= factor && self.0.is_multiple_of(factor) {
                 return write!(f, "{}{unit}", self.0 / factor);
             }
@@ -136,9 +124,7 @@ impl<'de> Deserialize<'de> for Size {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Size::deserialize(deserializer)?
-            .try_into()
-            .map_err(D::Error::custom)
+        Size::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
     }
 }
 
@@ -165,15 +151,9 @@ mod tests {
     fn what_is_no_size_is_refused_with_the_ways_to_write_one() {
         for text in ["", "kB", "-1", "1.5MB", "10mb", "10GB", "1e3"] {
             let error = text.parse::<Size>().unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("{text:?}")) && error.contains("KiB"),
-                "{error}"
-            );
+            assert!(error.contains(&format!("{text:?}")) && error.contains("KiB"), "{error}");
         }
-        assert!(matches!(
-            "99999999999999MB".parse::<Size>(),
-            Err(SizeError::TooLong(_))
-        ));
+        assert!(matches!("99999999999999MB".parse::<Size>(), Err(SizeError::TooLong(_))));
     }
 
     #[test]

@@ -51,9 +51,8 @@ fn head(text: &str) -> Option<(f64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let number: f64 = text[..digits].parse().ok()?;
     let rest = text[digits..].trim_start();
-    let letters = rest
-        .find(|c: char| c.is_ascii_digit() || c.is_whitespace())
-        .unwrap_or(rest.len());
+    let letters =
+        rest.find(|c: char| c.is_ascii_digit() || c.is_whitespace()).unwrap_or(rest.len());
     let factor = UNITS.iter().find(|(name, _)| *name == &rest[..letters])?.1;
     Some((number * factor as f64, rest[letters..].trim_start()))
 }
@@ -140,10 +139,7 @@ mod tests {
     fn what_is_no_span_is_refused_with_the_ways_to_write_one() {
         for text in ["", "5", "s", "-2s", "2 seconds", "1..5s"] {
             let error = text.parse::<Span>().unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("{text:?}")) && error.contains("500ms"),
-                "{error}"
-            );
+            assert!(error.contains(&format!("{text:?}")) && error.contains("500ms"), "{error}");
         }
         assert!(matches!("25h".parse::<Span>(), Err(SpanError::TooLong(_))));
     }

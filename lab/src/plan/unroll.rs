@@ -19,10 +19,8 @@ const MAX_DURATION: u64 = 86_400_000_000_000;
 const CERTIFY_WARMUP: u64 = 500_000_000;
 
 pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
-    let mut raw: PlanFile = toml::from_str(text).map_err(|error| PlanError::Format {
-        file: file.to_owned(),
-        error: Box::new(error),
-    })?;
+    let mut raw: PlanFile = toml::from_str(text)
+        .map_err(|error| PlanError::Format { file: file.to_owned(), error: Box::new(error) })?;
     apply(&mut raw, overrides);
     hold_limits(file, &raw)?;
     let cells = cells(file, &raw, overrides)?;
@@ -56,10 +54,9 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
 
 /// A plan without a name is called after its file.
 fn stem(file: &str) -> String {
-    std::path::Path::new(file).file_stem().map_or_else(
-        || file.to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
+    std::path::Path::new(file)
+        .file_stem()
+        .map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 fn apply(raw: &mut PlanFile, overrides: &Overrides) {
@@ -67,11 +64,7 @@ fn apply(raw: &mut PlanFile, overrides: &Overrides) {
         raw.protocol.clone_from(&overrides.protocols);
         // A variant's protocols are part of what it is (a gateway that is wrong for REST only), so
         // they are narrowed where the plan's own are replaced.
-        for protocols in raw
-            .variant
-            .iter_mut()
-            .filter_map(|variant| variant.protocol.as_mut())
-        {
+        for protocols in raw.variant.iter_mut().filter_map(|variant| variant.protocol.as_mut()) {
             protocols.retain(|protocol| overrides.protocols.contains(protocol));
         }
         if let (Some(certify), [only]) = (raw.certify.as_mut(), overrides.protocols.as_slice()) {
@@ -79,14 +72,8 @@ fn apply(raw: &mut PlanFile, overrides: &Overrides) {
         }
     }
     if !overrides.payloads.is_empty() {
-        raw.payload = overrides
-            .payloads
-            .iter()
-            .map(|&bytes| Payload(bytes))
-            .collect();
-        raw.variant
-            .iter_mut()
-            .for_each(|variant| variant.payload = None);
+        raw.payload = overrides.payloads.iter().map(|&bytes| Payload(bytes)).collect();
+        raw.variant.iter_mut().for_each(|variant| variant.payload = None);
     }
     if !overrides.rates.is_empty() {
         raw.rate.0.clone_from(&overrides.rates);
@@ -101,27 +88,17 @@ fn hold_limits(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
     let most_allocated = raw.max_in_flight as u64;
     for (key, value, (low, high)) in [
         ("rounds", u64::from(raw.rounds), (1, MAX_ROUNDS)),
-        (
-            "max_in_flight",
-            raw.max_in_flight as u64,
-            (1, MAX_IN_FLIGHT),
-        ),
-        (
-            "preallocated",
-            raw.preallocated.unwrap_or(1) as u64,
-            (1, most_allocated.max(1)),
-        ),
+        ("max_in_flight", raw.max_in_flight as u64, (1, MAX_IN_FLIGHT)),
+        ("preallocated", raw.preallocated.unwrap_or(1) as u64, (1, most_allocated.max(1))),
         ("certify.pairs", u64::from(certify.pairs), PAIRS),
     ] {
         if !(low..=high).contains(&value) {
             return Err(limit(file, key, value, low, high));
         }
     }
-    for (key, span) in [
-        ("duration", raw.duration),
-        ("certify.round", certify.round),
-        ("timeout", raw.timeout),
-    ] {
+    for (key, span) in
+        [("duration", raw.duration), ("certify.round", certify.round), ("timeout", raw.timeout)]
+    {
         if !(MIN_DURATION..=MAX_DURATION).contains(&span.0) {
             return Err(limit(
                 file,
@@ -152,13 +129,8 @@ fn limit<V: ToString, L: ToString>(
 }
 
 fn settings(file: &str, tables: &[&toml::Table]) -> Result<crate::model::Knobs, PlanError> {
-    let table = tables.iter().fold(toml::Table::new(), |under, over| {
-        knobs::overlay(&under, over)
-    });
-    knobs::read(&table).map_err(|error| PlanError::Knob {
-        file: file.to_owned(),
-        error,
-    })
+    let table = tables.iter().fold(toml::Table::new(), |under, over| knobs::overlay(&under, over));
+    knobs::read(&table).map_err(|error| PlanError::Knob { file: file.to_owned(), error })
 }
 
 /// A cell with the first of the plan's rates.
@@ -181,31 +153,21 @@ fn cell(
 }
 
 fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>, PlanError> {
-    let refused = |reason: String| PlanError::Cells {
-        file: file.to_owned(),
-        reason,
-    };
+    let refused = |reason: String| PlanError::Cells { file: file.to_owned(), reason };
     let plain = [VariantFile {
         name: String::new(),
         protocol: None,
         payload: None,
         knobs: toml::Table::new(),
     }];
-    let variants = if raw.variant.is_empty() {
-        &plain[..]
-    } else {
-        &raw.variant[..]
-    };
+    let variants = if raw.variant.is_empty() { &plain[..] } else { &raw.variant[..] };
     let mut cells: Vec<Cell> = Vec::new();
     for variant in variants {
         let knobs = settings(file, &[&raw.knobs, &variant.knobs, &overrides.knobs])?;
         for &payload in variant.payload.as_ref().unwrap_or(&raw.payload) {
             for &protocol in variant.protocol.as_ref().unwrap_or(&raw.protocol) {
                 for &rate in &raw.rate.0 {
-                    let mut cell = Cell {
-                        rate,
-                        ..cell(raw, protocol, payload.0, knobs.clone())
-                    };
+                    let mut cell = Cell { rate, ..cell(raw, protocol, payload.0, knobs.clone()) };
                     cell.id.push_str(&suffix(raw, rate, &variant.name));
                     if cells.iter().any(|other| other.id == cell.id) {
                         let id = cell.id;
@@ -229,15 +191,7 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
 
 /// What tells a cell from others of its protocol and payload.
 fn suffix(raw: &PlanFile, rate: f64, variant: &str) -> String {
-    let rate = if raw.rate.0.len() > 1 {
-        format!("-{rate}rps")
-    } else {
-        String::new()
-    };
-    let variant = if variant.is_empty() {
-        String::new()
-    } else {
-        format!("-{variant}")
-    };
+    let rate = if raw.rate.0.len() > 1 { format!("-{rate}rps") } else { String::new() };
+    let variant = if variant.is_empty() { String::new() } else { format!("-{variant}") };
     rate + &variant
 }

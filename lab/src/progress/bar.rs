@@ -21,24 +21,14 @@ impl Bar {
     pub fn new() -> Bar {
         let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(5));
         let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {msg}");
-        bar.set_style(
-            style
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> "),
-        );
-        Bar {
-            bar,
-            expected_ns: 1,
-            done_ns: 0,
-            pair_ns: 0,
-        }
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        Bar { bar, expected_ns: 1, done_ns: 0, pair_ns: 0 }
     }
 
     fn show(&self, at_ns: u64, message: &str) {
         let at = at_ns.min(self.expected_ns);
         self.bar.set_position(at / 1_000_000);
-        self.bar
-            .set_message(format!("{} left  {message}", clock(self.expected_ns - at)));
+        self.bar.set_message(format!("{} left  {message}", clock(self.expected_ns - at)));
     }
 }
 
@@ -51,12 +41,7 @@ impl Default for Bar {
 impl Reporter for Bar {
     fn on(&mut self, event: &LabEvent) {
         match event {
-            LabEvent::RoundGoesOn {
-                cell,
-                requests,
-                in_flight,
-                elapsed_ns,
-            } => {
+            LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns } => {
                 let mut message = format!("{cell}: {} ok, {in_flight} in flight", requests.ok);
                 for (count, what) in [(requests.dropped, "dropped"), (requests.error, "failed")] {
                     if count > 0 {

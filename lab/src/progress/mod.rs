@@ -31,23 +31,9 @@ fn component_line(component: &Component) -> String {
         Component { name, .. } if name == NOTHING => "left out",
         _ => "stands in",
     };
-    let Component {
-        role,
-        name,
-        version,
-        note,
-        ..
-    } = component;
-    let version = if version.is_empty() {
-        String::new()
-    } else {
-        format!(" {version}")
-    };
-    let note = if note.is_empty() {
-        String::new()
-    } else {
-        format!(": {note}")
-    };
+    let Component { role, name, version, note, .. } = component;
+    let version = if version.is_empty() { String::new() } else { format!(" {version}") };
+    let note = if note.is_empty() { String::new() } else { format!(": {note}") };
     format!("{role:<11} {state:<9}  {name}{version}{note}")
 }
 

@@ -29,13 +29,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
 /// What an event has to say, if anything.
 pub(super) fn line(event: &LabEvent) -> Option<String> {
     Some(match event {
-        LabEvent::Began {
-            plan,
-            cells,
-            rounds,
-            expected_ns,
-            out,
-        } => {
+        LabEvent::Began { plan, cells, rounds, expected_ns, out } => {
             let plural = if *rounds == 1 { "" } else { "s" };
             let (takes, out) = (clock(*expected_ns), out.display());
             format!(
@@ -57,14 +51,9 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
             )
         }
         LabEvent::NotCertified { reason } => format!("the probe could not be certified: {reason}"),
-        LabEvent::RoundEnded {
-            cell,
-            round,
-            requests,
-            p50_ns,
-            p99_ns,
-            ..
-        } => round_line(cell, *round, *requests, (*p50_ns, *p99_ns)),
+        LabEvent::RoundEnded { cell, round, requests, p50_ns, p99_ns, .. } => {
+            round_line(cell, *round, *requests, (*p50_ns, *p99_ns))
+        }
         LabEvent::Stopping { reason } => format!("stopping: {reason}"),
         LabEvent::Closing => "closing the books".to_owned(),
         LabEvent::Paired { .. } | LabEvent::RoundBegan { .. } | LabEvent::RoundGoesOn { .. } => {
@@ -75,12 +64,7 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
 
 /// A round that has ended: its requests, and median and 99th percentile in nanoseconds.
 fn round_line(cell: &str, round: u32, r: Requests, (p50, p99): (u64, u64)) -> String {
-    let mut line = format!(
-        "{cell:<16} round {}: {} of {} ok",
-        round + 1,
-        r.ok,
-        r.planned
-    );
+    let mut line = format!("{cell:<16} round {}: {} of {} ok", round + 1, r.ok, r.planned);
     for (count, what) in [
         (r.dropped, "dropped"),
         (r.error, "failed"),
@@ -122,10 +106,7 @@ mod tests {
                 real: false,
                 note: "for k6".to_owned(),
             }),
-            LabEvent::RoundBegan {
-                cell: "rest-1kB".to_owned(),
-                round: 0,
-            },
+            LabEvent::RoundBegan { cell: "rest-1kB".to_owned(), round: 0 },
             LabEvent::RoundEnded {
                 cell: "rest-1kB".to_owned(),
                 round: 0,

@@ -38,62 +38,26 @@ pub fn compare(a: &RunResult, b: &RunResult) -> String {
 fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     let (left, right) = (&a.environment, &b.environment);
     let mut pairs = vec![
-        (
-            "lab version",
-            left.lab_version.clone(),
-            right.lab_version.clone(),
-        ),
+        ("lab version", left.lab_version.clone(), right.lab_version.clone()),
         ("CPU", left.cpu_model.clone(), right.cpu_model.clone()),
-        (
-            "number of CPUs",
-            left.cpus.to_string(),
-            right.cpus.to_string(),
-        ),
-        (
-            "memory in bytes",
-            left.memory_bytes.to_string(),
-            right.memory_bytes.to_string(),
-        ),
+        ("number of CPUs", left.cpus.to_string(), right.cpus.to_string()),
+        ("memory in bytes", left.memory_bytes.to_string(), right.memory_bytes.to_string()),
         ("kernel", left.kernel.clone(), right.kernel.clone()),
-        (
-            "frequency governor",
-            left.governor.clone(),
-            right.governor.clone(),
-        ),
+        ("frequency governor", left.governor.clone(), right.governor.clone()),
         ("compiler", left.rustc.clone(), right.rustc.clone()),
-        (
-            "clock source",
-            left.clocksource.clone(),
-            right.clocksource.clone(),
-        ),
+        ("clock source", left.clocksource.clone(), right.clocksource.clone()),
     ];
     let part = |result: &RunResult, role: &str| {
-        result
-            .components
-            .iter()
-            .find(|part| part.role == role)
-            .map_or_else(
-                || "nothing".to_owned(),
-                |part| {
-                    format!("{} {}", part.name, part.version)
-                        .trim_end()
-                        .to_owned()
-                },
-            )
+        result.components.iter().find(|part| part.role == role).map_or_else(
+            || "nothing".to_owned(),
+            |part| format!("{} {}", part.name, part.version).trim_end().to_owned(),
+        )
     };
-    let mut roles: Vec<&str> = a
-        .components
-        .iter()
-        .chain(&b.components)
-        .map(|part| part.role.as_str())
-        .collect();
+    let mut roles: Vec<&str> =
+        a.components.iter().chain(&b.components).map(|part| part.role.as_str()).collect();
     roles.sort_unstable();
     roles.dedup();
-    pairs.extend(
-        roles
-            .into_iter()
-            .map(|role| (role, part(a, role), part(b, role))),
-    );
+    pairs.extend(roles.into_iter().map(|role| (role, part(a, role), part(b, role))));
     pairs
         .into_iter()
         .filter(|(_, left, right)| left != right)
@@ -106,18 +70,9 @@ fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
 }
 
 fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
-    let _ = writeln!(
-        text,
-        "{}  {} → {}",
-        a.id,
-        a.verdict.status.name(),
-        b.verdict.status.name()
-    );
+    let _ = writeln!(text, "{}  {} → {}", a.id, a.verdict.status.name(), b.verdict.status.name());
     if a.factors != b.factors {
-        let _ = writeln!(
-            text,
-            "  WARNING  the cell was not asked the same in both runs"
-        );
+        let _ = writeln!(text, "  WARNING  the cell was not asked the same in both runs");
     }
     for (letter, cell) in [('A', a), ('B', b)] {
         let codes: Vec<&str> = cell.verdict.codes().collect();
@@ -131,44 +86,14 @@ fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
         }
     }
     let (left, right) = (a.latency_us, b.latency_us);
-    line(
-        text,
-        "mean",
-        time(left.mean),
-        time(right.mean),
-        &times(left.mean, right.mean),
-    );
-    line(
-        text,
-        "p50",
-        time(left.p50),
-        time(right.p50),
-        &times(left.p50, right.p50),
-    );
-    line(
-        text,
-        "p99",
-        time(left.p99),
-        time(right.p99),
-        &times(left.p99, right.p99),
-    );
+    line(text, "mean", time(left.mean), time(right.mean), &times(left.mean, right.mean));
+    line(text, "p50", time(left.p50), time(right.p50), &times(left.p50, right.p50));
+    line(text, "p99", time(left.p99), time(right.p99), &times(left.p99, right.p99));
     let (left, right) = (a.load.completed_per_s, b.load.completed_per_s);
-    line(
-        text,
-        "completed/s",
-        rate(left),
-        rate(right),
-        &times(left, right),
-    );
+    line(text, "completed/s", rate(left), rate(right), &times(left, right));
     for (name, left, right) in stages(a, b) {
         let both = |(us, share): (f64, f64)| format!("{} {:>6}", time(us), percent(share));
-        line(
-            text,
-            &name,
-            both(left),
-            both(right),
-            &times(left.0, right.0),
-        );
+        line(text, &name, both(left), both(right), &times(left.0, right.0));
     }
     text.push('\n');
 }
@@ -180,11 +105,7 @@ fn line(text: &mut String, name: &str, a: String, b: String, change: &str) {
 
 /// How many times `a` goes into `b`.
 fn times(a: f64, b: f64) -> String {
-    if a <= 0.0 || b <= 0.0 {
-        String::new()
-    } else {
-        format!("×{:.2}", b / a)
-    }
+    if a <= 0.0 || b <= 0.0 { String::new() } else { format!("×{:.2}", b / a) }
 }
 
 type Shares = (f64, f64);
@@ -199,13 +120,8 @@ fn stages(a: &CellResult, b: &CellResult) -> Vec<(String, Shares, Shares)> {
         }
     }
     let of = |cell: &CellResult, hop: &str, name: &str| {
-        let found = cell
-            .stages
-            .iter()
-            .filter(|stage| stage.hop == hop && stage.stage == name);
-        found.fold((0.0, 0.0), |sum, stage| {
-            (sum.0 + stage.mean_us, sum.1 + stage.share)
-        })
+        let found = cell.stages.iter().filter(|stage| stage.hop == hop && stage.stage == name);
+        found.fold((0.0, 0.0), |sum, stage| (sum.0 + stage.mean_us, sum.1 + stage.share))
     };
     keys.into_iter()
         .map(|(_, hop, name)| (format!("{hop} {name}"), of(a, hop, name), of(b, hop, name)))

@@ -30,24 +30,10 @@ pub(super) const fn look(family: Family) -> Look {
         Family::Framing => ("framing", "framing", 'f', "#cc79a7", "#000", 175),
         Family::FlowControl => ("flow control", "flow", 'c', "#e3c000", "#000", 220),
         Family::Socket => ("socket", "socket", 'k', "#56b4e9", "#000", 74),
-        Family::Network => (
-            "network and receive wait",
-            "network",
-            'n',
-            "#009e73",
-            "#000",
-            36,
-        ),
+        Family::Network => ("network and receive wait", "network", 'n', "#009e73", "#000", 36),
         Family::Backend => ("backend", "backend", 'b', "#76808f", "#fff", 245),
     };
-    Look {
-        name,
-        short,
-        letter,
-        fill,
-        ink,
-        ansi,
-    }
+    Look { name, short, letter, fill, ink, ansi }
 }
 
 /// The look of the family called `name` in a result; unknown ones look like the backend.

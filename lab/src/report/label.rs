@@ -26,11 +26,7 @@ impl Group<'_> {
     /// The payload, and what else was set.
     pub(super) fn title(&self) -> String {
         let size = payload(self.payload_bytes);
-        if self.setting.is_empty() {
-            size
-        } else {
-            format!("{size} ({})", self.setting)
-        }
+        if self.setting.is_empty() { size } else { format!("{size} ({})", self.setting) }
     }
 }
 
@@ -49,28 +45,25 @@ pub(super) fn groups(result: &RunResult) -> Vec<Group<'_>> {
             .find(|group| group.payload_bytes == bytes && group.setting == setting)
         {
             Some(group) => group.cells.push(cell),
-            None => groups.push(Group {
-                payload_bytes: bytes,
-                setting,
-                cells: vec![cell],
-            }),
+            None => groups.push(Group { payload_bytes: bytes, setting, cells: vec![cell] }),
         }
     }
     groups.sort_by_key(|group| {
-        (
-            settings.iter().position(|known| *known == group.setting),
-            group.payload_bytes,
-        )
+        (settings.iter().position(|known| *known == group.setting), group.payload_bytes)
     });
     groups
 }
 
-/// What was set for `cell` beyond payload and protocol, in words. The rate only where cells differ in it.
+/// What was set for `cell` beyond payload and protocol, in words. Rate and requests in flight only where cells differ in them.
 pub(super) fn setting(result: &RunResult, cell: &CellResult) -> String {
     let mut parts = knobs(&cell.factors.knobs);
-    let same = |other: &CellResult| other.factors.rate_per_s == cell.factors.rate_per_s;
-    if !result.cells.iter().all(same) {
-        parts.insert(0, format!("{}/s", rate(cell.factors.rate_per_s)));
+    let same = |test: &dyn Fn(&CellResult) -> bool| result.cells.iter().all(test);
+    let asked = &cell.factors;
+    if !same(&|other| other.factors.max_in_flight == asked.max_in_flight) {
+        parts.insert(0, format!("at most {} in flight", asked.max_in_flight));
+    }
+    if !same(&|other| other.factors.rate_per_s == asked.rate_per_s) {
+        parts.insert(0, format!("{}/s", rate(asked.rate_per_s)));
     }
     parts.join(", ")
 }
@@ -89,32 +82,18 @@ pub(super) fn knobs(knobs: &Knobs) -> Vec<String> {
     let flags = [
         (knobs.connection_per_request, "a connection per request"),
         (knobs.nagle, "Nagle on"),
-        (
-            knobs.payload_source == PayloadSource::PerRequest,
-            "payload made per request",
-        ),
+        (knobs.payload_source == PayloadSource::PerRequest, "payload made per request"),
         (knobs.probes_off, "probes off"),
     ];
-    parts.extend(
-        flags
-            .into_iter()
-            .filter(|(set, _)| *set)
-            .map(|(_, name)| name.to_owned()),
-    );
+    parts.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()));
     if let Some(threads) = knobs.worker_threads {
-        parts.push(format!(
-            "{threads} worker thread{}",
-            if threads == 1 { "" } else { "s" }
-        ));
+        parts.push(format!("{threads} worker thread{}", if threads == 1 { "" } else { "s" }));
     }
     if let Some(bytes) = knobs.rest_size_bug {
         parts.push(format!("REST always {}", payload(bytes)));
     }
     parts.extend(
-        knobs
-            .inject
-            .iter()
-            .map(|(stage, ns)| format!("{} in {stage}", time(*ns as f64 / 1e3))),
+        knobs.inject.iter().map(|(stage, ns)| format!("{} in {stage}", time(*ns as f64 / 1e3))),
     );
     parts
 }

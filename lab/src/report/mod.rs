@@ -51,10 +51,7 @@ pub fn write_all(dir: &Path, result: &RunResult) -> io::Result<()> {
     for (name, text) in reports {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("writing the report {}: {error}", path.display()),
-            )
+            io::Error::new(error.kind(), format!("writing the report {}: {error}", path.display()))
         })?;
     }
     Ok(())

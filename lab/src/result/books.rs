@@ -79,10 +79,7 @@ impl Bands {
             let at = (latencies.len() * percent).div_ceil(100).saturating_sub(1);
             latencies.get(at).copied()
         };
-        Some(Bands {
-            p50: rank(45)?..=rank(55)?,
-            p99: rank(99)?,
-        })
+        Some(Bands { p50: rank(45)?..=rank(55)?, p99: rank(99)? })
     }
 
     fn hold(&self, row: &RequestRow) -> (bool, bool) {
@@ -161,10 +158,7 @@ fn families(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<FamilyResul
         .into_iter()
         .map(|family| {
             let mut sum = Columns::default();
-            for (_, part) in sums
-                .iter()
-                .filter(|((.., stage, _), _)| stage.family() == family)
-            {
+            for (_, part) in sums.iter().filter(|((.., stage, _), _)| stage.family() == family) {
                 sum.mean += part.mean;
                 sum.p50 += part.p50;
                 sum.p99 += part.p99;

@@ -168,6 +168,8 @@ pub struct WireResult {
     pub header_bytes: f64,
     /// Distinct connections of the traced requests, all rounds.
     pub connections: u64,
+    /// Those of each round, added up: a process that was restarted numbers its connections anew.
+    pub connections_of_rounds: u64,
     /// The most in one round.
     pub connections_in_a_round: u64,
     /// Requests whose connection is known.

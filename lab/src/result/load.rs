@@ -50,15 +50,9 @@ impl Load {
 }
 
 fn result(rounds: &[RoundMeasure], requests: Requests) -> LoadResult {
-    let elapsed: u64 = rounds
-        .iter()
-        .map(|round| round.end_ns.saturating_sub(round.start_ns))
-        .sum();
+    let elapsed: u64 = rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
     let driver_cpu: u64 = rounds.iter().map(|round| round.driver_cpu_ns).sum();
-    let busiest = rounds
-        .iter()
-        .map(|round| round.host_cpu_share)
-        .fold(0.0, f64::max);
+    let busiest = rounds.iter().map(|round| round.host_cpu_share).fold(0.0, f64::max);
     LoadResult {
         measured_s: round(elapsed as f64 / 1e9, 1e6),
         completed_per_s: ratio(requests.ok as f64 * 1e9, elapsed as f64),
@@ -76,25 +70,15 @@ fn growth(measure: &RoundMeasure) -> Option<f64> {
         .seconds
         .iter()
         .filter(|second| second.latency_count > 0)
-        .map(|second| {
-            (
-                second.second as f64,
-                second.latency_sum_us / second.latency_count as f64,
-            )
-        })
+        .map(|second| (second.second as f64, second.latency_sum_us / second.latency_count as f64))
         .collect();
     if points.len() < 3 {
         return None;
     }
     let count = points.len() as f64;
-    let (x, y) = points
-        .iter()
-        .fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
     let (x, y) = (x / count, y / count);
-    let up: f64 = points
-        .iter()
-        .map(|point| (point.0 - x) * (point.1 - y))
-        .sum();
+    let up: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     let over: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     Some(up / over / 1e6)
 }

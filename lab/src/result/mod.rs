@@ -94,9 +94,7 @@ impl RunResult {
     /// Whether the load came from the built-in driver, whose calls are tapped on both ends.
     #[must_use]
     pub fn built_in_driver(&self) -> bool {
-        self.components
-            .iter()
-            .any(|part| part.role == "driver" && part.name.contains("built-in"))
+        self.components.iter().any(|part| part.role == "driver" && part.name.contains("built-in"))
     }
 }
 

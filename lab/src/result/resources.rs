@@ -26,37 +26,21 @@ struct Used {
 pub(super) fn resources(measure: &CellMeasure, samples: &[ProcessSample]) -> Vec<ResourceResult> {
     let mut processes: BTreeMap<(&str, u32), Vec<&ProcessSample>> = BTreeMap::new();
     for sample in samples {
-        processes
-            .entry((&sample.process, sample.pid))
-            .or_default()
-            .push(sample);
+        processes.entry((&sample.process, sample.pid)).or_default().push(sample);
     }
     let mut used: BTreeMap<&str, Used> = BTreeMap::new();
     for ((name, _), samples) in &mut processes {
         samples.sort_by_key(|sample| sample.at_ns);
         for round in &measure.rounds {
             if alive(samples, round.start_ns, round.end_ns) {
-                charge(
-                    used.entry(name).or_default(),
-                    samples,
-                    (round.start_ns, round.end_ns),
-                );
+                charge(used.entry(name).or_default(), samples, (round.start_ns, round.end_ns));
             }
         }
     }
-    let elapsed: u64 = measure
-        .rounds
-        .iter()
-        .map(|round| round.end_ns.saturating_sub(round.start_ns))
-        .sum();
-    let started: u64 = measure
-        .rounds
-        .iter()
-        .map(|round| round.requests.started)
-        .sum();
-    used.into_iter()
-        .map(|(name, used)| used.result(name, elapsed, started))
-        .collect()
+    let elapsed: u64 =
+        measure.rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
+    let started: u64 = measure.rounds.iter().map(|round| round.requests.started).sum();
+    used.into_iter().map(|(name, used)| used.result(name, elapsed, started)).collect()
 }
 
 /// Whether the process was sampled in the round, or on both sides of it.
@@ -74,9 +58,7 @@ fn charge(used: &mut Used, samples: &[&ProcessSample], (start, end): (u64, u64))
     used.involuntary += between(|sample| sample.involuntary_switches);
     used.wait_ns += between(|sample| sample.run_queue_wait_ns);
     // Gauges: the samples inside the round and the ones next to it.
-    let first = samples
-        .partition_point(|sample| sample.at_ns < start)
-        .saturating_sub(1);
+    let first = samples.partition_point(|sample| sample.at_ns < start).saturating_sub(1);
     let last = samples.partition_point(|sample| sample.at_ns <= end);
     for sample in &samples[first..=last.min(samples.len() - 1)] {
         used.rss_max = used.rss_max.max(sample.rss_bytes);

@@ -18,10 +18,7 @@ pub fn round_time(us: f64) -> String {
     let text = time(us);
     match text.split_once(' ') {
         Some((number, unit)) if number.contains('.') => {
-            format!(
-                "{} {unit}",
-                number.trim_end_matches('0').trim_end_matches('.')
-            )
+            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
         }
         _ => text,
     }
@@ -49,19 +46,12 @@ pub fn exact_bytes(bytes: u64) -> String {
 /// A payload as plans name it: `10 B`, `10 kB`, `1 MB`, `1 MiB`; exact where no unit divides it.
 #[must_use]
 pub fn payload(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [
-        (1 << 20, "MiB"),
-        (1_000_000, "MB"),
-        (1 << 10, "KiB"),
-        (1_000, "kB"),
-    ];
-    UNITS
-        .into_iter()
-        .find(|&(size, _)| bytes > 0 && bytes.is_multiple_of(size))
-        .map_or_else(
-            || exact_bytes(bytes),
-            |(size, unit)| format!("{} {unit}", count(bytes / size)),
-        )
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB"), (1_000, "kB")];
+    UNITS.into_iter().find(|&(size, _)| bytes > 0 && bytes.is_multiple_of(size)).map_or_else(
+        || exact_bytes(bytes),
+        |(size, unit)| format!("{} {unit}", count(bytes / size)),
+    )
 }
 
 /// Memory: `12.3 MiB`.
@@ -78,11 +68,7 @@ pub fn memory(bytes: u64) -> String {
 /// A rate without its `/s`: `100`, `11.8`, `1,240`.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
-    if per_second >= 99.95 {
-        count(per_second.round() as u64)
-    } else {
-        trimmed(per_second)
-    }
+    if per_second >= 99.95 { count(per_second.round() as u64) } else { trimmed(per_second) }
 }
 
 /// A whole number with thousands set apart.
@@ -135,11 +121,7 @@ fn three_digits(value: f64) -> String {
         size if size < 9.995 => format!("{value:.2}"),
         size if size < 99.95 => format!("{value:.1}"),
         size if size < 999.5 => format!("{value:.0}"),
-        size => format!(
-            "{}{}",
-            if value < 0.0 { "-" } else { "" },
-            count(size.round() as u64)
-        ),
+        size => format!("{}{}", if value < 0.0 { "-" } else { "" }, count(size.round() as u64)),
     }
 }
 
@@ -149,18 +131,8 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        let times = [
-            0.0,
-            0.42,
-            87.34,
-            999.6,
-            1_243.0,
-            12_340.0,
-            999_600.0,
-            2_220_000.0,
-            -1.5,
-        ]
-        .map(time);
+        let times =
+            [0.0, 0.42, 87.34, 999.6, 1_243.0, 12_340.0, 999_600.0, 2_220_000.0, -1.5].map(time);
         assert_eq!(
             times,
             [
@@ -178,30 +150,14 @@ mod tests {
         let shares = [0.0, 0.0001, -0.0001, 0.003, 0.0996, 0.71, 0.996, 1.0].map(percent);
         assert_eq!(
             shares,
-            [
-                "0 %", "<0.1 %", ">-0.1 %", "0.3 %", "10 %", "71 %", "99.6 %", "100 %"
-            ]
+            ["0 %", "<0.1 %", ">-0.1 %", "0.3 %", "10 %", "71 %", "99.6 %", "100 %"]
         );
         assert_eq!(
             [0, 10, 10_000, 100_001, 1_000_000, 1 << 20, 65_536].map(payload),
-            [
-                "0 B",
-                "10 B",
-                "10 kB",
-                "100,001 B",
-                "1 MB",
-                "1 MiB",
-                "64 KiB"
-            ]
+            ["0 B", "10 B", "10 kB", "100,001 B", "1 MB", "1 MiB", "64 KiB"]
         );
-        assert_eq!(
-            [100.0, 11.8, 20.0, 1_240.4].map(rate),
-            ["100", "11.8", "20", "1,240"]
-        );
-        assert_eq!(
-            [0.0, 202.96, 100_237.5].map(mean),
-            ["0", "203", "100,237.5"]
-        );
+        assert_eq!([100.0, 11.8, 20.0, 1_240.4].map(rate), ["100", "11.8", "20", "1,240"]);
+        assert_eq!([0.0, 202.96, 100_237.5].map(mean), ["0", "203", "100,237.5"]);
         assert_eq!([12_897_484, 3 << 30].map(memory), ["12.3 MiB", "3.00 GiB"]);
     }
 }

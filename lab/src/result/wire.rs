@@ -15,14 +15,10 @@ pub(super) fn wire(cell: &Cell, rows: &[&RequestRow]) -> Vec<WireResult> {
     let mut hops: BTreeMap<(u32, &str), Vec<(u32, &HopRow)>> = BTreeMap::new();
     for row in rows {
         for hop in &row.hops {
-            hops.entry((hop.depth, &hop.hop))
-                .or_default()
-                .push((row.round, hop));
+            hops.entry((hop.depth, &hop.hop)).or_default().push((row.round, hop));
         }
     }
-    hops.into_iter()
-        .map(|((depth, name), hops)| one_hop(cell, depth, name, &hops))
-        .collect()
+    hops.into_iter().map(|((depth, name), hops)| one_hop(cell, depth, name, &hops)).collect()
 }
 
 /// The payload that a hop must carry: the edge asks for it, the inner hop echoes it.
@@ -64,11 +60,8 @@ fn one_hop(cell: &Cell, depth: u32, name: &str, hops: &[(u32, &HopRow)]) -> Wire
         frames: average(|hop| hop.request.frames + hop.reply.frames),
         framing_bytes: average(|hop| hop.request.framing + hop.reply.framing),
         header_bytes: average(|hop| hop.request.headers + hop.reply.headers),
-        connections: connections
-            .values()
-            .flatten()
-            .collect::<BTreeSet<_>>()
-            .len() as u64,
+        connections: connections.values().flatten().collect::<BTreeSet<_>>().len() as u64,
+        connections_of_rounds: connections.values().map(BTreeSet::len).sum::<usize>() as u64,
         connections_in_a_round: connections.values().map(BTreeSet::len).max().unwrap_or(0) as u64,
         on_known_connection: count(&|hop| hop.connection != 0),
         http: seen

@@ -27,21 +27,9 @@ struct Arm {
 
 impl Arm {
     async fn start(load: &Load<'_>, cell: &Cell, probes_off: bool) -> Result<Arm, RunError> {
-        let knobs = Knobs {
-            probes_off,
-            ..cell.knobs.clone()
-        };
-        let services = load
-            .rig
-            .pair(
-                &knobs,
-                if probes_off {
-                    "-probes-off"
-                } else {
-                    "-probes-on"
-                },
-            )
-            .await?;
+        let knobs = Knobs { probes_off, ..cell.knobs.clone() };
+        let services =
+            load.rig.pair(&knobs, if probes_off { "-probes-off" } else { "-probes-on" }).await?;
         let edge = load.rig.edge_to(&knobs, &services)?;
         Ok(Arm { services, edge })
     }
@@ -63,13 +51,9 @@ impl Arm {
         let weight = round.sampling.weight();
         let before = self.cpu_ns();
         let target = Gateway::new(&self.edge.connections, cell, "", 0, weight);
-        let measured = load::begin(load.driver, target, round, &load.halt)?
-            .finish()
-            .await;
+        let measured = load::begin(load.driver, target, round, &load.halt)?.finish().await;
         tokio::time::sleep(SETTLE).await;
-        let used = before
-            .zip(self.cpu_ns())
-            .map(|(before, after)| after.saturating_sub(before));
+        let used = before.zip(self.cpu_ns()).map(|(before, after)| after.saturating_sub(before));
         let ok = measured.requests.ok;
         let clean = ok > 0 && ok == measured.requests.planned;
         Ok(used
@@ -102,9 +86,7 @@ pub(super) async fn certify(
     let cost = cost?;
     match &cost {
         Ok(cost) => load.reporter.on(&LabEvent::Certified(cost.clone())),
-        Err(reason) => load.reporter.on(&LabEvent::NotCertified {
-            reason: reason.clone(),
-        }),
+        Err(reason) => load.reporter.on(&LabEvent::NotCertified { reason: reason.clone() }),
     }
     Ok(cost.ok())
 }
@@ -115,14 +97,8 @@ async fn compare(
     on: &Arm,
     off: &Arm,
 ) -> Result<Result<ProbeCost, String>, RunError> {
-    let round = Cell {
-        warmup_ns: 0,
-        ..plan.cell.clone()
-    };
-    let warmup = Cell {
-        duration_ns: plan.cell.warmup_ns,
-        ..round.clone()
-    };
+    let round = Cell { warmup_ns: 0, ..plan.cell.clone() };
+    let warmup = Cell { duration_ns: plan.cell.warmup_ns, ..round.clone() };
     on.round(load, &warmup).await?;
     off.round(load, &warmup).await?;
     let (mut ratios, mut traced) = (Vec::new(), 0.0);

@@ -38,11 +38,7 @@ impl Edge {
             .path_and_query("/")
             .build()
             .expect("an address with a port is an authority");
-        Ok(Edge {
-            connections: Connections::new(&probe, target),
-            probe,
-            inject,
-        })
+        Ok(Edge { connections: Connections::new(&probe, target), probe, inject })
     }
 
     /// Whether a cell with `knobs` can be driven through it.
@@ -58,10 +54,8 @@ impl Edge {
 
 /// The delays that are the driver's to inject.
 fn injections(knobs: &Knobs) -> Vec<(Stage, Duration)> {
-    let own = knobs
-        .inject
-        .iter()
-        .filter_map(|(place, ns)| Some((place.strip_prefix("driver:")?, *ns)));
+    let own =
+        knobs.inject.iter().filter_map(|(place, ns)| Some((place.strip_prefix("driver:")?, *ns)));
     own.filter_map(|(stage, ns)| Some((Stage::from_name(stage).ok()?, Duration::from_nanos(ns))))
         .collect()
 }

@@ -34,18 +34,13 @@ fn line(path: &str) -> String {
 /// The first `name : value` of a file.
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
+    let value =
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }
 
 fn kib(text: &str) -> Option<u64> {
-    text.strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
+    text.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// A date and time of day in UTC, to the second.
@@ -75,17 +70,10 @@ impl Utc {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * day_of_year + 2) / 153;
         let day = (day_of_year - (153 * shifted + 2) / 5 + 1) as u32;
-        let month = (if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        }) as u32;
+        let month = (if shifted < 10 { shifted + 3 } else { shifted - 9 }) as u32;
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         let of_day = seconds % 86_400;
-        Utc {
-            date: (year, month, day),
-            time: (of_day / 3_600, of_day / 60 % 60, of_day % 60),
-        }
+        Utc { date: (year, month, day), time: (of_day / 3_600, of_day / 60 % 60, of_day % 60) }
     }
 
     /// `2026-11-23T14:53:00Z`.
@@ -123,11 +111,7 @@ mod tests {
     #[test]
     fn the_environment_is_captured() {
         let environment = capture();
-        assert!(
-            environment.rustc.starts_with("rustc "),
-            "{}",
-            environment.rustc
-        );
+        assert!(environment.rustc.starts_with("rustc "), "{}", environment.rustc);
         assert!(environment.cpus > 0 && environment.memory_bytes > 1 << 20);
         assert!(!environment.kernel.is_empty() && !environment.clocksource.is_empty());
     }

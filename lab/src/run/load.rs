@@ -55,18 +55,9 @@ impl Load<'_> {
         let Some(connections) = serving else {
             return Ok(None);
         };
-        self.reporter.on(&LabEvent::RoundBegan {
-            cell: cell.id.clone(),
-            round: number,
-        });
+        self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
         let round = round(cell, number, self.plan.timeout_ns);
-        let target = Gateway::new(
-            &connections,
-            cell,
-            &cell.id,
-            number,
-            round.sampling.weight(),
-        );
+        let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
         let running = begin(self.driver, target, round, &self.halt)?;
         let measured = self.watch(running, cell).await;
         self.reporter.on(&LabEvent::RoundEnded {
@@ -123,8 +114,5 @@ pub(super) fn begin(
 ) -> Result<Running, RunError> {
     driver
         .begin(Arc::new(target), round, halt.clone())
-        .map_err(|error| RunError::System {
-            attempt: "start the pacer's thread".to_owned(),
-            error,
-        })
+        .map_err(|error| RunError::System { attempt: "start the pacer's thread".to_owned(), error })
 }

@@ -105,10 +105,7 @@ struct Halt {
 impl Halt {
     /// Halts when `interrupt` says so and when a part dies.
     fn new(interrupt: &Interrupt, mut deaths: mpsc::UnboundedReceiver<PartError>) -> Halt {
-        let halt = Halt {
-            token: interrupt.stop.child_token(),
-            death: Arc::default(),
-        };
+        let halt = Halt { token: interrupt.stop.child_token(), death: Arc::default() };
         let heard = halt.clone();
         tokio::spawn(async move {
             // The first death explains those that follow.
@@ -121,10 +118,7 @@ impl Halt {
     }
 
     fn death(&self) -> Option<PartError> {
-        self.death
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.death.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -144,10 +138,7 @@ pub async fn carry_out(
         expected_ns: order.plan.expected_ns(),
         out: order.out.clone(),
     });
-    order
-        .components
-        .iter()
-        .for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
+    order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
     let driver = Driver::start().map_err(|error| RunError::System {
         attempt: "start the driver's thread".to_owned(),
@@ -167,18 +158,10 @@ pub async fn carry_out(
     failure = halt.death().map(RunError::Part).or(failure);
     let interrupted = interrupt.stop.is_cancelled();
     // The whole story of a failure is told at the end: here goes its first line.
-    let first_line = |error: &RunError| {
-        error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let reason = failure
-        .as_ref()
-        .map(first_line)
-        .or_else(|| interrupted.then(|| "interrupted".to_owned()));
+    let first_line =
+        |error: &RunError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let reason =
+        failure.as_ref().map(first_line).or_else(|| interrupted.then(|| "interrupted".to_owned()));
     if let Some(reason) = reason {
         reporter.on(&LabEvent::Stopping { reason });
         measure.incomplete = true;
@@ -187,13 +170,11 @@ pub async fn carry_out(
     rig.note_addresses(&mut measure.components);
     let closed = rig.close().await;
     drop(driver);
-    let (requests, samples) = read(&order.out.join(RUN_FILE))
-        .await
-        .unwrap_or_else(|error| {
-            failure.get_or_insert(error);
-            measure.incomplete = true;
-            (Vec::new(), Vec::new())
-        });
+    let (requests, samples) = read(&order.out.join(RUN_FILE)).await.unwrap_or_else(|error| {
+        failure.get_or_insert(error);
+        measure.incomplete = true;
+        (Vec::new(), Vec::new())
+    });
     match closed {
         Ok(lost) => measure.spans_lost = lost,
         Err(error) => {
@@ -201,13 +182,7 @@ pub async fn carry_out(
             measure.incomplete = true;
         }
     }
-    Ok(Outcome {
-        measure,
-        requests,
-        samples,
-        failure,
-        interrupted,
-    })
+    Ok(Outcome { measure, requests, samples, failure, interrupted })
 }
 
 /// A measurement in which nothing has been measured.
@@ -218,12 +193,7 @@ fn nothing_yet(order: &Order) -> RunMeasure {
         run_id: order.run_id.clone(),
         environment: capture(),
         components: order.components.clone(),
-        cells: cells
-            .map(|cell| CellMeasure {
-                cell: cell.clone(),
-                rounds: Vec::new(),
-            })
-            .collect(),
+        cells: cells.map(|cell| CellMeasure { cell: cell.clone(), rounds: Vec::new() }).collect(),
         probe_cost: None,
         incomplete: false,
         command: order.command.clone(),
@@ -232,10 +202,7 @@ fn nothing_yet(order: &Order) -> RunMeasure {
 }
 
 async fn read(path: &Path) -> Result<(Vec<RequestRow>, Vec<ProcessSample>), RunError> {
-    let wrap = |error| RunError::RunFile {
-        path: path.to_owned(),
-        error,
-    };
+    let wrap = |error| RunError::RunFile { path: path.to_owned(), error };
     let mut file = RunFile::open(path).await.map_err(wrap)?;
     let requests = file.read_requests().await.map_err(wrap)?;
     let samples = file.read_samples().await.map_err(wrap)?;

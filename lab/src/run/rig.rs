@@ -55,16 +55,7 @@ impl Rig {
         }
         let (services, edge) = (None, None);
         Ok((
-            Rig {
-                supervisor,
-                sidecar,
-                control,
-                otlp,
-                services,
-                edge,
-                lost: 0,
-                listen: ANY_PORT,
-            },
+            Rig { supervisor, sidecar, control, otlp, services, edge, lost: 0, listen: ANY_PORT },
             died,
         ))
     }
@@ -81,11 +72,7 @@ impl Rig {
     /// # Errors
     /// If it named no control address.
     pub fn sidecar(&self) -> Result<(u32, SocketAddr, SocketAddr), PartError> {
-        Ok((
-            self.sidecar.pid,
-            self.otlp,
-            self.sidecar.address("control")?,
-        ))
+        Ok((self.sidecar.pid, self.otlp, self.sidecar.address("control")?))
     }
 
     /// The services that run now.
@@ -103,19 +90,12 @@ impl Rig {
         knobs: &Knobs,
         reporter: &mut dyn Reporter,
     ) -> Result<Connections, RunError> {
-        if !self
-            .services
-            .as_ref()
-            .is_some_and(|services| services.serve(knobs))
-        {
+        if !self.services.as_ref().is_some_and(|services| services.serve(knobs)) {
             self.stop_services().await;
             let services = self.pair(knobs, "").await?;
             for part in [&services.echo, &services.gateway] {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
-                self.control
-                    .watch(&part, pid)
-                    .await
-                    .map_err(PartError::from)?;
+                self.control.watch(&part, pid).await.map_err(PartError::from)?;
                 reporter.on(&LabEvent::Ready { part, address, pid });
             }
             self.services = Some(services);
@@ -138,11 +118,7 @@ impl Rig {
 
     /// Starts a pair of services beside those that run, for somebody else to stop.
     pub(super) async fn pair(&self, knobs: &Knobs, suffix: &str) -> Result<Services, PartError> {
-        let listen = if suffix.is_empty() {
-            self.listen
-        } else {
-            ANY_PORT
-        };
+        let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
         start_services(&self.supervisor, knobs, self.otlp, listen, suffix).await
     }
 
@@ -166,10 +142,8 @@ impl Rig {
 
     /// Notes where the parts listen.
     pub(super) fn note_addresses(&self, components: &mut [Component]) {
-        let services = self
-            .services
-            .iter()
-            .flat_map(|services| [&services.echo, &services.gateway]);
+        let services =
+            self.services.iter().flat_map(|services| [&services.echo, &services.gateway]);
         for part in services {
             note(components, &part.name, part.address("").ok());
         }
@@ -195,10 +169,7 @@ impl Rig {
 }
 
 fn note(components: &mut [Component], role: &str, address: Option<SocketAddr>) {
-    if let Some(component) = components
-        .iter_mut()
-        .find(|component| component.role == role)
-    {
+    if let Some(component) = components.iter_mut().find(|component| component.role == role) {
         component.address = address.map(|address| address.to_string());
     }
 }
@@ -212,18 +183,11 @@ fn lost_spans(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
         if let Some(why) = name.strip_prefix("spans_rejected.") {
             return Some(format!("rejected.{why}"));
         }
-        let direct = [
-            "malformed_messages",
-            "late",
-            "over_limit",
-            "dropped_spans",
-            "rows_failed",
-        ];
+        let direct = ["malformed_messages", "late", "over_limit", "dropped_spans", "rows_failed"];
         direct.contains(&name).then(|| name.to_owned())
     };
     let lost = counters.iter().filter(|(_, count)| **count > 0);
-    lost.filter_map(|(name, count)| Some((reason(name)?, *count)))
-        .collect()
+    lost.filter_map(|(name, count)| Some((reason(name)?, *count))).collect()
 }
 
 #[cfg(test)]
@@ -239,15 +203,9 @@ mod tests {
             ("late", 0),
             ("over_limit", 3),
         ];
-        let counters = counters
-            .map(|(name, count)| (name.to_owned(), count))
-            .into();
+        let counters = counters.map(|(name, count)| (name.to_owned(), count)).into();
         let lost: Vec<_> = lost_spans(&counters).into_iter().collect();
-        let expected = [
-            ("lost.gateway", 2),
-            ("over_limit", 3),
-            ("rejected.no_id", 1),
-        ];
+        let expected = [("lost.gateway", 2), ("over_limit", 3), ("rejected.no_id", 1)];
         assert_eq!(lost, expected.map(|(name, count)| (name.to_owned(), count)));
     }
 }

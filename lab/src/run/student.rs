@@ -14,11 +14,7 @@ pub fn interval(values: &[f64]) -> Option<(f64, (f64, f64))> {
     let count = values.len();
     let freedom = count.checked_sub(1).filter(|&freedom| freedom > 0)?;
     let mean = values.iter().sum::<f64>() / count as f64;
-    let variance = values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / freedom as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom as f64;
     // Beyond the table the last row is kept: an interval that is a little too wide.
     let t = T95[freedom.min(T95.len()) - 1];
     let half = t * (variance / count as f64).sqrt();

@@ -58,18 +58,8 @@ fn traces(cell: &CellResult, reasons: &mut Vec<Reason>) {
 fn residual(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let residual = cell.residual;
     let bands = [
-        (
-            rules::RESIDUAL_P50,
-            residual.p50_share,
-            residual.p50_us,
-            "p50",
-        ),
-        (
-            rules::RESIDUAL_P99,
-            residual.p99_share,
-            residual.p99_band_us,
-            "p99",
-        ),
+        (rules::RESIDUAL_P50, residual.p50_share, residual.p50_us, "p50"),
+        (rules::RESIDUAL_P99, residual.p99_share, residual.p99_band_us, "p99"),
     ];
     for (rule, share, us, band) in bands {
         reasons.extend(rule.check(share.abs(), |limit| {
@@ -82,10 +72,7 @@ fn residual(cell: &CellResult, reasons: &mut Vec<Reason>) {
             )
         }));
     }
-    let unwatched = ratio(
-        cell.marks.without_stopwatch as f64,
-        cell.traced.succeeded as f64,
-    );
+    let unwatched = ratio(cell.marks.without_stopwatch as f64, cell.traced.succeeded as f64);
     reasons.extend(rules::NO_STOPWATCH.check(unwatched, |_| {
         format!(
             "no independent stopwatch timed {} of the traced requests (limit 0 %): their stages are \

@@ -55,9 +55,7 @@ pub(super) fn parts(cell: &CellResult) -> Vec<Part<'_>> {
             continue;
         };
         let cause = Cause::of(stage);
-        let known = parts
-            .iter()
-            .position(|part| part.cause == cause && part.hop == result.hop);
+        let known = parts.iter().position(|part| part.cause == cause && part.hop == result.hop);
         let at = known.unwrap_or_else(|| {
             parts.push(Part {
                 cause,
@@ -97,10 +95,7 @@ impl Part<'_> {
         let large = self.stages.iter().filter(|stage| time(stage) >= all * 0.1);
         let mut stages: Vec<_> = large.collect();
         stages.sort_by(|a, b| time(b).total_cmp(&time(a)));
-        let names: Vec<_> = stages
-            .iter()
-            .map(|stage| stage.stage.replace('_', " "))
-            .collect();
+        let names: Vec<_> = stages.iter().map(|stage| stage.stage.replace('_', " ")).collect();
         format!("{} of {}", names.join(", "), self.hop)
     }
 
@@ -110,10 +105,9 @@ impl Part<'_> {
         let hop = self.hop;
         match self.cause {
             Cause::Generator => "the load generator sending late".to_owned(),
-            Cause::Before => format!(
-                "queueing before the {server}'s handler ({})",
-                self.named(time)
-            ),
+            Cause::Before => {
+                format!("queueing before the {server}'s handler ({})", self.named(time))
+            }
             Cause::After => format!("queueing of the reply ({})", self.named(time)),
             Cause::WireIn => format!("between writing a request and the {server} reading it"),
             Cause::WireOut => format!("between writing a reply and the {client} reading it"),

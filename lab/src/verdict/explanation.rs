@@ -28,14 +28,8 @@ pub fn explain(cell: &CellResult) -> String {
     let mut parts = parts(cell);
     let slowest = slowest(cell, &parts);
     parts.sort_by(|a, b| b.mean_us.total_cmp(&a.mean_us));
-    let large = parts
-        .first()
-        .is_some_and(|first| first.mean_us >= cell.traced.mean_us * LARGE);
-    let mut text = if large {
-        largest(cell, &parts)
-    } else {
-        spread(cell)
-    };
+    let large = parts.first().is_some_and(|first| first.mean_us >= cell.traced.mean_us * LARGE);
+    let mut text = if large { largest(cell, &parts) } else { spread(cell) };
     let meaning = generation(cell)
         .or_else(|| overload(cell))
         .or_else(|| if large { meaning(&parts) } else { waking(cell) });
@@ -52,9 +46,7 @@ const LARGE: f64 = 0.3;
 
 /// Where the slowest requests differ from the mean: a large part of theirs that is not the mean's largest.
 fn slowest(cell: &CellResult, parts: &[Part<'_>]) -> Option<String> {
-    let first = parts
-        .iter()
-        .max_by(|a, b| a.mean_us.total_cmp(&b.mean_us))?;
+    let first = parts.iter().max_by(|a, b| a.mean_us.total_cmp(&b.mean_us))?;
     let slow = parts.iter().max_by(|a, b| a.p99_us.total_cmp(&b.p99_us))?;
     let share = ratio(slow.p99_us, cell.traced.p99_band_us);
     ((slow.cause, slow.hop) != (first.cause, first.hop) && share >= LARGE).then(|| {
@@ -78,27 +70,16 @@ fn largest(cell: &CellResult, parts: &[Part<'_>]) -> String {
         if named >= 0.9 || share < 0.03 {
             break;
         }
-        let of_mean = if phrases.is_empty() {
-            " of the mean is"
-        } else {
-            ""
-        };
-        phrases.push(format!(
-            "{}{of_mean} {}",
-            percent(share),
-            part.words(|stage| stage.mean_us)
-        ));
+        let of_mean = if phrases.is_empty() { " of the mean is" } else { "" };
+        phrases.push(format!("{}{of_mean} {}", percent(share), part.words(|stage| stage.mean_us)));
         told.push(part.cause);
         named += share;
     }
-    let also: Vec<_> = [
-        (Family::Framing, "framing"),
-        (Family::FlowControl, "flow control"),
-    ]
-    .into_iter()
-    .filter(|(family, _)| !told.contains(&Cause::Of(*family)))
-    .map(|(family, name)| format!("{name} is {}", percent(share(cell, family))))
-    .collect();
+    let also: Vec<_> = [(Family::Framing, "framing"), (Family::FlowControl, "flow control")]
+        .into_iter()
+        .filter(|(family, _)| !told.contains(&Cause::Of(*family)))
+        .map(|(family, name)| format!("{name} is {}", percent(share(cell, family))))
+        .collect();
     let mut text = phrases.join(", ");
     if !also.is_empty() {
         let _ = write!(text, "; {}", also.join(" and "));
@@ -112,30 +93,16 @@ fn spread(cell: &CellResult) -> String {
     let mut families: Vec<&FamilyResult> = cell.families.iter().collect();
     families.sort_by(|a, b| b.share.total_cmp(&a.share));
     let mut phrases: Vec<String> = Vec::new();
-    for family in families
-        .iter()
-        .take(3)
-        .filter(|family| family.share >= 0.05)
-    {
-        let of_mean = if phrases.is_empty() {
-            " of the mean is"
-        } else {
-            ""
-        };
-        let stages = cell
-            .stages
-            .iter()
-            .filter(|stage| stage.family == family.family);
-        let most = stages
-            .max_by(|a, b| a.mean_us.total_cmp(&b.mean_us))
-            .map_or_else(String::new, |stage| {
+    for family in families.iter().take(3).filter(|family| family.share >= 0.05) {
+        let of_mean = if phrases.is_empty() { " of the mean is" } else { "" };
+        let stages = cell.stages.iter().filter(|stage| stage.family == family.family);
+        let most = stages.max_by(|a, b| a.mean_us.total_cmp(&b.mean_us)).map_or_else(
+            String::new,
+            |stage| {
                 let name = stage.stage.replace('_', " ");
-                format!(
-                    " (above all {name} of {}, {})",
-                    stage.hop,
-                    percent(stage.share)
-                )
-            });
+                format!(" (above all {name} of {}, {})", stage.hop, percent(stage.share))
+            },
+        );
         phrases.push(format!(
             "{}{of_mean} {}{most}",
             percent(family.share),
@@ -143,16 +110,10 @@ fn spread(cell: &CellResult) -> String {
         ));
     }
     let told = |family: Family| {
-        families
-            .iter()
-            .take(3)
-            .any(|part| part.family == family.name() && part.share >= 0.05)
+        families.iter().take(3).any(|part| part.family == family.name() && part.share >= 0.05)
     };
     let mut text = phrases.join(", ");
-    for (family, name) in [
-        (Family::Framing, "framing"),
-        (Family::FlowControl, "flow control"),
-    ] {
+    for (family, name) in [(Family::Framing, "framing"), (Family::FlowControl, "flow control")] {
         if !told(family) {
             let _ = write!(text, "; {name} is {}", percent(share(cell, family)));
         }
@@ -184,10 +145,7 @@ fn waking(cell: &CellResult) -> Option<String> {
 }
 
 fn share(cell: &CellResult, family: Family) -> f64 {
-    cell.families
-        .iter()
-        .find(|part| part.family == family.name())
-        .map_or(0.0, |part| part.share)
+    cell.families.iter().find(|part| part.family == family.name()).map_or(0.0, |part| part.share)
 }
 
 fn mean_of(cell: &CellResult, depth: u32, stages: &[Stage]) -> f64 {
@@ -212,11 +170,7 @@ fn generation(cell: &CellResult) -> Option<String> {
     if knobs.payload_source != PayloadSource::PerRequest || !overloaded(cell) {
         return None;
     }
-    let gateway = cell
-        .stages
-        .iter()
-        .find(|part| part.depth == 0)
-        .map(|part| ends(&part.hop).1)?;
+    let gateway = cell.stages.iter().find(|part| part.depth == 0).map(|part| ends(&part.hop).1)?;
     let handler = mean_of(cell, 0, &[Stage::Handler]);
     // Everything that waits for the gateway to run: what arrives at it, and what comes back to it.
     let waiting = mean_of(
@@ -232,12 +186,7 @@ fn generation(cell: &CellResult) -> Option<String> {
     ) + mean_of(
         cell,
         1,
-        &[
-            Stage::SendQueue,
-            Stage::ReplyWire,
-            Stage::ReplyReceiverQueue,
-            Stage::WakeUp,
-        ],
+        &[Stage::SendQueue, Stage::ReplyWire, Stage::ReplyReceiverQueue, Stage::WakeUp],
     );
     let offered = rate(cell.factors.rate_per_s);
     let capacity = if knobs.worker_threads == Some(1) {
@@ -282,11 +231,7 @@ fn overload(cell: &CellResult) -> Option<String> {
 fn meaning(parts: &[Part<'_>]) -> Option<String> {
     let first = parts.first()?;
     let (client, server) = first.ends();
-    let reader = if first.cause == Cause::WireIn {
-        server
-    } else {
-        client
-    };
+    let reader = if first.cause == Cause::WireIn { server } else { client };
     Some(match first.cause {
         Cause::Generator => {
             "That is the load generator's own lateness, not the services'.".to_owned()

@@ -19,10 +19,7 @@ pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reaso
 
 fn accounting(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let all = cell.requests;
-    let accounted = (
-        all.started + all.dropped,
-        all.ok + all.error + all.unfinished,
-    );
+    let accounted = (all.started + all.dropped, all.ok + all.error + all.unfinished);
     let astray = all.planned.abs_diff(accounted.0)
         + all.started.abs_diff(accounted.1)
         + all.ok.abs_diff(cell.latency_us.count)
@@ -47,16 +44,14 @@ fn plan(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let factors = &cell.factors;
     let asked = factors.rate_per_s * factors.duration_s * factors.rounds as f64;
     let off = (cell.requests.planned as f64 - asked).abs() - factors.rounds as f64;
-    reasons.extend(
-        rules::PLAN_NOT_CARRIED_OUT.check(ratio(off, asked), |limit| {
-            format!(
-                "the cell asks for {} arrivals, the load generator planned {} (limit: {} off)",
-                count(asked.round() as u64),
-                count(cell.requests.planned),
-                percent(limit)
-            )
-        }),
-    );
+    reasons.extend(rules::PLAN_NOT_CARRIED_OUT.check(ratio(off, asked), |limit| {
+        format!(
+            "the cell asks for {} arrivals, the load generator planned {} (limit: {} off)",
+            count(asked.round() as u64),
+            count(cell.requests.planned),
+            percent(limit)
+        )
+    }));
 }
 
 fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
@@ -64,9 +59,7 @@ fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let errors = ratio(all.error as f64, all.started as f64);
     reasons.extend(rules::ERRORS.check(errors, |limit| {
         let most = cell.errors.iter().max_by_key(|(_, count)| **count);
-        let said = most
-            .map(|(text, _)| format!(", mostly: {text}"))
-            .unwrap_or_default();
+        let said = most.map(|(text, _)| format!(", mostly: {text}")).unwrap_or_default();
         format!(
             "{} of {} requests failed ({}, limit {}){said}; latency is that of the others",
             count(all.error),
@@ -90,10 +83,7 @@ fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
         }));
     }
     reasons.extend(rules::INTERRUPTED.check(all.unfinished as f64, |_| {
-        format!(
-            "{} requests were in flight when the run was interrupted",
-            count(all.unfinished)
-        )
+        format!("{} requests were in flight when the run was interrupted", count(all.unfinished))
     }));
 }
 
@@ -172,11 +162,12 @@ fn machine(cell: &CellResult, reasons: &mut Vec<Reason>) {
             percent(limit)
         )
     }));
-    for process in cell
-        .resources
-        .iter()
-        .filter(|process| process.process != "host")
-    {
+    // Whoever is not at the end of a hop waits without holding up a request.
+    let on_the_way = |name: &str| {
+        let mut ends = cell.wire.iter().flat_map(|hop| hop.hop.split('→'));
+        ends.any(|end| end == name)
+    };
+    for process in cell.resources.iter().filter(|process| on_the_way(&process.process)) {
         let waiting = process.run_queue_wait_share;
         reasons.extend(rules::WAITING_FOR_CPU.check(waiting, |limit| {
             format!(

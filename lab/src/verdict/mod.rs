@@ -78,9 +78,7 @@ impl Verdict {
     #[must_use]
     pub fn from_reasons(mut reasons: Vec<Reason>) -> Self {
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.status));
-        let status = reasons
-            .first()
-            .map_or(Status::Valid, |reason| reason.status);
+        let status = reasons.first().map_or(Status::Valid, |reason| reason.status);
         Verdict { status, reasons }
     }
 

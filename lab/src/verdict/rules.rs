@@ -39,35 +39,19 @@ pub struct Limits {
 }
 
 const fn note(limit: f64) -> Limits {
-    Limits {
-        note: Some(limit),
-        suspect: None,
-        invalid: None,
-    }
+    Limits { note: Some(limit), suspect: None, invalid: None }
 }
 
 const fn suspect(limit: f64) -> Limits {
-    Limits {
-        note: None,
-        suspect: Some(limit),
-        invalid: None,
-    }
+    Limits { note: None, suspect: Some(limit), invalid: None }
 }
 
 const fn invalid(limit: f64) -> Limits {
-    Limits {
-        note: None,
-        suspect: None,
-        invalid: Some(limit),
-    }
+    Limits { note: None, suspect: None, invalid: Some(limit) }
 }
 
 const fn both(suspect: f64, invalid: f64) -> Limits {
-    Limits {
-        note: None,
-        suspect: Some(suspect),
-        invalid: Some(invalid),
-    }
+    Limits { note: None, suspect: Some(suspect), invalid: Some(invalid) }
 }
 
 impl Rule {
@@ -106,13 +90,7 @@ impl Rule {
     }
 
     fn reason(&self, status: Status, value: f64, limit: f64, text: String) -> Reason {
-        Reason {
-            code: self.code.to_owned(),
-            status,
-            text,
-            value,
-            limit,
-        }
+        Reason { code: self.code.to_owned(), status, text, value, limit }
     }
 
     /// The rule as a row of the table in `docs/measuring.md`.
@@ -122,43 +100,21 @@ impl Rule {
             Bound::Above(limits) => limits.columns(">"),
             Bound::Below(limits) => limits.columns("<"),
             Bound::Declared(status) => {
-                let column = |wanted| {
-                    if status == wanted {
-                        "not as declared"
-                    } else {
-                        ""
-                    }
-                    .to_owned()
-                };
-                (
-                    column(Status::Valid),
-                    column(Status::Suspect),
-                    column(Status::Invalid),
-                )
+                let column =
+                    |wanted| if status == wanted { "not as declared" } else { "" }.to_owned();
+                (column(Status::Valid), column(Status::Suspect), column(Status::Invalid))
             }
         };
-        let Rule {
-            code,
-            value,
-            meaning,
-            ..
-        } = self;
+        let Rule { code, value, meaning, .. } = self;
         format!("| `{code}` | {value} | {noted} | {suspect} | {invalid} | {meaning} |")
     }
 }
 
 impl Limits {
     fn columns(&self, sign: &str) -> (String, String, String) {
-        let column = |limit: Option<f64>| {
-            limit
-                .map(|limit| format!("{sign} {limit}"))
-                .unwrap_or_default()
-        };
-        (
-            column(self.note),
-            column(self.suspect),
-            column(self.invalid),
-        )
+        let column =
+            |limit: Option<f64>| limit.map(|limit| format!("{sign} {limit}")).unwrap_or_default();
+        (column(self.note), column(self.suspect), column(self.invalid))
     }
 }
 
@@ -190,7 +146,7 @@ rules! {
         "connections of the inner hop in one round, over the requests in flight at most",
         "A pool needs no more connections than requests in flight: connections are being thrown away.";
     CONNECTION_PER_REQUEST = "connection_per_request", Below(invalid(1.0)),
-        "connections of the inner hop in a round, over its traced requests, where each was to have its own",
+        "connections of the inner hop (those of each round added up) over its traced requests, where each was to have its own",
         "Connections were reused where the cell declares that they are not.";
     RETRIED = "retried", Above(Limits { note: Some(0.0), suspect: Some(0.01), invalid: None }),
         "requests put on a connection more than once, over all traced",
@@ -229,7 +185,7 @@ rules! {
         "CPU of the whole machine in the busiest round, as a share of all cores",
         "Load generator and services compete for the CPU. Ask for less, or use more cores.";
     WAITING_FOR_CPU = "waiting_for_cpu", Above(Limits { note: Some(0.25), suspect: Some(0.5), invalid: None }),
-        "a process's time in the run queue, over that and its CPU time",
+        "time of a process at either end of a hop in the run queue, over that and its CPU time",
         "Its threads were ready and did not get a CPU; that time is in its stages.";
     NO_TRACES = "no_traces", Below(invalid(1.0)),
         "traced requests that succeeded",

@@ -13,30 +13,16 @@ use crate::result::{CellResult, RunResult, ratio};
 #[must_use]
 pub fn summarise(result: &RunResult) -> String {
     let mut text = asked(result);
-    let payloads: Vec<u64> = result
-        .cells
-        .iter()
-        .map(|cell| cell.factors.payload_bytes)
-        .collect();
+    let payloads: Vec<u64> = result.cells.iter().map(|cell| cell.factors.payload_bytes).collect();
     for bytes in compared(result, &payloads) {
         if let Some(sentence) = duel(result, bytes) {
             text.push(' ');
             text.push_str(&sentence);
         }
     }
-    let of = |status| {
-        result
-            .cells
-            .iter()
-            .filter(move |cell| cell.verdict.status == status)
-    };
+    let of = |status| result.cells.iter().filter(move |cell| cell.verdict.status == status);
     let (suspect, invalid) = (of(Status::Suspect).count(), of(Status::Invalid).count());
-    let ids = |status| {
-        of(status)
-            .map(|cell| cell.id.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let ids = |status| of(status).map(|cell| cell.id.as_str()).collect::<Vec<_>>().join(", ");
     match (suspect, invalid) {
         (0, 0) => text.push_str(" Nothing speaks against these numbers."),
         (_, 0) => {}
@@ -66,10 +52,7 @@ fn compared(result: &RunResult, payloads: &[u64]) -> Vec<u64> {
     sizes.sort_unstable();
     sizes.dedup();
     let invalid = |bytes: u64| {
-        let mut cells = result
-            .cells
-            .iter()
-            .filter(|cell| cell.factors.payload_bytes == bytes);
+        let mut cells = result.cells.iter().filter(|cell| cell.factors.payload_bytes == bytes);
         cells.any(|cell| cell.verdict.status == Status::Invalid)
     };
     let first_valid = sizes.iter().position(|&bytes| !invalid(bytes)).unwrap_or(0);
@@ -79,37 +62,22 @@ fn compared(result: &RunResult, payloads: &[u64]) -> Vec<u64> {
 }
 
 fn asked(result: &RunResult) -> String {
-    let mut payloads: Vec<u64> = result
-        .cells
-        .iter()
-        .map(|cell| cell.factors.payload_bytes)
-        .collect();
+    let mut payloads: Vec<u64> =
+        result.cells.iter().map(|cell| cell.factors.payload_bytes).collect();
     payloads.sort_unstable();
     payloads.dedup();
     let sizes = match payloads.as_slice() {
         [] => return "The run has no cells.".to_owned(),
         [only] => format!("a payload of {}", payload(*only)),
         [least, .., most] => {
-            format!(
-                "{} payloads from {} to {}",
-                payloads.len(),
-                payload(*least),
-                payload(*most)
-            )
+            format!("{} payloads from {} to {}", payloads.len(), payload(*least), payload(*most))
         }
     };
-    let mut protocols: Vec<&str> = result
-        .cells
-        .iter()
-        .map(|cell| label(cell.factors.protocol))
-        .collect();
+    let mut protocols: Vec<&str> =
+        result.cells.iter().map(|cell| label(cell.factors.protocol)).collect();
     protocols.sort_unstable_by_key(|name| *name != "REST");
     protocols.dedup();
-    let mut rates: Vec<f64> = result
-        .cells
-        .iter()
-        .map(|cell| cell.factors.rate_per_s)
-        .collect();
+    let mut rates: Vec<f64> = result.cells.iter().map(|cell| cell.factors.rate_per_s).collect();
     rates.sort_by(f64::total_cmp);
     let rates = match (rates.first(), rates.last()) {
         (Some(least), Some(most)) if least != most => {
@@ -144,13 +112,8 @@ fn duel(result: &RunResult, bytes: u64) -> Option<String> {
     };
     let (rest, grpc) = (of(Protocol::Rest)?, of(Protocol::Grpc)?);
     let size = payload(bytes);
-    if [rest, grpc]
-        .iter()
-        .any(|cell| cell.verdict.status == Status::Invalid)
-    {
-        return Some(format!(
-            "At {size} there is no comparison, since a cell of it is INVALID."
-        ));
+    if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Invalid) {
+        return Some(format!("At {size} there is no comparison, since a cell of it is INVALID."));
     }
     let (r, g) = (rest.latency_us.mean, grpc.latency_us.mean);
     if overloaded(rest) || overloaded(grpc) {
@@ -164,11 +127,7 @@ fn duel(result: &RunResult, bytes: u64) -> Option<String> {
             time(g)
         ));
     }
-    let (slower, factor) = if r >= g {
-        ("REST", ratio(r, g))
-    } else {
-        ("gRPC", ratio(g, r))
-    };
+    let (slower, factor) = if r >= g { ("REST", ratio(r, g)) } else { ("gRPC", ratio(g, r)) };
     let verdict = if factor < 1.05 {
         "no difference to speak of".to_owned()
     } else {
@@ -185,10 +144,7 @@ fn duel(result: &RunResult, bytes: u64) -> Option<String> {
 /// The largest family of each.
 fn mostly(rest: &CellResult, grpc: &CellResult) -> String {
     let most = |cell: &CellResult| {
-        let family = cell
-            .families
-            .iter()
-            .max_by(|a, b| a.share.total_cmp(&b.share))?;
+        let family = cell.families.iter().max_by(|a, b| a.share.total_cmp(&b.share))?;
         Some((family_words(&family.family), percent(family.share)))
     };
     match (most(rest), most(grpc)) {

@@ -63,38 +63,23 @@ fn payload(cell: &CellResult, reasons: &mut Vec<Reason>) {
 /// The messages of `hop` with a wrong payload: which, declared, found.
 fn wrong_payloads(hop: &WireResult) -> Vec<(String, u64, u64)> {
     let directions = [
-        (
-            "request",
-            hop.declared_request_bytes,
-            hop.request_payload_range,
-        ),
-        (
-            "reply",
-            hop.declared_response_bytes,
-            hop.response_payload_range,
-        ),
+        ("request", hop.declared_request_bytes, hop.request_payload_range),
+        ("reply", hop.declared_response_bytes, hop.response_payload_range),
     ];
     directions
         .into_iter()
         .filter_map(|(direction, declared, range)| Some((direction, declared?, range)))
         .filter(|&(_, declared, (least, most))| least != declared || most != declared)
         .map(|(direction, declared, (least, most))| {
-            let found = if most.abs_diff(declared) >= least.abs_diff(declared) {
-                most
-            } else {
-                least
-            };
+            let found =
+                if most.abs_diff(declared) >= least.abs_diff(declared) { most } else { least };
             let often = if least == most {
                 "every time".to_owned()
             } else {
                 let wrong = ratio(hop.payload_mismatches as f64, hop.seen as f64);
                 format!("{} of the requests differ", percent(wrong))
             };
-            (
-                format!("the {direction} of {} ({often})", hop.hop),
-                declared,
-                found,
-            )
+            (format!("the {direction} of {} ({often})", hop.hop), declared, found)
         })
         .collect()
 }
@@ -144,22 +129,19 @@ fn connections(cell: &CellResult, hop: &WireResult, reasons: &mut Vec<Reason>) {
         return;
     }
     if cell.factors.knobs.connection_per_request {
-        let each = ratio(hop.connections as f64, hop.on_known_connection as f64);
+        let each = ratio(hop.connections_of_rounds as f64, hop.on_known_connection as f64);
         reasons.extend(rules::CONNECTION_PER_REQUEST.check(each, |_| {
             format!(
                 "each request was to have a connection of its own, but {} carried {} requests over \
                  {} connections",
                 hop.hop,
                 count(hop.on_known_connection),
-                count(hop.connections)
+                count(hop.connections_of_rounds)
             )
         }));
         return;
     }
-    let (most, limit) = (
-        hop.connections_in_a_round,
-        cell.factors.max_in_flight as u64,
-    );
+    let (most, limit) = (hop.connections_in_a_round, cell.factors.max_in_flight as u64);
     reasons.extend(rules::CONNECTIONS_POOLED.check(ratio(most as f64, limit as f64), |_| {
         format!(
             "{} used {} connections in one round with at most {} requests in flight; the pool does \

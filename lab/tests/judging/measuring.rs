@@ -11,34 +11,19 @@ const PAGE: &str = include_str!("../../../docs/measuring.md");
 #[test]
 fn the_page_lists_every_rule_with_its_limits() {
     let rows: Vec<String> = rules::ALL.iter().map(rules::Rule::row).collect();
-    let missing: Vec<&String> = rows
-        .iter()
-        .filter(|row| !PAGE.contains(row.as_str()))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "docs/measuring.md should have these rows:\n{}",
-        rows.join("\n")
-    );
+    let missing: Vec<&String> = rows.iter().filter(|row| !PAGE.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "docs/measuring.md should have these rows:\n{}", rows.join("\n"));
     let listed = PAGE
         .lines()
         .filter(|line| line.starts_with("| `") && line.matches('|').count() == 7)
         .count();
-    assert_eq!(
-        listed,
-        rules::ALL.len(),
-        "docs/measuring.md lists rules that do not exist"
-    );
+    assert_eq!(listed, rules::ALL.len(), "docs/measuring.md lists rules that do not exist");
 }
 
 #[test]
 fn the_page_names_every_family_and_stage() {
     for family in Family::ALL {
-        assert!(
-            PAGE.contains(&format!("`{}`", family.name())),
-            "{}",
-            family.name()
-        );
+        assert!(PAGE.contains(&format!("`{}`", family.name())), "{}", family.name());
     }
     for stage in Stage::ALL {
         assert!(
@@ -73,12 +58,6 @@ fn the_page_names_every_field_of_a_result() {
     keys(&json, &mut found);
     found.sort_unstable();
     found.dedup();
-    let missing: Vec<_> = found
-        .iter()
-        .filter(|key| !PAGE.contains(&format!("`{key}`")))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "docs/measuring.md does not name {missing:?}"
-    );
+    let missing: Vec<_> = found.iter().filter(|key| !PAGE.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/measuring.md does not name {missing:?}");
 }

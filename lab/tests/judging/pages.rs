@@ -38,10 +38,7 @@ fn the_page_holds_answer_pictures_and_proof() {
         );
     }
     for stage in ledger::Stage::ALL {
-        assert!(
-            page.contains(&stage.meaning().replace('\'', "&#39;")),
-            "{stage}"
-        );
+        assert!(page.contains(&stage.meaning().replace('\'', "&#39;")), "{stage}");
     }
     assert!(page.contains("declared 10 B, the wire carried 100,000 B"));
     assert!(page.contains("run-lab run --plan rest-vs-grpc --out results/today"));
@@ -70,9 +67,7 @@ fn text_from_outside_is_only_text() {
     fixture.run.command = evil.to_owned();
     fixture.run.environment.cpu_model = evil.to_owned();
     fixture.run.components[0].note = evil.to_owned();
-    fixture.run.cells[0].rounds[0]
-        .errors
-        .insert(evil.to_owned(), 1);
+    fixture.run.cells[0].rounds[0].errors.insert(evil.to_owned(), 1);
     fixture.run.cells[1].cell.id = evil.to_owned();
     for row in &mut fixture.rows {
         row.hops[0].hop = format!("{evil}→gateway");
@@ -88,13 +83,8 @@ fn all_reports_are_written_and_a_folder_that_is_missing_is_named() {
     let dir = tempfile::tempdir().expect("a folder");
     write_all(dir.path(), &result).expect("written");
     for name in ["result.json", "report.html", "report.txt"] {
-        assert!(
-            dir.path().join(name).metadata().expect(name).len() > 1_000,
-            "{name}"
-        );
+        assert!(dir.path().join(name).metadata().expect(name).len() > 1_000, "{name}");
     }
-    let error = write_all(&dir.path().join("absent"), &result)
-        .expect_err("no folder")
-        .to_string();
+    let error = write_all(&dir.path().join("absent"), &result).expect_err("no folder").to_string();
     assert!(error.contains("absent/result.json"), "{error}");
 }

@@ -32,11 +32,7 @@ fn stages_and_residual_add_up_to_the_traced_mean_in_every_band() {
         for row in &mut fixture.rows {
             // Marks out of order, inferred stages, stopwatches that disagree or are missing.
             let stage = Stage::ALL[(dice.roll() * Stage::COUNT as f64) as usize];
-            let kind = if dice.roll() < 0.5 {
-                Kind::Inferred
-            } else {
-                Kind::Measured
-            };
+            let kind = if dice.roll() < 0.5 { Kind::Inferred } else { Kind::Measured };
             let ns = (dice.roll() * 4e6 - 1e6) as i64;
             row.hops[1].stages.add(stage, ns, kind);
             row.latency_ns += ns;
@@ -45,22 +41,10 @@ fn stages_and_residual_add_up_to_the_traced_mean_in_every_band() {
         let result = fixture.result();
         let cell = &result.cells[0];
         let (stages, left) = (&cell.stages, cell.residual);
+        assert!(close(sum(stages, |s| s.mean_us) + left.mean_us, cell.traced.mean_us), "{seed}");
+        assert!(close(sum(stages, |s| s.p50_us) + left.p50_us, cell.traced.p50_us), "{seed}");
         assert!(
-            close(
-                sum(stages, |s| s.mean_us) + left.mean_us,
-                cell.traced.mean_us
-            ),
-            "{seed}"
-        );
-        assert!(
-            close(sum(stages, |s| s.p50_us) + left.p50_us, cell.traced.p50_us),
-            "{seed}"
-        );
-        assert!(
-            close(
-                sum(stages, |s| s.p99_band_us) + left.p99_band_us,
-                cell.traced.p99_band_us
-            ),
+            close(sum(stages, |s| s.p99_band_us) + left.p99_band_us, cell.traced.p99_band_us),
             "{seed}"
         );
         let families: f64 = cell.families.iter().map(|family| family.mean_us).sum();
@@ -97,15 +81,8 @@ fn one_wrong_payload_among_many_is_found() {
     let mut fixture = one_cell();
     fixture.rows[77].hops[1].request.payload = 9_999;
     let result = fixture.result();
-    let inner = result.cells[0]
-        .wire
-        .iter()
-        .find(|hop| hop.depth == 1)
-        .expect("the inner hop");
-    assert_eq!(
-        (inner.payload_mismatches, inner.request_payload_range),
-        (1, (9_999, 10_000))
-    );
+    let inner = result.cells[0].wire.iter().find(|hop| hop.depth == 1).expect("the inner hop");
+    assert_eq!((inner.payload_mismatches, inner.request_payload_range), (1, (9_999, 10_000)));
     let reason = &result.cells[0].verdict.reasons[0];
     assert_eq!(
         (reason.code.as_str(), reason.value, reason.limit),
@@ -118,10 +95,8 @@ fn counters_are_interpolated_at_the_edges_of_a_round() {
     let mut fixture = one_cell();
     let round = &mut fixture.run.cells[0].rounds[0];
     // Samples at 0 s, 1 s, …: the round from 0.5 s to 1.75 s is charged 1.25 of the seconds.
-    (round.start_ns, round.end_ns) = (
-        fixture.samples[0].at_ns + 500_000_000,
-        fixture.samples[0].at_ns + 1_750_000_000,
-    );
+    (round.start_ns, round.end_ns) =
+        (fixture.samples[0].at_ns + 500_000_000, fixture.samples[0].at_ns + 1_750_000_000);
     let result = fixture.result();
     let process = |name: &str| {
         result.cells[0]
@@ -143,11 +118,7 @@ fn injected_delays_are_reported_as_their_injector_measured_them() {
     }
     let injected = &fixture.result().cells[0].injected;
     assert_eq!(
-        (
-            injected.len(),
-            injected[0].stage.as_str(),
-            injected[0].mean_us
-        ),
+        (injected.len(), injected[0].stage.as_str(), injected[0].mean_us),
         (1, "handler", 5_000.0)
     );
 }
@@ -165,13 +136,8 @@ fn a_result_survives_the_way_through_json() {
 #[test]
 fn a_result_of_another_schema_is_refused_with_both_numbers() {
     let text = report::json(&one_cell().result()).replace("\"schema\": 1", "\"schema\": 9");
-    let error = RunResult::from_json(&text)
-        .expect_err("schema 9")
-        .to_string();
-    assert_eq!(
-        error,
-        "result.json has schema 9; this version reads schema 1"
-    );
+    let error = RunResult::from_json(&text).expect_err("schema 9").to_string();
+    assert_eq!(error, "result.json has schema 9; this version reads schema 1");
 }
 
 #[test]
@@ -181,10 +147,7 @@ fn a_run_without_any_row_or_request_is_still_a_result() {
     fixture.samples.clear();
     fixture.run.cells[0].rounds.clear();
     let result = fixture.result();
-    assert_eq!(
-        RunResult::from_json(&report::json(&result)).expect("JSON"),
-        result
-    );
+    assert_eq!(RunResult::from_json(&report::json(&result)).expect("JSON"), result);
     fixture.run.cells.clear();
     fixture.run.components = Vec::<Component>::new();
     let result = fixture.result();
@@ -214,10 +177,7 @@ fn result_json_has_the_fields_that_are_promised() {
              framing_bytes header_bytes connections",
         ),
         ("/cells/0/latency_us", "mean p50 p90 p99 max"),
-        (
-            "/cells/0/stages/0",
-            "hop family stage kind mean_us p50_us p99_band_us share",
-        ),
+        ("/cells/0/stages/0", "hop family stage kind mean_us p50_us p99_band_us share"),
         ("/cells/0/residual", "mean_us p50_share p99_share"),
         ("/cells/0/resources/0", "process cpu_s rss_max_bytes"),
         ("/cells/0/verdict", "status reasons"),

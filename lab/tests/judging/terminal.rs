@@ -110,16 +110,15 @@ fn a_report_in_120_columns() {
 fn a_table_in_100_columns() {
     let result = run(vec![cell(Protocol::Rest, 10), cell(Protocol::Grpc, 10)], 1).result();
     let text = terminal(&result, 100, false);
-    let table: Vec<&str> = text
-        .lines()
-        .skip_while(|line| !line.contains("payload  "))
-        .take(4)
-        .collect();
+    let table: Vec<&str> =
+        text.lines().skip_while(|line| !line.contains("payload  ")).take(4).collect();
     expect![[r#"
+        table
           payload      asked → done/s     mean      p50      p99 where it went    largest, %  resid. verdict
              10 B REST      100 → 100   282 µs   281 µs   336 µs qqqqqsfknnnnnnnn network 50   0.4 % VALID
              10 B gRPC      100 → 100   284 µs   283 µs   338 µs qqqqqsfknnnnnnnn network 49   0.4 % VALID
-                  q queue · s serial · f framing · c flow · k socket · n network · b backend"#]].assert_eq(&table.join("\n"));
+                  q queue · s serial · f framing · c flow · k socket · n network · b backend
+    "#]].assert_eq(&format!("table\n{}\n", table.join("\n")));
 }
 
 #[test]
@@ -144,14 +143,9 @@ fn colour_changes_nothing_but_colour() {
         for piece in pieces {
             plain.push_str(piece.split_once('m').map_or("", |(_, rest)| rest));
         }
-        plain
-            .lines()
-            .map(|line| line.chars().count())
-            .collect::<Vec<_>>()
+        plain.lines().map(|line| line.chars().count()).collect::<Vec<_>>()
     };
-    let widths: Vec<_> = terminal(&result, 120, false)
-        .lines()
-        .map(|line| line.chars().count())
-        .collect();
+    let widths: Vec<_> =
+        terminal(&result, 120, false).lines().map(|line| line.chars().count()).collect();
     assert_eq!(plain(&coloured), widths);
 }

@@ -82,7 +82,9 @@ impl Shared {
 
     /// A server's reply was written to its end, or never will be.
     pub(super) fn close(&self, record: Option<&Arc<Record>>, failure: Option<&str>) {
-        let Some(record) = record.filter(|_| self.side() == Side::Server) else { return };
+        let Some(record) = record.filter(|_| self.side() == Side::Server) else {
+            return;
+        };
         if let Some(why) = failure {
             record.failed(why);
         }
@@ -132,13 +134,8 @@ impl Conn {
             Some(true) => Follow::Http2(Box::default()),
         };
         let number = CONNECTIONS.fetch_add(1, Relaxed) + 1;
-        let shared = Shared {
-            directory,
-            number,
-            effort: Effort::default(),
-            sink,
-            next_io: Vec::new(),
-        };
+        let shared =
+            Shared { directory, number, effort: Effort::default(), sink, next_io: Vec::new() };
         Conn { shared, follow, last_exit: 0, refused: None }
     }
 

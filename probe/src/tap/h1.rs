@@ -45,7 +45,8 @@ enum Carries {
 impl Follower {
     /// A write took `slices`.
     pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
-        let carries = if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
+        let carries =
+            if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
         let mut ended = false;
         for slice in slices {
             let mut bytes = *slice;
@@ -66,11 +67,14 @@ impl Follower {
 
     /// A read returned `bytes` at `exit`.
     pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
-        let carries = if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
+        let carries =
+            if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
         loop {
             let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
             let replies = carries == Carries::Replies;
-            let Some(event) = self.rx.next(&mut bytes, replies, bodiless) else { break };
+            let Some(event) = self.rx.next(&mut bytes, replies, bodiless) else {
+                break;
+            };
             if let (Event::Head(head), Carries::Requests) = (event, carries) {
                 self.open(shared, head);
             }
@@ -113,7 +117,9 @@ impl Follower {
     }
 
     fn send(&mut self, shared: &Shared, event: Event, carries: Carries, write: Write) {
-        let Some(exchange) = self.exchange(carries) else { return };
+        let Some(exchange) = self.exchange(carries) else {
+            return;
+        };
         let (part, bytes) = match event {
             Event::Head(head) => {
                 exchange.out.frame();
@@ -142,7 +148,9 @@ impl Follower {
     /// The current write is over, for the message it carried.
     fn end_write(&mut self, shared: &Shared, write: Write, carries: Carries) {
         let total = std::mem::take(&mut self.in_write);
-        let Some(exchange) = self.exchange(carries) else { return };
+        let Some(exchange) = self.exchange(carries) else {
+            return;
+        };
         let done = exchange.out.written(write, total, shared.effort);
         if done && carries == Carries::Replies {
             shared.close(exchange.record.as_ref(), None);
@@ -151,7 +159,9 @@ impl Follower {
     }
 
     fn receive(&mut self, shared: &mut Shared, event: Event, carries: Carries, exit: u64) {
-        let Some(exchange) = self.exchange(carries) else { return };
+        let Some(exchange) = self.exchange(carries) else {
+            return;
+        };
         let (part, bytes) = match event {
             Event::Head(head) => {
                 exchange.inc.frame();

@@ -78,7 +78,12 @@ pub(super) struct Messages {
 impl Messages {
     /// Takes bytes off the front of `bytes` and says what they were; `None` when all are taken.
     /// `replies` says which kind of head to expect, `bodiless` whether the next reply answers HEAD.
-    pub(super) fn next(&mut self, bytes: &mut &[u8], replies: bool, bodiless: bool) -> Option<Event> {
+    pub(super) fn next(
+        &mut self,
+        bytes: &mut &[u8],
+        replies: bool,
+        bodiless: bool,
+    ) -> Option<Event> {
         if std::mem::take(&mut self.ended) {
             return Some(Event::End);
         }
@@ -98,12 +103,14 @@ impl Messages {
             State::ChunkSize => self.chunk_size(bytes),
             State::ChunkData(left) => {
                 let run = take(bytes, left);
-                self.state = if left == run { State::ChunkEnd(2) } else { State::ChunkData(left - run) };
+                self.state =
+                    if left == run { State::ChunkEnd(2) } else { State::ChunkData(left - run) };
                 Some(Event::Body(run))
             }
             State::ChunkEnd(left) => {
                 let run = take(bytes, left);
-                self.state = if left == run { State::ChunkSize } else { State::ChunkEnd(left - run) };
+                self.state =
+                    if left == run { State::ChunkSize } else { State::ChunkEnd(left - run) };
                 Some(Event::Framing(run))
             }
             State::Trailer => self.trailer(bytes),
@@ -173,7 +180,9 @@ impl Messages {
 
     fn chunk_size(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         let (taken, line) = self.line(bytes)?;
-        let Some(line) = line else { return Some(Event::Framing(taken)) };
+        let Some(line) = line else {
+            return Some(Event::Framing(taken));
+        };
         let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
         let size = std::str::from_utf8(digits)
             .ok()
@@ -238,7 +247,9 @@ fn parse(bytes: &[u8], reply: bool) -> Result<Option<Head>, httparse::Error> {
         let parsed = head.parse(bytes)?;
         (parsed, 0, head.method == Some("HEAD"), &*head.headers)
     };
-    let httparse::Status::Complete(length) = parsed else { return Ok(None) };
+    let httparse::Status::Complete(length) = parsed else {
+        return Ok(None);
+    };
     let mut head = Head {
         bytes: length as u64,
         status,

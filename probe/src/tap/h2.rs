@@ -138,7 +138,9 @@ impl Follower {
 
     /// Books bytes of the current write to a stream's outbound message.
     fn send(&mut self, shared: &Shared, id: u32, part: Part, bytes: u64, write: Write) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else { return };
+        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else {
+            return;
+        };
         stream.out.bytes(part, bytes, write, shared.effort);
         self.in_write += bytes;
         if !std::mem::replace(&mut stream.touched, true) {
@@ -163,7 +165,13 @@ impl Follower {
         }
     }
 
-    fn sent_headers(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, write: Write) {
+    fn sent_headers(
+        &mut self,
+        shared: &mut Shared,
+        frame: Frame,
+        frames: &mut Frames,
+        write: Write,
+    ) {
         if shared.side() == Side::Client && !self.streams.contains_key(&frame.stream) {
             self.open(shared, frame, frames);
         }
@@ -229,7 +237,9 @@ impl Follower {
         let total = std::mem::take(&mut self.in_write);
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let Some(stream) = self.streams.get_mut(&id) else {
+                continue;
+            };
             stream.touched = false;
             let done = stream.out.written(write, total, shared.effort);
             if done && !std::mem::replace(&mut stream.out_done, true) {
@@ -258,7 +268,9 @@ impl Follower {
 
     /// Books bytes that were read to a stream's inbound message.
     fn receive(&mut self, shared: &mut Shared, id: u32, part: Part, bytes: u64, exit: u64) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if stream.inc.bytes(part, bytes, exit) {
             shared.await_next_io(stream.record.as_ref());
         }
@@ -287,7 +299,13 @@ impl Follower {
         }
     }
 
-    fn received_headers(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, exit: u64) {
+    fn received_headers(
+        &mut self,
+        shared: &mut Shared,
+        frame: Frame,
+        frames: &mut Frames,
+        exit: u64,
+    ) {
         if shared.side() == Side::Server && !self.streams.contains_key(&frame.stream) {
             self.open(shared, frame, frames);
         }

@@ -159,7 +159,11 @@ impl Frames {
             // Padding comes last: of what is taken, that much reaches into it.
             let tail = self.padding.saturating_sub(self.left).min(taken.len() as u32);
             self.padding -= tail;
-            return Event::Data(self.frame, taken.len() as u64 - u64::from(tail), padding + u64::from(tail));
+            return Event::Data(
+                self.frame,
+                taken.len() as u64 - u64::from(tail),
+                padding + u64::from(tail),
+            );
         }
         if self.frame.kept() && self.kept.len() + taken.len() <= LONGEST_BLOCK {
             self.kept.extend_from_slice(taken);
@@ -185,7 +189,8 @@ impl Frames {
                 Some(&length) if self.frame.has(FLAG_PADDED) => usize::from(length) + 1,
                 _ => 0,
             };
-            let start = usize::from(padding > 0) + if self.frame.has(FLAG_PRIORITY) { 5 } else { 0 };
+            let start =
+                usize::from(padding > 0) + if self.frame.has(FLAG_PRIORITY) { 5 } else { 0 };
             let end = (fragment.len() + usize::from(padding > 0)).saturating_sub(padding);
             fragment = fragment.get(start..end).unwrap_or_default();
         }

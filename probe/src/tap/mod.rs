@@ -90,7 +90,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tap<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(conn) = &mut this.conn else { return Pin::new(&mut this.io).poll_read(cx, buf) };
+        let Some(conn) = &mut this.conn else {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        };
         let before = buf.filled().len();
         conn.enter();
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
@@ -106,7 +108,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let Some(conn) = &mut this.conn else { return Pin::new(&mut this.io).poll_write(cx, buf) };
+        let Some(conn) = &mut this.conn else {
+            return Pin::new(&mut this.io).poll_write(cx, buf);
+        };
         let enter = conn.enter();
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
         match &result {

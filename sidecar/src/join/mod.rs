@@ -91,11 +91,9 @@ impl Joiner {
             Entry::Vacant(_) if self.closed.contains(&id) => self.counts.late += 1,
             Entry::Vacant(place) => {
                 place.insert(Trace::new(span, now));
-                self.deadlines
-                    .push_back((now.saturating_add(self.limits.window_ns), id));
+                self.deadlines.push_back((now.saturating_add(self.limits.window_ns), id));
                 if self.limits.grace_ns < self.limits.window_ns {
-                    self.checks
-                        .push_back((now.saturating_add(self.limits.grace_ns), id));
+                    self.checks.push_back((now.saturating_add(self.limits.grace_ns), id));
                 }
                 if self.open.len() > self.limits.max_traces {
                     self.evict_oldest();
@@ -110,9 +108,7 @@ impl Joiner {
 
     /// The next traces to close at `now`, at most `most` of them.
     pub(crate) fn due(&mut self, now: u64, most: usize) -> Vec<Trace> {
-        let mut due: Vec<Trace> = self
-            .evicted
-            .split_off(self.evicted.len().saturating_sub(most));
+        let mut due: Vec<Trace> = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         while due.len() < most {
             let Some(&(at, id)) = self.deadlines.front().filter(|(at, _)| *at <= now) else {
                 break;
@@ -134,8 +130,7 @@ impl Joiner {
             if quiet && trace.is_complete() {
                 due.extend(self.take(id));
             } else {
-                self.checks
-                    .push_back((now.saturating_add(self.limits.grace_ns), id));
+                self.checks.push_back((now.saturating_add(self.limits.grace_ns), id));
             }
         }
         due
@@ -143,9 +138,7 @@ impl Joiner {
 
     /// The next traces of all that are open, whatever their time, at most `most` of them.
     pub(crate) fn flush(&mut self, most: usize) -> Vec<Trace> {
-        let mut due = self
-            .evicted
-            .split_off(self.evicted.len().saturating_sub(most));
+        let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         while due.len() < most {
             let Some((_, id)) = self.deadlines.pop_front() else {
                 break;
@@ -174,8 +167,7 @@ impl Joiner {
     fn forget_stale_deadlines(&mut self) {
         let (open, window) = (&self.open, self.limits.window_ns);
         self.deadlines.retain(|(at, id)| {
-            open.get(id)
-                .is_some_and(|trace| trace.first_seen().saturating_add(window) == *at)
+            open.get(id).is_some_and(|trace| trace.first_seen().saturating_add(window) == *at)
         });
     }
 

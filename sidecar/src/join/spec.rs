@@ -10,19 +10,11 @@ use crate::runfile::RequestRow;
 use crate::span::{Planned, Source, SpanKind};
 
 const SECOND: u64 = 1_000_000_000;
-const LIMITS: Limits = Limits {
-    window_ns: 5 * SECOND,
-    grace_ns: SECOND,
-    max_traces: 100,
-};
+const LIMITS: Limits = Limits { window_ns: 5 * SECOND, grace_ns: SECOND, max_traces: 100 };
 
 /// A foreign span of `service` with the given interval.
 fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64, u64)) -> Span {
-    let side = if kind == SpanKind::Client {
-        Side::Client
-    } else {
-        Side::Server
-    };
+    let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
     Span {
         trace: 7,
         id,
@@ -30,14 +22,9 @@ fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64,
         kind,
         error: false,
         start,
-        source: Arc::new(Source {
-            service: service.to_owned(),
-            ..Source::default()
-        }),
+        source: Arc::new(Source { service: service.to_owned(), ..Source::default() }),
         peer: None,
-        half: kind
-            .is_half()
-            .then(|| Box::new(Half::new(side, (start, end)))),
+        half: kind.is_half().then(|| Box::new(Half::new(side, (start, end)))),
         planned: None,
     }
 }
@@ -73,10 +60,7 @@ fn rows(spans: impl IntoIterator<Item = Span>) -> Vec<RequestRow> {
 }
 
 fn names(row: &RequestRow) -> Vec<(u32, &str)> {
-    row.hops
-        .iter()
-        .map(|hop| (hop.depth, hop.hop.as_str()))
-        .collect()
+    row.hops.iter().map(|hop| (hop.depth, hop.hop.as_str())).collect()
 }
 
 #[test]
@@ -84,14 +68,8 @@ fn a_ping_becomes_one_request_of_two_hops() {
     let closing = close_trace(trace_of(ping()));
     let row = &closing.rows[0];
     assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo")]);
-    assert_eq!(
-        (row.cell.as_str(), row.round, row.weight),
-        ("rest-10B", 2, 5.0)
-    );
-    assert_eq!(
-        (row.latency_ns, row.stopwatch_ns, row.start_ns),
-        (1_000, Some(1_010), 1_000)
-    );
+    assert_eq!((row.cell.as_str(), row.round, row.weight), ("rest-10B", 2, 5.0));
+    assert_eq!((row.latency_ns, row.stopwatch_ns, row.start_ns), (1_000, Some(1_010), 1_000));
     let stage = |hop: usize, stage| row.hops[hop].stages.get(stage).ns;
     assert_eq!(stage(0, Stage::NetworkInferred), 200);
     assert_eq!(stage(0, Stage::Handler), 800 - 600);
@@ -109,14 +87,9 @@ fn marks_on_one_clock_give_measured_wire_stages() {
         (1, [(Point::LastRead, 1_110), (Point::LastWrite, 1_890)]),
     ] {
         let span = &mut spans[at];
-        span.source = Arc::new(Source {
-            clock: "here".into(),
-            ..(*span.source).clone()
-        });
+        span.source = Arc::new(Source { clock: "here".into(), ..(*span.source).clone() });
         let half = span.half.as_mut().unwrap();
-        marks
-            .into_iter()
-            .for_each(|(point, at)| half.marks.set(point, at));
+        marks.into_iter().for_each(|(point, at)| half.marks.set(point, at));
         half.http = 11;
         half.outbound.body = 3;
     }
@@ -134,10 +107,7 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
     spans.remove(4);
     spans[3].peer = Some("echo.local".into());
     let row = &rows(spans)[0];
-    assert_eq!(
-        names(row),
-        [(0, "driver→gateway"), (1, "gateway→echo.local")]
-    );
+    assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo.local")]);
     assert!(row.hops[1].unjoined && row.latency_ns == 1_000);
     assert_eq!(row.hops[1].stages.get(Stage::Remote).ns, 600);
 }
@@ -157,10 +127,7 @@ fn a_span_without_its_parent_is_a_request_of_its_own() {
     assert_eq!(rows.len(), 2);
     assert_eq!(names(&rows[1]), [(0, "gateway→echo")]);
     // The cell is the trace's, the stopwatch only the request's that carried it.
-    assert_eq!(
-        (rows[1].cell.as_str(), rows[1].stopwatch_ns),
-        ("rest-10B", None)
-    );
+    assert_eq!((rows[1].cell.as_str(), rows[1].stopwatch_ns), ("rest-10B", None));
 }
 
 #[test]
@@ -214,15 +181,9 @@ fn both_sides_may_share_one_span_id() {
 #[test]
 fn duplicates_are_counted_and_change_nothing() {
     let mut joiner = Joiner::new(LIMITS);
-    ping()
-        .into_iter()
-        .chain(ping())
-        .for_each(|span| joiner.insert(span, 1));
+    ping().into_iter().chain(ping()).for_each(|span| joiner.insert(span, 1));
     assert_eq!(joiner.counts().duplicates, 5);
-    assert_eq!(
-        close_trace(joiner.flush(9).pop().unwrap()).rows,
-        rows(ping())
-    );
+    assert_eq!(close_trace(joiner.flush(9).pop().unwrap()).rows, rows(ping()));
 }
 
 #[test]
@@ -256,13 +217,7 @@ fn chains_of_any_depth_are_cut_and_counted() {
     assert_eq!(closing.rows[0].latency_ns, 4_998);
     assert_eq!((closing.joined, closing.unplaced), (202, 822));
     let internals = (1..1_024).map(|id| span(Internal, id, id - 1, "s", (1, 2)));
-    let closing = close_trace(trace_of(internals.chain([span(
-        Client,
-        1_024,
-        1_023,
-        "s",
-        (1, 2),
-    )])));
+    let closing = close_trace(trace_of(internals.chain([span(Client, 1_024, 1_023, "s", (1, 2))])));
     assert_eq!((closing.rows.len(), closing.links), (1, 1_023));
 }
 
@@ -276,10 +231,7 @@ fn a_trace_holds_no_more_spans_than_its_bound() {
 #[test]
 fn a_trace_with_something_missing_is_held_for_the_window() {
     let mut joiner = Joiner::new(LIMITS);
-    ping()
-        .into_iter()
-        .take(4)
-        .for_each(|span| joiner.insert(span, SECOND));
+    ping().into_iter().take(4).for_each(|span| joiner.insert(span, SECOND));
     assert!(joiner.due(6 * SECOND - 1, 9).is_empty());
     assert_eq!(joiner.due(6 * SECOND, 9).len(), 1);
     let late = ping().remove(4);
@@ -290,10 +242,7 @@ fn a_trace_with_something_missing_is_held_for_the_window() {
 #[test]
 fn a_complete_trace_is_closed_when_it_has_been_quiet() {
     let mut joiner = Joiner::new(LIMITS);
-    let (last, rest) = ping()
-        .split_last()
-        .map(|(l, r)| (l.clone(), r.to_vec()))
-        .unwrap();
+    let (last, rest) = ping().split_last().map(|(l, r)| (l.clone(), r.to_vec())).unwrap();
     rest.into_iter().for_each(|span| joiner.insert(span, 0));
     joiner.insert(last, SECOND / 2);
     assert!(joiner.due(SECOND, 9).is_empty());
@@ -303,62 +252,28 @@ fn a_complete_trace_is_closed_when_it_has_been_quiet() {
 
 #[test]
 fn past_the_bound_the_oldest_trace_is_closed_early() {
-    let mut joiner = Joiner::new(Limits {
-        max_traces: 8,
-        ..LIMITS
-    });
+    let mut joiner = Joiner::new(Limits { max_traces: 8, ..LIMITS });
     for trace in 1..=10 {
-        joiner.insert(
-            Span {
-                trace,
-                ..span(Client, 1, 0, "s", (1, 2))
-            },
-            trace as u64,
-        );
+        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
     }
-    assert_eq!(
-        (joiner.counts().evicted, joiner.counts().dropped_traces),
-        (2, 0)
-    );
-    let mut early: Vec<_> = joiner
-        .due(10, 9)
-        .iter()
-        .map(|trace| trace.spans()[0].trace)
-        .collect();
+    assert_eq!((joiner.counts().evicted, joiner.counts().dropped_traces), (2, 0));
+    let mut early: Vec<_> = joiner.due(10, 9).iter().map(|trace| trace.spans()[0].trace).collect();
     early.sort_unstable();
     assert_eq!(early, [1, 2]);
     for trace in 11..=15 {
-        joiner.insert(
-            Span {
-                trace,
-                ..span(Client, 1, 0, "s", (1, 2))
-            },
-            trace as u64,
-        );
+        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
     }
     // Nobody took those evicted: past an eighth of the bound they are thrown away.
     let counts = joiner.counts();
-    assert_eq!(
-        (counts.evicted, counts.dropped_traces, counts.dropped_spans),
-        (7, 3, 3)
-    );
+    assert_eq!((counts.evicted, counts.dropped_traces, counts.dropped_spans), (7, 3, 3));
     assert_eq!(joiner.flush(99).len(), 10);
 }
 
 #[test]
 fn an_id_used_again_is_not_closed_by_the_deadline_of_its_past() {
-    let mut joiner = Joiner::new(Limits {
-        max_traces: 1,
-        ..LIMITS
-    });
+    let mut joiner = Joiner::new(Limits { max_traces: 1, ..LIMITS });
     let insert = |joiner: &mut Joiner, trace, now| {
-        joiner.insert(
-            Span {
-                trace,
-                ..span(Client, 1, 0, "s", (1, 2))
-            },
-            now,
-        );
+        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, now);
     };
     insert(&mut joiner, 1, 0);
     insert(&mut joiner, 2, 1);
@@ -372,32 +287,15 @@ fn an_id_used_again_is_not_closed_by_the_deadline_of_its_past() {
 
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
 fn any_spans() -> impl Strategy<Value = Vec<Span>> {
-    let one = (
-        0..5_usize,
-        1..12_u64,
-        0..14_u64,
-        0..3_usize,
-        1..1_000_u64,
-        0..1_000_u64,
-    );
+    let one = (0..5_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
     let spans = proptest::collection::vec(one, 1..24);
     spans.prop_map(|spans| {
         let service = ["a", "b", "c"];
         let make = |(kind, id, parent, at, start, length): (usize, _, _, usize, _, _)| {
-            span(
-                SpanKind::ALL[kind],
-                id,
-                parent,
-                service[at],
-                (start, start + length),
-            )
+            span(SpanKind::ALL[kind], id, parent, service[at], (start, start + length))
         };
         let mut seen = HashSet::new();
-        spans
-            .into_iter()
-            .map(make)
-            .filter(|span| seen.insert((span.id, span.kind)))
-            .collect()
+        spans.into_iter().map(make).filter(|span| seen.insert((span.id, span.kind))).collect()
     })
 }
 

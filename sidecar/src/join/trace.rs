@@ -30,19 +30,11 @@ impl Trace {
         // The lab's own traces have four spans.
         let mut spans = Vec::with_capacity(4);
         spans.push(span);
-        Trace {
-            first_seen: now,
-            last_seen: now,
-            spans,
-        }
+        Trace { first_seen: now, last_seen: now, spans }
     }
 
     pub(super) fn insert(&mut self, span: Span, now: u64) -> Inserted {
-        if self
-            .spans
-            .iter()
-            .any(|known| known.id == span.id && known.kind == span.kind)
-        {
+        if self.spans.iter().any(|known| known.id == span.id && known.kind == span.kind) {
             return Inserted::Duplicate;
         }
         if self.spans.len() >= MAX_SPANS {
@@ -83,18 +75,11 @@ impl Trace {
         let spans = &self.spans;
         let linked = |span: &Span| span.parent == 0 || spans.iter().any(|up| up.id == span.parent);
         let answered = |call: &Span| {
-            spans
-                .iter()
-                .any(|span| span.kind == SpanKind::Server && span.parent == call.id)
+            spans.iter().any(|span| span.kind == SpanKind::Server && span.parent == call.id)
         };
         spans.len() <= MAX_CHECKED
-            && spans
-                .iter()
-                .any(|span| span.kind == SpanKind::Client && span.parent == 0)
+            && spans.iter().any(|span| span.kind == SpanKind::Client && span.parent == 0)
             && spans.iter().all(linked)
-            && spans
-                .iter()
-                .filter(|span| span.kind == SpanKind::Client)
-                .all(answered)
+            && spans.iter().filter(|span| span.kind == SpanKind::Client).all(answered)
     }
 }

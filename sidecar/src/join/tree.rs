@@ -46,11 +46,7 @@ struct Links<'a> {
 
 impl<'a> Links<'a> {
     fn of(spans: &'a [Span]) -> Self {
-        let mut by_id: Vec<_> = spans
-            .iter()
-            .enumerate()
-            .map(|(at, span)| (span.id, at))
-            .collect();
+        let mut by_id: Vec<_> = spans.iter().enumerate().map(|(at, span)| (span.id, at)).collect();
         by_id.sort_unstable();
         Links {
             spans,
@@ -68,9 +64,7 @@ impl<'a> Links<'a> {
             return None;
         }
         let from = self.by_id.partition_point(|&(id, _)| id < span.parent);
-        let same = self.by_id[from..]
-            .iter()
-            .take_while(|&&(id, _)| id == span.parent);
+        let same = self.by_id[from..].iter().take_while(|&&(id, _)| id == span.parent);
         let wants_client = span.kind == SpanKind::Server;
         same.map(|&(_, at)| at)
             .filter(|&up| up != at)
@@ -169,33 +163,15 @@ impl<'a> Links<'a> {
             }
         }
         // A hop has one parent, so what is reached from a root is a tree; cycles are not reached.
-        roots
-            .into_iter()
-            .map(|root| self.build(root, &children, 0))
-            .collect()
+        roots.into_iter().map(|root| self.build(root, &children, 0)).collect()
     }
 
     fn build(&self, at: usize, children: &[Vec<usize>], depth: usize) -> Hop {
-        let below = if depth < MAX_DEPTH {
-            children[at].as_slice()
-        } else {
-            &[]
-        };
-        let children = below
-            .iter()
-            .map(|&child| self.build(child, children, depth + 1))
-            .collect();
+        let below = if depth < MAX_DEPTH { children[at].as_slice() } else { &[] };
+        let children = below.iter().map(|&child| self.build(child, children, depth + 1)).collect();
         match self.spans[at].kind {
-            SpanKind::Client => Hop {
-                client: Some(at),
-                server: self.server_of[at],
-                children,
-            },
-            _ => Hop {
-                client: None,
-                server: Some(at),
-                children,
-            },
+            SpanKind::Client => Hop { client: Some(at), server: self.server_of[at], children },
+            _ => Hop { client: None, server: Some(at), children },
         }
     }
 }

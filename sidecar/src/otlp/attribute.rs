@@ -44,11 +44,7 @@ impl<'a> Any<'a> {
 
     /// The bytes of a text.
     pub(super) fn bytes(self) -> Option<&'a [u8]> {
-        if let Any::Text(bytes) = self {
-            Some(bytes)
-        } else {
-            None
-        }
+        if let Any::Text(bytes) = self { Some(bytes) } else { None }
     }
 
     /// The text, or what it is instead.

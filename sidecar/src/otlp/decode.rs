@@ -33,10 +33,8 @@ pub(crate) struct Batch {
 /// that is broken inside is refused alone.
 pub(crate) fn export_request(message: &[u8]) -> Result<Batch, WireError> {
     // Our spans take some 450 bytes each: one allocation instead of eight doublings.
-    let mut batch = Batch {
-        spans: Vec::with_capacity(message.len() / 450 + 1),
-        ..Batch::default()
-    };
+    let mut batch =
+        Batch { spans: Vec::with_capacity(message.len() / 450 + 1), ..Batch::default() };
     for field in Fields::of(message) {
         if let (1, Value::Bytes(resource_spans)) = field? {
             read_resource_spans(resource_spans, &mut batch)?;
@@ -90,10 +88,7 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
         } else if key == names::CLOCK.as_bytes() {
             source.clock = value.lossy_text(limits::NAME_BYTES);
         } else if key == names::PROCESS_PID.as_bytes() {
-            source.pid = value
-                .whole()
-                .and_then(|pid| u32::try_from(pid).ok())
-                .unwrap_or(0);
+            source.pid = value.whole().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         }
     }
     Ok(())
@@ -107,19 +102,13 @@ struct Refusal {
 
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
-        Refusal {
-            reason: Reason::Malformed,
-            detail: error.to_string(),
-        }
+        Refusal { reason: Reason::Malformed, detail: error.to_string() }
     }
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Refusal {
-            reason,
-            detail: String::new(),
-        }
+        Refusal { reason, detail: String::new() }
     }
 }
 
@@ -179,10 +168,7 @@ impl<'a> Draft<'a> {
             return self.read_lab(name, value, lost).map_err(|detail| {
                 let key = String::from_utf8_lossy(key);
                 let detail: String = format!("{key}: {detail}").chars().take(200).collect();
-                Refusal {
-                    reason: Reason::Attribute,
-                    detail,
-                }
+                Refusal { reason: Reason::Attribute, detail }
             });
         }
         // `peer.service` is the better name; an address stands in where there is none.
@@ -211,9 +197,8 @@ impl<'a> Draft<'a> {
                         limits::RECORD_BYTES
                     ));
                 }
-                let half = self
-                    .half
-                    .get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))));
+                let half =
+                    self.half.get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))));
                 let key = match name {
                     b"marks" => names::MARKS,
                     b"wire" => names::WIRE,
@@ -224,11 +209,7 @@ impl<'a> Draft<'a> {
             b"cell" => {
                 let cell = value.text()?;
                 if cell.len() > limits::NAME_BYTES {
-                    return Err(format!(
-                        "{} bytes, more than {}",
-                        cell.len(),
-                        limits::NAME_BYTES
-                    ));
+                    return Err(format!("{} bytes, more than {}", cell.len(), limits::NAME_BYTES));
                 }
                 self.plan().cell = Some(cell.to_owned());
                 Ok(())
@@ -291,18 +272,12 @@ impl<'a> Draft<'a> {
             SpanKind::Server => Some(Side::Server),
             _ => None,
         };
-        let marked = self
-            .half
-            .as_ref()
-            .and_then(|half| half.marks.first())
-            .is_some();
+        let marked = self.half.as_ref().and_then(|half| half.marks.first()).is_some();
         if !(side.is_some() && marked) {
             limits::interval(self.start, self.end)?;
         }
         if let Some(side) = side {
-            let mut half = self
-                .half
-                .unwrap_or_else(|| Box::new(Half::new(side, (0, 0))));
+            let mut half = self.half.unwrap_or_else(|| Box::new(Half::new(side, (0, 0))));
             half.side = side;
             half.interval = (self.start, self.end);
             limits::half(&mut half)?;

@@ -47,28 +47,14 @@ pub(super) fn half(half: &mut Half) -> Result<(), Reason> {
         half.interval = (first, last);
     }
     let sending = half.sending;
-    let waits = [
-        sending.window_wait,
-        sending.socket_wait,
-        sending.socket_write,
-        sending.framing,
-    ];
+    let waits = [sending.window_wait, sending.socket_wait, sending.socket_write, sending.framing];
     let injected = half.injected.iter().map(|&(_, ns)| ns);
     if waits.into_iter().chain(injected).any(|ns| ns > DAY_NS) {
         return Err(Reason::TooLong);
     }
     let counted = |traffic: &Traffic| {
-        let Traffic {
-            payload,
-            body,
-            wire,
-            frames,
-            framing,
-            headers,
-        } = *traffic;
-        [payload, body, wire, frames, framing, headers]
-            .into_iter()
-            .all(|n| n <= MOST_BYTES)
+        let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
+        [payload, body, wire, frames, framing, headers].into_iter().all(|n| n <= MOST_BYTES)
     };
     let numbers = [half.connection, half.http, half.attempts];
     if !counted(&half.outbound)

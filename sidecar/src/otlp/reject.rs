@@ -68,10 +68,7 @@ impl Rejections {
 
     /// The counts by name, every reason listed.
     pub(crate) fn by_name(&self) -> BTreeMap<&'static str, u64> {
-        Reason::ALL
-            .iter()
-            .map(|&reason| (reason.name(), self.counts[reason as usize]))
-            .collect()
+        Reason::ALL.iter().map(|&reason| (reason.name(), self.counts[reason as usize])).collect()
     }
 
     /// What to tell the sender: the first refusal, and the count of each reason.

@@ -70,8 +70,7 @@ impl Encoder for BytesCodec {
     type Error = Status;
 
     fn encode(&mut self, item: Self::Item, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(to)
-            .map_err(|error| Status::internal(error.to_string()))
+        item.encode(to).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
@@ -130,7 +129,7 @@ impl tonic::codegen::Service<http::Request<tonic::body::Body>> for TraceService 
         Box::pin(async move {
             if !request.uri().path().ends_with("/Export") {
                 return Ok(
-                    Status::unimplemented("the trace service has one method, Export").into_http(),
+                    Status::unimplemented("the trace service has one method, Export").into_http()
                 );
             }
             let mut grpc =

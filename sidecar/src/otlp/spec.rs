@@ -12,11 +12,7 @@ use super::{Batch, export_request};
 use crate::span::SpanKind;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..Default::default()
-    }
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -39,18 +35,9 @@ fn plain() -> otlp::Span {
             text(names::SERVER_ADDRESS, "10.0.0.1"),
             text(names::PEER_SERVICE, "db"),
         ],
-        events: vec![otlp::span::Event {
-            name: "e".into(),
-            ..Default::default()
-        }],
-        links: vec![otlp::span::Link {
-            trace_id: vec![9; 16],
-            ..Default::default()
-        }],
-        status: Some(otlp::Status {
-            message: "bad".into(),
-            code: 2,
-        }),
+        events: vec![otlp::span::Event { name: "e".into(), ..Default::default() }],
+        links: vec![otlp::span::Link { trace_id: vec![9; 16], ..Default::default() }],
+        status: Some(otlp::Status { message: "bad".into(), code: 2 }),
         flags: 0x101,
         ..Default::default()
     }
@@ -71,15 +58,9 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
         ],
         ..Default::default()
     };
-    let scope_spans = vec![otlp::ScopeSpans {
-        spans,
-        ..Default::default()
-    }];
-    let resource_spans = vec![otlp::ResourceSpans {
-        resource: Some(resource),
-        scope_spans,
-        ..Default::default()
-    }];
+    let scope_spans = vec![otlp::ScopeSpans { spans, ..Default::default() }];
+    let resource_spans =
+        vec![otlp::ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
     ExportTraceServiceRequest { resource_spans }
 }
 
@@ -92,32 +73,20 @@ fn a_span_made_by_generated_code_is_read() {
     let batch = decode(vec![plain()]);
     let span = &batch.spans[0];
     assert_eq!(span.trace, u128::from_be_bytes([1; 16]));
-    assert_eq!(
-        (span.id, span.parent),
-        (u64::from_be_bytes([2; 8]), u64::from_be_bytes([3; 8]))
-    );
+    assert_eq!((span.id, span.parent), (u64::from_be_bytes([2; 8]), u64::from_be_bytes([3; 8])));
     assert_eq!((span.kind, span.error), (SpanKind::Client, true));
     assert_eq!(span.peer.as_deref(), Some("db"));
     assert_eq!(span.half.as_ref().unwrap().interval, (1_000, 3_000));
     let source = &span.source;
-    assert_eq!(
-        (source.service.as_str(), source.clock.as_str(), source.pid),
-        ("app", "boot", 42)
-    );
+    assert_eq!((source.service.as_str(), source.clock.as_str(), source.pid), ("app", "boot", 42));
     assert_eq!(batch.rejected.total(), 0);
 }
 
 #[test]
 fn kinds_are_those_of_otlp() {
     let kinds: Vec<_> = (0..7).map(|kind| with(|span| span.kind = kind)).collect();
-    let kinds: Vec<_> = decode(kinds)
-        .spans
-        .iter()
-        .map(|span| span.kind.name())
-        .collect();
-    let expected = [
-        "internal", "internal", "server", "client", "producer", "consumer", "internal",
-    ];
+    let kinds: Vec<_> = decode(kinds).spans.iter().map(|span| span.kind.name()).collect();
+    let expected = ["internal", "internal", "server", "client", "producer", "consumer", "internal"];
     assert_eq!(kinds, expected);
 }
 
@@ -157,14 +126,8 @@ fn what_the_load_generator_wrote_is_read_in_any_type() {
     });
     let batch = decode(vec![span, plain()]);
     let planned = batch.spans[0].planned.as_ref().unwrap();
-    assert_eq!(
-        (planned.cell.as_deref(), planned.round),
-        (Some("rest-10B"), 3)
-    );
-    assert_eq!(
-        (planned.weight, planned.stopwatch),
-        (Some(5.0), Some(123_456))
-    );
+    assert_eq!((planned.cell.as_deref(), planned.round), (Some("rest-10B"), 3));
+    assert_eq!((planned.weight, planned.stopwatch), (Some(5.0), Some(123_456)));
     assert_eq!(batch.lost[0].1, 4);
 }
 
@@ -204,10 +167,7 @@ fn broken_spans_are_refused_one_by_one_and_the_others_kept() {
         ("too_long", 3),
         ("trace_id", 2),
     ];
-    assert_eq!(
-        batch.rejected.by_name().into_iter().collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(batch.rejected.by_name().into_iter().collect::<Vec<_>>(), expected);
     let message = batch.rejected.message();
     assert!(message.contains("the trace id is not 16 bytes") && message.contains("trace_id=2"));
 }
@@ -224,10 +184,7 @@ fn a_span_whose_bytes_are_broken_is_refused_alone() {
     };
     let scope = [field(2, &span), field(2, &[0x0a]), field(2, &span)].concat();
     let batch = export_request(&field(1, &field(2, &scope))).unwrap();
-    assert_eq!(
-        (batch.spans.len(), batch.rejected.by_name()["malformed"]),
-        (2, 1)
-    );
+    assert_eq!((batch.spans.len(), batch.rejected.by_name()["malformed"]), (2, 1));
     assert_eq!(batch.spans[0].source.service, "unknown_service");
     assert!(export_request(&[0x0a, 9]).is_err());
 }

@@ -57,29 +57,19 @@ impl<'a> Fields<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.0.len() < 10 {
-            WireError::Truncated
-        } else {
-            WireError::LongVarint
-        })
+        Err(if self.0.len() < 10 { WireError::Truncated } else { WireError::LongVarint })
     }
 
     #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(WireError::Truncated)?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(WireError::Truncated)?;
         self.0 = rest;
         Ok(taken)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (taken, rest) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or(WireError::Truncated)?;
+        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(WireError::Truncated)?;
         self.0 = rest;
         Ok(*taken)
     }

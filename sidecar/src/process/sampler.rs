@@ -20,31 +20,17 @@ pub(crate) struct Sampler {
 impl Sampler {
     pub(crate) fn new() -> Result<Self, sysinfo::Error> {
         let tick_ns = 1_000_000_000 / procfs::ticks_per_second().max(1);
-        Ok(Sampler {
-            system: System::new()?,
-            threads: HashMap::new(),
-            tick_ns,
-        })
+        Ok(Sampler { system: System::new()?, threads: HashMap::new(), tick_ns })
     }
 
     /// Samples the host and every process of `watched` that runs. Blocks for some 100 µs a process.
     pub(crate) fn sample(&mut self, watched: &Watched) -> Vec<ProcessSample> {
         let processes = watched.running();
-        let pids: Vec<_> = processes
-            .iter()
-            .map(|process| Pid::from_u32(process.pid))
-            .collect();
-        let what = ProcessRefreshKind::nothing()
-            .with_cpu()
-            .with_memory()
-            .without_tasks();
-        self.system
-            .refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
-        self.threads.retain(|key, _| {
-            processes
-                .iter()
-                .any(|known| (known.pid, known.started) == *key)
-        });
+        let pids: Vec<_> = processes.iter().map(|process| Pid::from_u32(process.pid)).collect();
+        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
+        self.threads
+            .retain(|key, _| processes.iter().any(|known| (known.pid, known.started) == *key));
         let mut samples = vec![self.host()];
         samples.extend(processes.iter().filter_map(|process| self.process(process)));
         samples
@@ -57,10 +43,7 @@ impl Sampler {
         let at_ns = ledger::clock::now();
         let process = procfs::process::Process::new(i32::try_from(watched.pid).ok()?).ok()?;
         let coarse = self.system.process(Pid::from_u32(watched.pid))?;
-        let threads = self
-            .threads
-            .entry((watched.pid, watched.started))
-            .or_default();
+        let threads = self.threads.entry((watched.pid, watched.started)).or_default();
         let (totals, count) = threads.read(&process);
         Some(ProcessSample {
             at_ns,
@@ -105,8 +88,7 @@ impl Sampler {
 fn host_run_queue_wait() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/schedstat").ok()?;
     let cpus = text.lines().filter(|line| line.starts_with("cpu"));
-    cpus.map(|line| line.split_ascii_whitespace().nth(8)?.parse::<u64>().ok())
-        .sum()
+    cpus.map(|line| line.split_ascii_whitespace().nth(8)?.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -115,19 +97,12 @@ mod tests {
 
     #[test]
     fn a_busy_child_is_seen_to_work_and_forgotten_when_it_ends() {
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "while :; do :; done"])
-            .spawn()
-            .unwrap();
+        let mut child =
+            std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
         let watched = Watched::new();
         watched.add("busy", child.id()).unwrap();
         let mut sampler = Sampler::new().unwrap();
-        let mut busy = || {
-            sampler
-                .sample(&watched)
-                .into_iter()
-                .find(|s| s.process == "busy")
-        };
+        let mut busy = || sampler.sample(&watched).into_iter().find(|s| s.process == "busy");
         let first = busy().unwrap();
         let deadline = ledger::clock::now() + 20_000_000_000;
         let last = loop {
@@ -137,10 +112,7 @@ mod tests {
             }
             std::thread::yield_now();
         };
-        assert!(
-            last.cpu_ns > first.cpu_ns + 50_000_000,
-            "{first:?} {last:?}"
-        );
+        assert!(last.cpu_ns > first.cpu_ns + 50_000_000, "{first:?} {last:?}");
         // One thread cannot use more CPU than time goes by; samples are taken within a tick.
         assert!(last.cpu_ns - first.cpu_ns <= last.at_ns - first.at_ns + 20_000_000);
         assert!(last.rss_bytes > 0 && last.threads == 1);

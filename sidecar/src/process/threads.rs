@@ -78,20 +78,9 @@ mod tests {
 
     #[test]
     fn what_a_thread_counted_stays_when_it_ends() {
-        let totals = |ns| Totals {
-            run_ns: ns,
-            wait_ns: ns,
-            voluntary: 1,
-            involuntary: 2,
-        };
+        let totals = |ns| Totals { run_ns: ns, wait_ns: ns, voluntary: 1, involuntary: 2 };
         let mut threads = Threads::default();
-        assert_eq!(
-            threads
-                .replace([(1, totals(5)), (2, totals(7))].into())
-                .0
-                .run_ns,
-            12
-        );
+        assert_eq!(threads.replace([(1, totals(5)), (2, totals(7))].into()).0.run_ns, 12);
         assert_eq!(threads.replace([(1, totals(6))].into()).0.run_ns, 13);
         let (sum, count) = threads.replace([(1, totals(6)), (2, totals(1))].into());
         assert_eq!((sum.run_ns, sum.voluntary, count), (14, 3, 2));

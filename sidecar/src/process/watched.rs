@@ -41,38 +41,23 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new() -> Self {
-        Watched {
-            processes: Mutex::default(),
-            clock: ledger::clock::identity(),
-        }
+        Watched { processes: Mutex::default(), clock: ledger::clock::identity() }
     }
 
     /// Watches `pid` as `name`, in place of any name it had.
     pub(crate) fn add(&self, name: &str, pid: u32) -> Result<(), WatchError> {
         if name.is_empty() || name.len() > MAX_NAME {
-            return Err(WatchError::Name {
-                pid,
-                bytes: name.len(),
-            });
+            return Err(WatchError::Name { pid, bytes: name.len() });
         }
         let Some(started) = started(pid) else {
-            return Err(WatchError::NoSuchProcess {
-                name: name.to_owned(),
-                pid,
-            });
+            return Err(WatchError::NoSuchProcess { name: name.to_owned(), pid });
         };
         let mut processes = self.processes.lock();
         processes.retain(|process| process.pid != pid);
         if processes.len() >= MAX_WATCHED {
-            return Err(WatchError::TooMany {
-                name: name.to_owned(),
-            });
+            return Err(WatchError::TooMany { name: name.to_owned() });
         }
-        processes.push(Process {
-            name: name.to_owned(),
-            pid,
-            started,
-        });
+        processes.push(Process { name: name.to_owned(), pid, started });
         Ok(())
     }
 
@@ -85,12 +70,7 @@ impl Watched {
         if source.pid == 0 || elsewhere || source.pid == std::process::id() {
             return;
         }
-        if self
-            .processes
-            .lock()
-            .iter()
-            .any(|process| process.pid == source.pid)
-        {
+        if self.processes.lock().iter().any(|process| process.pid == source.pid) {
             return;
         }
         // What peers claim may be wrong: then there is nothing to watch.
@@ -119,10 +99,7 @@ mod tests {
     #[test]
     fn a_process_that_is_not_here_is_refused_by_name() {
         let error = Watched::new().add("ghost", u32::MAX).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot watch ghost: there is no process 4294967295 here"
-        );
+        assert_eq!(error.to_string(), "cannot watch ghost: there is no process 4294967295 here");
         assert!(Watched::new().add("", std::process::id()).is_err());
     }
 
@@ -130,11 +107,7 @@ mod tests {
     fn spans_make_their_process_watched_only_if_it_is_on_this_machine() {
         let watched = Watched::new();
         let parent = std::os::unix::process::parent_id();
-        let source = |clock: &str, pid| Source {
-            service: "svc".into(),
-            clock: clock.into(),
-            pid,
-        };
+        let source = |clock: &str, pid| Source { service: "svc".into(), clock: clock.into(), pid };
         watched.offer(&source("another boot", parent));
         watched.offer(&source("", std::process::id()));
         watched.offer(&source("", u32::MAX));

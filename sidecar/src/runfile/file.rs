@@ -66,9 +66,7 @@ impl RunFile {
         let created: Result<(), sqlx::Error> = async {
             let mut transaction = file.connection.begin().await?;
             for statement in schema::create_all() {
-                sqlx::query(AssertSqlSafe(statement))
-                    .execute(&mut *transaction)
-                    .await?;
+                sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
             }
             transaction.commit().await
         }
@@ -91,10 +89,7 @@ impl RunFile {
             .await
             .map_err(|source| file.error("open", source))?;
         if found != schema::VERSION.to_string() {
-            return Err(RunFileError::Schema {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(RunFileError::Schema { path: path.to_owned(), found });
         }
         Ok(file)
     }
@@ -104,15 +99,9 @@ impl RunFile {
     /// # Errors
     /// [`RunFileError::Sqlite`] if SQLite could not finish.
     pub async fn close(self) -> Result<(), RunFileError> {
-        let RunFile {
-            connection, path, ..
-        } = self;
+        let RunFile { connection, path, .. } = self;
         let closed = connection.close().await;
-        closed.map_err(|source| RunFileError::Sqlite {
-            action: "close",
-            path,
-            source,
-        })
+        closed.map_err(|source| RunFileError::Sqlite { action: "close", path, source })
     }
 
     async fn connect(
@@ -123,24 +112,12 @@ impl RunFile {
         // Readers wait for the writer's transactions, which take milliseconds.
         let options = options.busy_timeout(std::time::Duration::from_secs(10));
         match options.disable_statement_logging().connect().await {
-            Ok(connection) => Ok(RunFile {
-                connection,
-                path: path.to_owned(),
-                requests: 0,
-            }),
-            Err(source) => Err(RunFileError::Sqlite {
-                action,
-                path: path.to_owned(),
-                source,
-            }),
+            Ok(connection) => Ok(RunFile { connection, path: path.to_owned(), requests: 0 }),
+            Err(source) => Err(RunFileError::Sqlite { action, path: path.to_owned(), source }),
         }
     }
 
     pub(super) fn error(&self, action: &'static str, source: sqlx::Error) -> RunFileError {
-        RunFileError::Sqlite {
-            action,
-            path: self.path.clone(),
-            source,
-        }
+        RunFileError::Sqlite { action, path: self.path.clone(), source }
     }
 }

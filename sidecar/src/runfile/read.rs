@@ -52,8 +52,7 @@ impl RunFile {
 
 /// Writers store nothing below zero in these columns.
 fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
-    row.try_get::<i64, _>(column)
-        .map(|value| u64::try_from(value).unwrap_or(0))
+    row.try_get::<i64, _>(column).map(|value| u64::try_from(value).unwrap_or(0))
 }
 
 fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
@@ -85,15 +84,7 @@ fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
         };
         let is_inferred = inferred.split(' ').any(|name| name == stage.name());
         if let Some(ns) = ns {
-            stages.add(
-                stage,
-                ns,
-                if is_inferred {
-                    Kind::Inferred
-                } else {
-                    Kind::Measured
-                },
-            );
+            stages.add(stage, ns, if is_inferred { Kind::Inferred } else { Kind::Measured });
         }
     }
     Ok(HopRow {
@@ -123,14 +114,7 @@ fn traffic(row: &SqliteRow, message: &str) -> Result<Traffic, sqlx::Error> {
         *value = unsigned(row, &format!("{message}_{part}"))?;
     }
     let [payload, body, wire, frames, framing, headers] = values;
-    Ok(Traffic {
-        payload,
-        body,
-        wire,
-        frames,
-        framing,
-        headers,
-    })
+    Ok(Traffic { payload, body, wire, frames, framing, headers })
 }
 
 fn sample(row: &SqliteRow) -> Result<ProcessSample, sqlx::Error> {

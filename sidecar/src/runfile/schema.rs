@@ -15,19 +15,11 @@ pub(super) struct Table {
 }
 
 /// Columns of one message's traffic, after `request_` or `reply_`.
-pub(super) const TRAFFIC: [&str; 6] = [
-    "payload_bytes",
-    "body_bytes",
-    "wire_bytes",
-    "frames",
-    "framing_bytes",
-    "header_bytes",
-];
+pub(super) const TRAFFIC: [&str; 6] =
+    ["payload_bytes", "body_bytes", "wire_bytes", "frames", "framing_bytes", "header_bytes"];
 
 fn columns(list: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
-    list.iter()
-        .map(|&(name, kind)| (name.to_owned(), kind))
-        .collect()
+    list.iter().map(|&(name, kind)| (name.to_owned(), kind)).collect()
 }
 
 const INTEGER: &str = "INTEGER NOT NULL";
@@ -52,10 +44,7 @@ pub(super) fn request() -> Table {
         ("early", INTEGER),
         ("error", INTEGER),
     ]);
-    Table {
-        name: "request",
-        columns,
-    }
+    Table { name: "request", columns }
 }
 
 pub(super) fn hop() -> Table {
@@ -72,21 +61,10 @@ pub(super) fn hop() -> Table {
         ("inferred", TEXT),
     ]);
     for message in ["request", "reply"] {
-        all.extend(
-            TRAFFIC
-                .iter()
-                .map(|part| (format!("{message}_{part}"), INTEGER)),
-        );
+        all.extend(TRAFFIC.iter().map(|part| (format!("{message}_{part}"), INTEGER)));
     }
-    all.extend(
-        Stage::ALL
-            .iter()
-            .map(|&stage| (stage_column(stage), "INTEGER")),
-    );
-    Table {
-        name: "hop",
-        columns: all,
-    }
+    all.extend(Stage::ALL.iter().map(|&stage| (stage_column(stage), "INTEGER")));
+    Table { name: "hop", columns: all }
 }
 
 pub(super) fn process_sample() -> Table {
@@ -101,18 +79,13 @@ pub(super) fn process_sample() -> Table {
         ("involuntary_switches", INTEGER),
         ("run_queue_wait_ns", INTEGER),
     ]);
-    Table {
-        name: "process_sample",
-        columns,
-    }
+    Table { name: "process_sample", columns }
 }
 
 /// Every statement that an empty run file needs.
 pub(super) fn create_all() -> Vec<String> {
-    let mut all: Vec<_> = [request(), hop(), process_sample()]
-        .iter()
-        .map(Table::create_sql)
-        .collect();
+    let mut all: Vec<_> =
+        [request(), hop(), process_sample()].iter().map(Table::create_sql).collect();
     all.push("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)".to_owned());
     all.push(format!("INSERT INTO meta VALUES ('schema', '{VERSION}')"));
     all.push("CREATE INDEX request_cell ON request (cell, round)".to_owned());
@@ -122,11 +95,8 @@ pub(super) fn create_all() -> Vec<String> {
 
 impl Table {
     fn create_sql(&self) -> String {
-        let columns: Vec<_> = self
-            .columns
-            .iter()
-            .map(|(name, kind)| format!("{name} {kind}"))
-            .collect();
+        let columns: Vec<_> =
+            self.columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
         format!("CREATE TABLE {} ({})", self.name, columns.join(", "))
     }
 
@@ -135,10 +105,6 @@ impl Table {
         let names: Vec<_> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
         let marks = format!("({})", vec!["?"; names.len()].join(","));
         let values = vec![marks; rows].join(",");
-        format!(
-            "INSERT INTO {} ({}) VALUES {values}",
-            self.name,
-            names.join(",")
-        )
+        format!("INSERT INTO {} ({}) VALUES {values}", self.name, names.join(","))
     }
 }

@@ -9,15 +9,7 @@ fn request(n: u64) -> RequestRow {
     let mut stages = StageSet::default();
     for (at, &stage) in Stage::ALL.iter().enumerate() {
         let kind = [Kind::Measured, Kind::Inferred, Kind::Absent][at % 3];
-        stages.add(
-            stage,
-            if kind == Kind::Absent {
-                0
-            } else {
-                at as i64 * 10 - 50
-            },
-            kind,
-        );
+        stages.add(stage, if kind == Kind::Absent { 0 } else { at as i64 * 10 - 50 }, kind);
     }
     let traffic = |from| Traffic {
         payload: from,
@@ -84,10 +76,7 @@ async fn what_is_written_is_read_back() {
     assert_eq!(reader.read_samples().await.unwrap(), samples);
     file.close().await.unwrap();
     reader.close().await.unwrap();
-    let left: Vec<_> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .flatten()
-        .collect();
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "one file is left: {left:?}");
 }
 
@@ -105,22 +94,13 @@ async fn what_is_no_run_file_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.db");
     let error = RunFile::open(&missing).await.unwrap_err().to_string();
-    assert!(
-        error.contains("cannot open the run file") && error.contains("none.db"),
-        "{error}"
-    );
+    assert!(error.contains("cannot open the run file") && error.contains("none.db"), "{error}");
     let path = folder.path().join("newer.db");
     let mut newer = RunFile::create(&path).await.unwrap();
-    sqlx::query("UPDATE meta SET value = '99'")
-        .execute(&mut newer.connection)
-        .await
-        .unwrap();
+    sqlx::query("UPDATE meta SET value = '99'").execute(&mut newer.connection).await.unwrap();
     newer.close().await.unwrap();
     let error = RunFile::open(&path).await.unwrap_err().to_string();
-    assert!(
-        error.contains("its schema is \"99\", this program reads 1"),
-        "{error}"
-    );
+    assert!(error.contains("its schema is \"99\", this program reads 1"), "{error}");
 }
 
 #[tokio::test]
@@ -128,10 +108,7 @@ async fn a_full_disk_is_an_error_that_leaves_the_file_usable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.db");
     let mut file = RunFile::create(&path).await.unwrap();
-    sqlx::query("PRAGMA max_page_count = 20")
-        .execute(&mut file.connection)
-        .await
-        .unwrap();
+    sqlx::query("PRAGMA max_page_count = 20").execute(&mut file.connection).await.unwrap();
     let requests: Vec<_> = (0..500).map(request).collect();
     let error = file.write(&requests, &[]).await.unwrap_err().to_string();
     assert!(error.contains("cannot write the run file"), "{error}");

@@ -45,21 +45,9 @@ async fn write_all(
         .collect();
     let samples: Vec<_> = samples.iter().collect();
     let mut transaction = connection.begin().await?;
-    insert(
-        &mut transaction,
-        &schema::request(),
-        &requests,
-        bind_request,
-    )
-    .await?;
+    insert(&mut transaction, &schema::request(), &requests, bind_request).await?;
     insert(&mut transaction, &schema::hop(), &hops, bind_hop).await?;
-    insert(
-        &mut transaction,
-        &schema::process_sample(),
-        &samples,
-        bind_sample,
-    )
-    .await?;
+    insert(&mut transaction, &schema::process_sample(), &samples, bind_sample).await?;
     transaction.commit().await
 }
 
@@ -108,16 +96,9 @@ fn bind_request<'q>(query: Insert<'q>, (id, row): (i64, &RequestRow)) -> Insert<
 }
 
 fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q> {
-    let inferred = row
-        .stages
-        .iter()
-        .filter(|(_, time)| time.kind == Kind::Inferred);
+    let inferred = row.stages.iter().filter(|(_, time)| time.kind == Kind::Inferred);
     let inferred: Vec<_> = inferred.map(|(stage, _)| stage.name()).collect();
-    let injected: Vec<_> = row
-        .injected
-        .iter()
-        .map(|(stage, ns)| format!("{stage}={ns}"))
-        .collect();
+    let injected: Vec<_> = row.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
     let mut query = query
         .bind(request)
         .bind(row.hop.clone())
@@ -130,14 +111,7 @@ fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q>
         .bind(injected.join(" "))
         .bind(inferred.join(" "));
     for traffic in [&row.request, &row.reply] {
-        let Traffic {
-            payload,
-            body,
-            wire,
-            frames,
-            framing,
-            headers,
-        } = *traffic;
+        let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
         for value in [payload, body, wire, frames, framing, headers] {
             query = query.bind(int(value));
         }
@@ -158,11 +132,6 @@ fn bind_sample<'q>(query: Insert<'q>, row: &ProcessSample) -> Insert<'q> {
         row.involuntary_switches,
         row.run_queue_wait_ns,
     ];
-    let query = query
-        .bind(int(row.at_ns))
-        .bind(row.process.clone())
-        .bind(row.pid);
-    counters
-        .into_iter()
-        .fold(query, |query, value| query.bind(int(value)))
+    let query = query.bind(int(row.at_ns)).bind(row.process.clone()).bind(row.pid);
+    counters.into_iter().fold(query, |query, value| query.bind(int(value)))
 }

@@ -22,25 +22,13 @@ pub(super) fn asked(result: &RunResult) -> String {
         seen.join(", ")
     };
     let of = |value: fn(&crate::result::Factors) -> String| {
-        unique(
-            result
-                .cells
-                .iter()
-                .map(|cell| value(&cell.factors))
-                .collect(),
-        )
+        unique(result.cells.iter().map(|cell| value(&cell.factors)).collect())
     };
     let terms = [
         ("Plan", result.plan.clone()),
-        (
-            "Between gateway and echo",
-            of(|factors| protocol(factors.protocol).to_owned()),
-        ),
+        ("Between gateway and echo", of(|factors| protocol(factors.protocol).to_owned())),
         ("Payload", of(|factors| payload(factors.payload_bytes))),
-        (
-            "Requests per second",
-            of(|factors| rate(factors.rate_per_s)),
-        ),
+        ("Requests per second", of(|factors| rate(factors.rate_per_s))),
         (
             "Rounds",
             of(|factors| {
@@ -52,10 +40,7 @@ pub(super) fn asked(result: &RunResult) -> String {
                 )
             }),
         ),
-        (
-            "In flight at most",
-            of(|factors| factors.max_in_flight.to_string()),
-        ),
+        ("In flight at most", of(|factors| factors.max_in_flight.to_string())),
         ("Settings", of(|factors| knobs(&factors.knobs).join(", "))),
     ];
     let mut html = String::from("<dl class=\"asked\">");
@@ -110,22 +95,15 @@ const fn meaning(family: Family) -> &'static str {
 /// The parts of the lab, real and standing in.
 pub(super) fn parts(result: &RunResult) -> String {
     let headings = ["for", "what", "version", "where", "real?", ""];
-    let mut table = Table::new(
-        "A stand-in does the work of a part that was not found.",
-        &headings,
-        6,
-    );
+    let mut table =
+        Table::new("A stand-in does the work of a part that was not found.", &headings, 6);
     for part in &result.components {
         table.row(&[
             escape(&part.role),
             escape(&part.name),
             escape(&part.version),
             escape(part.address.as_deref().unwrap_or("–")),
-            if part.real {
-                "real".to_owned()
-            } else {
-                "stand-in".to_owned()
-            },
+            if part.real { "real".to_owned() } else { "stand-in".to_owned() },
             escape(&part.note),
         ]);
     }
@@ -146,11 +124,7 @@ pub(super) fn environment(result: &RunResult) -> String {
         ("Began", at.started_at.clone()),
         ("Run", result.run_id.clone()),
     ];
-    let mut table = Table::new(
-        "Numbers of another machine are other numbers.",
-        &["", ""],
-        2,
-    );
+    let mut table = Table::new("Numbers of another machine are other numbers.", &["", ""], 2);
     for (name, value) in rows {
         table.row(&[escape(name), escape(value)]);
     }

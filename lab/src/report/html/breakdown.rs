@@ -15,11 +15,7 @@ use crate::result::{CellResult, RunResult, ratio};
 
 /// The three columns of a ledger: class, name, and what it means.
 const BANDS: [(&str, &str, &str); 3] = [
-    (
-        "mean",
-        "mean of all requests",
-        "the mean over all traced requests",
-    ),
+    ("mean", "mean of all requests", "the mean over all traced requests"),
     (
         "p50",
         "typical requests (p50 band)",
@@ -43,30 +39,17 @@ pub(super) fn section(result: &RunResult) -> String {
     let mut html = String::from("<div class=\"breakdown\">");
     html.push_str(&controls());
     html.push_str(&key());
-    let most = BANDS.map(|(band, ..)| {
-        result
-            .cells
-            .iter()
-            .map(|cell| total(cell, band))
-            .fold(0.0, f64::max)
-    });
+    let most = BANDS
+        .map(|(band, ..)| result.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max));
     for group in groups(result) {
-        let _ = write!(
-            html,
-            "<section class=\"group\"><h3>{}</h3>",
-            escape(group.title())
-        );
+        let _ = write!(html, "<section class=\"group\"><h3>{}</h3>", escape(group.title()));
         for cell in &group.cells {
             html.push_str(&row(cell, &group, most));
         }
         html.push_str("<dl class=\"words\">");
         for cell in &group.cells {
             let name = protocol(cell.factors.protocol);
-            let _ = write!(
-                html,
-                "<dt>{name}</dt><dd>{}</dd>",
-                escape(&cell.explanation)
-            );
+            let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&cell.explanation));
         }
         html.push_str("</dl>");
         html.push_str(&details("Every stage of every hop", &stages(&group)));
@@ -103,12 +86,8 @@ fn key() -> String {
     let mut html = String::from("<p class=\"key\">");
     for family in Family::ALL {
         let look = look(family);
-        let _ = write!(
-            html,
-            "<span><i class=\"f-{}\"></i>{}</span>",
-            family.name(),
-            escape(look.name)
-        );
+        let _ =
+            write!(html, "<span><i class=\"f-{}\"></i>{}</span>", family.name(), escape(look.name));
     }
     html.push_str("<span><i class=\"f-residual\"></i>residual (no stage explains it)</span></p>");
     html
@@ -137,11 +116,7 @@ fn row(cell: &CellResult, group: &Group<'_>, most: [f64; 3]) -> String {
             break;
         }
         let all = total(cell, band);
-        let own = group
-            .cells
-            .iter()
-            .map(|cell| total(cell, band))
-            .fold(0.0, f64::max);
+        let own = group.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max);
         let _ = write!(
             html,
             "<div class=\"track band-{band}\"><div class=\"bar\" style=\"--own:{:.2}%;--all:{:.3}%\">{}</div></div>\
@@ -218,11 +193,7 @@ fn stages(group: &Group<'_>) -> String {
                 escape(meaning),
                 escape(stage.replace('_', " "))
             ),
-            format!(
-                "<i class=\"dot f-{}\"></i>{}",
-                escape(family),
-                escape(named(family).short)
-            ),
+            format!("<i class=\"dot f-{}\"></i>{}", escape(family), escape(named(family).short)),
         ];
         for cell in &group.cells {
             cells.extend(columns(cell, hop, stage));
@@ -233,20 +204,11 @@ fn stages(group: &Group<'_>) -> String {
     for (name, of) in [
         (
             "residual",
-            (|cell| {
-                [
-                    cell.residual.mean_us,
-                    cell.residual.p50_us,
-                    cell.residual.p99_band_us,
-                ]
-            }) as fn(&CellResult) -> [f64; 3],
+            (|cell| [cell.residual.mean_us, cell.residual.p50_us, cell.residual.p99_band_us])
+                as fn(&CellResult) -> [f64; 3],
         ),
         ("latency of the traced requests", |cell| {
-            [
-                cell.traced.mean_us,
-                cell.traced.p50_us,
-                cell.traced.p99_band_us,
-            ]
+            [cell.traced.mean_us, cell.traced.p50_us, cell.traced.p99_band_us]
         }),
     ] {
         let mut cells = vec![name.to_owned(), String::new()];
@@ -265,11 +227,8 @@ fn stages(group: &Group<'_>) -> String {
 }
 
 fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
-    let found: Vec<_> = cell
-        .stages
-        .iter()
-        .filter(|part| part.hop == hop && part.stage == stage)
-        .collect();
+    let found: Vec<_> =
+        cell.stages.iter().filter(|part| part.hop == hop && part.stage == stage).collect();
     if found.is_empty() {
         return ["–", "–", "–", "–"].map(str::to_owned);
     }
@@ -280,11 +239,7 @@ fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
         p50 += part.p50_us;
         p99 += part.p99_band_us;
     }
-    let star = if found.iter().any(|part| part.kind == "inferred") {
-        "*"
-    } else {
-        ""
-    };
+    let star = if found.iter().any(|part| part.kind == "inferred") { "*" } else { "" };
     let meter = format!(
         "<span class=\"meter\" style=\"--part:{:.1}%\">{}</span>",
         share.clamp(0.0, 1.0) * 100.0,
@@ -303,10 +258,6 @@ fn keys<'a>(group: &Group<'a>) -> Vec<(u32, &'a str, &'a str)> {
         }
     }
     let order = |name: &str| Stage::from_name(name).map_or(usize::MAX, |stage| stage as usize);
-    keys.sort_by(|a, b| {
-        (a.0, a.1)
-            .cmp(&(b.0, b.1))
-            .then(order(a.2).cmp(&order(b.2)))
-    });
+    keys.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(order(a.2).cmp(&order(b.2))));
     keys
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::label::{Group, groups, protocol, setting};
 use super::markup::{Table, details, escape};
-use super::svg::{Axis, Chart, Point, Series, legend};
+use super::svg::{self, Axis, Chart, Point, Series, legend};
 use crate::model::Protocol;
 use crate::result::units::{payload, percent, rate, round_time, time, trimmed};
 use crate::result::{CellResult, RunResult};
@@ -15,11 +15,8 @@ fn figure(chart: &Chart, x_name: impl Fn(f64) -> String, y_name: impl Fn(f64) ->
     let mut headings = vec![chart.x.label.as_str()];
     headings.extend(chart.series.iter().map(|series| series.name.as_str()));
     let mut table = Table::new(&format!("{}: {}", chart.title, chart.y.label), &headings, 1);
-    let mut places: Vec<f64> = chart
-        .series
-        .iter()
-        .flat_map(|series| series.points.iter().map(|point| point.x))
-        .collect();
+    let mut places: Vec<f64> =
+        chart.series.iter().flat_map(|series| series.points.iter().map(|point| point.x)).collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
     for place in places {
@@ -49,20 +46,9 @@ fn style(protocol: Protocol) -> usize {
 
 /// The least and the largest y of all points, or 1 and 1.
 fn extent(series: &[Series]) -> (f64, f64) {
-    let values = || {
-        series
-            .iter()
-            .flat_map(|line| line.points.iter().map(|point| point.y))
-    };
-    let (least, most) = (
-        values().fold(f64::MAX, f64::min),
-        values().fold(0.0, f64::max),
-    );
-    if most > 0.0 {
-        (least.max(most / 1e6), most)
-    } else {
-        (1.0, 1.0)
-    }
+    let values = || series.iter().flat_map(|line| line.points.iter().map(|point| point.y));
+    let (least, most) = (values().fold(f64::MAX, f64::min), values().fold(0.0, f64::max));
+    if most > 0.0 { (least.max(most / 1e6), most) } else { (1.0, 1.0) }
 }
 
 /// For each payload: how slow which share of the requests was.
@@ -70,15 +56,8 @@ pub(super) fn curves(result: &RunResult) -> String {
     let mut html = String::from("<div class=\"grid\">");
     for group in groups(result) {
         let series: Vec<Series> = lines(&group, |cell| {
-            let point = |x: f64, y| Point {
-                x,
-                y,
-                status: Status::Valid,
-            };
-            cell.curve
-                .iter()
-                .map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us))
-                .collect()
+            let point = |x: f64, y| Point { x, y, status: Status::Valid };
+            cell.curve.iter().map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us)).collect()
         });
         let (least, most) = extent(&series);
         let last = series
@@ -112,11 +91,7 @@ pub(super) fn curves(result: &RunResult) -> String {
             series,
             dodge: 0.0,
         };
-        html.push_str(&figure(
-            &chart,
-            |at| format!("p{}", trimmed_percentile(at)),
-            time,
-        ));
+        html.push_str(&figure(&chart, |at| format!("p{}", trimmed_percentile(at)), time));
     }
     html.push_str("</div>");
     html
@@ -199,43 +174,24 @@ fn seconds(cell: &CellResult) -> Vec<Point> {
 
 /// Mean latency, completed requests and drop rate, each by payload.
 pub(super) fn by_payload(result: &RunResult) -> String {
-    let mut payloads: Vec<u64> = result
-        .cells
-        .iter()
-        .map(|cell| cell.factors.payload_bytes)
-        .collect();
+    let mut payloads: Vec<u64> =
+        result.cells.iter().map(|cell| cell.factors.payload_bytes).collect();
     payloads.sort_unstable();
     payloads.dedup();
     let place = |cell: &CellResult| {
-        payloads
-            .iter()
-            .position(|&bytes| bytes == cell.factors.payload_bytes)
-            .unwrap_or(0) as f64
+        payloads.iter().position(|&bytes| bytes == cell.factors.payload_bytes).unwrap_or(0) as f64
     };
-    let name = |at: f64| {
-        payloads
-            .get(at as usize)
-            .map(|bytes| payload(*bytes))
-            .unwrap_or_default()
-    };
+    let name = |at: f64| payloads.get(at as usize).map(|bytes| payload(*bytes)).unwrap_or_default();
     let x = || Axis {
         label: "payload".to_owned(),
         log: false,
-        ticks: (0..payloads.len())
-            .map(|at| (at as f64, name(at as f64)))
-            .collect(),
+        ticks: (0..payloads.len()).map(|at| (at as f64, name(at as f64))).collect(),
         range: (-0.35, payloads.len() as f64 - 0.65),
     };
     let chart = |title: &str, y: &dyn Fn(f64, f64) -> Axis, of: &dyn Fn(&CellResult) -> f64| {
         let series = series(result, &|cell| (place(cell), of(cell)));
         let (least, most) = extent(&series);
-        Chart {
-            title: title.to_owned(),
-            x: x(),
-            y: y(least, most),
-            series,
-            dodge: 4.0,
-        }
+        Chart { title: title.to_owned(), x: x(), y: y(least, most), series, dodge: 4.0 }
     };
     let mut html = String::from("<div class=\"grid\">");
     let latency = chart(
@@ -244,25 +200,18 @@ pub(super) fn by_payload(result: &RunResult) -> String {
         &|cell| cell.latency_us.mean,
     );
     html.push_str(&figure(&latency, name, time));
-    let asked = result
-        .cells
-        .iter()
-        .map(|cell| cell.factors.rate_per_s)
-        .fold(0.0, f64::max);
-    let completed = chart(
+    let asked = result.cells.iter().map(|cell| cell.factors.rate_per_s).fold(0.0, f64::max);
+    let mut completed = chart(
         "Completed per second by payload",
         &|_, most| Axis::linear("successful requests/s", most.max(asked), trimmed),
         &|cell| cell.load.completed_per_s,
     );
+    completed.series.push(asked_for(result, &place));
     html.push_str(&figure(&completed, name, rate));
     let dropped = chart(
         "Drop rate by payload",
         &|_, most| {
-            Axis::linear(
-                "dropped over planned",
-                if most < 0.01 { 1.0 } else { most },
-                percent,
-            )
+            Axis::linear("dropped over planned", if most < 0.01 { 1.0 } else { most }, percent)
         },
         &|cell| cell.load.dropped_share,
     );
@@ -270,6 +219,23 @@ pub(super) fn by_payload(result: &RunResult) -> String {
     html.push_str("</div>");
     html
 }
+
+/// The rate that was asked for: the most at each payload.
+fn asked_for(result: &RunResult, place: &dyn Fn(&CellResult) -> f64) -> Series {
+    let mut points: Vec<Point> = Vec::new();
+    for cell in &result.cells {
+        let (x, y) = (place(cell), cell.factors.rate_per_s);
+        match points.iter_mut().find(|point| point.x == x) {
+            Some(point) => point.y = point.y.max(y),
+            None => points.push(Point { x, y, status: Status::Valid }),
+        }
+    }
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    Series { name: "asked for".to_owned(), style: ASKED, points, marked: false }
+}
+
+/// The style of what was asked for, which no cell has.
+const ASKED: usize = svg::STYLES - 1;
 
 /// A line for each protocol; for each protocol and setting where one payload has several.
 fn series(result: &RunResult, point: &dyn Fn(&CellResult) -> (f64, f64)) -> Vec<Series> {
@@ -280,30 +246,15 @@ fn series(result: &RunResult, point: &dyn Fn(&CellResult) -> (f64, f64)) -> Vec<
     let mut all: Vec<Series> = Vec::new();
     for cell in result.cells.iter().filter(|cell| cell.requests.started > 0) {
         let name = protocol(cell.factors.protocol);
-        let set = if unique {
-            String::new()
-        } else {
-            setting(result, cell)
-        };
-        let name = if set.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name}, {set}")
-        };
+        let set = if unique { String::new() } else { setting(result, cell) };
+        let name = if set.is_empty() { name.to_owned() } else { format!("{name}, {set}") };
         let (x, y) = point(cell);
-        let point = Point {
-            x,
-            y,
-            status: cell.verdict.status,
-        };
+        let point = Point { x, y, status: cell.verdict.status };
         match all.iter_mut().find(|series| series.name == name) {
             Some(series) => series.points.push(point),
             None => {
                 let first = style(cell.factors.protocol);
-                let taken = all
-                    .iter()
-                    .filter(|series| series.style % 2 == first)
-                    .count();
+                let taken = all.iter().filter(|series| series.style % 2 == first).count();
                 all.push(Series {
                     name,
                     style: first + 2 * taken,

@@ -33,11 +33,7 @@ impl Table {
             escape(caption)
         );
         for (index, heading) in headings.iter().enumerate() {
-            let class = if index < text_columns {
-                ""
-            } else {
-                " class=\"n\""
-            };
+            let class = if index < text_columns { "" } else { " class=\"n\"" };
             let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escape(heading));
         }
         html.push_str("</tr></thead><tbody>");
@@ -76,10 +72,7 @@ impl Table {
 
 /// HTML that is shown when its summary is opened.
 pub(super) fn details(summary: &str, html: &str) -> String {
-    format!(
-        "<details><summary>{}</summary>{html}</details>",
-        escape(summary)
-    )
+    format!("<details><summary>{}</summary>{html}</details>", escape(summary))
 }
 
 /// The verdict as a coloured word with a sign.

@@ -47,19 +47,11 @@ pub fn html(result: &RunResult) -> String {
 
 /// The families' colours, from the one place that knows them.
 fn family_styles() -> String {
-    Family::ALL
-        .into_iter()
-        .fold(String::new(), |mut css, family| {
-            let look = look(family);
-            let _ = write!(
-                css,
-                ".f-{}{{background:{};color:{}}}",
-                family.name(),
-                look.fill,
-                look.ink
-            );
-            css
-        })
+    Family::ALL.into_iter().fold(String::new(), |mut css, family| {
+        let look = look(family);
+        let _ = write!(css, ".f-{}{{background:{};color:{}}}", family.name(), look.fill, look.ink);
+        css
+    })
 }
 
 /// Title, answer, verdict and table of contents.
@@ -82,45 +74,28 @@ fn head(result: &RunResult) -> String {
 fn banner(result: &RunResult) -> String {
     let (class, words) = match result.verdict.status {
         Status::Valid => ("valid", "Every cell is what it says it is."),
-        Status::Suspect => (
-            "suspect",
-            "Some cells may be distorted, or are those of an overloaded system.",
-        ),
-        Status::Invalid => (
-            "invalid",
-            "Some cells are not what they say they are: do not use them.",
-        ),
+        Status::Suspect => {
+            ("suspect", "Some cells may be distorted, or are those of an overloaded system.")
+        }
+        Status::Invalid => {
+            ("invalid", "Some cells are not what they say they are: do not use them.")
+        }
     };
     let mut html =
         format!("<div class=\"banner {class}\"><p><b>Can I believe it?</b> {words}</p><p>");
     for status in [Status::Valid, Status::Suspect, Status::Invalid] {
-        let of = result
-            .cells
-            .iter()
-            .filter(|cell| cell.verdict.status == status)
-            .count();
+        let of = result.cells.iter().filter(|cell| cell.verdict.status == status).count();
         if of > 0 {
             let _ = write!(html, "<span class=\"tally\">{of} {}</span>", chip(status));
         }
     }
     html.push_str("</p><ul>");
-    let doubted = result
-        .cells
-        .iter()
-        .filter(|cell| cell.verdict.status > Status::Valid);
+    let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
     for cell in doubted {
-        let mut codes: Vec<String> = cell
-            .verdict
-            .codes()
-            .map(|code| escape(code.replace('_', " ")))
-            .collect();
+        let mut codes: Vec<String> =
+            cell.verdict.codes().map(|code| escape(code.replace('_', " "))).collect();
         codes.dedup();
-        let _ = write!(
-            html,
-            "<li><b>{}</b>: {}</li>",
-            escape(&cell.id),
-            codes.join(", ")
-        );
+        let _ = write!(html, "<li><b>{}</b>: {}</li>", escape(&cell.id), codes.join(", "));
     }
     html.push_str("</ul></div>");
     html
@@ -134,12 +109,7 @@ struct Section {
 }
 
 fn sections(result: &RunResult) -> Vec<Section> {
-    let section = |id, title, lead, html| Section {
-        id,
-        title,
-        lead,
-        html,
-    };
+    let section = |id, title, lead, html| Section { id, title, lead, html };
     vec![
         section(
             "breakdown",

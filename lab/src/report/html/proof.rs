@@ -49,22 +49,10 @@ fn wire_row(cell: &CellResult, hop: &WireResult) -> Vec<String> {
     vec![
         escape(&cell.id),
         escape(&hop.hop),
-        if versions.is_empty() {
-            "not seen".to_owned()
-        } else {
-            versions.join(", ")
-        },
+        if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
         declared,
-        carried(
-            hop.declared_request_bytes,
-            hop.request_payload_range,
-            hop.seen,
-        ),
-        carried(
-            hop.declared_response_bytes,
-            hop.response_payload_range,
-            hop.seen,
-        ),
+        carried(hop.declared_request_bytes, hop.request_payload_range, hop.seen),
+        carried(hop.declared_response_bytes, hop.response_payload_range, hop.seen),
         mean(hop.request_wire_bytes),
         mean(hop.response_wire_bytes),
         mean(hop.frames),
@@ -108,33 +96,11 @@ pub(super) fn cells(result: &RunResult) -> String {
     );
     for cell in &result.cells {
         let (all, latency) = (cell.requests, cell.latency_us);
-        let mut row = vec![
-            escape(&cell.id),
-            chip(cell.verdict.status),
-            rate(cell.factors.rate_per_s),
-        ];
-        row.extend(
-            [
-                all.planned,
-                all.started,
-                all.dropped,
-                all.late,
-                all.ok,
-                all.error,
-            ]
-            .map(count),
-        );
+        let mut row =
+            vec![escape(&cell.id), chip(cell.verdict.status), rate(cell.factors.rate_per_s)];
+        row.extend([all.planned, all.started, all.dropped, all.late, all.ok, all.error].map(count));
         row.push(rate(cell.load.completed_per_s));
-        row.extend(
-            [
-                latency.mean,
-                latency.p50,
-                latency.p90,
-                latency.p99,
-                latency.max,
-            ]
-            .map(time),
-        );
+        row.extend([latency.mean, latency.p50, latency.p90, latency.p99, latency.max].map(time));
         table.row(&row);
     }
     table.finish()
@@ -142,17 +108,11 @@ pub(super) fn cells(result: &RunResult) -> String {
 
 /// Every reason, in words; what failed requests said.
 pub(super) fn reasons(result: &RunResult) -> String {
-    let run = result
-        .verdict
-        .reasons
+    let run = result.verdict.reasons.iter().map(|reason| ("the whole run", reason));
+    let cells = result
+        .cells
         .iter()
-        .map(|reason| ("the whole run", reason));
-    let cells = result.cells.iter().flat_map(|cell| {
-        cell.verdict
-            .reasons
-            .iter()
-            .map(move |reason| (cell.id.as_str(), reason))
-    });
+        .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
     let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
     all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
     let mut html = String::new();
@@ -176,11 +136,8 @@ pub(super) fn reasons(result: &RunResult) -> String {
     }
     html.push_str("</ul>");
     for cell in result.cells.iter().filter(|cell| !cell.errors.is_empty()) {
-        let mut table = Table::new(
-            &format!("Errors of {}", cell.id),
-            &["what they said", "how often"],
-            1,
-        );
+        let mut table =
+            Table::new(&format!("Errors of {}", cell.id), &["what they said", "how often"], 1);
         for (text, often) in &cell.errors {
             table.row(&[escape(text), count(*often)]);
         }
@@ -218,22 +175,13 @@ pub(super) fn books(result: &RunResult) -> String {
         "generator, cores",
         "machine",
     ];
-    let mut table = Table::new(
-        "How well the books close, and how busy the machine was.",
-        &headings,
-        1,
-    );
+    let mut table =
+        Table::new("How well the books close, and how busy the machine was.", &headings, 1);
     for cell in &result.cells {
-        let late = cell
-            .send_delay_us
-            .map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
+        let late = cell.send_delay_us.map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
         table.row(&[
             escape(&cell.id),
-            format!(
-                "{} of {}",
-                count(cell.traced.count),
-                count(cell.traced.expected)
-            ),
+            format!("{} of {}", count(cell.traced.count), count(cell.traced.expected)),
             trimmed(cell.traced.weight),
             percent(cell.measured_share),
             percent(cell.inferred_share),
@@ -253,18 +201,8 @@ pub(super) fn books(result: &RunResult) -> String {
 
 /// Injected delays, as the injectors measured them, beside the stages they should be found in.
 fn injected(result: &RunResult) -> String {
-    let headings = [
-        "cell",
-        "hop",
-        "stage",
-        "injected, mean",
-        "found in the stage, mean",
-    ];
-    let mut table = Table::new(
-        "Delays that were injected to check the attribution.",
-        &headings,
-        3,
-    );
+    let headings = ["cell", "hop", "stage", "injected, mean", "found in the stage, mean"];
+    let mut table = Table::new("Delays that were injected to check the attribution.", &headings, 3);
     let mut any = false;
     for cell in &result.cells {
         for delay in &cell.injected {
@@ -303,21 +241,13 @@ pub(super) fn resources(result: &RunResult) -> String {
     for cell in &result.cells {
         let mut row = vec![escape(&cell.id)];
         row.extend(processes.iter().map(|name| {
-            let found = cell
-                .resources
-                .iter()
-                .find(|process| process.process == *name);
-            found.map_or_else(
-                || "–".to_owned(),
-                |process| time(process.cpu_us_per_request),
-            )
+            let found = cell.resources.iter().find(|process| process.process == *name);
+            found.map_or_else(|| "–".to_owned(), |process| time(process.cpu_us_per_request))
         }));
         table.row(&row);
     }
-    let all = details(
-        "Memory, threads, context switches and waiting for a CPU",
-        &every_process(result),
-    );
+    let all =
+        details("Memory, threads, context switches and waiting for a CPU", &every_process(result));
     table.finish() + &all
 }
 

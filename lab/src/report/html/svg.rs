@@ -23,27 +23,17 @@ impl Axis {
     /// Where `value` lies on the axis: 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let scale = |value: f64| {
-            if self.log {
-                value.max(1e-9).ln()
-            } else {
-                value
-            }
+            if self.log { value.max(1e-9).ln() } else { value }
         };
         let (from, to) = (scale(self.range.0), scale(self.range.1));
-        if to > from {
-            ((scale(value) - from) / (to - from)).clamp(0.0, 1.0)
-        } else {
-            0.5
-        }
+        if to > from { ((scale(value) - from) / (to - from)).clamp(0.0, 1.0) } else { 0.5 }
     }
 
     /// A linear axis from 0 to a round number past `most`.
     pub(super) fn linear(label: &str, most: f64, write: impl Fn(f64) -> String) -> Axis {
         let step = step_above(most / 4.0);
         let steps = (most / step).ceil().max(1.0) as u32;
-        let ticks = (0..=steps)
-            .map(|index| f64::from(index) * step)
-            .map(|at| (at, write(at)));
+        let ticks = (0..=steps).map(|index| f64::from(index) * step).map(|at| (at, write(at)));
         Axis {
             label: label.to_owned(),
             log: false,
@@ -68,12 +58,7 @@ impl Axis {
             .flat_map(|power| [1.0, 2.0, 5.0].map(|step| (step, step * 10_f64.powi(power))))
             .filter(|&(step, at)| (narrow || step == 1.0) && at >= from * 0.999 && at <= to * 1.001)
             .map(|(_, at)| (at, write(at)));
-        Axis {
-            label: label.to_owned(),
-            log: true,
-            ticks: ticks.collect(),
-            range: (from, to),
-        }
+        Axis { label: label.to_owned(), log: true, ticks: ticks.collect(), range: (from, to) }
     }
 }
 
@@ -86,20 +71,13 @@ fn steps(value: f64) -> [f64; 4] {
 /// The next of 1, 2, 5 × 10ⁿ that is at least `value`.
 fn step_above(value: f64) -> f64 {
     let steps = steps(value);
-    steps
-        .into_iter()
-        .find(|&step| step >= value * 0.999)
-        .unwrap_or(steps[3])
+    steps.into_iter().find(|&step| step >= value * 0.999).unwrap_or(steps[3])
 }
 
 /// The next of 1, 2, 5 × 10ⁿ that is at most `value`.
 fn step_below(value: f64) -> f64 {
     let steps = steps(value);
-    steps
-        .into_iter()
-        .rev()
-        .find(|&step| step <= value * 1.001)
-        .unwrap_or(steps[0])
+    steps.into_iter().rev().find(|&step| step <= value * 1.001).unwrap_or(steps[0])
 }
 
 /// A point of a line.
@@ -146,17 +124,14 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 /// How many styles the style sheet has.
-pub(super) const STYLES: usize = 6;
+pub(super) const STYLES: usize = 7;
 
 impl Chart {
     /// The chart as an `svg` element.
     pub(super) fn svg(&self) -> String {
         let mut svg = format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-            escape(format!(
-                "{}: {} over {}",
-                self.title, self.y.label, self.x.label
-            ))
+            escape(format!("{}: {} over {}", self.title, self.y.label, self.x.label))
         );
         self.grid(&mut svg);
         for series in &self.series {
@@ -205,22 +180,14 @@ impl Chart {
 
     fn line(&self, svg: &mut String, series: &Series) {
         let style = series.style % STYLES;
-        let aside = if style.is_multiple_of(2) {
-            -self.dodge
-        } else {
-            self.dodge
-        };
+        let aside = if style.is_multiple_of(2) { -self.dodge } else { self.dodge };
         let at = |point: &Point| {
             let (x, y) = self.at((point.x, point.y));
             (x + aside, y)
         };
         let mut path = String::new();
         for (x, y) in series.points.iter().map(at) {
-            let _ = write!(
-                path,
-                "{}{x:.1} {y:.1}",
-                if path.is_empty() { "M" } else { "L" }
-            );
+            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { "M" } else { "L" });
         }
         let _ = write!(svg, "<path class=\"line s{style}\" d=\"{path}\"/>");
         if !series.marked {
@@ -260,7 +227,8 @@ pub(super) fn legend(series: &[Series]) -> String {
     let mut html = String::from("<span class=\"legend\">");
     for line in series {
         let style = line.style % STYLES;
-        let mark = mark(style, (13.0, 6.0), Status::Valid);
+        let mark =
+            if line.marked { mark(style, (13.0, 6.0), Status::Valid) } else { String::new() };
         let _ = write!(
             html,
             "<span><svg class=\"swatch\" viewBox=\"0 0 26 12\" aria-hidden=\"true\"><path class=\"line s{style}\" \

@@ -8,10 +8,7 @@ use crate::result::FamilyResult;
 
 /// The shares of `families` as a bar of `width` characters: blocks in colour, else letters.
 pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> String {
-    let shares: Vec<f64> = families
-        .iter()
-        .map(|family| family.share.max(0.0))
-        .collect();
+    let shares: Vec<f64> = families.iter().map(|family| family.share.max(0.0)).collect();
     families
         .iter()
         .zip(apportion(&shares, width))
@@ -34,11 +31,8 @@ pub(super) fn legend(width: usize, paint: Paint) -> String {
         .map(|family| {
             let look = look(family);
             let name = if width < 112 { look.short } else { look.name };
-            let sign = if paint.0 {
-                paint.colour("█", look.ansi)
-            } else {
-                look.letter.to_string()
-            };
+            let sign =
+                if paint.0 { paint.colour("█", look.ansi) } else { look.letter.to_string() };
             format!("{sign} {name}")
         })
         .collect();
@@ -51,10 +45,7 @@ fn apportion(shares: &[f64], width: usize) -> Vec<usize> {
     if total <= 0.0 {
         return vec![0; shares.len()];
     }
-    let exact: Vec<f64> = shares
-        .iter()
-        .map(|share| share / total * width as f64)
-        .collect();
+    let exact: Vec<f64> = shares.iter().map(|share| share / total * width as f64).collect();
     let mut cells: Vec<usize> = exact.iter().map(|part| part.floor() as usize).collect();
     let mut order: Vec<usize> = (0..shares.len()).collect();
     order.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()));
@@ -76,9 +67,7 @@ mod tests {
         assert_eq!(apportion(&[0.0, 0.0], 10), [0, 0]);
         for width in 1..40 {
             assert_eq!(
-                apportion(&[0.613, 0.2, 0.1, 0.08, 0.007], width)
-                    .iter()
-                    .sum::<usize>(),
+                apportion(&[0.613, 0.2, 0.1, 0.08, 0.007], width).iter().sum::<usize>(),
                 width
             );
         }

@@ -40,54 +40,28 @@ fn words(text: &mut String, result: &RunResult, width: usize) {
 }
 
 fn longest_id(result: &RunResult) -> usize {
-    result
-        .cells
-        .iter()
-        .map(|cell| cell.id.chars().count())
-        .max()
-        .unwrap_or(0)
+    result.cells.iter().map(|cell| cell.id.chars().count()).max().unwrap_or(0)
 }
 
 /// Why a number is not to be believed, worst first; notes last.
 fn reasons(text: &mut String, result: &RunResult, width: usize, paint: Paint) {
-    let run = result
-        .verdict
-        .reasons
+    let run = result.verdict.reasons.iter().map(|reason| ("the run", reason));
+    let cells = result
+        .cells
         .iter()
-        .map(|reason| ("the run", reason));
-    let cells = result.cells.iter().flat_map(|cell| {
-        cell.verdict
-            .reasons
-            .iter()
-            .map(move |reason| (cell.id.as_str(), reason))
-    });
+        .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
     let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
     all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
-    let longest = longest_id(result).max(if result.verdict.reasons.is_empty() {
-        0
-    } else {
-        7
-    });
+    let longest = longest_id(result).max(if result.verdict.reasons.is_empty() { 0 } else { 7 });
     for (name, reason) in all {
-        let status = if reason.status == Status::Valid {
-            "note"
-        } else {
-            reason.status.name()
-        };
-        let line = format!(
-            "{status:7}  {name:longest$}  {}: {}",
-            reason.code, reason.text
-        );
+        let status = if reason.status == Status::Valid { "note" } else { reason.status.name() };
+        let line = format!("{status:7}  {name:longest$}  {}: {}", reason.code, reason.text);
         let line = wrap(&line, width, 9 + longest + 2);
         let (head, rest) = line.split_at(7);
         let _ = writeln!(text, "{}{rest}", paint.status(head, reason.status));
     }
     if result.verdict.status == Status::Valid && result.verdict.reasons.is_empty() {
-        let _ = writeln!(
-            text,
-            "{}  every cell",
-            paint.status("VALID  ", Status::Valid)
-        );
+        let _ = writeln!(text, "{}  every cell", paint.status("VALID  ", Status::Valid));
     }
     text.push('\n');
 }
@@ -112,12 +86,7 @@ fn costs(text: &mut String, result: &RunResult, width: usize) {
         .cells
         .iter()
         .filter(|cell| cell.traced.succeeded > 0)
-        .max_by(|a, b| {
-            a.residual
-                .p99_share
-                .abs()
-                .total_cmp(&b.residual.p99_share.abs())
-        });
+        .max_by(|a, b| a.residual.p99_share.abs().total_cmp(&b.residual.p99_share.abs()));
     let residual = match worst {
         Some(cell) => format!(
             "residual   at most {} of the p99 band ({} on {}); that is what the stopwatch saw and no \
@@ -147,17 +116,12 @@ fn parts(text: &mut String, result: &RunResult, width: usize) {
             .iter()
             .filter(|part| part.real == real)
             .map(|part| {
-                format!("{} = {} {}", part.role, part.name, part.version)
-                    .trim_end()
-                    .to_owned()
+                format!("{} = {} {}", part.role, part.name, part.version).trim_end().to_owned()
             })
             .collect();
         if !names.is_empty() {
-            let _ = writeln!(
-                text,
-                "{}",
-                wrap(&format!("{title:11}{}", names.join(", ")), width, 11)
-            );
+            let _ =
+                writeln!(text, "{}", wrap(&format!("{title:11}{}", names.join(", ")), width, 11));
         }
     }
     let _ = writeln!(text, "repeat     {}", result.command);
@@ -170,10 +134,6 @@ fn heading(result: &RunResult, index: usize) -> Option<String> {
     let before = index.checked_sub(1).and_then(|index| groups.get(index));
     let changed = before.is_none_or(|before| before.setting != group.setting);
     (changed && !(index == 0 && group.setting.is_empty())).then(|| {
-        if group.setting.is_empty() {
-            "default settings".to_owned()
-        } else {
-            group.setting.clone()
-        }
+        if group.setting.is_empty() { "default settings".to_owned() } else { group.setting.clone() }
     })
 }

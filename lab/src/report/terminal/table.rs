@@ -22,10 +22,7 @@ impl Layout {
     fn of(width: usize) -> Layout {
         let families = if width < 112 { 1 } else { 2 };
         let left = width.saturating_sub(FIXED + families * 11 + 2);
-        Layout {
-            bar: left.clamp(8, 40),
-            families,
-        }
+        Layout { bar: left.clamp(8, 40), families }
     }
 }
 
@@ -59,30 +56,16 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
 }
 
 fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {
-    let rates = format!(
-        "{} → {}",
-        rate(cell.factors.rate_per_s),
-        rate(cell.load.completed_per_s)
-    );
+    let rates = format!("{} → {}", rate(cell.factors.rate_per_s), rate(cell.load.completed_per_s));
     let traced = cell.traced.succeeded > 0;
     let (bar, residual) = if traced {
-        (
-            bar(&cell.families, layout.bar, paint),
-            percent(cell.residual.p50_share),
-        )
+        (bar(&cell.families, layout.bar, paint), percent(cell.residual.p50_share))
     } else {
-        (
-            format!("{:bar$}", "no traces", bar = layout.bar),
-            "?".to_owned(),
-        )
+        (format!("{:bar$}", "no traces", bar = layout.bar), "?".to_owned())
     };
     let latency = cell.latency_us;
     let of = |us| {
-        if latency.count == 0 {
-            "-".to_owned()
-        } else {
-            time(us)
-        }
+        if latency.count == 0 { "-".to_owned() } else { time(us) }
     };
     format!(
         "{:>9} {:4} {:>14} {:>8} {:>8} {:>8} {bar} {:families$} {residual:>6} {}",
@@ -100,22 +83,12 @@ fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {
 
 /// The largest families with their shares of the mean.
 fn largest(cell: &CellResult, how_many: usize) -> String {
-    let mut families: Vec<_> = cell
-        .families
-        .iter()
-        .filter(|family| family.share > 0.0)
-        .collect();
+    let mut families: Vec<_> = cell.families.iter().filter(|family| family.share > 0.0).collect();
     families.sort_by(|a, b| b.share.total_cmp(&a.share));
     let names: Vec<String> = families
         .iter()
         .take(how_many)
-        .map(|part| {
-            format!(
-                "{} {:.0}",
-                family::named(&part.family).short,
-                part.share * 100.0
-            )
-        })
+        .map(|part| format!("{} {:.0}", family::named(&part.family).short, part.share * 100.0))
         .collect();
     names.join(" ")
 }
