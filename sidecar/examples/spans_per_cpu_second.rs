@@ -151,9 +151,12 @@ fn text(key: &str, value: String) -> KeyValue {
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 
+/// Span id, parent and kind of a span of a trace.
+type Link = (u64, u64, SpanKind);
+
 /// One export of each process: driver, gateway, echo, in one request.
 fn request(traces: u64) -> ExportTraceServiceRequest {
-    let services: [(&str, &[(u64, u64, SpanKind)]); 3] = [
+    let services: [(&str, &[Link]); 3] = [
         ("driver", &[(1, 0, SpanKind::Client)]),
         ("gateway", &[(2, 1, SpanKind::Server), (3, 2, SpanKind::Client)]),
         ("echo", &[(4, 3, SpanKind::Server)]),
@@ -173,7 +176,7 @@ fn request(traces: u64) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans: resource_spans.into() }
 }
 
-fn make(trace: u64, (id, parent, kind): (u64, u64, SpanKind)) -> Span {
+fn make(trace: u64, (id, parent, kind): Link) -> Span {
     let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
     let base = 812_345_678_901_234 + trace * 1_000_000;
     let mut half = Half::new(side, (0, 0));

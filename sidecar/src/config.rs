@@ -27,13 +27,14 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_RUN_FILE", value_name = "PATH")]
     pub run_file: Option<PathBuf>,
 
-    /// How long to wait for the rest of a trace after its first span, 10ms to 10m. A trace of which
+    /// How long to wait for the rest of a trace after its first span, 10ms to 10m; longer than the
+    /// interval at which senders export (OpenTelemetry's SDKs: 5s unless set). A trace of which
     /// nothing is missing is closed sooner, after 1s without a span
     #[arg(long, env = "LAB_SIDECAR_JOIN_WINDOW", value_name = "DURATION", default_value = "5s",
           value_parser = duration)]
     pub join_window: Duration,
 
-    /// Most traces held at once (some 2 KiB each); past it the oldest is closed before its time
+    /// Most traces held at once (some 4 KiB each); past it the oldest is closed before its time
     #[arg(long, env = "LAB_SIDECAR_MAX_TRACES", value_name = "N", default_value_t = 100_000)]
     pub max_traces: usize,
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sidecar::{SidecarConfig, SidecarError};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// Receives OpenTelemetry spans, joins them into closed ledgers, and samples CPU and memory of the
 /// lab's processes.
@@ -17,10 +18,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
     let stop = async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     };

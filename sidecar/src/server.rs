@@ -101,7 +101,7 @@ pub struct Sidecar {
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
     sample_every: Duration,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
 }
 
 impl Sidecar {
@@ -127,8 +127,9 @@ impl Sidecar {
         if let Some(path) = &config.run_file {
             let file = RunFile::create(path).await?;
             let (sink, task) = RunFileSink::start(file, Arc::clone(&counters.sinks));
-            sinks.push(Arc::new(sink));
-            writer = Some(task);
+            let sink = Arc::new(sink);
+            sinks.push(Arc::clone(&sink) as Arc<dyn Sink>);
+            writer = Some((sink, task));
         }
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let limits = Limits {
@@ -190,10 +191,9 @@ impl Sidecar {
         finish(listeners.1).await;
         let _ = (closing.await, sampling.await);
         pipeline.flush().await;
-        drop(pipeline);
-        // The last owner of the sinks is gone: the writer closes the run file and ends.
-        if let Some(writer) = writer {
-            let _ = writer.await;
+        if let Some((sink, task)) = writer {
+            sink.close().await;
+            let _ = task.await;
         }
         outcome
     }

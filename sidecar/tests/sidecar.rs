@@ -1,9 +1,12 @@
 //! A whole sidecar, spoken to as its peers do: SDKs, broken clients, the lab.
 
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 mod fixture;
 
 use std::time::{Duration, SystemTime};
 
+use fixture::raw::RawCodec;
 use fixture::{Running, config};
 use ledger::{Kind, Stage, names};
 use opentelemetry::KeyValue;
@@ -28,6 +31,29 @@ fn sdk(service: &str, endpoint: &str) -> SdkTracerProvider {
         .with_resource(Resource::builder().with_service_name(service.to_owned()).build())
         .with_batch_exporter(exporter)
         .build()
+}
+
+/// A call of 100 ms from one service to another that is 60 ms at it.
+fn call(shop: &SdkTracerProvider, stock: &SdkTracerProvider) {
+    let base = SystemTime::now();
+    let at = |ms: u64| base + Duration::from_millis(ms);
+    let client = shop
+        .tracer("http")
+        .span_builder("GET /stock")
+        .with_kind(SpanKind::Client)
+        .with_start_time(at(0))
+        .with_attributes([KeyValue::new("http.request.method", "GET")])
+        .start(&shop.tracer("http"));
+    let context = opentelemetry::Context::new().with_span(client);
+    let server = stock
+        .tracer("http")
+        .span_builder("GET /stock")
+        .with_kind(SpanKind::Server)
+        .with_start_time(at(20));
+    let server = stock.tracer("http").build_with_context(server, &context);
+    let server = opentelemetry::Context::new().with_span(server);
+    server.span().end_with_timestamp(at(80));
+    context.span().end_with_timestamp(at(100));
 }
 
 async fn export(
@@ -57,25 +83,7 @@ fn client_span(trace: u8, id: u8) -> otlp::Span {
 async fn spans_of_any_opentelemetry_sdk_get_the_coarser_ledger() {
     let sidecar = Running::start("").await;
     let (shop, stock) = (sdk("shop", &sidecar.otlp), sdk("stock", &sidecar.otlp));
-    let base = SystemTime::now();
-    let at = |ms: u64| base + Duration::from_millis(ms);
-    let client = shop
-        .tracer("http")
-        .span_builder("GET /stock")
-        .with_kind(SpanKind::Client)
-        .with_start_time(at(0))
-        .with_attributes([KeyValue::new("http.request.method", "GET")])
-        .start(&shop.tracer("http"));
-    let context = opentelemetry::Context::new().with_span(client);
-    let server = stock
-        .tracer("http")
-        .span_builder("GET /stock")
-        .with_kind(SpanKind::Server)
-        .with_start_time(at(20));
-    let server = stock.tracer("http").build_with_context(server, &context);
-    let server = opentelemetry::Context::new().with_span(server);
-    server.span().end_with_timestamp(at(80));
-    context.span().end_with_timestamp(at(100));
+    call(&shop, &stock);
     let flushed = tokio::task::spawn_blocking(move || {
         shop.force_flush().and(stock.force_flush()).and(shop.shutdown()).and(stock.shutdown())
     });
@@ -140,43 +148,6 @@ async fn nothing_that_peers_send_stops_the_sidecar() {
     sidecar.stop().await;
 }
 
-/// Sends bytes as they are.
-struct RawCodec;
-
-impl tonic::codec::Codec for RawCodec {
-    type Encode = Vec<u8>;
-    type Decode = ();
-    type Encoder = RawCodec;
-    type Decoder = RawCodec;
-    fn encoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-    fn decoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-}
-
-impl tonic::codec::Encoder for RawCodec {
-    type Item = Vec<u8>;
-    type Error = tonic::Status;
-    fn encode(
-        &mut self,
-        bytes: Vec<u8>,
-        to: &mut tonic::codec::EncodeBuf<'_>,
-    ) -> Result<(), tonic::Status> {
-        bytes::BufMut::put_slice(to, &bytes);
-        Ok(())
-    }
-}
-
-impl tonic::codec::Decoder for RawCodec {
-    type Item = ();
-    type Error = tonic::Status;
-    fn decode(&mut self, _: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<()>, tonic::Status> {
-        Ok(Some(()))
-    }
-}
-
 #[tokio::test]
 async fn every_span_received_is_counted_in_exactly_one_place() {
     let sidecar = Running::start("--max-traces 2").await;
@@ -221,6 +192,10 @@ async fn an_incomplete_trace_is_closed_when_its_window_ends() {
 async fn what_is_open_when_the_sidecar_stops_is_written() {
     let sidecar = Running::start("").await;
     export(&sidecar.otlp, vec![client_span(1, 1)]).await.unwrap();
+    // Peers that keep their connections open do not keep the sidecar.
+    let address = sidecar.otlp.trim_start_matches("http://");
+    let mut peer = tokio::net::TcpStream::connect(address).await.unwrap();
+    peer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let path = sidecar.run_file.clone();
     let _folder = sidecar.stop().await;
     let mut file = RunFile::open(&path).await.unwrap();

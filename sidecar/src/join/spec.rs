@@ -1,4 +1,7 @@
-//! What joining promises, as examples and properties.
+//! What joining promises, as examples and properties: here which spans make which hops, in
+//! [`holding`] how long and how much is held.
+
+mod holding;
 
 use std::sync::Arc;
 
@@ -179,14 +182,6 @@ fn both_sides_may_share_one_span_id() {
 }
 
 #[test]
-fn duplicates_are_counted_and_change_nothing() {
-    let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().chain(ping()).for_each(|span| joiner.insert(span, 1));
-    assert_eq!(joiner.counts().duplicates, 5);
-    assert_eq!(close_trace(joiner.flush(9).pop().unwrap()).rows, rows(ping()));
-}
-
-#[test]
 fn cycles_are_survived_and_counted() {
     let mut spans = vec![
         span(Client, 1, 2, "a", (0, 9)),
@@ -221,70 +216,6 @@ fn chains_of_any_depth_are_cut_and_counted() {
     assert_eq!((closing.rows.len(), closing.links), (1, 1_023));
 }
 
-#[test]
-fn a_trace_holds_no_more_spans_than_its_bound() {
-    let mut joiner = Joiner::new(LIMITS);
-    (1..=2_000).for_each(|id| joiner.insert(span(Client, id, 0, "s", (1, 2)), 1));
-    assert_eq!(joiner.counts().over_limit, 2_000 - 1_024);
-}
-
-#[test]
-fn a_trace_with_something_missing_is_held_for_the_window() {
-    let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().take(4).for_each(|span| joiner.insert(span, SECOND));
-    assert!(joiner.due(6 * SECOND - 1, 9).is_empty());
-    assert_eq!(joiner.due(6 * SECOND, 9).len(), 1);
-    let late = ping().remove(4);
-    joiner.insert(late, 6 * SECOND + 1);
-    assert_eq!((joiner.counts().late, joiner.open()), (1, 0));
-}
-
-#[test]
-fn a_complete_trace_is_closed_when_it_has_been_quiet() {
-    let mut joiner = Joiner::new(LIMITS);
-    let (last, rest) = ping().split_last().map(|(l, r)| (l.clone(), r.to_vec())).unwrap();
-    rest.into_iter().for_each(|span| joiner.insert(span, 0));
-    joiner.insert(last, SECOND / 2);
-    assert!(joiner.due(SECOND, 9).is_empty());
-    assert_eq!(joiner.due(2 * SECOND, 9).len(), 1);
-    assert_eq!(joiner.open(), 0);
-}
-
-#[test]
-fn past_the_bound_the_oldest_trace_is_closed_early() {
-    let mut joiner = Joiner::new(Limits { max_traces: 8, ..LIMITS });
-    for trace in 1..=10 {
-        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
-    }
-    assert_eq!((joiner.counts().evicted, joiner.counts().dropped_traces), (2, 0));
-    let mut early: Vec<_> = joiner.due(10, 9).iter().map(|trace| trace.spans()[0].trace).collect();
-    early.sort_unstable();
-    assert_eq!(early, [1, 2]);
-    for trace in 11..=15 {
-        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
-    }
-    // Nobody took those evicted: past an eighth of the bound they are thrown away.
-    let counts = joiner.counts();
-    assert_eq!((counts.evicted, counts.dropped_traces, counts.dropped_spans), (7, 3, 3));
-    assert_eq!(joiner.flush(99).len(), 10);
-}
-
-#[test]
-fn an_id_used_again_is_not_closed_by_the_deadline_of_its_past() {
-    let mut joiner = Joiner::new(Limits { max_traces: 1, ..LIMITS });
-    let insert = |joiner: &mut Joiner, trace, now| {
-        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, now);
-    };
-    insert(&mut joiner, 1, 0);
-    insert(&mut joiner, 2, 1);
-    insert(&mut joiner, 3, 2);
-    insert(&mut joiner, 1, 3);
-    joiner.due(4, 99);
-    assert_eq!(joiner.open(), 1);
-    assert!(joiner.due(5 * SECOND + 2, 9).is_empty());
-    assert_eq!(joiner.due(5 * SECOND + 3, 9).len(), 1);
-}
-
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
 fn any_spans() -> impl Strategy<Value = Vec<Span>> {
     let one = (0..5_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
@@ -299,7 +230,40 @@ fn any_spans() -> impl Strategy<Value = Vec<Span>> {
     })
 }
 
+/// Marks, waits and start as far out as decoding lets them be (see `otlp::limits`).
+fn extreme_half() -> impl Strategy<Value = (Vec<Option<u64>>, [u64; 4], u64)> {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let at = prop_oneof![Just(0), Just(DAY_NS), 0..DAY_NS];
+    let marks = proptest::collection::vec(proptest::option::of(at), Point::COUNT);
+    let waits = proptest::array::uniform4(prop_oneof![Just(DAY_NS), 0..DAY_NS]);
+    let latest = (1_u64 << 61) - 1 - DAY_NS;
+    (marks, waits, prop_oneof![Just(1), Just(latest), 1..latest])
+}
+
 proptest! {
+    #[test]
+    fn no_numbers_that_decoding_accepts_overflow(
+        mut spans in any_spans(),
+        halves in proptest::collection::vec(extreme_half(), 24),
+    ) {
+        let source = Arc::new(Source { clock: "here".into(), ..Source::default() });
+        for (span, (marks, waits, base)) in spans.iter_mut().zip(halves) {
+            let Some(half) = &mut span.half else { continue };
+            for (&point, at) in Point::ALL.iter().zip(marks) {
+                half.marks.set(point, at.map_or(0, |at| base + at));
+            }
+            let [window_wait, socket_wait, socket_write, framing] = waits;
+            half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
+            half.interval = (half.marks.first().unwrap_or(base), half.marks.last().unwrap_or(base));
+            span.source = Arc::clone(&source);
+        }
+        // Tests check for overflow: closing must not panic.
+        for row in close_trace(trace_of(spans)).rows {
+            let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
+            prop_assert_eq!(total, row.latency_ns);
+        }
+    }
+
     #[test]
     fn the_order_of_arrival_changes_nothing(
         order in Just(ping()).prop_shuffle(),

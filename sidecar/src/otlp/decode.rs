@@ -188,24 +188,9 @@ impl<'a> Draft<'a> {
         lost: &mut Option<u64>,
     ) -> Result<(), String> {
         match name {
-            b"marks" | b"wire" | b"injected" => {
-                let text = value.text()?;
-                if text.len() > limits::RECORD_BYTES {
-                    return Err(format!(
-                        "{} bytes, more than {}",
-                        text.len(),
-                        limits::RECORD_BYTES
-                    ));
-                }
-                let half =
-                    self.half.get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))));
-                let key = match name {
-                    b"marks" => names::MARKS,
-                    b"wire" => names::WIRE,
-                    _ => names::INJECTED,
-                };
-                half.read(key, text).map_err(|error| error.to_string())
-            }
+            b"marks" => self.read_record(names::MARKS, value),
+            b"wire" => self.read_record(names::WIRE, value),
+            b"injected" => self.read_record(names::INJECTED, value),
             b"cell" => {
                 let cell = value.text()?;
                 if cell.len() > limits::NAME_BYTES {
@@ -236,6 +221,16 @@ impl<'a> Draft<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes in one attribute of a record; which side it is of is settled when the kind is known.
+    fn read_record(&mut self, key: &str, value: Any<'_>) -> Result<(), String> {
+        let text = value.text()?;
+        if text.len() > limits::RECORD_BYTES {
+            return Err(format!("{} bytes, more than {}", text.len(), limits::RECORD_BYTES));
+        }
+        let half = self.half.get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))));
+        half.read(key, text).map_err(|error| error.to_string())
     }
 
     fn plan(&mut self) -> &mut Planned {

@@ -16,6 +16,7 @@ const QUEUE: usize = 16;
 enum Job {
     Write(Batch),
     Flushed(oneshot::Sender<()>),
+    Close,
 }
 
 /// Hands batches to the task that writes the run file.
@@ -25,11 +26,17 @@ pub(crate) struct RunFileSink {
 }
 
 impl RunFileSink {
-    /// Starts the writing task. It closes the file and ends when the sink is dropped.
+    /// Starts the writing task. It ends after [`Self::close`], when it has closed the file.
     pub(crate) fn start(file: RunFile, counts: Arc<SinkCounts>) -> (Self, JoinHandle<()>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(write_all(file, queue, Arc::clone(&counts)));
         (RunFileSink { jobs, counts }, writer)
+    }
+
+    /// Lets the writer finish what it has and close the file. Rows that come later are counted as
+    /// failed: connections of peers may outlive the sidecar's listener.
+    pub(crate) async fn close(&self) {
+        let _ = self.jobs.send(Job::Close).await;
     }
 }
 
@@ -70,6 +77,7 @@ async fn write_all(mut file: RunFile, mut queue: mpsc::Receiver<Job>, counts: Ar
                 let _ = flushed.send(());
                 continue;
             }
+            Job::Close => break,
         };
         let written = match &batch {
             Batch::Requests(requests) => file.write(requests, &[]).await,

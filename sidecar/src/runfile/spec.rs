@@ -2,7 +2,12 @@
 
 use ledger::{Kind, Stage, StageSet, Traffic};
 
-use super::{HopRow, ProcessSample, RequestRow, RunFile, RunFileError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{HopRow, ProcessSample, RequestRow, RunFile, RunFileError, RunFileSink};
+use crate::sink::{Batch, Sink as _};
+use crate::stats::SinkCounts;
 
 /// A request in which every field has a value of its own.
 fn request(n: u64) -> RequestRow {
@@ -38,10 +43,10 @@ fn request(n: u64) -> RequestRow {
         round: 1,
         start_ns: n * 1_000,
         latency_ns: -4,
-        stopwatch_ns: (n % 2 == 0).then_some(n),
+        stopwatch_ns: (n.is_multiple_of(2)).then_some(n),
         weight: 2.5,
         out_of_order: 1,
-        early: n % 2 == 0,
+        early: n.is_multiple_of(2),
         error: n % 2 == 1,
         hops: (0..n as u32 % 3).map(hop).collect(),
     }
@@ -101,6 +106,28 @@ async fn what_is_no_run_file_is_refused_by_name() {
     newer.close().await.unwrap();
     let error = RunFile::open(&path).await.unwrap_err().to_string();
     assert!(error.contains("its schema is \"99\", this program reads 1"), "{error}");
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_written_are_counted_and_the_writer_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let mut file = RunFile::create(&path).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 20").execute(&mut file.connection).await.unwrap();
+    let counts = Arc::new(SinkCounts::default());
+    let (sink, writer) = RunFileSink::start(file, Arc::clone(&counts));
+    sink.take(Batch::Requests((0..500).map(request).collect())).await;
+    sink.take(Batch::Requests((0..3).map(request).collect())).await;
+    sink.take(Batch::Samples((0..2).map(sample).collect())).await;
+    sink.flush().await;
+    assert_eq!(counts.rows_failed.load(Relaxed), 500);
+    assert!(counts.last_error.lock().contains("full"), "{}", counts.last_error.lock());
+    assert_eq!(counts.requests_written.load(Relaxed), 3);
+    assert_eq!(counts.samples_written.load(Relaxed), 2);
+    sink.close().await;
+    writer.await.unwrap();
+    sink.take(Batch::Samples((0..2).map(sample).collect())).await;
+    assert_eq!(counts.rows_failed.load(Relaxed), 502);
 }
 
 #[tokio::test]
