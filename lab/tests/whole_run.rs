@@ -99,6 +99,39 @@ fn a_clean_run_measures_every_request_and_leaves_no_process() {
 }
 
 #[test]
+fn the_cost_of_the_probe_is_certified_before_the_cells() {
+    let dir = dir();
+    let plan = "protocol = [\"rest\"]\npayload = [10]\nrate = 100\nduration = \"200ms\"\n\
+                [certify]\npairs = 2\nround = \"300ms\"\n";
+    fs::write(dir.path().join("certified.toml"), plan).expect("a file");
+    let mut run = Run::start(dir.path(), &["run", "--plan", "certified.toml"]);
+    run.line("certifying the probe on grpc-1kB");
+    run.line("the probe costs ");
+    let (code, text) = run.end();
+    assert_eq!(code, Some(0), "{text}");
+    let result = result(dir.path());
+    let cost = &result["probe_cost"];
+    assert_eq!((&cost["pairs"], &cost["cell"]), (&2.into(), &"grpc-1kB".into()));
+    assert!(cost["ratio"].as_f64().expect("a ratio") > 0.0);
+    assert_eq!(cost["traced_share"], 1.0);
+    // What was traced for the certification belongs to no cell.
+    assert_eq!(result["cells"][0]["traced"]["count"], 20);
+}
+
+#[test]
+fn a_run_interrupted_before_it_measured_says_so() {
+    let dir = dir();
+    let mut run = Run::start(dir.path(), &["run", "--plan", "rest-vs-grpc"]);
+    run.line("certifying");
+    kill_process(Pid::from_child(&run.child), Signal::TERM).expect("it runs");
+    let (code, text) = run.end();
+    assert_eq!(code, Some(130), "{text}");
+    let result = result(dir.path());
+    assert_eq!(result["incomplete"], true);
+    assert_eq!(result["cells"][0]["requests"]["planned"], 0);
+}
+
+#[test]
 fn an_interrupted_run_keeps_what_was_measured() {
     let dir = dir();
     let mut run = Run::start(

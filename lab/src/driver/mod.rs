@@ -1,8 +1,8 @@
 //! The built-in open-loop load generator: requests start when the plan says, whatever became of those before.
 //!
-//! A closed loop waits for slow replies and so measures fewer of them (coordinated omission). Here a
-//! pacer thread hands arrivals to a runtime at their planned times, latency counts from the plan, and
-//! an arrival for which no slot is free is dropped and counted. What is asked of whom is the
+//! A closed loop waits for slow replies and so measures fewer of them (coordinated omission). Here
+//! requests arrive at their planned times, latency counts from the plan, and an arrival for which no
+//! slot is free is dropped and counted. What is asked of whom is the
 //! [`Target`]'s business; what is made of the numbers, the reports'.
 
 mod books;
@@ -26,14 +26,14 @@ use tokio_util::task::TaskTracker;
 use crate::model::{Requests, RoundMeasure};
 use books::{Books, InFlight, Slots};
 pub use gateway::{Connections, Gateway, SERVICE};
-use pacer::Schedule;
+use pacer::{Alarm, Schedule};
 pub use reply::Reply;
 pub use sampling::{MAX_TRACES_PER_SECOND, Sampling};
 pub use target::{Arrival, Called, Target};
 use usage::Usage;
 pub use usage::{process_cpu_ns, threads_cpu_ns};
 
-/// Time between the order to start a round and its first planned arrival: the pacer must be up.
+/// Time between the order to start a round and its first planned arrival: it must have been taken up.
 const LEAD_NS: u64 = 10_000_000;
 
 /// What a round of load is.
@@ -55,7 +55,7 @@ pub struct Round {
     pub sampling: Sampling,
 }
 
-/// The load generator: one thread that makes the requests, and a pacer thread in each round.
+/// The load generator: one thread that paces and makes the requests.
 ///
 /// One thread, because on a small machine the generator must leave the cores to what it measures.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Driver {
     /// Starts a round. It ends by itself, or unfinished as soon as `cancel` is cancelled.
     ///
     /// # Errors
-    /// If the system gives no thread for the pacer.
+    /// If the system gives no timer.
     pub fn begin<T: Target>(
         &self,
         target: Arc<T>,
@@ -100,22 +100,26 @@ impl Driver {
             books: books.clone(),
             slots: Arc::new(Slots::new(round.max_in_flight)),
             tracker: tracker.clone(),
-            handle: self.handle.clone(),
             timeout: round.timeout,
             cancel: cancel.clone(),
         };
         let sampling = round.sampling;
-        std::thread::Builder::new().name("pacer".to_owned()).spawn(move || {
-            let usage = pacer::pace(&schedule, &cancel, |planned, index| match index {
+        let alarm = {
+            let _runtime = self.handle.enter();
+            Alarm::new()?
+        };
+        self.handle.spawn(async move {
+            let arrive = |planned, index: Option<u64>| match index {
                 None => arrivals.arrive(Arrival { planned, traced: false }, None),
                 Some(index) => {
                     let arrival = Arrival { planned, traced: sampling.traces(index) };
                     arrivals.arrive(arrival, Some(&arrivals.books));
                 }
-            });
+            };
+            let usage = pacer::pace(alarm, schedule, cancel, arrive).await;
             // Nobody listens once the round was abandoned.
             let _ = done.send(usage);
-        })?;
+        });
         Ok(Running { round, schedule, books, tracker, paced })
     }
 }
@@ -136,7 +140,6 @@ struct Arrivals<T> {
     books: Arc<Books>,
     slots: Arc<Slots>,
     tracker: TaskTracker,
-    handle: Handle,
     timeout: Duration,
     cancel: CancellationToken,
 }
@@ -151,7 +154,7 @@ impl<T: Target> Arrivals<T> {
         let Some(slot) = slot else { return };
         let in_flight = InFlight::new(slot, arrival, books.cloned());
         let request = request(self.target.clone(), in_flight, self.timeout, self.cancel.clone());
-        self.tracker.spawn_on(request, &self.handle);
+        self.tracker.spawn(request);
     }
 }
 

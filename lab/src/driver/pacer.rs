@@ -1,19 +1,29 @@
 //! When each request starts: absolute times, so that no delay shifts the arrivals after it.
 //!
-//! A thread of its own sleeps on the monotonic clock: tokio's timer wheel turns once a millisecond.
+//! The pacer is a task of the driver's own thread, woken by a timer of the kernel. Tokio's timer will
+//! not do, its wheel turns once a millisecond; a thread that sleeps will, but handing every arrival
+//! to another thread took more CPU than making the request.
 
-use std::num::NonZeroU64;
+use std::io;
+use std::os::fd::OwnedFd;
 
 use ledger::clock;
-use rustix::thread::{clock_nanosleep_absolute, set_current_timer_slack};
-use rustix::time::{ClockId, Timespec};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 
 use super::Round;
 use super::usage::Usage;
 
-/// The longest sleep before cancellation is looked for, in nanoseconds.
-const NAP_NS: u64 = 20_000_000;
+/// Overdue arrivals started in a row before answers get a turn: an overloaded driver still listens.
+const BATCH: u64 = 32;
+/// The counters of CPU are read so long before the measured part that it delays no arrival, in
+/// nanoseconds.
+const AHEAD_NS: u64 = 2_000_000;
 
 /// The planned times of a round's arrivals, on [`ledger::clock`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,32 +60,58 @@ impl Schedule {
     }
 }
 
+/// A timer of the kernel that wakes a task at an absolute time.
+#[derive(Debug)]
+pub(super) struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    /// A timer for tasks of the current runtime.
+    pub(super) fn new() -> io::Result<Alarm> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        Ok(Alarm(AsyncFd::register_with_interest(timer, Interest::READABLE)?))
+    }
+
+    /// Waits until `deadline` on [`ledger::clock`].
+    async fn at(&self, deadline: u64) -> io::Result<()> {
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: (deadline / 1_000_000_000) as i64,
+                tv_nsec: (deadline % 1_000_000_000) as _,
+            },
+        };
+        timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &once)?;
+        while clock::now() < deadline {
+            // Never read: setting the timer anew takes its readiness back.
+            self.0.readable().await?.clear_ready();
+        }
+        Ok(())
+    }
+}
+
 /// Calls `arrive(planned, index)` for every arrival at its planned time; warm-up arrivals have no index.
 ///
 /// Arrivals that are overdue follow each other at once: the plan is caught up with, not shifted.
-/// Returns the use of CPU at the start of the measured part, if that was reached.
-pub(super) fn pace(
-    schedule: &Schedule,
-    cancel: &CancellationToken,
+/// Stops when `cancel` is cancelled. Returns the use of CPU at the start of the measured part, if
+/// that was reached.
+pub(super) async fn pace(
+    alarm: Alarm,
+    schedule: Schedule,
+    cancel: CancellationToken,
     mut arrive: impl FnMut(u64, Option<u64>),
 ) -> Option<Usage> {
-    // The default slack of 50 us would be part of every send delay. Refused, it stays: no harm done.
-    let _ = set_current_timer_slack(NonZeroU64::new(1));
+    let pacer = Pacer { alarm, cancel };
     for index in 0..schedule.counts.0 {
         let planned = schedule.at(schedule.warmup_ns, index);
-        if !sleep_until(planned, cancel) {
-            return None;
-        }
+        pacer.wait(planned, index).await?;
         arrive(planned, None);
     }
-    // Early enough that reading the counters delays no arrival.
-    if !sleep_until(schedule.start_ns.saturating_sub(1_000_000), cancel) {
-        return None;
-    }
+    pacer.wait(schedule.start_ns.saturating_sub(AHEAD_NS), 1).await?;
     let usage = Usage::now();
     for index in 0..schedule.counts.1 {
         let planned = schedule.at(schedule.start_ns, index);
-        if !sleep_until(planned, cancel) {
+        if pacer.wait(planned, index).await.is_none() {
             break;
         }
         arrive(planned, Some(index));
@@ -83,23 +119,22 @@ pub(super) fn pace(
     Some(usage)
 }
 
-/// Sleeps until `deadline`; false if cancelled before.
-fn sleep_until(deadline: u64, cancel: &CancellationToken) -> bool {
-    loop {
-        if cancel.is_cancelled() {
-            return false;
+struct Pacer {
+    alarm: Alarm,
+    cancel: CancellationToken,
+}
+
+impl Pacer {
+    /// Waits until arrival number `index` is due; `None` if cancelled before.
+    async fn wait(&self, planned: u64, index: u64) -> Option<()> {
+        if clock::now() < planned {
+            // A timer that cannot be set leaves the arrivals after it without their times: stop.
+            return self.cancel.run_until_cancelled(self.alarm.at(planned)).await?.ok();
         }
-        let now = clock::now();
-        if now >= deadline {
-            return true;
+        if index.is_multiple_of(BATCH) {
+            tokio::task::yield_now().await;
         }
-        let until = deadline.min(now + NAP_NS);
-        let until = Timespec {
-            tv_sec: (until / 1_000_000_000) as i64,
-            tv_nsec: (until % 1_000_000_000) as _,
-        };
-        // Interrupted by a signal: the loop looks again.
-        let _ = clock_nanosleep_absolute(ClockId::Monotonic, &until);
+        (!self.cancel.is_cancelled()).then_some(())
     }
 }
 
@@ -137,11 +172,22 @@ mod tests {
         assert_eq!(schedule(1.0, 0, 500_000_000).counts.1, 1);
     }
 
+    /// The pacer in a runtime of its own.
+    fn run(
+        schedule: Schedule,
+        cancel: &CancellationToken,
+        arrive: impl FnMut(u64, Option<u64>),
+    ) -> Option<Usage> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime
+            .block_on(async { pace(Alarm::new().unwrap(), schedule, cancel.clone(), arrive).await })
+    }
+
     #[test]
     fn nothing_arrives_before_its_time() {
         let schedule = schedule(1_000.0, 10_000_000, 20_000_000);
         let mut seen = Vec::new();
-        let usage = pace(&schedule, &CancellationToken::new(), |planned, index| {
+        let usage = run(schedule, &CancellationToken::new(), |planned, index| {
             assert!(clock::now() >= planned);
             seen.push(index);
         });
@@ -151,10 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn an_overdue_plan_is_caught_up_with() {
+        let late = Schedule { warmup_ns: 1, start_ns: 1, ..schedule(1_000.0, 0, 100_000_000) };
+        let mut count = 0;
+        run(late, &CancellationToken::new(), |_, _| count += 1);
+        assert_eq!(count, 100);
+    }
+
+    #[test]
     fn a_cancelled_pacer_stops_at_once() {
         let cancel = CancellationToken::new();
         let mut count = 0;
-        pace(&schedule(100.0, 0, 3_600_000_000_000), &cancel, |_, _| {
+        run(schedule(100.0, 0, 3_600_000_000_000), &cancel, |_, _| {
             count += 1;
             cancel.cancel();
         });

@@ -12,7 +12,7 @@ mod tools;
 pub use control::{Control, ControlError};
 pub use part::{Part, Supervisor};
 pub use services::{ANY_PORT, Services, start_services, start_sidecar};
-pub use tools::Tool;
+pub use tools::{NOTHING, Tool};
 
 use std::process::ExitStatus;
 

@@ -12,6 +12,9 @@ use crate::model::Component;
 /// How long a program may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The name of what stands in where nothing does.
+pub const NOTHING: &str = "none";
+
 /// A real part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tool {
@@ -57,7 +60,7 @@ impl Tool {
         match self {
             Tool::K6 => ("built-in driver", "constant arrival rate, open loop"),
             Tool::Influxdb => ("run file", "SQLite, one row per request and hop"),
-            Tool::Postgres => ("none", "no plan of this version asks a database"),
+            Tool::Postgres => (NOTHING, "no plan of this version asks a database"),
             Tool::Grafana => ("HTML report", "one file, no server"),
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! What the settings mean is `model::Knobs`' business; what a service does with them is its own.
 
+use std::time::Duration;
+
 use ledger::Stage;
+use probe::{Probe, ProbeConfig};
 use toml::{Table, Value};
 
 use super::size::Size;
@@ -86,8 +89,11 @@ fn injection_place(place: &str) -> Result<String, KnobError> {
         let known = format!("no process is called {process:?}; there are {}", PROCESSES.join(", "));
         return Err(KnobError::Inject(place.to_owned(), known));
     }
-    let stage = Stage::from_name(stage)
-        .map_err(|error| KnobError::Inject(place.to_owned(), error.to_string()))?;
+    let refused = |why: String| KnobError::Inject(place.to_owned(), why);
+    let stage = Stage::from_name(stage).map_err(|error| refused(error.to_string()))?;
+    // Which stages a delay can be injected into is the probe's to say: one that exports nothing says it.
+    let asked = ProbeConfig { inject: vec![(stage, Duration::ZERO)], ..ProbeConfig::default() };
+    Probe::start(asked).map_err(|error| refused(error.to_string()))?;
     Ok(format!("{process}:{}", stage.name()))
 }
 
@@ -227,6 +233,7 @@ mod tests {
             ("db:handler=1ms", "\"db\""),
             ("encoding=1ms", "handler"),
             ("handler=1", "500ms"),
+            ("request_wire=1ms", "request_encode"),
         ] {
             let error = injection(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -11,6 +11,7 @@ pub use bar::Bar;
 pub use plain::Plain;
 
 use crate::event::Reporter;
+use crate::launch::NOTHING;
 use crate::model::Component;
 
 /// The reporter that suits where standard error goes.
@@ -25,7 +26,11 @@ pub fn reporter() -> Box<dyn Reporter> {
 
 /// One line on a part: real or standing in, and why.
 fn component_line(component: &Component) -> String {
-    let state = if component.real { "real" } else { "stands in" };
+    let state = match component {
+        Component { real: true, .. } => "real",
+        Component { name, .. } if name == NOTHING => "left out",
+        _ => "stands in",
+    };
     let Component { role, name, version, note, .. } = component;
     let version = if version.is_empty() { String::new() } else { format!(" {version}") };
     let note = if note.is_empty() { String::new() } else { format!(": {note}") };

@@ -114,5 +114,5 @@ pub(super) fn begin(
 ) -> Result<Running, RunError> {
     driver
         .begin(Arc::new(target), round, halt.clone())
-        .map_err(|error| RunError::System { attempt: "start the pacer's thread".to_owned(), error })
+        .map_err(|error| RunError::System { attempt: "start the pacer's timer".to_owned(), error })
 }
