@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ledger::Side;
 
 use super::conn::Shared;
-use super::h1_messages::{Event, Head, Messages};
+use super::h1_messages::{Event, Expected, Head, Messages};
 use super::message::{Incoming, Outgoing, Part, Write};
 use crate::record::Record;
 
@@ -44,12 +44,18 @@ enum Carries {
 
 impl Follower {
     /// A write took `slices`.
-    pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
+    pub(super) fn wrote<'a>(
+        &mut self,
+        shared: &mut Shared,
+        slices: impl Iterator<Item = &'a [u8]>,
+        write: Write,
+    ) {
         let carries = if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
         let mut ended = false;
-        for slice in slices {
-            let mut bytes = *slice;
-            while let Some(event) = self.tx_event(&mut bytes, carries) {
+        for mut bytes in slices {
+            loop {
+                let next = self.next_reply(carries);
+                let Some(event) = self.tx.next(&mut bytes, next) else { break };
                 if let (Event::Head(head), Carries::Requests) = (event, carries) {
                     self.open(shared, head);
                 }
@@ -68,9 +74,8 @@ impl Follower {
     pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
         let carries = if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
         loop {
-            let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
-            let replies = carries == Carries::Replies;
-            let Some(event) = self.rx.next(&mut bytes, replies, bodiless) else { break };
+            let next = self.next_reply(carries);
+            let Some(event) = self.rx.next(&mut bytes, next) else { break };
             if let (Event::Head(head), Carries::Requests) = (event, carries) {
                 self.open(shared, head);
             }
@@ -80,21 +85,50 @@ impl Follower {
 
     /// The connection is gone: what is open will never end.
     pub(super) fn abandon(&mut self, shared: &Shared) {
-        for exchange in self.exchanges.drain(..) {
-            let record = exchange.record.as_ref();
-            shared.withdraw(record);
-            shared.close(record, Some("the connection was closed before the reply was sent"));
+        self.give_up(shared, "the connection was closed before the reply was sent");
+    }
+
+    /// The peer has closed its side: the end of a reply that nothing else delimits.
+    pub(super) fn closed(&mut self, exit: u64) {
+        if self.rx.until_close()
+            && let Some(mut exchange) = self.exchanges.pop_front()
+        {
+            exchange.inc.end(exit);
         }
     }
 
-    fn tx_event(&mut self, bytes: &mut &[u8], carries: Carries) -> Option<Event> {
-        let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
-        self.tx.next(bytes, carries == Carries::Replies, bodiless)
+    fn give_up(&mut self, shared: &Shared, why: &str) {
+        for exchange in self.exchanges.drain(..) {
+            let record = exchange.record.as_ref();
+            shared.withdraw(record);
+            shared.close(record, Some(why));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_exchanges(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// What head to expect in a direction that carries this.
+    fn next_reply(&self, carries: Carries) -> Expected {
+        match carries {
+            Carries::Requests => Expected::Request,
+            Carries::Replies => {
+                let front = self.exchanges.front();
+                let bodiless = front.is_some_and(|exchange| exchange.bodiless_reply);
+                Expected::Reply { bodiless }
+            }
+        }
     }
 
     fn open(&mut self, shared: &Shared, head: Head) {
         if self.exchanges.len() >= MOST_IN_TURN {
-            self.exchanges.pop_front();
+            // Leaving out one would give every later reply to the wrong request.
+            self.tx.deafen();
+            self.rx.deafen();
+            self.give_up(shared, "too many requests in turn to follow");
+            return;
         }
         let record = shared.open(head.context, HTTP_1_1);
         self.exchanges.push_back(Exchange {
@@ -116,11 +150,11 @@ impl Follower {
         let Some(exchange) = self.exchange(carries) else { return };
         let (part, bytes) = match event {
             Event::Head(head) => {
-                exchange.out.frame();
+                exchange.out.frames(1);
                 (Part::Head, head.bytes)
             }
             Event::Chunk(bytes) => {
-                exchange.out.frame();
+                exchange.out.frames(1);
                 (Part::Framing, bytes)
             }
             Event::Body(bytes) => (Part::Body, bytes),
@@ -154,11 +188,11 @@ impl Follower {
         let Some(exchange) = self.exchange(carries) else { return };
         let (part, bytes) = match event {
             Event::Head(head) => {
-                exchange.inc.frame();
+                exchange.inc.frames(1);
                 (Part::Head, head.bytes)
             }
             Event::Chunk(bytes) => {
-                exchange.inc.frame();
+                exchange.inc.frames(1);
                 (Part::Framing, bytes)
             }
             Event::Body(bytes) => (Part::Body, bytes),

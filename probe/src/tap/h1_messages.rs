@@ -28,6 +28,14 @@ impl Head {
     }
 }
 
+/// Which kind of head comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    Request,
+    /// A reply; without a body whatever its head says, if it answers HEAD.
+    Reply { bodiless: bool },
+}
+
 /// How the end of a body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
@@ -77,8 +85,7 @@ pub(super) struct Messages {
 
 impl Messages {
     /// Takes bytes off the front of `bytes` and says what they were; `None` when all are taken.
-    /// `replies` says which kind of head to expect, `bodiless` whether the next reply answers HEAD.
-    pub(super) fn next(&mut self, bytes: &mut &[u8], replies: bool, bodiless: bool) -> Option<Event> {
+    pub(super) fn next(&mut self, bytes: &mut &[u8], expected: Expected) -> Option<Event> {
         if std::mem::take(&mut self.ended) {
             return Some(Event::End);
         }
@@ -86,7 +93,7 @@ impl Messages {
             return None;
         }
         match self.state {
-            State::Head => self.head(bytes, replies, bodiless),
+            State::Head => self.head(bytes, expected),
             State::Body(left) => {
                 let run = take(bytes, left);
                 self.state = State::Body(left - run);
@@ -120,8 +127,9 @@ impl Messages {
         self.ended = true;
     }
 
-    fn head(&mut self, bytes: &mut &[u8], replies: bool, bodiless: bool) -> Option<Event> {
+    fn head(&mut self, bytes: &mut &[u8], expected: Expected) -> Option<Event> {
         let stashed = self.stash.len();
+        let replies = expected != Expected::Request;
         let parsed = if stashed == 0 {
             parse(bytes, replies)
         } else {
@@ -130,9 +138,9 @@ impl Messages {
         };
         match parsed {
             Ok(Some(head)) => {
-                take(bytes, head.bytes - stashed as u64);
+                take(bytes, head.bytes.saturating_sub(stashed as u64));
                 self.stash.clear();
-                self.begin_body(head, bodiless);
+                self.begin_body(head, expected == Expected::Reply { bodiless: true });
                 Some(Event::Head(head))
             }
             Ok(None) if bytes.len() + stashed <= LONGEST_HEAD => {
@@ -149,7 +157,13 @@ impl Messages {
         }
     }
 
-    fn deafen(&mut self) {
+    /// Whether the message in hand ends when the connection does.
+    pub(super) fn until_close(&self) -> bool {
+        matches!(self.state, State::UntilClose)
+    }
+
+    /// Lets bytes pass unread from here on.
+    pub(super) fn deafen(&mut self) {
         self.state = State::Deaf;
         self.stash = Vec::new();
     }
