@@ -1,3 +1,7 @@
-//! `run-lab`.
+//! `run-lab`: everything is in the library, so that tests reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run_lab::cli::main()
+}

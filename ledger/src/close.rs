@@ -172,7 +172,9 @@ impl Outbound {
         let at = walk.step(from, mark(Point::EncodeStart), self.queue);
         let at = walk.step(at, mark(Point::EncodeEnd), self.encode);
         let at = walk.step(at, mark(Point::SendBegin), self.queue);
-        let Some(end) = mark(Point::LastWrite) else { return at };
+        let Some(end) = mark(Point::LastWrite) else {
+            return at;
+        };
         let sending = half.sending;
         for (stage, ns) in [
             (self.window, sending.window_wait),

@@ -21,6 +21,12 @@ macro_rules! points {
             pub const fn code(self) -> &'static str {
                 match self { $(Point::$name => $code,)* }
             }
+
+            /// The point that `code` stands for, if it does.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Point> {
+                match code { $($code => Some(Point::$name),)* _ => None }
+            }
         }
     };
 }

@@ -23,10 +23,20 @@ fn orderly() -> HopNode {
     let mut client = half(
         Side::Client,
         &[
-            (Planned, 1_000), (CallStart, 1_001), (EncodeStart, 1_003), (EncodeEnd, 1_007),
-            (SendBegin, 1_015), (LastWrite, 1_115), (EosWrite, 1_120),
-            (FirstRead, 2_500), (LastRead, 2_600), (NextIo, 2_603), (DecodeStart, 2_608),
-            (DecodeEnd, 2_621), (EosRead, 2_642), (CallEnd, 2_676),
+            (Planned, 1_000),
+            (CallStart, 1_001),
+            (EncodeStart, 1_003),
+            (EncodeEnd, 1_007),
+            (SendBegin, 1_015),
+            (LastWrite, 1_115),
+            (EosWrite, 1_120),
+            (FirstRead, 2_500),
+            (LastRead, 2_600),
+            (NextIo, 2_603),
+            (DecodeStart, 2_608),
+            (DecodeEnd, 2_621),
+            (EosRead, 2_642),
+            (CallEnd, 2_676),
         ],
     );
     client.sending.framing = 60;
@@ -36,9 +46,18 @@ fn orderly() -> HopNode {
     let mut server = half(
         Side::Server,
         &[
-            (FirstRead, 1_200), (LastRead, 1_300), (NextIo, 1_305), (DecodeStart, 1_312),
-            (DecodeEnd, 1_323), (HandlerStart, 1_340), (HandlerEnd, 2_040), (EncodeStart, 2_042),
-            (EncodeEnd, 2_072), (SendBegin, 2_080), (LastWrite, 2_180), (EosWrite, 2_190),
+            (FirstRead, 1_200),
+            (LastRead, 1_300),
+            (NextIo, 1_305),
+            (DecodeStart, 1_312),
+            (DecodeEnd, 1_323),
+            (HandlerStart, 1_340),
+            (HandlerEnd, 2_040),
+            (EncodeStart, 2_042),
+            (EncodeEnd, 2_072),
+            (SendBegin, 2_080),
+            (LastWrite, 2_180),
+            (EosWrite, 2_190),
         ],
     );
     server.sending.framing = 100;
@@ -50,15 +69,31 @@ fn each_step_is_booked_under_its_own_stage() {
     let books = close(&orderly());
     let stages = &books.hops[0].stages;
     let expected = [
-        (Stage::DriverLag, 1), (Stage::SendQueue, 2 + 8 + 2), (Stage::RequestEncode, 4),
-        (Stage::RequestWindowWait, 10), (Stage::RequestSocketWait, 3),
-        (Stage::RequestSocketWrite, 25), (Stage::RequestFraming, 60), (Stage::RequestWire, 185),
-        (Stage::RequestDeframing, 5), (Stage::RequestReceiverQueue, 7), (Stage::RequestDecode, 11),
-        (Stage::Dispatch, 17), (Stage::Handler, 700), (Stage::ReplyEncode, 30),
-        (Stage::ReplySendQueue, 2 + 8), (Stage::ReplyWindowWait, 0), (Stage::ReplySocketWait, 0),
-        (Stage::ReplySocketWrite, 0), (Stage::ReplyFraming, 100), (Stage::ReplyWire, 420),
-        (Stage::ReplyDeframing, 3), (Stage::ReplyReceiverQueue, 5), (Stage::ReplyDecode, 13),
-        (Stage::EndOfStreamWait, 21), (Stage::WakeUp, 34),
+        (Stage::DriverLag, 1),
+        (Stage::SendQueue, 2 + 8 + 2),
+        (Stage::RequestEncode, 4),
+        (Stage::RequestWindowWait, 10),
+        (Stage::RequestSocketWait, 3),
+        (Stage::RequestSocketWrite, 25),
+        (Stage::RequestFraming, 60),
+        (Stage::RequestWire, 185),
+        (Stage::RequestDeframing, 5),
+        (Stage::RequestReceiverQueue, 7),
+        (Stage::RequestDecode, 11),
+        (Stage::Dispatch, 17),
+        (Stage::Handler, 700),
+        (Stage::ReplyEncode, 30),
+        (Stage::ReplySendQueue, 2 + 8),
+        (Stage::ReplyWindowWait, 0),
+        (Stage::ReplySocketWait, 0),
+        (Stage::ReplySocketWrite, 0),
+        (Stage::ReplyFraming, 100),
+        (Stage::ReplyWire, 420),
+        (Stage::ReplyDeframing, 3),
+        (Stage::ReplyReceiverQueue, 5),
+        (Stage::ReplyDecode, 13),
+        (Stage::EndOfStreamWait, 21),
+        (Stage::WakeUp, 34),
     ];
     let found: Vec<_> = stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
     assert_eq!(found, expected);
@@ -125,10 +160,8 @@ fn marks_out_of_order_are_counted_and_not_clamped() {
 }
 
 fn any_half(side: Side) -> impl Strategy<Value = Half> {
-    let marks = proptest::collection::vec(
-        proptest::option::of(1_u64..1_000_000_000_000),
-        Point::COUNT,
-    );
+    let marks =
+        proptest::collection::vec(proptest::option::of(1_u64..1_000_000_000_000), Point::COUNT);
     let sending = proptest::array::uniform4(0_u64..1_000_000);
     (marks, sending, 0_u64..1_000_000_000, 0_u64..1_000_000_000, any::<bool>()).prop_map(
         move |(marks, [window_wait, socket_wait, socket_write, framing], start, length, ours)| {
@@ -147,11 +180,17 @@ fn any_hop() -> impl Strategy<Value = HopNode> {
     let halves = || {
         (proptest::option::of(any_half(Side::Client)), proptest::option::of(any_half(Side::Server)))
     };
-    let leaf = halves().prop_map(|(client, server)| HopNode { client, server, ..HopNode::default() });
+    let leaf =
+        halves().prop_map(|(client, server)| HopNode { client, server, ..HopNode::default() });
     leaf.prop_recursive(3, 12, 3, move |inner| {
-        (halves(), proptest::collection::vec(inner, 0..3)).prop_map(|((client, server), children)| {
-            HopNode { client, server, children, ..HopNode::default() }
-        })
+        (halves(), proptest::collection::vec(inner, 0..3)).prop_map(
+            |((client, server), children)| HopNode {
+                client,
+                server,
+                children,
+                ..HopNode::default()
+            },
+        )
     })
 }
 

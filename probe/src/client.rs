@@ -195,7 +195,9 @@ impl Client {
     {
         let ongoing = self.begin(|| name.to_owned(), call, true);
         let channel = Channel { http: self.http.clone(), target: self.target.clone() };
-        ongoing.run(call_it(channel), |status| format!("{:?}: {}", status.code(), status.message())).await
+        ongoing
+            .run(call_it(channel), |status| format!("{:?}: {}", status.code(), status.message()))
+            .await
     }
 
     fn begin(&self, name: impl FnOnce() -> String, call: Call, grpc: bool) -> Ongoing {
@@ -232,7 +234,8 @@ impl Client {
         let refuse = |reason: String| CallError::Request { peer: self.peer.to_string(), reason };
         let body = encode_json(request).map_err(|error| refuse(error.to_string()))?;
         let mut parts = self.target.clone().into_parts();
-        parts.path_and_query = Some(path.parse().map_err(|_| refuse(format!("bad path {path:?}")))?);
+        parts.path_and_query =
+            Some(path.parse().map_err(|_| refuse(format!("bad path {path:?}")))?);
         let uri = Uri::from_parts(parts).map_err(|error| refuse(error.to_string()))?;
         let mut request = Request::new(Body::new(Full::new(body)));
         *request.method_mut() = Method::POST;
@@ -272,7 +275,9 @@ fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
 /// Puts the trace context of the current call on a request.
 fn add_context<B>(request: &mut Request<B>) {
     let Some(slot) = Slot::current() else { return };
-    let Some(identity) = slot.record.identity() else { return };
+    let Some(identity) = slot.record.identity() else {
+        return;
+    };
     if let Ok(mut value) = HeaderValue::from_str(&identity.context.header()) {
         // Never indexed by HPACK: the value is new in each request and would only push useful
         // entries out of the peer's table.
@@ -294,7 +299,9 @@ impl Ongoing {
         work: impl Future<Output = Result<R, E>>,
         say: impl FnOnce(&E) -> String,
     ) -> Result<R, E> {
-        let Some(slot) = self.slot.clone() else { return work.await };
+        let Some(slot) = self.slot.clone() else {
+            return work.await;
+        };
         slot.delay(Stage::SendQueue).await;
         let result = slot.clone().scope(work).await;
         slot.delay(Stage::WakeUp).await;

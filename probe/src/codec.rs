@@ -97,7 +97,9 @@ impl<U: Message + Carries + Default> Decoder for TimedDecoder<U> {
     fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let length = bytes::Buf::remaining(src) as u64;
         let malformed = |error: prost::DecodeError| {
-            Status::invalid_argument(format!("decoding a protobuf message of {length} bytes: {error}"))
+            Status::invalid_argument(format!(
+                "decoding a protobuf message of {length} bytes: {error}"
+            ))
         };
         match &self.slot {
             Some(slot) => slot.decode(|| Ok((U::decode(src)?, length)), U::payload_bytes),

@@ -14,8 +14,8 @@ mod export;
 mod poll;
 #[expect(clippy::module_inception, reason = "the crate is named after its main type")]
 mod probe;
-mod record;
 pub mod process;
+mod record;
 mod server;
 mod slot;
 mod stopwatch;

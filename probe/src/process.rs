@@ -150,9 +150,8 @@ impl ServiceArgs {
 /// # Errors
 /// Names the address that could not be bound.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let naming = |error: io::Error| {
-        io::Error::new(error.kind(), format!("listening on {address}: {error}"))
-    };
+    let naming =
+        |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(naming)?;
     let mut out = io::stdout().lock();
     writeln!(out, "listening {}", listener.local_addr()?)?;
@@ -174,7 +173,9 @@ fn parse_injection(text: &str) -> Result<(Stage, Duration), String> {
         "us" | "µs" => 1e-6,
         "ms" => 1e-3,
         "s" => 1.0,
-        _ => return Err(format!("{delay:?} is not a duration: use ns, us, ms or s, e.g. 5ms")),
+        _ => {
+            return Err(format!("{delay:?} is not a duration: use ns, us, ms or s, e.g. 5ms"));
+        }
     };
     let number: f64 = number.parse().map_err(|_| format!("{delay:?} is not a duration"))?;
     let delay = Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())?;

@@ -13,6 +13,10 @@ tokio::task_local! {
     static CURRENT: Slot;
 }
 
+/// The last part of an injected wait is spent awake: the runtime's timer is no finer than a
+/// millisecond, and a machine that has just been idle is slow in the stages that follow.
+const AWAKE: Duration = Duration::from_millis(2);
+
 /// Delays to inject, by stage: ground truth for the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Injector(Vec<(Stage, Duration)>);
@@ -62,17 +66,27 @@ impl Slot {
     pub(crate) async fn delay(&self, stage: Stage) {
         if let Some(delay) = self.injector.delay(stage) {
             let before = clock::now();
-            tokio::time::sleep(delay).await;
-            self.record.injected(stage, clock::now() - before);
+            tokio::time::sleep(delay.saturating_sub(AWAKE)).await;
+            let mut took = 0;
+            while u128::from(took) < delay.as_nanos() {
+                tokio::task::yield_now().await;
+                took = clock::now() - before;
+            }
+            self.record.injected(stage, took);
         }
     }
 
-    /// Delays a stage of computing: the thread is kept, as real work would keep it.
+    /// Delays a stage of computing: the CPU is kept, as real work would keep it. (Sleeping would let
+    /// caches go cold and slow the stages that follow.)
     fn delay_here(&self, stage: Stage) {
         if let Some(delay) = self.injector.delay(stage) {
             let before = clock::now();
-            std::thread::sleep(delay);
-            self.record.injected(stage, clock::now() - before);
+            let mut took = 0;
+            while u128::from(took) < delay.as_nanos() {
+                std::hint::spin_loop();
+                took = clock::now() - before;
+            }
+            self.record.injected(stage, took);
         }
     }
 
@@ -121,7 +135,9 @@ impl Slot {
 ///
 /// The one line a service author writes: `probe::handler(async { … }).await`.
 pub async fn handler<F: Future>(work: F) -> F::Output {
-    let Some(slot) = Slot::current() else { return work.await };
+    let Some(slot) = Slot::current() else {
+        return work.await;
+    };
     slot.delay(Stage::Dispatch).await;
     slot.record.mark(Point::HandlerStart);
     slot.delay(Stage::Handler).await;

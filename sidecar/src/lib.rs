@@ -1,3 +1,22 @@
 //! The sidecar: OTLP spans in, closed ledgers out, and the resources of every process of the lab.
+//!
+//! One way through: [`otlp`] decodes and refuses, [`join`] holds spans until their trace is whole
+//! and makes trees of hops, [`pipeline`] closes the books ([`ledger::close`]) and hands rows to every
+//! [`Sink`]; [`runfile`] is one. Beside it [`process`] samples CPU and memory, and [`control`] is how
+//! the lab asks for counters and a flush.
 
+mod config;
+mod control;
+mod join;
+mod otlp;
+mod pipeline;
+mod process;
 pub mod runfile;
+mod server;
+mod sink;
+mod span;
+pub mod stats;
+
+pub use config::{ConfigError, SidecarConfig};
+pub use server::{Sidecar, SidecarError, run};
+pub use sink::{Batch, Done, Sink};

@@ -102,7 +102,9 @@ impl Shared {
 
     pub(super) fn await_next_io(&mut self, record: Option<&Arc<Record>>) {
         // The frames of one read are mostly of one message: it need not wait more than once.
-        let waits = |record: &Arc<Record>| self.next_io.last().is_some_and(|last| Arc::ptr_eq(last, record));
+        let waits = |record: &Arc<Record>| {
+            self.next_io.last().is_some_and(|last| Arc::ptr_eq(last, record))
+        };
         if let Some(record) = record.filter(|record| !waits(record)) {
             self.next_io.push(Arc::clone(record));
         }
@@ -140,13 +142,8 @@ impl Conn {
             Some(true) => Follow::Http2(Box::default()),
         };
         let number = CONNECTIONS.fetch_add(1, Relaxed) + 1;
-        let shared = Shared {
-            directory,
-            number,
-            effort: Effort::default(),
-            sink,
-            next_io: Vec::new(),
-        };
+        let shared =
+            Shared { directory, number, effort: Effort::default(), sink, next_io: Vec::new() };
         Conn { shared, follow, opening: Vec::new(), last_exit: 0, refused: None }
     }
 

@@ -50,7 +50,8 @@ impl Follower {
         slices: impl Iterator<Item = &'a [u8]>,
         write: Write,
     ) {
-        let carries = if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
+        let carries =
+            if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
         let mut ended = false;
         for mut bytes in slices {
             loop {
@@ -72,7 +73,8 @@ impl Follower {
 
     /// A read returned `bytes` at `exit`.
     pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
-        let carries = if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
+        let carries =
+            if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
         loop {
             let next = self.next_reply(carries);
             let Some(event) = self.rx.next(&mut bytes, next) else { break };

@@ -33,7 +33,9 @@ impl Head {
 pub(super) enum Expected {
     Request,
     /// A reply; without a body whatever its head says, if it answers HEAD.
-    Reply { bodiless: bool },
+    Reply {
+        bodiless: bool,
+    },
 }
 
 /// How the end of a body is known.
@@ -105,12 +107,14 @@ impl Messages {
             State::ChunkSize => self.chunk_size(bytes),
             State::ChunkData(left) => {
                 let run = take(bytes, left);
-                self.state = if left == run { State::ChunkEnd(2) } else { State::ChunkData(left - run) };
+                self.state =
+                    if left == run { State::ChunkEnd(2) } else { State::ChunkData(left - run) };
                 Some(Event::Body(run))
             }
             State::ChunkEnd(left) => {
                 let run = take(bytes, left);
-                self.state = if left == run { State::ChunkSize } else { State::ChunkEnd(left - run) };
+                self.state =
+                    if left == run { State::ChunkSize } else { State::ChunkEnd(left - run) };
                 Some(Event::Framing(run))
             }
             State::Trailer => self.trailer(bytes),

@@ -6,9 +6,7 @@
 use ledger::Side;
 
 use super::conn::Shared;
-use super::h2_frames::{
-    Block, DATA, Event, Frame, Frames, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-};
+use super::h2_frames::{Block, DATA, Event, Frame, Frames, RST_STREAM, SETTINGS, WINDOW_UPDATE};
 use super::h2_streams::{Stream, Streams};
 use super::hpack;
 use super::message::{Part, Write};

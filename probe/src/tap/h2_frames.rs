@@ -172,7 +172,11 @@ impl Frames {
             // Padding comes last: of what is taken, that much reaches into it.
             let tail = self.padding.saturating_sub(self.left).min(taken.len() as u32);
             self.padding -= tail;
-            return Event::Data(self.frame, taken.len() as u64 - u64::from(tail), padding + u64::from(tail));
+            return Event::Data(
+                self.frame,
+                taken.len() as u64 - u64::from(tail),
+                padding + u64::from(tail),
+            );
         }
         if self.frame.kept() {
             if self.kept.len() + taken.len() <= LONGEST_BLOCK {

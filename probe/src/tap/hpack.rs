@@ -146,7 +146,9 @@ impl Follower {
 
     fn evict(&mut self) {
         while self.size > self.limit {
-            let Some(entry) = self.entries.pop_back() else { break };
+            let Some(entry) = self.entries.pop_back() else {
+                break;
+            };
             self.size -= entry.size;
         }
     }

@@ -152,9 +152,15 @@ impl Outgoing {
             return false;
         }
         self.complete = self.ended;
-        let Some(record) = &self.record else { return self.ended };
+        let Some(record) = &self.record else {
+            return self.ended;
+        };
         let share = |ns: u64| {
-            if own == total { ns } else { (u128::from(ns) * u128::from(own) / u128::from(total.max(1))) as u64 }
+            if own == total {
+                ns
+            } else {
+                (u128::from(ns) * u128::from(own) / u128::from(total.max(1))) as u64
+            }
         };
         let gap_start = write.gap_start.max(self.begin);
         self.booked.framing += share(write.enter.saturating_sub(gap_start));
@@ -219,7 +225,9 @@ impl Incoming {
     /// last byte so far is among them.
     pub(super) fn bytes(&mut self, part: Part, bytes: u64, exit: u64) -> bool {
         count(&mut self.traffic, part, bytes);
-        let Some(record) = self.record.as_ref().filter(|_| bytes > 0) else { return false };
+        let Some(record) = self.record.as_ref().filter(|_| bytes > 0) else {
+            return false;
+        };
         if !std::mem::replace(&mut self.begun, true) {
             record.set(Point::FirstRead, exit);
         }

@@ -93,7 +93,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tap<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(conn) = &mut this.conn else { return Pin::new(&mut this.io).poll_read(cx, buf) };
+        let Some(conn) = &mut this.conn else {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        };
         let before = buf.filled().len();
         conn.enter();
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
@@ -112,7 +114,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let Some(conn) = &mut this.conn else { return Pin::new(&mut this.io).poll_write(cx, buf) };
+        let Some(conn) = &mut this.conn else {
+            return Pin::new(&mut this.io).poll_write(cx, buf);
+        };
         let enter = conn.enter();
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
         match &result {
@@ -156,10 +160,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
 }
 
 /// The first `taken` bytes of `bufs`, as slices.
-fn first_bytes<'a>(
-    bufs: &'a [IoSlice<'_>],
-    mut taken: usize,
-) -> impl Iterator<Item = &'a [u8]> {
+fn first_bytes<'a>(bufs: &'a [IoSlice<'_>], mut taken: usize) -> impl Iterator<Item = &'a [u8]> {
     bufs.iter().map_while(move |buf| {
         let part = taken.min(buf.len());
         taken -= part;

@@ -35,7 +35,10 @@ pub struct EchoConfig {
 ///
 /// # Errors
 /// The address cannot be bound, or a setting is impossible.
-pub async fn run(config: EchoConfig, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+pub async fn run(
+    config: EchoConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
     let probe = config.service.probe(SERVICE)?;
     let listener = probe::process::listen(config.listen).await?;
     serve(listener, &config, &probe, shutdown).await?;
@@ -59,10 +62,8 @@ pub async fn serve(
         .max_decoding_message_size(LONGEST_BODY)
         .max_encoding_message_size(LONGEST_BODY);
     let routes = Routes::new(grpc).add_service(health).into_axum_router();
-    let routes = Router::new()
-        .route("/echo", post(echo))
-        .route("/healthz", get(healthz))
-        .merge(routes);
+    let routes =
+        Router::new().route("/echo", post(echo)).route("/healthz", get(healthz)).merge(routes);
     probe::serve(listener, routes, probe, config.service.server_options(), shutdown).await
 }
 

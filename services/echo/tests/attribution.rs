@@ -29,22 +29,12 @@ impl Pair {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listen = listener.local_addr().unwrap();
         tokio::spawn(async move {
-            let config = EchoConfig {
-                listen,
-                service: ServiceArgs::default(),
-            };
+            let config = EchoConfig { listen, service: ServiceArgs::default() };
             echo::serve(listener, &config, &server, std::future::pending()).await
         });
         let target: Uri = format!("http://{listen}").parse().unwrap();
-        let options = ClientOptions {
-            version: Version::Http2,
-            ..ClientOptions::default()
-        };
-        Pair {
-            client: Client::new(&probe, "echo", target, options),
-            client_spans,
-            server_spans,
-        }
+        let options = ClientOptions { version: Version::Http2, ..ClientOptions::default() };
+        Pair { client: Client::new(&probe, "echo", target, options), client_spans, server_spans }
     }
 
     /// One traced call with a payload of this size.
@@ -58,17 +48,10 @@ impl Pair {
                 weight: 1.0,
                 stopwatch: None,
             };
-            let call = Call {
-                planned: None,
-                root: Some(root),
-            };
+            let call = Call { planned: None, root: Some(root) };
             let reply = client.unary("lab.v1.Echo/Echo", call, |channel| async move {
                 let mut client = EchoClient::new(channel).max_decoding_message_size(LONGEST_BODY);
-                client
-                    .echo(EchoRequest {
-                        payload: "x".repeat(size),
-                    })
-                    .await
+                client.echo(EchoRequest { payload: "x".repeat(size) }).await
             });
             reply.await.unwrap().into_inner().payload.len()
         }
@@ -87,17 +70,11 @@ fn encoded(size: u64) -> u64 {
 
 fn check_halves(client: &CapturedSpan, server: &CapturedSpan) -> u64 {
     let size = client.half.outbound.payload;
-    for traffic in [
-        client.half.outbound,
-        client.half.inbound,
-        server.half.inbound,
-        server.half.outbound,
-    ] {
+    for traffic in
+        [client.half.outbound, client.half.inbound, server.half.inbound, server.half.outbound]
+    {
         assert_eq!((traffic.payload, traffic.body), (size, encoded(size)));
-        assert_eq!(
-            traffic.wire,
-            traffic.body + traffic.framing + traffic.headers
-        );
+        assert_eq!(traffic.wire, traffic.body + traffic.framing + traffic.headers);
     }
     assert_eq!(client.half.outbound.wire, server.half.inbound.wire);
     assert_eq!(client.half.inbound.wire, server.half.outbound.wire);
@@ -110,9 +87,7 @@ fn check_halves(client: &CapturedSpan, server: &CapturedSpan) -> u64 {
 async fn calls_in_flight_together_are_told_apart() {
     let mut pair = Pair::start(Vec::new()).await;
     assert_eq!(pair.call(1).await, 1);
-    let calls: Vec<_> = (1..CALLS)
-        .map(|call| tokio::spawn(pair.call(size(call))))
-        .collect();
+    let calls: Vec<_> = (1..CALLS).map(|call| tokio::spawn(pair.call(size(call)))).collect();
     for (call, reply) in (1..CALLS).zip(calls) {
         assert_eq!(reply.await.unwrap(), size(call));
     }
@@ -135,9 +110,7 @@ async fn calls_in_flight_together_are_told_apart() {
 async fn cancelled_calls_leave_the_others_exact_and_nothing_behind() {
     let mut pair = Pair::start(vec![(Stage::Handler, Duration::from_millis(20))]).await;
     assert_eq!(pair.call(1).await, 1);
-    let calls: Vec<_> = (1..CALLS)
-        .map(|call| tokio::spawn(pair.call(size(call))))
-        .collect();
+    let calls: Vec<_> = (1..CALLS).map(|call| tokio::spawn(pair.call(size(call)))).collect();
     for task in calls.iter().skip(1).step_by(3) {
         tokio::task::yield_now().await;
         task.abort();
@@ -163,11 +136,8 @@ async fn cancelled_calls_leave_the_others_exact_and_nothing_behind() {
     let mut sizes = Vec::new();
     for client in &clients {
         while !servers.contains_key(&client.context.span_id) {
-            let span = pair
-                .server_spans
-                .span()
-                .await
-                .expect("a span of each call that was answered");
+            let span =
+                pair.server_spans.span().await.expect("a span of each call that was answered");
             servers.insert(span.parent, span);
         }
         sizes.push(check_halves(client, &servers[&client.context.span_id]) as usize);

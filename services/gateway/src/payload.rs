@@ -62,7 +62,9 @@ impl Turn {
     /// # Errors
     /// The operating system's generator failed, or the runtime is shutting down.
     pub(crate) async fn make(self, size: usize) -> Result<String, String> {
-        let Some(guard) = self.guard else { return Ok(slice(&self.pool, size)) };
+        let Some(guard) = self.guard else {
+            return Ok(slice(&self.pool, size));
+        };
         let made = tokio::task::spawn_blocking(move || {
             let made = drawn(size);
             drop(guard);

@@ -64,19 +64,20 @@ fn made(payload: Result<String, String>) -> Result<String, Refusal> {
 async fn asked(request: Request<Body>) -> Result<u64, Refusal> {
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|pair| pair.split('=').next() == Some("size")) {
-        let error = format!("size: belongs into the JSON body, not into the query string {query:?}");
+        let error =
+            format!("size: belongs into the JSON body, not into the query string {query:?}");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
     }
-    let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST)
-        .await
-        .map_err(|error| match &error {
+    let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST).await.map_err(
+        |error| match &error {
             JsonError::TooLong { .. } => {
                 Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
             JsonError::Read(_) | JsonError::Malformed(_) => {
                 Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
             }
-        })?;
+        },
+    )?;
     match size {
         Asked::Whole(size) if size <= LARGEST_SIZE => Ok(size),
         Asked::Whole(size) => Err(too_large(size)),

@@ -21,10 +21,7 @@ async fn start_echo() -> SocketAddr {
     let listener = TcpListener::bind(FREE).await.unwrap();
     let listen = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let config = EchoConfig {
-            listen,
-            service: ServiceArgs::default(),
-        };
+        let config = EchoConfig { listen, service: ServiceArgs::default() };
         echo::serve(listener, &config, &Probe::off(), std::future::pending()).await
     });
     listen
@@ -55,18 +52,10 @@ async fn start() -> String {
 }
 
 async fn send(method: Method, url: String, body: impl Into<reqwest::Body>) -> (StatusCode, Value) {
-    let reply = reqwest::Client::new()
-        .request(method, &url)
-        .body(body)
-        .send()
-        .await
-        .unwrap();
+    let reply = reqwest::Client::new().request(method, &url).body(body).send().await.unwrap();
     let status = reply.status();
     assert_eq!(reply.headers()["content-type"], "application/json", "{url}");
-    (
-        status,
-        serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap(),
-    )
+    (status, serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap())
 }
 
 /// Posts `body` and requires an error that names all of `words`.
@@ -123,14 +112,8 @@ async fn a_size_that_is_no_whole_number_is_refused() {
         ] {
             refused(url(), body, 400, &words).await;
         }
-        for garbage in [
-            "",
-            "{",
-            r#"{"size": 10"#,
-            r#"{"size": 10} x"#,
-            "\u{0}",
-            r#"{"size": 010}"#,
-        ] {
+        for garbage in ["", "{", r#"{"size": 10"#, r#"{"size": 10} x"#, "\u{0}", r#"{"size": 010}"#]
+        {
             refused(url(), garbage, 400, &[]).await;
         }
         refused(url(), &b"{\"\xff\": 1}"[..], 400, &[]).await;
@@ -145,12 +128,8 @@ async fn a_size_in_the_query_string_is_refused() {
             let url = format!("{gateway}/{protocol}/ping?{query}");
             refused(url, r#"{"size": 10}"#, 400, &["size", query]).await;
         }
-        let (status, _) = send(
-            Method::POST,
-            format!("{gateway}/{protocol}/ping?a=b"),
-            r#"{"size": 1}"#,
-        )
-        .await;
+        let (status, _) =
+            send(Method::POST, format!("{gateway}/{protocol}/ping?a=b"), r#"{"size": 1}"#).await;
         assert_eq!(status, 200);
     }
 }
@@ -161,13 +140,7 @@ async fn a_size_above_the_limit_and_a_body_too_long_are_413() {
     for protocol in PROTOCOLS {
         let url = || format!("{gateway}/{protocol}/ping");
         for size in ["16777217", "18446744073709551615", "18446744073709551616"] {
-            refused(
-                url(),
-                format!("{{\"size\": {size}}}"),
-                413,
-                &["size", "16777216"],
-            )
-            .await;
+            refused(url(), format!("{{\"size\": {size}}}"), 413, &["size", "16777216"]).await;
         }
         let long = format!("{{\"size\": 10{}}}", " ".repeat(5_000));
         refused(url(), long, 413, &["body", "4096"]).await;
@@ -191,13 +164,7 @@ async fn an_echo_that_is_down_is_502() {
     let down = TcpListener::bind(FREE).await.unwrap().local_addr().unwrap();
     let gateway = start_gateway(down, Probe::off()).await;
     for protocol in PROTOCOLS {
-        refused(
-            format!("{gateway}/{protocol}/ping"),
-            r#"{"size": 1}"#,
-            502,
-            &["echo"],
-        )
-        .await;
+        refused(format!("{gateway}/{protocol}/ping"), r#"{"size": 1}"#, 502, &["echo"]).await;
     }
 }
 
@@ -220,15 +187,8 @@ async fn the_gateway_is_healthy_by_http_and_by_grpc() {
     assert_eq!(status, 200);
     let expected = serde_json::json!({"status": "ok", "service": "gateway", "version": env!("CARGO_PKG_VERSION")});
     assert_eq!(reply, expected);
-    let channel = tonic::transport::Endpoint::new(gateway)
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    let reply = HealthClient::new(channel)
-        .check(HealthCheckRequest::default())
-        .await
-        .unwrap();
+    let channel = tonic::transport::Endpoint::new(gateway).unwrap().connect().await.unwrap();
+    let reply = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(reply.into_inner().status, 1);
 }
 
@@ -249,10 +209,7 @@ async fn spans(
         .await
         .unwrap();
     assert_eq!(reply.status(), 200);
-    vec![
-        captured.span().await.unwrap(),
-        captured.span().await.unwrap(),
-    ]
+    vec![captured.span().await.unwrap(), captured.span().await.unwrap()]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,15 +241,7 @@ async fn a_sampled_trace_goes_on_and_any_other_is_not_recorded() {
             assert_eq!(format!("{:032x}", span.context.trace_id), TRACE);
             assert!(span.context.sampled);
         }
-        let server = spans
-            .iter()
-            .find(|span| span.name.starts_with("POST /"))
-            .unwrap();
-        assert!(
-            spans
-                .iter()
-                .any(|span| span.parent == 0x00f0_67aa_0ba9_02b7),
-            "{server:?}"
-        );
+        let server = spans.iter().find(|span| span.name.starts_with("POST /")).unwrap();
+        assert!(spans.iter().any(|span| span.parent == 0x00f0_67aa_0ba9_02b7), "{server:?}");
     }
 }

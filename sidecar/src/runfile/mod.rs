@@ -1,7 +1,18 @@
 //! The run file: SQLite, one row per request and one per hop with its stages as columns.
 //!
-//! The raw truth that every report reads. The sidecar writes it, the lab reads it.
+//! The raw truth that every report reads. The sidecar writes it, the lab reads it. Columns of stages
+//! are made from [`ledger::Stage::ALL`], so a new stage needs no edit here.
 
+mod file;
+mod read;
 mod rows;
+mod schema;
+mod sink;
+mod write;
 
+pub use file::{RunFile, RunFileError};
 pub use rows::{HopRow, ProcessSample, RequestRow};
+pub(crate) use sink::RunFileSink;
+
+#[cfg(test)]
+mod spec;

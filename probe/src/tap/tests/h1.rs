@@ -36,7 +36,9 @@ fn a_call_with_lengths_is_marked_on_the_client() {
     let half = record.half();
     assert_eq!((half.outbound.body, half.inbound.body), (100, 70));
     assert_eq!((half.inbound.wire, half.http), (ok(70).len() as u64, 11));
-    for point in [Point::SendBegin, Point::LastWrite, Point::EosWrite, Point::FirstRead, Point::EosRead] {
+    for point in
+        [Point::SendBegin, Point::LastWrite, Point::EosWrite, Point::FirstRead, Point::EosRead]
+    {
         assert_ne!(record.get(point), 0, "{point:?}");
     }
     assert_eq!(rig.streams(), 0);

@@ -277,7 +277,11 @@ fn resets_and_a_lost_connection_release_every_record() {
     }
     let records: Vec<_> = contexts[..20].iter().map(|c| rig.claim(*c).unwrap()).collect();
     for index in 0..10 {
-        if index % 2 == 0 { rig.read(&reset(2 * index + 1)) } else { rig.write(&reset(2 * index + 1)) }
+        if index % 2 == 0 {
+            rig.read(&reset(2 * index + 1))
+        } else {
+            rig.write(&reset(2 * index + 1))
+        }
     }
     assert_eq!((rig.streams(), rig.submitted().len(), rig.unclaimed()), (20, 10, 10));
     rig.conn = None;

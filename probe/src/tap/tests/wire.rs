@@ -8,8 +8,8 @@ use tokio::sync::mpsc::Receiver;
 use crate::context::SpanContext;
 use crate::export::Sink;
 use crate::record::{Identity, Record};
-use crate::tap::conn::{Conn, Directory, Outstanding};
 use crate::tap::Claims;
+use crate::tap::conn::{Conn, Directory, Outstanding};
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) const END_STREAM: u8 = 1;

@@ -1,6 +1,5 @@
 //! A driver, a gateway and an echo service in one process, and the ledgers of their requests.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::net::TcpListener;
 
 /// Which process of the lab a setting is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub(crate) enum Who {
     Driver,
     Gateway,
     Echo,
@@ -23,21 +22,19 @@ pub enum Who {
 
 /// What to start.
 #[derive(Debug, Clone, Default)]
-pub struct Setup {
-    pub inject: Vec<(Who, Stage, Duration)>,
-    pub service: ServiceArgs,
-    pub connection_per_request: bool,
-    pub per_request_payload: bool,
+pub(crate) struct Setup {
+    pub(crate) inject: Vec<(Who, Stage, Duration)>,
+    pub(crate) service: ServiceArgs,
+    pub(crate) connection_per_request: bool,
+    pub(crate) per_request_payload: bool,
     /// Put between gateway and echo.
-    pub relay: Option<super::relay::Relay>,
+    pub(crate) relay: Option<super::relay::Relay>,
 }
 
 /// A running lab.
-pub struct Lab {
-    pub gateway: SocketAddr,
+pub(crate) struct Lab {
     client: Client,
     spans: Vec<Captured>,
-    pub driver: Probe,
 }
 
 impl Setup {
@@ -46,7 +43,7 @@ impl Setup {
         Captured::probe(inject.map(|(_, stage, delay)| (*stage, *delay)).collect()).unwrap()
     }
 
-    pub async fn start(self) -> Lab {
+    pub(crate) async fn start(self) -> Lab {
         let (driver, driver_spans) = self.probe(Who::Driver);
         let (echo_probe, echo_spans) = self.probe(Who::Echo);
         let (gateway_probe, gateway_spans) = self.probe(Who::Gateway);
@@ -81,13 +78,13 @@ impl Setup {
         });
         let target = format!("http://{gateway}").parse().unwrap();
         let client = Client::new(&driver, "gateway", target, ClientOptions::default());
-        Lab { gateway, client, spans: vec![driver_spans, gateway_spans, echo_spans], driver }
+        Lab { client, spans: vec![driver_spans, gateway_spans, echo_spans] }
     }
 }
 
 impl Lab {
     /// Makes one traced request, timed by a stopwatch of its own.
-    pub fn ping(
+    pub(crate) fn ping(
         &self,
         protocol: &str,
         size: u64,
@@ -112,7 +109,7 @@ impl Lab {
     }
 
     /// Waits for the spans of `requests` requests of two hops and joins them by trace.
-    pub async fn hops(&mut self, requests: usize) -> Vec<(HopNode, u64)> {
+    pub(crate) async fn hops(&mut self, requests: usize) -> Vec<(HopNode, u64)> {
         let mut spans: Vec<CapturedSpan> = Vec::new();
         for (process, count) in self.spans.iter_mut().zip([1, 2, 1]) {
             for _ in 0..count * requests {
@@ -130,7 +127,12 @@ impl Lab {
     }
 
     /// The ledgers of `requests` pings made one after another, after a few to warm up.
-    pub async fn ledgers(&mut self, protocol: &str, size: u64, requests: usize) -> Vec<Closed> {
+    pub(crate) async fn ledgers(
+        &mut self,
+        protocol: &str,
+        size: u64,
+        requests: usize,
+    ) -> Vec<Closed> {
         for _ in 0..3 {
             self.ping(protocol, size).await.unwrap();
         }
@@ -143,26 +145,34 @@ impl Lab {
 }
 
 /// A request with closed books.
-pub struct Closed {
-    pub hop: HopNode,
-    pub books: RequestLedger,
-    pub stopwatch: u64,
+pub(crate) struct Closed {
+    pub(crate) hop: HopNode,
+    pub(crate) books: RequestLedger,
+    pub(crate) stopwatch: u64,
 }
 
 impl Closed {
-    pub fn new((hop, stopwatch): (HopNode, u64)) -> Self {
+    pub(crate) fn new((hop, stopwatch): (HopNode, u64)) -> Self {
         let books = ledger::close(&hop);
         Closed { hop, books, stopwatch }
     }
 
     /// Time of a stage of the outer (0) or inner (1) hop, in nanoseconds.
-    pub fn stage(&self, hop: usize, stage: Stage) -> i64 {
+    pub(crate) fn stage(&self, hop: usize, stage: Stage) -> i64 {
         self.books.hops[hop].stages.get(stage).ns
+    }
+
+    /// What was injected into a stage of the outer (0) or inner (1) hop, in nanoseconds.
+    pub(crate) fn injected(&self, hop: usize, stage: Stage) -> i64 {
+        let node = if hop == 0 { &self.hop } else { &self.hop.children[0] };
+        let halves = [node.client.as_ref(), node.server.as_ref()];
+        let all = halves.into_iter().flatten().flat_map(|half| &half.injected);
+        all.filter(|(at, _)| *at == stage).map(|(_, ns)| *ns as i64).sum()
     }
 }
 
 /// The middle of some numbers.
-pub fn median(numbers: impl IntoIterator<Item = i64>) -> i64 {
+pub(crate) fn median(numbers: impl IntoIterator<Item = i64>) -> i64 {
     let mut numbers: Vec<i64> = numbers.into_iter().collect();
     numbers.sort_unstable();
     numbers[numbers.len() / 2]

@@ -11,26 +11,31 @@ use tokio::time::Instant;
 
 /// What the relay does to each direction.
 #[derive(Debug, Clone)]
-pub struct Relay {
+pub(crate) struct Relay {
     /// How long each byte is held back.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// How long the relay pauses after each read of `read_size` bytes; zero for none.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
     /// Bytes taken per read.
-    pub read_size: usize,
+    pub(crate) read_size: usize,
     /// Receive buffer of the relay's sockets, so that a sender soon fills its own.
-    pub receive_buffer: Option<u32>,
+    pub(crate) receive_buffer: Option<u32>,
 }
 
 impl Default for Relay {
     fn default() -> Self {
-        Relay { delay: Duration::ZERO, pause: Duration::ZERO, read_size: 65_536, receive_buffer: None }
+        Relay {
+            delay: Duration::ZERO,
+            pause: Duration::ZERO,
+            read_size: 65_536,
+            receive_buffer: None,
+        }
     }
 }
 
 impl Relay {
     /// Listens on a free port and relays to `target`.
-    pub async fn start(self, target: SocketAddr) -> SocketAddr {
+    pub(crate) async fn start(self, target: SocketAddr) -> SocketAddr {
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes).unwrap();
@@ -43,7 +48,8 @@ impl Relay {
                 let far = TcpStream::connect(target).await.unwrap();
                 near.set_nodelay(true).unwrap();
                 far.set_nodelay(true).unwrap();
-                let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+                let ((near_in, near_out), (far_in, far_out)) =
+                    (near.into_split(), far.into_split());
                 tokio::spawn(self.clone().pump(near_in, far_out));
                 tokio::spawn(self.clone().pump(far_in, near_out));
             }
@@ -64,7 +70,9 @@ impl Relay {
         });
         loop {
             let mut bytes = vec![0; self.read_size];
-            let Ok(read @ 1..) = from.read(&mut bytes).await else { return };
+            let Ok(read @ 1..) = from.read(&mut bytes).await else {
+                return;
+            };
             bytes.truncate(read);
             if sender.send((Instant::now(), bytes)).await.is_err() {
                 return;

@@ -1,0 +1,103 @@
+//! The command line: what can be asked for, and which exit code answers it.
+
+mod doctor;
+mod exit;
+mod part;
+mod plans;
+mod results;
+mod run;
+mod terminal;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+
+/// What the help says after the options.
+const AFTER: &str = "\
+Examples:
+  run-lab                                     the default plan, about two minutes
+  run-lab run --plan smoke                    does everything work? ten seconds
+  run-lab run --size 10,1MB --duration 10s    two payloads, ten seconds a round
+  run-lab run --protocol grpc --size 1MiB --set stream_window=64KiB
+  run-lab run --plan smoke --inject echo:handler=5ms
+  run-lab run --plan blog-as-published        the wrong comparison, and why it is wrong
+  run-lab compare lab-runs/A lab-runs/B
+
+Sizes are bytes, or end in kB, MB (10^3, 10^6) or KiB, MiB (2^10, 2^20). Durations end in ms, s, m or h.
+
+Exit codes:
+  0    done, and every cell can be believed or is only suspect
+  1    something else went wrong
+  2    the command line or the plan is wrong
+  3    a cell is INVALID: what was declared is not what was sent
+  4    a part that was required is missing
+  5    a part did not start, or died
+  130  interrupted (once: stop and keep what was measured; twice: stop at once)";
+
+/// Where did the time go between two services, and can you believe it?
+///
+/// Starts a gateway and an echo service, offers them load at a constant rate, and books every
+/// microsecond of latency to one stage of one hop. Without a command, `run-lab` means `run-lab run`.
+#[derive(Debug, Parser)]
+#[command(name = "run-lab", version, after_help = AFTER, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Carry out a plan, print what was found and write a report
+    #[command(after_help = AFTER)]
+    Run(run::RunArgs),
+    /// Start the services and the sidecar, print where they listen, and stay until Ctrl-C
+    Up(up::UpArgs),
+    /// Show a run again and rewrite its reports from its result.json
+    Report(results::ReportArgs),
+    /// Show two runs side by side
+    Compare(results::CompareArgs),
+    /// Say which parts are on this machine, and what stands in for the others
+    Doctor,
+    /// List the built-in plans with their factors and duration
+    Plans,
+    #[command(flatten)]
+    Part(part::PartCommand),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Usage errors and --help end the process here, with 2 and 0.
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => block_on(run::run(cli.run)),
+        Some(Command::Run(arguments)) => block_on(run::run(arguments)),
+        Some(Command::Up(arguments)) => block_on(up::up(arguments)),
+        Some(Command::Report(arguments)) => results::report(&arguments),
+        Some(Command::Compare(arguments)) => results::compare(&arguments),
+        Some(Command::Doctor) => block_on(doctor::doctor()),
+        Some(Command::Plans) => plans::plans(),
+        Some(Command::Part(part)) => part::run(part),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("run-lab: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Runs the lab's own work: one thread beside the main one, for the cores belong to what is measured.
+fn block_on<F: Future<Output = Result<Exit, Failure>>>(work: F) -> Result<Exit, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime
+        .map_err(|error| Failure::other(anyhow::Error::new(error).context("starting the runtime")))?
+        .block_on(work)
+}

@@ -1,0 +1,18 @@
+//! What is known of the terminal that reports are printed to.
+
+use std::io::IsTerminal;
+
+/// Columns where nobody can tell.
+const WIDTH: usize = 120;
+
+/// Columns of the terminal behind standard output.
+pub(super) fn width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout())
+        .map_or(WIDTH, |(width, _)| usize::from(width.0))
+}
+
+/// Whether to colour: a terminal, and nobody said otherwise (<https://no-color.org>).
+pub(super) fn colour() -> bool {
+    std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,77 @@
+//! `run-lab up`: the services and the sidecar, for somebody else's load.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::run::{new_folder, overlay_settings};
+use super::{Exit, Failure};
+use crate::event::{LabEvent, Reporter};
+use crate::plan;
+use crate::run::{Interrupt, LOGS, RUN_FILE, Rig, RunError, Utc};
+
+/// What to start.
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    /// Folder for the run file and the logs; it must not exist [default: lab-runs/up-TIME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Where the gateway is to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    gateway: SocketAddr,
+    /// Set a knob of the services (repeatable), e.g. stream_window=64KiB
+    #[arg(long, value_name = "KNOB=VALUE")]
+    set: Vec<String>,
+    /// Inject delays, e.g. gateway:handler=5ms
+    #[arg(long, value_name = "STAGE=DURATION", value_delimiter = ',')]
+    inject: Vec<String>,
+}
+
+/// Says where parts listen.
+struct Addresses;
+
+impl Reporter for Addresses {
+    fn on(&mut self, event: &LabEvent) {
+        if let LabEvent::Ready { part, address, pid } = event {
+            println!("{part:<8} http://{address} (process {pid})");
+        }
+    }
+}
+
+/// Starts everything, prints addresses, and stops everything on Ctrl-C.
+pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
+    let knobs = plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
+        .map_err(Failure::usage)?;
+    let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
+    let default = PathBuf::from("lab-runs").join(format!("up-{}", Utc::now().compact()));
+    let out = new_folder(arguments.out.unwrap_or(default))?;
+    let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+    let (rig, mut deaths) = Rig::set_up(&out, &executable, &interrupt).await?;
+    let mut rig = rig.listening(arguments.gateway);
+    let mut died = None;
+    match rig.serve(&knobs, &mut Addresses).await {
+        Err(error) => died = Some(error),
+        Ok(_) => {
+            let (pid, otlp, control) = rig.sidecar().map_err(RunError::from)?;
+            println!(
+                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})"
+            );
+            println!(
+                "run file {}, logs in {}",
+                out.join(RUN_FILE).display(),
+                out.join(LOGS).display()
+            );
+            println!("stop with Ctrl-C");
+            tokio::select! {
+                () = interrupt.stop.cancelled() => {}
+                death = deaths.recv() => died = death.map(RunError::Part),
+            }
+        }
+    }
+    let closed = rig.close().await;
+    match died {
+        Some(error) => Err(error.into()),
+        None => closed.map(|_| Exit::Done).map_err(|error| RunError::from(error).into()),
+    }
+}

@@ -1,0 +1,88 @@
+//! Starting the parts of the lab as child processes, watching over them, and leaving none behind.
+//!
+//! Children are this same executable with another subcommand. What they do is theirs; here is only
+//! how they start, where they listen, and how they end.
+
+mod control;
+mod log;
+mod part;
+mod services;
+mod tools;
+
+pub use control::{Control, ControlError};
+pub use part::{Part, Supervisor};
+pub use services::{ANY_PORT, Services, start_services, start_sidecar};
+pub use tools::Tool;
+
+use std::process::ExitStatus;
+
+/// A part that did not start, or ended when nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// The system would not start the process.
+    #[error("cannot start {part} ({command}): {error}")]
+    Spawn {
+        /// The part.
+        part: String,
+        /// Its command line.
+        command: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// It ended before it was ready.
+    #[error("{part} ended before it was ready: {}\n  command: {command}\n{tail}", describe(*status))]
+    Exited {
+        /// The part.
+        part: String,
+        /// Its command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines it wrote.
+        tail: log::Tail,
+    },
+    /// It did not say in time where it listens.
+    #[error("{part} did not say where it listens within {seconds} s\n  command: {command}\n{tail}")]
+    Silent {
+        /// The part.
+        part: String,
+        /// Its command line.
+        command: String,
+        /// How long it was waited for.
+        seconds: u64,
+        /// The last lines it wrote.
+        tail: log::Tail,
+    },
+    /// It said something else than where it listens.
+    #[error("{part} said {line:?} instead of where it listens\n  command: {command}")]
+    Address {
+        /// The part.
+        part: String,
+        /// Its command line.
+        command: String,
+        /// What it said.
+        line: String,
+    },
+    /// It ended in the middle of the run.
+    #[error("{part} (process {pid}) died in the middle of the run: {}\n  command: {command}\n{tail}", describe(*status))]
+    Died {
+        /// The part.
+        part: String,
+        /// Its process id.
+        pid: u32,
+        /// Its command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines it wrote.
+        tail: log::Tail,
+    },
+    /// It does not answer on its control address.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+/// `exit status: 1` or `signal: 9 (SIGKILL)`, as the standard library words it.
+fn describe(status: ExitStatus) -> String {
+    status.to_string()
+}

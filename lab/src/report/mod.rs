@@ -1,0 +1,58 @@
+//! Reports of a [`RunResult`]: to the terminal, as JSON, as a page, and two side by side.
+//!
+//! A report only shows. It computes nothing that is not in `result.json`, so that `run-lab report DIR`
+//! can make every report again.
+
+mod compare;
+mod family;
+mod html;
+mod label;
+mod terminal;
+mod text;
+
+use std::io;
+use std::path::Path;
+
+use crate::result::RunResult;
+
+pub use compare::compare;
+pub use html::html;
+pub use terminal::terminal;
+
+/// Name of the result in a run's folder.
+pub const RESULT_JSON: &str = "result.json";
+/// Name of the page in a run's folder.
+pub const REPORT_HTML: &str = "report.html";
+/// Name of the plain table in a run's folder.
+pub const REPORT_TXT: &str = "report.txt";
+
+/// Width of the table in [`REPORT_TXT`], in columns.
+const TEXT_WIDTH: usize = 120;
+
+/// The result as `result.json` holds it.
+#[must_use]
+pub fn json(result: &RunResult) -> String {
+    let mut text = serde_json::to_string_pretty(result)
+        .expect("a result is plain data with text keys, which always has a JSON form");
+    text.push('\n');
+    text
+}
+
+/// Writes every report of `result` into the folder `dir`, which must exist.
+///
+/// # Errors
+/// The error of the file that could not be written, with its path.
+pub fn write_all(dir: &Path, result: &RunResult) -> io::Result<()> {
+    let reports = [
+        (RESULT_JSON, json(result)),
+        (REPORT_HTML, html(result)),
+        (REPORT_TXT, terminal(result, TEXT_WIDTH, false)),
+    ];
+    for (name, text) in reports {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|error| {
+            io::Error::new(error.kind(), format!("writing the report {}: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The report for a terminal: the answer, a table with a row per cell, the reasons, the cost of measuring.
+
+mod bar;
+mod table;
+
+use std::fmt::Write as _;
+
+use super::label;
+use super::text::{Paint, wrap};
+use crate::result::RunResult;
+use crate::result::units::{count, percent, time};
+use crate::verdict::{Reason, Status};
+
+/// Fewer columns than this are taken for this many: the table needs them.
+const NARROWEST: usize = 100;
+
+/// `result` as text of at most `width` columns (at least 100). `colour` only where a terminal shows it.
+#[must_use]
+pub fn terminal(result: &RunResult, width: usize, colour: bool) -> String {
+    let (width, paint) = (width.max(NARROWEST), Paint(colour));
+    let mut text = paint.bold(&format!("Where did the time go?  {}", result.run_id));
+    let _ = writeln!(text, "\n{}\n", wrap(&result.explanation, width, 0));
+    table::write(&mut text, result, width, paint);
+    text.push('\n');
+    words(&mut text, result, width);
+    reasons(&mut text, result, width, paint);
+    costs(&mut text, result, width);
+    parts(&mut text, result, width);
+    text
+}
+
+/// What took the time, cell by cell.
+fn words(text: &mut String, result: &RunResult, width: usize) {
+    let longest = longest_id(result);
+    for cell in &result.cells {
+        let line = format!("{:longest$}  {}", cell.id, cell.explanation);
+        let _ = writeln!(text, "{}", wrap(&line, width, longest + 2));
+    }
+    text.push('\n');
+}
+
+fn longest_id(result: &RunResult) -> usize {
+    result.cells.iter().map(|cell| cell.id.chars().count()).max().unwrap_or(0)
+}
+
+/// Why a number is not to be believed, worst first; notes last.
+fn reasons(text: &mut String, result: &RunResult, width: usize, paint: Paint) {
+    let run = result.verdict.reasons.iter().map(|reason| ("the run", reason));
+    let cells = result
+        .cells
+        .iter()
+        .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
+    let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
+    all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
+    let longest = longest_id(result).max(if result.verdict.reasons.is_empty() { 0 } else { 7 });
+    for (name, reason) in all {
+        let status = if reason.status == Status::Valid { "note" } else { reason.status.name() };
+        let line = format!("{status:7}  {name:longest$}  {}: {}", reason.code, reason.text);
+        let line = wrap(&line, width, 9 + longest + 2);
+        let (head, rest) = line.split_at(7);
+        let _ = writeln!(text, "{}{rest}", paint.status(head, reason.status));
+    }
+    if result.verdict.status == Status::Valid && result.verdict.reasons.is_empty() {
+        let _ = writeln!(text, "{}  every cell", paint.status("VALID  ", Status::Valid));
+    }
+    text.push('\n');
+}
+
+/// What measuring cost and what it left unexplained.
+fn costs(text: &mut String, result: &RunResult, width: usize) {
+    let cost = match &result.probe_cost {
+        Some(cost) => format!(
+            "probe cost {:.3}× [{:.2}, {:.2}] CPU per request, probes on over off: {} pairs of rounds \
+             on {}, {} of the requests traced",
+            cost.ratio,
+            cost.interval.0,
+            cost.interval.1,
+            cost.pairs,
+            cost.cell,
+            percent(cost.traced_share)
+        ),
+        None => "probe cost not measured in this run".to_owned(),
+    };
+    let _ = writeln!(text, "{}", wrap(&cost, width, 11));
+    let worst = result
+        .cells
+        .iter()
+        .filter(|cell| cell.traced.succeeded > 0)
+        .max_by(|a, b| a.residual.p99_share.abs().total_cmp(&b.residual.p99_share.abs()));
+    let residual = match worst {
+        Some(cell) => format!(
+            "residual   at most {} of the p99 band ({} on {}); that is what the stopwatch saw and no \
+             stage explains. At least {} of each mean is measured, not inferred",
+            percent(cell.residual.p99_share),
+            time(cell.residual.p99_band_us),
+            cell.id,
+            percent(least_measured(result))
+        ),
+        None => "residual   unknown: no request was traced".to_owned(),
+    };
+    let _ = writeln!(text, "{}", wrap(&residual, width, 11));
+    let lost: u64 = result.spans_lost.values().sum();
+    let _ = writeln!(text, "spans lost {}", count(lost));
+}
+
+fn least_measured(result: &RunResult) -> f64 {
+    let traced = result.cells.iter().filter(|cell| cell.traced.succeeded > 0);
+    traced.map(|cell| cell.measured_share).fold(1.0, f64::min)
+}
+
+/// Which parts were real and which stood in.
+fn parts(text: &mut String, result: &RunResult, width: usize) {
+    for (real, title) in [(true, "real"), (false, "stand-ins")] {
+        let names: Vec<String> = result
+            .components
+            .iter()
+            .filter(|part| part.real == real)
+            .map(|part| {
+                format!("{} = {} {}", part.role, part.name, part.version).trim_end().to_owned()
+            })
+            .collect();
+        if !names.is_empty() {
+            let _ =
+                writeln!(text, "{}", wrap(&format!("{title:11}{}", names.join(", ")), width, 11));
+        }
+    }
+    let _ = writeln!(text, "repeat     {}", result.command);
+}
+
+/// The heading of a group of rows: what was set for them.
+fn heading(result: &RunResult, index: usize) -> Option<String> {
+    let groups = label::groups(result);
+    let group = groups.get(index)?;
+    let before = index.checked_sub(1).and_then(|index| groups.get(index));
+    let changed = before.is_none_or(|before| before.setting != group.setting);
+    (changed && !(index == 0 && group.setting.is_empty())).then(|| {
+        if group.setting.is_empty() { "default settings".to_owned() } else { group.setting.clone() }
+    })
+}

@@ -1,0 +1,176 @@
+//! The stages of a cell: means over all its requests, over its p50 band and over its p99 band.
+//!
+//! Percentiles do not add. So there is no per-stage p99 here: the p99 column is the mean ledger of the
+//! requests *in* the p99 band, which adds up to the mean latency of that band, as the other two do.
+
+use std::collections::BTreeMap;
+
+use ledger::{Family, Kind, Stage};
+use sidecar::runfile::RequestRow;
+
+use super::cell::{FamilyResult, Residual, StageResult};
+use super::rounding::{ratio, us};
+
+/// A value in each of the three columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Columns {
+    /// Over all requests.
+    pub mean: f64,
+    /// Over the p50 band.
+    pub p50: f64,
+    /// Over the p99 band.
+    pub p99: f64,
+}
+
+impl Columns {
+    fn add(&mut self, ns: i64, bands: (bool, bool)) {
+        let ns = ns as f64;
+        self.mean += ns;
+        self.p50 += if bands.0 { ns } else { 0.0 };
+        self.p99 += if bands.1 { ns } else { 0.0 };
+    }
+
+    /// These sums over so many requests, in microseconds.
+    fn over(self, counts: Columns) -> Columns {
+        let mean = |sum: f64, count: f64| if count == 0.0 { 0.0 } else { us(sum / count) };
+        Columns {
+            mean: mean(self.mean, counts.mean),
+            p50: mean(self.p50, counts.p50),
+            p99: mean(self.p99, counts.p99),
+        }
+    }
+}
+
+/// The closed books of a cell.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    /// Latency by the stopwatch (by the stages where there is none).
+    pub total: Columns,
+    /// Requests in the p99 band.
+    pub p99_count: u64,
+    /// Every stage seen.
+    pub stages: Vec<StageResult>,
+    /// The stages by family.
+    pub families: Vec<FamilyResult>,
+    /// What the stages leave.
+    pub residual: Residual,
+    /// Part of the mean that is measured.
+    pub measured_share: f64,
+    /// Part of the mean that is inferred.
+    pub inferred_share: f64,
+}
+
+/// The time that the stages of `row` and its residual add up to, in nanoseconds.
+fn watched(row: &RequestRow) -> i64 {
+    row.stopwatch_ns.map_or(row.latency_ns, |ns| ns as i64)
+}
+
+/// The latencies between which the two bands lie, by nearest rank.
+struct Bands {
+    p50: std::ops::RangeInclusive<i64>,
+    p99: i64,
+}
+
+impl Bands {
+    fn of(rows: &[&RequestRow]) -> Option<Bands> {
+        let mut latencies: Vec<i64> = rows.iter().map(|row| watched(row)).collect();
+        latencies.sort_unstable();
+        let rank = |percent: usize| {
+            let at = (latencies.len() * percent).div_ceil(100).saturating_sub(1);
+            latencies.get(at).copied()
+        };
+        Some(Bands { p50: rank(45)?..=rank(55)?, p99: rank(99)? })
+    }
+
+    fn hold(&self, row: &RequestRow) -> (bool, bool) {
+        let latency = watched(row);
+        (self.p50.contains(&latency), latency >= self.p99)
+    }
+}
+
+impl Books {
+    /// Closes the books over `rows`.
+    pub(super) fn of(rows: &[&RequestRow]) -> Books {
+        let Some(bands) = Bands::of(rows) else {
+            return Books::default();
+        };
+        let (mut counts, mut total, mut left) =
+            (Columns::default(), Columns::default(), Columns::default());
+        let mut sums: BTreeMap<(u32, &str, Stage, Kind), Columns> = BTreeMap::new();
+        for row in rows {
+            let held = bands.hold(row);
+            counts.add(1, held);
+            total.add(watched(row), held);
+            left.add(watched(row) - row.latency_ns, held);
+            for hop in &row.hops {
+                for (stage, time) in hop.stages.iter() {
+                    let key = (hop.depth, hop.hop.as_str(), stage, time.kind);
+                    sums.entry(key).or_default().add(time.ns, held);
+                }
+            }
+        }
+        let share_of = |kind: Kind| {
+            let of_kind = sums.iter().filter(|((.., found), _)| *found == kind);
+            ratio(of_kind.map(|(_, sum)| sum.mean).sum(), total.mean)
+        };
+        let residual = left.over(counts);
+        Books {
+            total: total.over(counts),
+            p99_count: counts.p99 as u64,
+            measured_share: share_of(Kind::Measured),
+            inferred_share: share_of(Kind::Inferred),
+            families: families(&sums, total, counts),
+            stages: stages(&sums, total, counts),
+            residual: Residual {
+                mean_us: residual.mean,
+                p50_us: residual.p50,
+                p99_band_us: residual.p99,
+                p50_share: ratio(left.p50, total.p50),
+                p99_share: ratio(left.p99, total.p99),
+            },
+        }
+    }
+}
+
+type Sums<'a> = BTreeMap<(u32, &'a str, Stage, Kind), Columns>;
+
+fn stages(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<StageResult> {
+    sums.iter()
+        .map(|(&(depth, hop, stage, kind), sum)| {
+            let mean = sum.over(counts);
+            StageResult {
+                hop: hop.to_owned(),
+                depth,
+                family: stage.family().name().to_owned(),
+                stage: stage.name().to_owned(),
+                kind: kind.name().to_owned(),
+                mean_us: mean.mean,
+                p50_us: mean.p50,
+                p99_band_us: mean.p99,
+                share: ratio(sum.mean, total.mean),
+            }
+        })
+        .collect()
+}
+
+fn families(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<FamilyResult> {
+    Family::ALL
+        .into_iter()
+        .map(|family| {
+            let mut sum = Columns::default();
+            for (_, part) in sums.iter().filter(|((.., stage, _), _)| stage.family() == family) {
+                sum.mean += part.mean;
+                sum.p50 += part.p50;
+                sum.p99 += part.p99;
+            }
+            let mean = sum.over(counts);
+            FamilyResult {
+                family: family.name().to_owned(),
+                mean_us: mean.mean,
+                p50_us: mean.p50,
+                p99_band_us: mean.p99,
+                share: ratio(sum.mean, total.mean),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,25 @@
+//! Rounding at the edge: results hold microseconds to the nanosecond and shares to one in a million.
+//!
+//! Short decimals survive the way through JSON unchanged, and nobody reads digits that no clock has.
+
+/// Nanoseconds as microseconds, to the nearest nanosecond.
+pub(super) fn us(ns: f64) -> f64 {
+    round(ns / 1e3, 1e3)
+}
+
+/// `part / whole` to one in a million; 0 where there is no whole.
+#[must_use]
+pub fn ratio(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { round(part / whole, 1e6) }
+}
+
+/// The mean to three decimals; 0 of nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
+    if count == 0 { 0.0 } else { round(sum / count as f64, 1e3) }
+}
+
+/// `value` to `1 / unit`. Never a negative zero, which would be printed.
+pub(super) fn round(value: f64, unit: f64) -> f64 {
+    (value * unit).round() / unit + 0.0
+}

@@ -1,0 +1,211 @@
+//! Carrying out a plan: parts are started, the probe certified, cells driven, books closed.
+//!
+//! What was measured is kept whatever happens on the way: an interrupted run and one whose part died
+//! end with a measurement that says so. Judging and showing it are not done here.
+
+mod certify;
+mod edge;
+mod environment;
+mod interrupt;
+mod load;
+mod rig;
+mod student;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use environment::{Utc, capture};
+pub use interrupt::Interrupt;
+pub use rig::Rig;
+pub use student::interval;
+
+use crate::driver::Driver;
+use crate::event::{LabEvent, Reporter};
+use crate::launch::PartError;
+use crate::model::{CellMeasure, Component, RunMeasure};
+use crate::plan::Plan;
+
+/// Name of the run file in a run's folder.
+pub const RUN_FILE: &str = "run.sqlite";
+/// Name of the folder of logs in a run's folder.
+pub const LOGS: &str = "logs";
+
+/// What to carry out.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The plan.
+    pub plan: Plan,
+    /// The folder of the run; it exists and is empty.
+    pub out: PathBuf,
+    /// Unique name of the run.
+    pub run_id: String,
+    /// The command line that made it.
+    pub command: String,
+    /// The parts it uses.
+    pub components: Vec<Component>,
+    /// The program that children are started from: this one.
+    pub executable: PathBuf,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was measured.
+    pub measure: RunMeasure,
+    /// The traced requests.
+    pub requests: Vec<RequestRow>,
+    /// The resources of every process.
+    pub samples: Vec<ProcessSample>,
+    /// What ended the run before its time, if anything did.
+    pub failure: Option<RunError>,
+    /// Somebody asked it to stop.
+    pub interrupted: bool,
+}
+
+/// Why a run could not be carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A part did not start, or died.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// The system refused something.
+    #[error("cannot {attempt}: {error}")]
+    System {
+        /// What was attempted.
+        attempt: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The driver's own probe did not start.
+    #[error("the driver's probe: {0}")]
+    Probe(#[from] probe::ProbeError),
+    /// The run file cannot be read.
+    #[error("the run file {path}: {error}")]
+    RunFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: RunFileError,
+    },
+}
+
+/// The reasons there are to stop before the end.
+#[derive(Debug, Clone)]
+struct Halt {
+    /// Cancelled when the load is to stop.
+    token: CancellationToken,
+    death: Arc<Mutex<Option<PartError>>>,
+}
+
+impl Halt {
+    /// Halts when `interrupt` says so and when a part dies.
+    fn new(interrupt: &Interrupt, mut deaths: mpsc::UnboundedReceiver<PartError>) -> Halt {
+        let halt = Halt { token: interrupt.stop.child_token(), death: Arc::default() };
+        let heard = halt.clone();
+        tokio::spawn(async move {
+            // The first death explains those that follow.
+            if let Some(error) = deaths.recv().await {
+                *heard.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                heard.token.cancel();
+            }
+        });
+        halt
+    }
+
+    fn death(&self) -> Option<PartError> {
+        self.death.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Carries out `order`.
+///
+/// # Errors
+/// If nothing could be measured at all: the sidecar or the driver did not start.
+pub async fn carry_out(
+    order: Order,
+    reporter: &mut dyn Reporter,
+    interrupt: &Interrupt,
+) -> Result<Outcome, RunError> {
+    reporter.on(&LabEvent::Began {
+        plan: order.plan.name.clone(),
+        cells: order.plan.cells.len(),
+        rounds: order.plan.rounds,
+        expected_ns: order.plan.expected_ns(),
+        out: order.out.clone(),
+    });
+    order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
+    let mut measure = nothing_yet(&order);
+    let driver = Driver::start().map_err(|error| RunError::System {
+        attempt: "start the driver's thread".to_owned(),
+        error,
+    })?;
+    let (mut rig, deaths) = Rig::set_up(&order.out, &order.executable, interrupt).await?;
+    let halt = Halt::new(interrupt, deaths);
+    let mut load = load::Load {
+        plan: &order.plan,
+        driver: &driver,
+        rig: &mut rig,
+        reporter,
+        halt: halt.token.clone(),
+    };
+    let mut failure = load.run(&mut measure).await.err();
+    // A death explains what went wrong after it.
+    failure = halt.death().map(RunError::Part).or(failure);
+    let interrupted = interrupt.stop.is_cancelled();
+    // The whole story of a failure is told at the end: here goes its first line.
+    let first_line =
+        |error: &RunError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let reason =
+        failure.as_ref().map(first_line).or_else(|| interrupted.then(|| "interrupted".to_owned()));
+    if let Some(reason) = reason {
+        reporter.on(&LabEvent::Stopping { reason });
+        measure.incomplete = true;
+    }
+    reporter.on(&LabEvent::Closing);
+    rig.note_addresses(&mut measure.components);
+    let closed = rig.close().await;
+    drop(driver);
+    let (requests, samples) = read(&order.out.join(RUN_FILE)).await.unwrap_or_else(|error| {
+        failure.get_or_insert(error);
+        measure.incomplete = true;
+        (Vec::new(), Vec::new())
+    });
+    match closed {
+        Ok(lost) => measure.spans_lost = lost,
+        Err(error) => {
+            failure.get_or_insert(error.into());
+            measure.incomplete = true;
+        }
+    }
+    Ok(Outcome { measure, requests, samples, failure, interrupted })
+}
+
+/// A measurement in which nothing has been measured.
+fn nothing_yet(order: &Order) -> RunMeasure {
+    let cells = order.plan.cells.iter();
+    RunMeasure {
+        plan: order.plan.name.clone(),
+        run_id: order.run_id.clone(),
+        environment: capture(),
+        components: order.components.clone(),
+        cells: cells.map(|cell| CellMeasure { cell: cell.clone(), rounds: Vec::new() }).collect(),
+        probe_cost: None,
+        incomplete: false,
+        command: order.command.clone(),
+        spans_lost: BTreeMap::new(),
+    }
+}
+
+async fn read(path: &Path) -> Result<(Vec<RequestRow>, Vec<ProcessSample>), RunError> {
+    let wrap = |error| RunError::RunFile { path: path.to_owned(), error };
+    let mut file = RunFile::open(path).await.map_err(wrap)?;
+    let requests = file.read_requests().await.map_err(wrap)?;
+    let samples = file.read_samples().await.map_err(wrap)?;
+    file.close().await.map_err(wrap)?;
+    Ok((requests, samples))
+}

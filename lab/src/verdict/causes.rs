@@ -1,0 +1,131 @@
+//! What cost the time: stages that a reader thinks of as one thing, hop by hop, with a phrase for each.
+
+use ledger::{Family, Stage};
+
+use crate::result::{CellResult, StageResult};
+
+/// Stages that a reader thinks of as one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The load generator.
+    Generator,
+    /// Until the server's handler starts.
+    Before,
+    /// The reply, until the call returns.
+    After,
+    /// Until the server reads the request.
+    WireIn,
+    /// Until the client reads the reply.
+    WireOut,
+    /// Any other stage, by its family.
+    Of(Family),
+}
+
+impl Cause {
+    fn of(stage: Stage) -> Cause {
+        match stage {
+            Stage::DriverLag => Cause::Generator,
+            Stage::SendQueue | Stage::RequestReceiverQueue | Stage::Dispatch => Cause::Before,
+            Stage::RequestWire => Cause::WireIn,
+            Stage::ReplyWire => Cause::WireOut,
+            stage if stage.family() == Family::Queue => Cause::After,
+            stage => Cause::Of(stage.family()),
+        }
+    }
+}
+
+/// What one cause cost on one hop.
+pub(super) struct Part<'a> {
+    /// What it is.
+    pub(super) cause: Cause,
+    /// `client→server`.
+    pub(super) hop: &'a str,
+    /// Over all traced requests.
+    pub(super) mean_us: f64,
+    /// Over the p99 band.
+    pub(super) p99_us: f64,
+    stages: Vec<&'a StageResult>,
+}
+
+/// What each cause cost on each hop of `cell`, in the order in which a request passes them.
+pub(super) fn parts(cell: &CellResult) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for result in &cell.stages {
+        let Ok(stage) = Stage::from_name(&result.stage) else {
+            continue;
+        };
+        let cause = Cause::of(stage);
+        let known = parts.iter().position(|part| part.cause == cause && part.hop == result.hop);
+        let at = known.unwrap_or_else(|| {
+            parts.push(Part {
+                cause,
+                hop: &result.hop,
+                mean_us: 0.0,
+                p99_us: 0.0,
+                stages: Vec::new(),
+            });
+            parts.len() - 1
+        });
+        parts[at].mean_us += result.mean_us;
+        parts[at].p99_us += result.p99_band_us;
+        parts[at].stages.push(result);
+    }
+    parts
+}
+
+/// One of the times of a stage: over all requests or over a band.
+pub(super) type Time = fn(&StageResult) -> f64;
+
+impl Part<'_> {
+    /// Client and server of the hop.
+    pub(super) fn ends(&self) -> (&str, &str) {
+        ends(self.hop)
+    }
+
+    /// Its largest stage.
+    pub(super) fn mostly(&self) -> Option<&str> {
+        let stages = self.stages.iter();
+        let most = stages.max_by(|a, b| a.mean_us.total_cmp(&b.mean_us))?;
+        Some(&most.stage)
+    }
+
+    /// The stages that make up most of the part, by name, largest first.
+    fn named(&self, time: Time) -> String {
+        let all: f64 = self.stages.iter().map(|stage| time(stage)).sum();
+        let large = self.stages.iter().filter(|stage| time(stage) >= all * 0.1);
+        let mut stages: Vec<_> = large.collect();
+        stages.sort_by(|a, b| time(b).total_cmp(&time(a)));
+        let names: Vec<_> = stages.iter().map(|stage| stage.stage.replace('_', " ")).collect();
+        format!("{} of {}", names.join(", "), self.hop)
+    }
+
+    /// The part as a phrase after "12 % is". `time` tells which of its stages are worth naming.
+    pub(super) fn words(&self, time: Time) -> String {
+        let (client, server) = self.ends();
+        let hop = self.hop;
+        match self.cause {
+            Cause::Generator => "the load generator sending late".to_owned(),
+            Cause::Before => {
+                format!("queueing before the {server}'s handler ({})", self.named(time))
+            }
+            Cause::After => format!("queueing of the reply ({})", self.named(time)),
+            Cause::WireIn => format!("between writing a request and the {server} reading it"),
+            Cause::WireOut => format!("between writing a reply and the {client} reading it"),
+            Cause::Of(Family::Backend) if self.stages.iter().any(|part| part.stage == "remote") => {
+                format!("the call to {server}, which reports nothing of itself")
+            }
+            Cause::Of(Family::Backend) => format!("the {server}'s handler"),
+            Cause::Of(Family::Serialization) => format!("encoding and decoding on {hop}"),
+            Cause::Of(Family::FlowControl) => format!("waiting for HTTP/2 windows on {hop}"),
+            Cause::Of(Family::Socket) => format!("writing to the sockets of {hop}"),
+            Cause::Of(Family::Framing) => format!("framing on {hop}"),
+            Cause::Of(Family::Network) => format!("the network of {hop}, inferred"),
+            Cause::Of(Family::Queue) => format!("queueing on {hop}"),
+        }
+    }
+}
+
+/// Client and server of the hop called `hop`.
+pub(super) fn ends(hop: &str) -> (&str, &str) {
+    hop.split_once('→').unwrap_or(("client", hop))
+}

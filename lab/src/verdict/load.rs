@@ -1,0 +1,182 @@
+//! Was the load the planned one, and was there room to measure it? The load generator's side.
+
+use super::Reason;
+use super::rules;
+use crate::result::units::{count, percent, rate, time, trimmed};
+use crate::result::{CellResult, ratio};
+
+/// Judges accounting, rate, errors and saturation of `cell`.
+pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reason>) {
+    accounting(cell, reasons);
+    if !incomplete {
+        plan(cell, reasons);
+    }
+    outcome(cell, reasons);
+    overload(cell, reasons);
+    generator(cell, reasons);
+    machine(cell, reasons);
+}
+
+fn accounting(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let all = cell.requests;
+    let accounted = (all.started + all.dropped, all.ok + all.error + all.unfinished);
+    let astray = all.planned.abs_diff(accounted.0)
+        + all.started.abs_diff(accounted.1)
+        + all.ok.abs_diff(cell.latency_us.count)
+        + all.late.saturating_sub(all.started);
+    reasons.extend(rules::CONSERVATION.check(astray as f64, |_| {
+        format!(
+            "the accounting cannot place {} requests (limit 0): {} planned, {} started and {} \
+             dropped; {} ok, {} errors and {} unfinished; {} latencies. Report this as a bug",
+            count(astray),
+            count(all.planned),
+            count(all.started),
+            count(all.dropped),
+            count(all.ok),
+            count(all.error),
+            count(all.unfinished),
+            count(cell.latency_us.count)
+        )
+    }));
+}
+
+fn plan(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let factors = &cell.factors;
+    let asked = factors.rate_per_s * factors.duration_s * factors.rounds as f64;
+    let off = (cell.requests.planned as f64 - asked).abs() - factors.rounds as f64;
+    reasons.extend(rules::PLAN_NOT_CARRIED_OUT.check(ratio(off, asked), |limit| {
+        format!(
+            "the cell asks for {} arrivals, the load generator planned {} (limit: {} off)",
+            count(asked.round() as u64),
+            count(cell.requests.planned),
+            percent(limit)
+        )
+    }));
+}
+
+fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let all = cell.requests;
+    let errors = ratio(all.error as f64, all.started as f64);
+    reasons.extend(rules::ERRORS.check(errors, |limit| {
+        let most = cell.errors.iter().max_by_key(|(_, count)| **count);
+        let said = most.map(|(text, _)| format!(", mostly: {text}")).unwrap_or_default();
+        format!(
+            "{} of {} requests failed ({}, limit {}){said}; latency is that of the others",
+            count(all.error),
+            count(all.started),
+            percent(errors),
+            percent(limit)
+        )
+    }));
+    reasons.extend(rules::NOTHING_COMPLETED.check(all.ok as f64, |_| {
+        "no request succeeded (at least 1 is needed); look at the errors and the services' logs"
+            .to_owned()
+    }));
+    if all.ok > 0 {
+        reasons.extend(rules::FEW_SAMPLES.check(all.ok as f64, |limit| {
+            format!(
+                "{} requests succeeded; with fewer than {} the p99 is the slowest of them: measure \
+                 longer",
+                count(all.ok),
+                count(limit as u64)
+            )
+        }));
+    }
+    reasons.extend(rules::INTERRUPTED.check(all.unfinished as f64, |_| {
+        format!("{} requests were in flight when the run was interrupted", count(all.unfinished))
+    }));
+}
+
+/// An overloaded service is a legitimate finding, but its latency is a queue's, not the service's.
+fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let all = cell.requests;
+    // What was still in flight when the run was interrupted is neither kept nor not.
+    let planned = all.planned.saturating_sub(all.unfinished);
+    let kept = ratio(all.ok as f64, planned as f64);
+    let why = if all.dropped >= all.error {
+        format!(
+            "{} ({}) were dropped since {} were in flight. Latency is that of an overloaded system: \
+             ask for less than {}/s to see the service itself",
+            count(all.dropped),
+            percent(cell.load.dropped_share),
+            count(cell.factors.max_in_flight as u64),
+            rate(cell.load.completed_per_s)
+        )
+    } else {
+        format!("{} failed: see the errors", count(all.error))
+    };
+    if all.ok > 0 {
+        reasons.extend(rules::RATE_NOT_KEPT.check(kept, |limit| {
+            format!(
+                "{} of {} planned requests succeeded ({}, limit {}); {why}",
+                count(all.ok),
+                count(planned),
+                percent(kept),
+                percent(limit)
+            )
+        }));
+    }
+    if all.dropped > 0 {
+        // Once arrivals are dropped the queue is full, and what it grew by says nothing new.
+        return;
+    }
+    let growth = cell.load.latency_growth;
+    reasons.extend(rules::FALLING_BEHIND.check(growth, |limit| {
+        format!(
+            "latency grew by {} in each second (limit {}): requests came faster than they were \
+             served, and a longer round would show more. Ask for less than {}/s",
+            time(growth * 1e6),
+            time(limit * 1e6),
+            rate(cell.load.completed_per_s)
+        )
+    }));
+}
+
+fn generator(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let late = cell.send_delay_us.map_or(0.0, |delay| delay.p99);
+    reasons.extend(rules::GENERATOR_LATE.check(late, |limit| {
+        format!(
+            "one request in a hundred was sent {} or more after its planned time (limit {}): the \
+             load generator is saturated. Ask for less, or give it more cores",
+            time(late),
+            time(limit)
+        )
+    }));
+    let cores = cell.load.driver_cores;
+    reasons.extend(rules::GENERATOR_CPU.check(cores, |limit| {
+        format!(
+            "the load generator used {} cores (limit {limit}): it may measure itself. Ask for less, \
+             or run it on another machine",
+            trimmed(cores)
+        )
+    }));
+}
+
+fn machine(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let busy = cell.load.host_cpu_share;
+    reasons.extend(rules::HOST_SATURATED.check(busy, |limit| {
+        format!(
+            "the machine's CPUs were {} busy (limit {}): load generator and services compete. Ask \
+             for less, or use more cores",
+            percent(busy),
+            percent(limit)
+        )
+    }));
+    // Whoever is not at the end of a hop waits without holding up a request.
+    let on_the_way = |name: &str| {
+        let mut ends = cell.wire.iter().flat_map(|hop| hop.hop.split('→'));
+        ends.any(|end| end == name)
+    };
+    for process in cell.resources.iter().filter(|process| on_the_way(&process.process)) {
+        let waiting = process.run_queue_wait_share;
+        reasons.extend(rules::WAITING_FOR_CPU.check(waiting, |limit| {
+            format!(
+                "{} was ready but waited for a CPU {} of the time it wanted one (limit {}); that \
+                 waiting is inside its stages",
+                process.process,
+                percent(waiting),
+                percent(limit)
+            )
+        }));
+    }
+}

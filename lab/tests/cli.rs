@@ -1,0 +1,103 @@
+//! What the command line refuses, how, and with which exit code.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// `run-lab` with `arguments`, in `dir`.
+fn run_lab(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_run-lab"))
+        .args(arguments)
+        .current_dir(dir)
+        .output()
+        .expect("the program that was just built starts")
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], code: i32, named: &[&str]) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let output = run_lab(dir.path(), arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+    for text in named {
+        assert!(error.contains(text), "{arguments:?} should name {text:?}: {error}");
+    }
+    let left = std::fs::read_dir(dir.path()).expect("the folder").count();
+    assert_eq!(left, 0, "{arguments:?} left something behind");
+}
+
+#[test]
+fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
+    refused(&["run", "--size", "17MiB"], 2, &["--size", "17825792", "16777216"]);
+    refused(&["run", "--size", "10,1QB"], 2, &["1QB", "KiB"]);
+    refused(&["run", "--duration", "5"], 2, &["--duration", "500ms"]);
+    refused(&["run", "--duration", "1ms"], 2, &["duration", "1ms", "100ms"]);
+    refused(&["run", "--rate", "0"], 2, &["--rate", "0.01 to 1000000"]);
+    refused(&["run", "--rounds", "0"], 2, &["`rounds`", "1 to 1000"]);
+    refused(&["run", "--protocol", "soap"], 2, &["soap", "rest", "grpc"]);
+    refused(&["run", "--inject", "encoding=1ms"], 2, &["--inject", "encoding", "request_encode"]);
+    refused(&["run", "--inject", "handler"], 2, &["STAGE=DURATION"]);
+    refused(&["run", "--set", "window=1"], 2, &["--set", "window", "stream_window"]);
+    refused(&["run", "--set", "frame_size=1"], 2, &["frame_size", "16384"]);
+    refused(&["run", "--plan", "no-such-plan"], 2, &["no-such-plan", "rest-vs-grpc"]);
+    refused(&["frobnicate"], 2, &["frobnicate"]);
+}
+
+#[test]
+fn the_flags_of_a_run_need_no_subcommand() {
+    refused(&["--plan", "no-such-plan"], 2, &["no-such-plan"]);
+}
+
+#[test]
+fn a_required_part_that_cannot_be_used_is_missing() {
+    refused(&["run", "--driver", "k6"], 4, &["k6", "built-in driver"]);
+    refused(&["run", "--require", "influxdb,grafana"], 4, &["InfluxDB", "run file"]);
+    refused(&["run", "--require", "mysql"], 2, &["mysql", "postgres"]);
+}
+
+#[test]
+fn a_plan_file_is_refused_with_its_name_and_key() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("mine.toml"), "protocol = [\"rest\"]\nconcurrency = 3\n")
+        .expect("a file");
+    let output = run_lab(dir.path(), &["run", "--plan", "mine.toml"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error.contains("mine.toml") && error.contains("`concurrency`"), "{error}");
+}
+
+#[test]
+fn an_existing_folder_is_never_written_over() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).expect("a folder");
+    let output = run_lab(dir.path(), &["run", "--plan", "smoke", "--out", "out"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error.contains("--out out") && error.contains("exists already"), "{error}");
+    assert_eq!(std::fs::read_dir(&out).expect("the folder").count(), 0);
+}
+
+#[test]
+fn what_is_no_run_cannot_be_shown_or_compared() {
+    refused(&["report", "nowhere"], 2, &["nowhere", "result.json"]);
+    refused(&["compare", "nowhere", "elsewhere"], 2, &["nowhere"]);
+}
+
+#[test]
+fn plans_and_help_teach() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (arguments, named) in [
+        (&["plans"][..], &["rest-vs-grpc", "blog-as-published", "12 cells", "100 requests/s"][..]),
+        (&["--help"], &["Examples:", "Exit codes:", "130", "run-lab compare"]),
+        (&["run", "--help"], &["--inject", "16777216", "Exit codes:"]),
+        (&["doctor"], &["k6", "InfluxDB", "PostgreSQL", "Grafana", "built-in driver", "run file"]),
+    ] {
+        let output = run_lab(dir.path(), arguments);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        for name in named {
+            assert!(text.contains(name), "{arguments:?} should name {name:?}: {text}");
+        }
+        assert!(!text.contains("Run the gateway"), "services are hidden subcommands");
+    }
+}

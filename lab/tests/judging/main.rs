@@ -1,0 +1,11 @@
+//! From rows to results, verdicts, words and reports: everything after measuring.
+
+mod compare;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+mod measuring;
+mod pages;
+mod results;
+mod terminal;
+mod verdicts;
+mod words;

@@ -1,0 +1,177 @@
+//! Whole runs of the program: a clean one, and ones that are cut short.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// A run under way.
+struct Run {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStderr>>,
+    seen: Vec<String>,
+}
+
+impl Run {
+    fn start(dir: &Path, arguments: &[&str]) -> Run {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_run-lab"))
+            .args(arguments)
+            .args(["--out", "out"])
+            .current_dir(dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program that was just built starts");
+        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        Run { child, lines, seen: Vec::new() }
+    }
+
+    /// The next line of its progress that contains `text`.
+    fn line(&mut self, text: &str) -> String {
+        for line in self.lines.by_ref() {
+            let line = line.expect("text");
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("no line has {text:?} in {:#?}", self.seen);
+    }
+
+    /// Waits until requests have been traced: the run file has grown past its empty tables.
+    fn wait_for_rows(&self, dir: &Path) {
+        let size = || fs::metadata(dir.join("out/run.sqlite")).map_or(0, |data| data.len());
+        let empty = size();
+        while size() <= empty {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    /// Its exit code and all it wrote to standard error.
+    fn end(mut self) -> (Option<i32>, String) {
+        for line in self.lines.by_ref() {
+            self.seen.push(line.expect("text"));
+        }
+        (self.child.wait().expect("it ends").code(), self.seen.join("\n"))
+    }
+}
+
+/// The process id in a line such as `echo listens on 127.0.0.1:1 (process 7)`.
+fn pid(line: &str) -> Pid {
+    let digits =
+        line.rsplit(' ').next().and_then(|word| word.strip_suffix(')')).expect("a process id");
+    Pid::from_raw(digits.parse().expect("a number")).expect("not zero")
+}
+
+fn result(dir: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(dir.join("out/result.json")).expect("a result");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+#[test]
+fn a_clean_run_measures_every_request_and_leaves_no_process() {
+    let dir = dir();
+    let mut run = Run::start(dir.path(), &["run", "--plan", "smoke"]);
+    let driver = run.line("driver ");
+    assert!(driver.contains("stands in") && driver.contains("k6"), "{driver}");
+    let services = [run.line("echo listens"), run.line("gateway listens")].map(|line| pid(&line));
+    let (code, text) = run.end();
+    // 3 would be a cell that contradicts its declaration: never, however slow the machine.
+    assert_eq!(code, Some(0), "{text}");
+    for service in services {
+        assert!(test_kill_process(service).is_err(), "{service:?} is still there");
+    }
+    let result = result(dir.path());
+    for cell in result["cells"].as_array().expect("cells") {
+        let requests = &cell["requests"];
+        assert_eq!(requests["planned"], 100, "{requests}");
+        assert_eq!(requests["ok"], requests["started"], "{requests}");
+        assert_eq!(cell["traced"]["count"], requests["ok"], "{}", cell["traced"]);
+    }
+    assert_eq!(result["incomplete"], false);
+    assert!(dir.path().join("out/report.html").exists());
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_was_measured() {
+    let dir = dir();
+    let mut run = Run::start(
+        dir.path(),
+        &["run", "--plan", "smoke", "--duration", "60s", "--protocol", "rest"],
+    );
+    let gateway = pid(&run.line("gateway listens"));
+    let lab = Pid::from_child(&run.child);
+    run.wait_for_rows(dir.path());
+    kill_process(lab, Signal::INT).expect("it runs");
+    let (code, text) = run.end();
+    assert_eq!(code, Some(130), "{text}");
+    assert!(test_kill_process(gateway).is_err());
+    let result = result(dir.path());
+    assert_eq!(result["incomplete"], true);
+    let requests = &result["cells"][0]["requests"];
+    let count = |name: &str| requests[name].as_u64().expect("a count");
+    assert!(count("ok") > 0 && count("planned") < 6_000, "{requests}");
+    assert_eq!(count("planned"), count("started") + count("dropped"), "{requests}");
+}
+
+#[test]
+fn a_part_that_dies_ends_the_run_by_name() {
+    let dir = dir();
+    let mut run = Run::start(dir.path(), &["run", "--plan", "smoke", "--duration", "60s"]);
+    let echo = pid(&run.line("echo listens"));
+    let gateway = pid(&run.line("gateway listens"));
+    kill_process(echo, Signal::KILL).expect("it runs");
+    let (code, text) = run.end();
+    assert_eq!(code, Some(5), "{text}");
+    assert!(
+        text.contains("echo (process") && text.contains("signal: 9") && text.contains("echo.log"),
+        "{text}"
+    );
+    assert!(test_kill_process(gateway).is_err());
+    assert_eq!(result(dir.path())["incomplete"], true);
+}
+
+#[test]
+fn children_do_not_outlive_a_killed_lab() {
+    let dir = dir();
+    let mut run = Run::start(dir.path(), &["run", "--plan", "smoke", "--duration", "60s"]);
+    let services = [run.line("echo listens"), run.line("gateway listens")].map(|line| pid(&line));
+    kill_process(Pid::from_child(&run.child), Signal::KILL).expect("it runs");
+    // Children hold the other end of its standard error, so this returns when the last has ended.
+    let (code, _) = run.end();
+    assert_eq!(code, None);
+    for service in services {
+        while test_kill_process(service).is_ok() && !zombie(service) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Ended, but nobody has asked for its exit status yet (in a container without an init).
+fn zombie(pid: Pid) -> bool {
+    let stat =
+        fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_part_that_does_not_start_is_named_with_its_log() {
+    let dir = dir();
+    // An address of no machine (RFC 5737).
+    let out = Command::new(env!("CARGO_BIN_EXE_run-lab"))
+        .args(["up", "--gateway", "192.0.2.1:1", "--out", "out"])
+        .current_dir(dir.path())
+        .output()
+        .expect("the program starts");
+    let error = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(5), "{error}");
+    for text in ["gateway ended before it was ready", "--listen 192.0.2.1:1", "gateway.log"] {
+        assert!(error.contains(text), "should name {text:?}: {error}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The settings of a sidecar: each declared once, with its unit, default and meaning.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of a sidecar.
+///
+/// Durations are a number with a unit: `500ms`, `5s`, `2m`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SidecarConfig {
+    /// Where to receive spans (OTLP/gRPC). Port 0 takes any free port
+    #[arg(long, env = "LAB_SIDECAR_OTLP", value_name = "ADDR", default_value = "127.0.0.1:4317")]
+    pub otlp: SocketAddr,
+
+    /// Where to serve GET /healthz, GET /stats, POST /flush and POST /watch. It asks for no
+    /// credentials: keep it on loopback
+    #[arg(
+        long,
+        env = "LAB_SIDECAR_CONTROL",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:4319"
+    )]
+    pub control: SocketAddr,
+
+    /// Write requests, hops and process samples to this new SQLite file. Without it nothing is kept
+    #[arg(long, env = "LAB_SIDECAR_RUN_FILE", value_name = "PATH")]
+    pub run_file: Option<PathBuf>,
+
+    /// How long to wait for the rest of a trace after its first span, 10ms to 10m; longer than the
+    /// interval at which senders export (OpenTelemetry's SDKs: 5s unless set). A trace of which
+    /// nothing is missing is closed sooner, after 1s without a span
+    #[arg(long, env = "LAB_SIDECAR_JOIN_WINDOW", value_name = "DURATION", default_value = "5s",
+          value_parser = duration)]
+    pub join_window: Duration,
+
+    /// Most traces held at once (some 4 KiB each); past it the oldest is closed before its time
+    #[arg(long, env = "LAB_SIDECAR_MAX_TRACES", value_name = "N", default_value_t = 100_000)]
+    pub max_traces: usize,
+
+    /// How often to sample CPU and memory of every watched process, 10ms to 10m
+    #[arg(long, env = "LAB_SIDECAR_SAMPLE_EVERY", value_name = "DURATION", default_value = "500ms",
+          value_parser = duration)]
+    pub sample_every: Duration,
+
+    /// Stop when standard input ends, so that no sidecar outlives the program that started it
+    #[arg(long, env = "LAB_SIDECAR_STOP_WITH_STDIN")]
+    pub stop_with_stdin: bool,
+
+    /// Watch the process PID under the name NAME (repeatable). Processes whose spans name their pid
+    /// are watched anyway
+    #[arg(long, value_name = "NAME=PID", value_parser = watch)]
+    pub watch: Vec<(String, u32)>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{setting} {value}: {limit}")]
+pub struct ConfigError {
+    /// The flag, without dashes.
+    pub setting: &'static str,
+    /// The value given.
+    pub value: String,
+    /// What values can be used.
+    pub limit: &'static str,
+}
+
+impl SidecarConfig {
+    /// Checks every setting against its limits.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting that is out of its limits.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let error = |setting, value: String, limit| Err(ConfigError { setting, value, limit });
+        let times = Duration::from_millis(10)..=Duration::from_secs(600);
+        if !times.contains(&self.join_window) {
+            return error("join-window", format!("{:?}", self.join_window), "must be 10ms to 10m");
+        }
+        if !times.contains(&self.sample_every) {
+            return error(
+                "sample-every",
+                format!("{:?}", self.sample_every),
+                "must be 10ms to 10m",
+            );
+        }
+        if !(1..=10_000_000).contains(&self.max_traces) {
+            return error("max-traces", self.max_traces.to_string(), "must be 1 to 10000000");
+        }
+        if self.otlp == self.control && self.otlp.port() != 0 {
+            return error("control", self.control.to_string(), "must differ from --otlp");
+        }
+        let parent = self.run_file.as_deref().and_then(|path| path.parent());
+        if let (Some(path), Some(parent)) = (&self.run_file, parent)
+            && !parent.as_os_str().is_empty()
+            && !parent.is_dir()
+        {
+            return error("run-file", path.display().to_string(), "its folder must exist");
+        }
+        Ok(())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a number with a unit: 500ms, 5s, 2m");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let seconds = match &text[digits.len()..] {
+        "ms" => number / 1e3,
+        "s" => number,
+        "m" => number * 60.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+fn watch(text: &str) -> Result<(String, u32), String> {
+    let wrong = || format!("{text:?} is not NAME=PID");
+    let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
+    let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
+    if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
+}

@@ -1,0 +1,289 @@
+//! What joining promises, as examples and properties: here which spans make which hops, in
+//! [`holding`] how long and how much is held.
+
+mod holding;
+
+use std::sync::Arc;
+
+use ledger::{Half, Kind, Point, Side, Stage};
+use proptest::prelude::*;
+
+use super::*;
+use crate::runfile::RequestRow;
+use crate::span::{Planned, Source, SpanKind};
+
+const SECOND: u64 = 1_000_000_000;
+const LIMITS: Limits = Limits { window_ns: 5 * SECOND, grace_ns: SECOND, max_traces: 100 };
+
+/// A foreign span of `service` with the given interval.
+fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64, u64)) -> Span {
+    let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
+    Span {
+        trace: 7,
+        id,
+        parent,
+        kind,
+        error: false,
+        start,
+        source: Arc::new(Source { service: service.to_owned(), ..Source::default() }),
+        peer: None,
+        half: kind.is_half().then(|| Box::new(Half::new(side, (start, end)))),
+        planned: None,
+    }
+}
+
+use SpanKind::{Client, Consumer, Internal, Server};
+
+/// The four spans of a ping: driver → gateway → echo, with an INTERNAL span in the gateway.
+fn ping() -> Vec<Span> {
+    let mut spans = vec![
+        span(Client, 1, 0, "driver", (1_000, 2_000)),
+        span(Server, 2, 1, "gateway", (1_100, 1_900)),
+        span(Internal, 9, 2, "gateway", (1_150, 1_850)),
+        span(Client, 3, 9, "gateway", (1_200, 1_800)),
+        span(Server, 4, 3, "echo", (1_300, 1_700)),
+    ];
+    spans[0].planned = Some(Box::new(Planned {
+        cell: Some("rest-10B".into()),
+        round: 2,
+        weight: Some(5.0),
+        stopwatch: Some(1_010),
+    }));
+    spans
+}
+
+fn trace_of(spans: impl IntoIterator<Item = Span>) -> Trace {
+    let mut joiner = Joiner::new(LIMITS);
+    spans.into_iter().for_each(|span| joiner.insert(span, 1));
+    joiner.flush(1).pop().unwrap()
+}
+
+fn rows(spans: impl IntoIterator<Item = Span>) -> Vec<RequestRow> {
+    close_trace(trace_of(spans)).rows
+}
+
+fn names(row: &RequestRow) -> Vec<(u32, &str)> {
+    row.hops.iter().map(|hop| (hop.depth, hop.hop.as_str())).collect()
+}
+
+#[test]
+fn a_ping_becomes_one_request_of_two_hops() {
+    let closing = close_trace(trace_of(ping()));
+    let row = &closing.rows[0];
+    assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo")]);
+    assert_eq!((row.cell.as_str(), row.round, row.weight), ("rest-10B", 2, 5.0));
+    assert_eq!((row.latency_ns, row.stopwatch_ns, row.start_ns), (1_000, Some(1_010), 1_000));
+    let stage = |hop: usize, stage| row.hops[hop].stages.get(stage).ns;
+    assert_eq!(stage(0, Stage::NetworkInferred), 200);
+    assert_eq!(stage(0, Stage::Handler), 800 - 600);
+    assert_eq!(stage(1, Stage::NetworkInferred), 200);
+    assert_eq!(stage(1, Stage::Handler), 400);
+    assert_eq!(row.trace_id, "00000000000000000000000000000007");
+    assert_eq!((closing.joined, closing.links, closing.unplaced), (4, 1, 0));
+}
+
+#[test]
+fn marks_on_one_clock_give_measured_wire_stages() {
+    let mut spans = ping();
+    for (at, marks) in [
+        (0, [(Point::LastWrite, 1_010), (Point::LastRead, 1_990)]),
+        (1, [(Point::LastRead, 1_110), (Point::LastWrite, 1_890)]),
+    ] {
+        let span = &mut spans[at];
+        span.source = Arc::new(Source { clock: "here".into(), ..(*span.source).clone() });
+        let half = span.half.as_mut().unwrap();
+        marks.into_iter().for_each(|(point, at)| half.marks.set(point, at));
+        half.http = 11;
+        half.outbound.body = 3;
+    }
+    let row = &rows(spans)[0];
+    let wire = row.hops[0].stages.get(Stage::RequestWire);
+    assert_eq!((wire.ns, wire.kind), (100, Kind::Measured));
+    // Each side sent three bytes, and neither saw any come in.
+    assert!(row.hops[0].wire_disagrees && row.hops[0].request.body == 3);
+    assert_eq!(row.hops[0].http, 11);
+}
+
+#[test]
+fn a_lost_server_half_leaves_the_call_to_the_peer() {
+    let mut spans = ping();
+    spans.remove(4);
+    spans[3].peer = Some("echo.local".into());
+    let row = &rows(spans)[0];
+    assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo.local")]);
+    assert!(row.hops[1].unjoined && row.latency_ns == 1_000);
+    assert_eq!(row.hops[1].stages.get(Stage::Remote).ns, 600);
+}
+
+#[test]
+fn without_its_root_client_the_topmost_server_is_the_root() {
+    let row = &rows(ping().split_off(1))[0];
+    assert_eq!(names(row), [(0, "?→gateway"), (1, "gateway→echo")]);
+    assert!(row.hops[0].unjoined && row.latency_ns == 800);
+}
+
+#[test]
+fn a_span_without_its_parent_is_a_request_of_its_own() {
+    let mut spans = ping();
+    spans.remove(2);
+    let rows = rows(spans);
+    assert_eq!(rows.len(), 2);
+    assert_eq!(names(&rows[1]), [(0, "gateway→echo")]);
+    // The cell is the trace's, the stopwatch only the request's that carried it.
+    assert_eq!((rows[1].cell.as_str(), rows[1].stopwatch_ns), ("rest-10B", None));
+}
+
+#[test]
+fn a_client_inside_a_client_of_one_process_is_the_same_call() {
+    let rows = rows([
+        span(Client, 1, 0, "app", (0, 100)),
+        span(Client, 2, 1, "app", (10, 90)),
+        span(Server, 3, 2, "db", (20, 80)),
+    ]);
+    assert_eq!(names(&rows[0]), [(0, "app→db")]);
+    assert_eq!((rows.len(), rows[0].latency_ns), (1, 100));
+}
+
+#[test]
+fn a_server_that_sent_no_span_still_has_its_calls_below_it() {
+    let row = &rows([
+        span(Client, 1, 0, "app", (0, 100)),
+        span(Client, 2, 1, "proxy", (10, 90)),
+        span(Server, 3, 2, "db", (20, 80)),
+    ])[0];
+    assert_eq!(names(row), [(0, "app→?"), (1, "proxy→db")]);
+    assert_eq!(row.latency_ns, 100);
+}
+
+#[test]
+fn of_a_retried_call_the_last_answer_counts() {
+    let mut spans = ping();
+    spans.push(span(Server, 5, 3, "echo", (1_210, 1_250)));
+    let closing = close_trace(trace_of(spans));
+    assert_eq!(closing.rows[0].hops[1].stages.get(Stage::Handler).ns, 400);
+    assert_eq!((closing.joined, closing.unplaced), (4, 1));
+}
+
+#[test]
+fn work_behind_a_queue_is_a_request_of_its_own() {
+    let mut spans = ping();
+    spans[2].kind = Consumer;
+    assert_eq!(rows(spans).len(), 2);
+}
+
+#[test]
+fn both_sides_may_share_one_span_id() {
+    let row = &rows([
+        span(Client, 1, 0, "a", (0, 100)),
+        span(Server, 1, 1, "b", (10, 90)),
+        span(Client, 2, 1, "b", (20, 80)),
+    ])[0];
+    assert_eq!(names(row), [(0, "a→b"), (1, "b→?")]);
+}
+
+#[test]
+fn cycles_are_survived_and_counted() {
+    let mut spans = vec![
+        span(Client, 1, 2, "a", (0, 9)),
+        span(Server, 2, 1, "b", (0, 9)),
+        span(Internal, 3, 4, "c", (0, 9)),
+        span(Internal, 4, 3, "c", (0, 9)),
+        span(Client, 5, 3, "d", (0, 9)),
+        span(Client, 6, 6, "e", (0, 9)),
+        span(Client, 7, 8, "f", (0, 9)),
+        span(Client, 8, 7, "f", (0, 9)),
+    ];
+    spans.push(span(Client, 10, 0, "root", (0, 9)));
+    let closing = close_trace(trace_of(spans));
+    let halves = closing.rows.iter().map(|row| row.hops.len()).sum::<usize>() as u64;
+    assert!(closing.rows.iter().any(|row| row.hops[0].hop == "root→?"));
+    assert_eq!(closing.joined + closing.unplaced, 7);
+    assert_eq!(closing.joined, halves);
+}
+
+#[test]
+fn chains_of_any_depth_are_cut_and_counted() {
+    let chain = (1..=1_024_u64).map(|id| {
+        let kind = if id % 2 == 1 { Client } else { Server };
+        span(kind, id, id - 1, "s", (id, 5_000 - id))
+    });
+    let closing = close_trace(trace_of(chain));
+    assert_eq!(closing.rows[0].hops.len(), 101);
+    assert_eq!(closing.rows[0].latency_ns, 4_998);
+    assert_eq!((closing.joined, closing.unplaced), (202, 822));
+    let internals = (1..1_024).map(|id| span(Internal, id, id - 1, "s", (1, 2)));
+    let closing = close_trace(trace_of(internals.chain([span(Client, 1_024, 1_023, "s", (1, 2))])));
+    assert_eq!((closing.rows.len(), closing.links), (1, 1_023));
+}
+
+/// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
+fn any_spans() -> impl Strategy<Value = Vec<Span>> {
+    let one = (0..5_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
+    let spans = proptest::collection::vec(one, 1..24);
+    spans.prop_map(|spans| {
+        let service = ["a", "b", "c"];
+        let make = |(kind, id, parent, at, start, length): (usize, _, _, usize, _, _)| {
+            span(SpanKind::ALL[kind], id, parent, service[at], (start, start + length))
+        };
+        let mut seen = HashSet::new();
+        spans.into_iter().map(make).filter(|span| seen.insert((span.id, span.kind))).collect()
+    })
+}
+
+/// Marks, waits and start as far out as decoding lets them be (see `otlp::limits`).
+fn extreme_half() -> impl Strategy<Value = (Vec<Option<u64>>, [u64; 4], u64)> {
+    const DAY_NS: u64 = 86_400_000_000_000;
+    let at = prop_oneof![Just(0), Just(DAY_NS), 0..DAY_NS];
+    let marks = proptest::collection::vec(proptest::option::of(at), Point::COUNT);
+    let waits = proptest::array::uniform4(prop_oneof![Just(DAY_NS), 0..DAY_NS]);
+    let latest = (1_u64 << 61) - 1 - DAY_NS;
+    (marks, waits, prop_oneof![Just(1), Just(latest), 1..latest])
+}
+
+proptest! {
+    #[test]
+    fn no_numbers_that_decoding_accepts_overflow(
+        mut spans in any_spans(),
+        halves in proptest::collection::vec(extreme_half(), 24),
+    ) {
+        let source = Arc::new(Source { clock: "here".into(), ..Source::default() });
+        for (span, (marks, waits, base)) in spans.iter_mut().zip(halves) {
+            let Some(half) = &mut span.half else { continue };
+            for (&point, at) in Point::ALL.iter().zip(marks) {
+                half.marks.set(point, at.map_or(0, |at| base + at));
+            }
+            let [window_wait, socket_wait, socket_write, framing] = waits;
+            half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
+            half.interval = (half.marks.first().unwrap_or(base), half.marks.last().unwrap_or(base));
+            span.source = Arc::clone(&source);
+        }
+        // Tests check for overflow: closing must not panic.
+        for row in close_trace(trace_of(spans)).rows {
+            let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
+            prop_assert_eq!(total, row.latency_ns);
+        }
+    }
+
+    #[test]
+    fn the_order_of_arrival_changes_nothing(
+        order in Just(ping()).prop_shuffle(),
+        (spans, shuffled) in any_spans().prop_flat_map(|s| (Just(s.clone()), Just(s).prop_shuffle())),
+    ) {
+        prop_assert_eq!(rows(order), rows(ping()));
+        prop_assert_eq!(close_trace(trace_of(shuffled)), close_trace(trace_of(spans)));
+    }
+
+    #[test]
+    fn every_span_is_in_exactly_one_place(spans in any_spans()) {
+        let offered = spans.len() as u64;
+        let closing = close_trace(trace_of(spans));
+        prop_assert_eq!(closing.joined + closing.links + closing.unplaced, offered);
+        let halves = closing.rows.iter().flat_map(|row| &row.hops);
+        let halves: u64 = halves.map(|hop| if hop.unjoined { 1 } else { 2 }).sum();
+        prop_assert_eq!(closing.joined, halves);
+        for row in &closing.rows {
+            let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
+            prop_assert_eq!(total, row.latency_ns);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The sidecar as a program of its own: read the settings, start logging, run, map the error.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sidecar::{SidecarConfig, SidecarError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Receives OpenTelemetry spans, joins them into closed ledgers, and samples CPU and memory of the
+/// lab's processes.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    config: SidecarConfig,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    };
+    match sidecar::run(Arguments::parse().config, stop).await {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error @ SidecarError::Config(_)) => {
+            eprintln!("sidecar: {error}");
+            Ok(ExitCode::from(2))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,90 @@
+//! OTLP attributes: a key and a value of some type, borrowed from the message.
+
+use super::wire::{Fields, Value, WireError};
+
+/// The value of an attribute. Arrays, lists and bytes are of no interest here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Any<'a> {
+    /// Text, not yet checked to be UTF-8.
+    Text(&'a [u8]),
+    /// A whole number.
+    Int(i64),
+    /// A floating-point number.
+    Double(f64),
+    /// Anything else, or no value at all.
+    Other,
+}
+
+/// Reads a `KeyValue`.
+pub(super) fn key_value(message: &[u8]) -> Result<(&[u8], Any<'_>), WireError> {
+    let (mut key, mut value): (&[u8], _) = (&[], Any::Other);
+    for field in Fields::of(message) {
+        match field? {
+            (1, Value::Bytes(bytes)) => key = bytes,
+            (2, Value::Bytes(any)) => value = Any::read(any)?,
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+impl<'a> Any<'a> {
+    fn read(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut any = Any::Other;
+        for field in Fields::of(message) {
+            any = match field? {
+                (1, Value::Bytes(text)) => Any::Text(text),
+                (3, Value::Varint(number)) => Any::Int(number.cast_signed()),
+                (4, Value::Fixed64(bits)) => Any::Double(f64::from_bits(bits)),
+                _ => Any::Other,
+            };
+        }
+        Ok(any)
+    }
+
+    /// The bytes of a text.
+    pub(super) fn bytes(self) -> Option<&'a [u8]> {
+        if let Any::Text(bytes) = self { Some(bytes) } else { None }
+    }
+
+    /// The text, or what it is instead.
+    pub(super) fn text(self) -> Result<&'a str, &'static str> {
+        std::str::from_utf8(self.bytes().ok_or("not a string")?).map_err(|_| "not UTF-8")
+    }
+
+    /// Any value as text of at most `limit` bytes; what is not UTF-8 is replaced.
+    pub(super) fn lossy_text(self, limit: usize) -> String {
+        match self {
+            Any::Text(bytes) => {
+                String::from_utf8_lossy(&bytes[..bytes.len().min(limit)]).into_owned()
+            }
+            Any::Int(number) => number.to_string(),
+            Any::Double(number) => number.to_string(),
+            Any::Other => String::new(),
+        }
+    }
+
+    /// A whole number that is not negative. Load generators in other languages write numbers as
+    /// doubles or text: those count too.
+    pub(super) fn whole(self) -> Option<u64> {
+        match self {
+            Any::Int(number) => u64::try_from(number).ok(),
+            // Doubles are exact up to 2^53.
+            Any::Double(number) => (number.fract() == 0.0
+                && (0.0..9_007_199_254_740_992.0).contains(&number))
+            .then_some(number as u64),
+            Any::Text(_) => self.text().ok()?.trim().parse().ok(),
+            Any::Other => None,
+        }
+    }
+
+    /// A number.
+    pub(super) fn number(self) -> Option<f64> {
+        match self {
+            Any::Int(number) => Some(number as f64),
+            Any::Double(number) => Some(number),
+            Any::Text(_) => self.text().ok()?.trim().parse().ok(),
+            Any::Other => None,
+        }
+    }
+}

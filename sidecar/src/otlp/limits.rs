@@ -1,0 +1,67 @@
+//! The bounds that a span must keep, so that no sum of times in a trace can overflow.
+//!
+//! A trace has at most 1,024 spans (`MAX_SPANS` of joining), each mark is below 2^61 and each span at most
+//! a day (2^47 ns) long: every partial sum of stages stays below 2^63.
+
+use ledger::{Half, Traffic};
+
+use super::reject::Reason;
+
+/// The longest span, wait or injected delay, in nanoseconds.
+pub(super) const DAY_NS: u64 = 86_400_000_000_000;
+/// The longest service name, cell or peer name, in bytes.
+pub(super) const NAME_BYTES: usize = 256;
+/// The longest `lab.marks`, `lab.wire` or `lab.injected` text, in bytes; ours have some 300.
+pub(super) const RECORD_BYTES: usize = 4_096;
+/// The latest mark and wall time, in nanoseconds: 73 years after boot, or the year 2043.
+const LATEST_NS: u64 = 1 << 61;
+/// The most bytes or frames that one message can have.
+const MOST_BYTES: u64 = 1 << 53;
+
+/// Checks the wall times of a span without marks.
+pub(super) fn interval(start: u64, end: u64) -> Result<(), Reason> {
+    if start == 0 || end < start || end >= LATEST_NS {
+        return Err(Reason::Times);
+    }
+    if end - start > DAY_NS {
+        return Err(Reason::TooLong);
+    }
+    Ok(())
+}
+
+/// Whether a weight is one that sums can bear.
+pub(super) fn weight(weight: f64) -> bool {
+    weight.is_finite() && weight > 0.0 && weight <= 1e12
+}
+
+/// Checks every number of a record; where it has marks they are its interval, for the wall times
+/// of a marked span are decoration.
+pub(super) fn half(half: &mut Half) -> Result<(), Reason> {
+    if let (Some(first), Some(last)) = (half.marks.first(), half.marks.last()) {
+        if last >= LATEST_NS {
+            return Err(Reason::Attribute);
+        }
+        if last - first > DAY_NS {
+            return Err(Reason::TooLong);
+        }
+        half.interval = (first, last);
+    }
+    let sending = half.sending;
+    let waits = [sending.window_wait, sending.socket_wait, sending.socket_write, sending.framing];
+    let injected = half.injected.iter().map(|&(_, ns)| ns);
+    if waits.into_iter().chain(injected).any(|ns| ns > DAY_NS) {
+        return Err(Reason::TooLong);
+    }
+    let counted = |traffic: &Traffic| {
+        let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
+        [payload, body, wire, frames, framing, headers].into_iter().all(|n| n <= MOST_BYTES)
+    };
+    let numbers = [half.connection, half.http, half.attempts];
+    if !counted(&half.outbound)
+        || !counted(&half.inbound)
+        || numbers.into_iter().any(|number| number > MOST_BYTES)
+    {
+        return Err(Reason::Attribute);
+    }
+    Ok(())
+}

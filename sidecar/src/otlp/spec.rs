@@ -1,0 +1,204 @@
+//! What decoding promises. Messages are made by opentelemetry-proto's generated code.
+
+use ledger::{Attribute, Half, Point, Side, Stage, names};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1 as otlp;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::{Batch, export_request};
+use crate::span::SpanKind;
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key, Value::StringValue(value.into()))
+}
+
+/// A plain client span of some other SDK, with everything that the sidecar ignores.
+fn plain() -> otlp::Span {
+    otlp::Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        parent_span_id: vec![3; 8],
+        trace_state: "a=b".into(),
+        name: "GET /".into(),
+        kind: otlp::span::SpanKind::Client as i32,
+        start_time_unix_nano: 1_000,
+        end_time_unix_nano: 3_000,
+        attributes: vec![
+            text("http.request.method", "GET"),
+            text(names::SERVER_ADDRESS, "10.0.0.1"),
+            text(names::PEER_SERVICE, "db"),
+        ],
+        events: vec![otlp::span::Event { name: "e".into(), ..Default::default() }],
+        links: vec![otlp::span::Link { trace_id: vec![9; 16], ..Default::default() }],
+        status: Some(otlp::Status { message: "bad".into(), code: 2 }),
+        flags: 0x101,
+        ..Default::default()
+    }
+}
+
+fn with(change: impl FnOnce(&mut otlp::Span)) -> otlp::Span {
+    let mut span = plain();
+    change(&mut span);
+    span
+}
+
+fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
+    let resource = Resource {
+        attributes: vec![
+            text(names::SERVICE_NAME, "app"),
+            text(names::CLOCK, "boot"),
+            attribute(names::PROCESS_PID, Value::IntValue(42)),
+        ],
+        ..Default::default()
+    };
+    let scope_spans = vec![otlp::ScopeSpans { spans, ..Default::default() }];
+    let resource_spans =
+        vec![otlp::ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
+    ExportTraceServiceRequest { resource_spans }
+}
+
+fn decode(spans: Vec<otlp::Span>) -> Batch {
+    export_request(&request(spans).encode_to_vec()).unwrap()
+}
+
+#[test]
+fn a_span_made_by_generated_code_is_read() {
+    let batch = decode(vec![plain()]);
+    let span = &batch.spans[0];
+    assert_eq!(span.trace, u128::from_be_bytes([1; 16]));
+    assert_eq!((span.id, span.parent), (u64::from_be_bytes([2; 8]), u64::from_be_bytes([3; 8])));
+    assert_eq!((span.kind, span.error), (SpanKind::Client, true));
+    assert_eq!(span.peer.as_deref(), Some("db"));
+    assert_eq!(span.half.as_ref().unwrap().interval, (1_000, 3_000));
+    let source = &span.source;
+    assert_eq!((source.service.as_str(), source.clock.as_str(), source.pid), ("app", "boot", 42));
+    assert_eq!(batch.rejected.total(), 0);
+}
+
+#[test]
+fn kinds_are_those_of_otlp() {
+    let kinds: Vec<_> = (0..7).map(|kind| with(|span| span.kind = kind)).collect();
+    let kinds: Vec<_> = decode(kinds).spans.iter().map(|span| span.kind.name()).collect();
+    let expected = ["internal", "internal", "server", "client", "producer", "consumer", "internal"];
+    assert_eq!(kinds, expected);
+}
+
+#[test]
+fn a_record_arrives_with_its_marks_as_interval() {
+    let mut sent = Half::new(Side::Server, (5_000, 6_000));
+    sent.marks.set(Point::LastRead, 5_000);
+    sent.marks.set(Point::LastWrite, 6_000);
+    sent.sending.framing = 11;
+    sent.outbound.payload = 10;
+    sent.http = 20;
+    sent.injected = vec![(Stage::Handler, 77)];
+    let span = with(|span| {
+        span.kind = otlp::span::SpanKind::Server as i32;
+        // Wall time may step back during a span: marks are the truth.
+        span.end_time_unix_nano = 1;
+        for Attribute { key, value } in sent.attributes() {
+            let ledger::Value::Text(value) = value else {
+                continue;
+            };
+            span.attributes.push(text(key, &value));
+        }
+    });
+    assert_eq!(decode(vec![span]).spans[0].half.as_deref(), Some(&sent));
+}
+
+#[test]
+fn what_the_load_generator_wrote_is_read_in_any_type() {
+    let span = with(|span| {
+        span.attributes.extend([
+            text(names::CELL, "rest-10B"),
+            attribute(names::ROUND, Value::IntValue(3)),
+            attribute(names::WEIGHT, Value::IntValue(5)),
+            text(names::STOPWATCH, "123456"),
+            attribute(names::LOST, Value::DoubleValue(4.0)),
+        ]);
+    });
+    let batch = decode(vec![span, plain()]);
+    let planned = batch.spans[0].planned.as_ref().unwrap();
+    assert_eq!((planned.cell.as_deref(), planned.round), (Some("rest-10B"), 3));
+    assert_eq!((planned.weight, planned.stopwatch), (Some(5.0), Some(123_456)));
+    assert_eq!(batch.lost[0].1, 4);
+}
+
+#[test]
+fn broken_spans_are_refused_one_by_one_and_the_others_kept() {
+    const DAY: u64 = 86_400_000_000_000;
+    let bad = |key: &str, value: &str| with(|span| span.attributes.push(text(key, value)));
+    let spans = vec![
+        with(|span| span.trace_id = vec![1; 15]),
+        with(|span| span.trace_id = vec![0; 16]),
+        with(|span| span.span_id = vec![0; 8]),
+        with(|span| span.span_id.clear()),
+        with(|span| span.parent_span_id = vec![1; 7]),
+        with(|span| span.end_time_unix_nano = 999),
+        with(|span| span.start_time_unix_nano = 0),
+        with(|span| span.end_time_unix_nano = u64::MAX),
+        with(|span| span.end_time_unix_nano = 1_001 + DAY),
+        bad(names::MARKS, "base=ten"),
+        bad(names::MARKS, "base=9223372036854775807 cs=5"),
+        bad(names::MARKS, &format!("base=1 cs=0 ce={}", DAY + 1)),
+        bad(names::MARKS, "base=1 cs=0 win=9223372036854775807"),
+        bad(names::WIRE, "ob=9223372036854775807"),
+        bad(names::WEIGHT, "NaN"),
+        bad(names::ROUND, "-1"),
+        bad(names::STOPWATCH, "1e99"),
+        bad(names::INJECTED, &"x=1 ".repeat(2_000)),
+        plain(),
+    ];
+    let batch = decode(spans);
+    assert_eq!(batch.spans.len(), 1);
+    let expected = [
+        ("attribute", 7),
+        ("malformed", 0),
+        ("parent_id", 1),
+        ("span_id", 2),
+        ("times", 3),
+        ("too_long", 3),
+        ("trace_id", 2),
+    ];
+    assert_eq!(batch.rejected.by_name().into_iter().collect::<Vec<_>>(), expected);
+    let message = batch.rejected.message();
+    assert!(message.contains("the trace id is not 16 bytes") && message.contains("trace_id=2"));
+}
+
+#[test]
+fn a_span_whose_bytes_are_broken_is_refused_alone() {
+    // The second span of the scope is the single byte of an unfinished field.
+    let span = plain().encode_to_vec();
+    let field = |number: u8, bytes: &[u8]| {
+        let mut field = vec![number << 3 | 2];
+        prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+        field.extend(bytes);
+        field
+    };
+    let scope = [field(2, &span), field(2, &[0x0a]), field(2, &span)].concat();
+    let batch = export_request(&field(1, &field(2, &scope))).unwrap();
+    assert_eq!((batch.spans.len(), batch.rejected.by_name()["malformed"]), (2, 1));
+    assert_eq!(batch.spans[0].source.service, "unknown_service");
+    assert!(export_request(&[0x0a, 9]).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_decoding_panic(
+        noise in proptest::collection::vec(any::<u8>(), 0..64),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let _ = export_request(&noise);
+        let mut message = request(vec![plain(), plain()]).encode_to_vec();
+        *at.get_mut(&mut message) = byte;
+        let _ = export_request(&message);
+    }
+}

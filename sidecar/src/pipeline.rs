@@ -1,0 +1,125 @@
+//! The middle of the sidecar: batches of spans in, closed requests out to every sink.
+//!
+//! Receivers insert under one short lock; closing the books happens outside it. Owns when traces are
+//! closed, not how ([`crate::join`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::join::{Joiner, Limits, Trace, close_trace};
+use crate::otlp;
+use crate::process::Watched;
+use crate::sink::{Batch, Sink};
+use crate::span::SpanKind;
+use crate::stats::{Counters, Stats};
+
+/// How often to look for traces to close.
+const TICK: Duration = Duration::from_millis(50);
+/// Traces closed before other tasks get their turn.
+const CHUNK: usize = 256;
+
+/// Shared by the receiver, the closing task and the control endpoint.
+pub(crate) struct Pipeline {
+    joiner: Mutex<Joiner>,
+    counters: Arc<Counters>,
+    watched: Arc<Watched>,
+    sinks: Vec<Arc<dyn Sink>>,
+    /// Held while traces are on their way to the sinks, so that a flush waits for them.
+    closing: tokio::sync::Mutex<()>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        limits: Limits,
+        counters: Arc<Counters>,
+        watched: Arc<Watched>,
+        sinks: Vec<Arc<dyn Sink>>,
+    ) -> Self {
+        let joiner = Mutex::new(Joiner::new(limits));
+        Pipeline { joiner, counters, watched, sinks, closing: tokio::sync::Mutex::default() }
+    }
+
+    /// Takes in what one export request brought.
+    pub(crate) fn accept(&self, batch: otlp::Batch) {
+        let mut kinds = [0_u64; SpanKind::ALL.len()];
+        for span in &batch.spans {
+            kinds[span.kind as usize] += 1;
+        }
+        self.counters.received(kinds, &batch.rejected);
+        for (source, lost) in &batch.lost {
+            self.counters.lost(source, *lost);
+        }
+        for source in &batch.sources {
+            self.watched.offer(source);
+        }
+        let now = ledger::clock::now();
+        let mut joiner = self.joiner.lock();
+        for span in batch.spans {
+            joiner.insert(span, now);
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (counts, open) = {
+            let joiner = self.joiner.lock();
+            (joiner.counts(), joiner.open())
+        };
+        self.counters.stats(counts, open)
+    }
+
+    /// Gives process samples to every sink.
+    pub(crate) async fn samples(&self, batch: Batch) {
+        for sink in &self.sinks {
+            sink.take(batch.clone()).await;
+        }
+    }
+
+    /// Closes traces as their time comes, until `stop`.
+    pub(crate) async fn close_as_due(&self, stop: &CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            self.close_all(|joiner| joiner.due(ledger::clock::now(), CHUNK)).await;
+        }
+    }
+
+    /// Closes every open trace and waits until all sinks have stored everything.
+    pub(crate) async fn flush(&self) {
+        self.close_all(|joiner| joiner.flush(CHUNK)).await;
+        for sink in &self.sinks {
+            sink.flush().await;
+        }
+    }
+
+    async fn close_all(&self, next: impl Fn(&mut Joiner) -> Vec<Trace>) {
+        let _closing = self.closing.lock().await;
+        loop {
+            let traces = next(&mut self.joiner.lock());
+            if traces.is_empty() {
+                return;
+            }
+            let mut rows = Vec::with_capacity(traces.len());
+            for trace in traces {
+                let closing = close_trace(trace);
+                self.counters.closed(&closing);
+                rows.extend(closing.rows);
+            }
+            let batch = Batch::Requests(rows.into());
+            for sink in &self.sinks {
+                sink.take(batch.clone()).await;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}

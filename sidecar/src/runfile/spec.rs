@@ -1,0 +1,144 @@
+//! What a run file promises.
+
+use ledger::{Kind, Stage, StageSet, Traffic};
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{HopRow, ProcessSample, RequestRow, RunFile, RunFileError, RunFileSink};
+use crate::sink::{Batch, Sink as _};
+use crate::stats::SinkCounts;
+
+/// A request in which every field has a value of its own.
+fn request(n: u64) -> RequestRow {
+    let mut stages = StageSet::default();
+    for (at, &stage) in Stage::ALL.iter().enumerate() {
+        let kind = [Kind::Measured, Kind::Inferred, Kind::Absent][at % 3];
+        stages.add(stage, if kind == Kind::Absent { 0 } else { at as i64 * 10 - 50 }, kind);
+    }
+    let traffic = |from| Traffic {
+        payload: from,
+        body: from + 1,
+        wire: from + 2,
+        frames: from + 3,
+        framing: from + 4,
+        headers: from + 5,
+    };
+    let hop = |depth| HopRow {
+        hop: format!("a→b{depth}"),
+        depth,
+        unjoined: depth == 1,
+        stages: stages.clone(),
+        request: traffic(n),
+        reply: traffic(n + 10),
+        wire_disagrees: depth == 0,
+        connection: 3,
+        http: 20,
+        attempts: 1,
+        injected: vec![(Stage::Handler, 5), (Stage::ReplyEncode, 6)],
+    };
+    RequestRow {
+        trace_id: format!("{n:032x}"),
+        cell: "grpc-10B".into(),
+        round: 1,
+        start_ns: n * 1_000,
+        latency_ns: -4,
+        stopwatch_ns: (n.is_multiple_of(2)).then_some(n),
+        weight: 2.5,
+        out_of_order: 1,
+        early: n.is_multiple_of(2),
+        error: n % 2 == 1,
+        hops: (0..n as u32 % 3).map(hop).collect(),
+    }
+}
+
+fn sample(n: u64) -> ProcessSample {
+    ProcessSample {
+        at_ns: n,
+        process: "echo".into(),
+        pid: 7,
+        cpu_ns: n + 1,
+        rss_bytes: n + 2,
+        threads: n + 3,
+        voluntary_switches: n + 4,
+        involuntary_switches: n + 5,
+        run_queue_wait_ns: n + 6,
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let requests: Vec<_> = (0..200).map(request).collect();
+    let samples: Vec<_> = (0..70).map(sample).collect();
+    let mut file = RunFile::create(&path).await.unwrap();
+    file.write(&requests[..150], &samples).await.unwrap();
+    file.write(&requests[150..], &[]).await.unwrap();
+    // Reading works while the writer has the file open, and after.
+    let mut reader = RunFile::open(&path).await.unwrap();
+    assert_eq!(reader.read_requests().await.unwrap(), requests);
+    assert_eq!(reader.read_samples().await.unwrap(), samples);
+    file.close().await.unwrap();
+    reader.close().await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "one file is left: {left:?}");
+}
+
+#[tokio::test]
+async fn a_run_file_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    RunFile::create(&path).await.unwrap().close().await.unwrap();
+    let again = RunFile::create(&path).await.unwrap_err();
+    assert!(matches!(again, RunFileError::Exists(_)), "{again}");
+}
+
+#[tokio::test]
+async fn what_is_no_run_file_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.db");
+    let error = RunFile::open(&missing).await.unwrap_err().to_string();
+    assert!(error.contains("cannot open the run file") && error.contains("none.db"), "{error}");
+    let path = folder.path().join("newer.db");
+    let mut newer = RunFile::create(&path).await.unwrap();
+    sqlx::query("UPDATE meta SET value = '99'").execute(&mut newer.connection).await.unwrap();
+    newer.close().await.unwrap();
+    let error = RunFile::open(&path).await.unwrap_err().to_string();
+    assert!(error.contains("its schema is \"99\", this program reads 1"), "{error}");
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_written_are_counted_and_the_writer_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let mut file = RunFile::create(&path).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 20").execute(&mut file.connection).await.unwrap();
+    let counts = Arc::new(SinkCounts::default());
+    let (sink, writer) = RunFileSink::start(file, Arc::clone(&counts));
+    sink.take(Batch::Requests((0..500).map(request).collect())).await;
+    sink.take(Batch::Requests((0..3).map(request).collect())).await;
+    sink.take(Batch::Samples((0..2).map(sample).collect())).await;
+    sink.flush().await;
+    assert_eq!(counts.rows_failed.load(Relaxed), 500);
+    assert!(counts.last_error.lock().contains("full"), "{}", counts.last_error.lock());
+    assert_eq!(counts.requests_written.load(Relaxed), 3);
+    assert_eq!(counts.samples_written.load(Relaxed), 2);
+    sink.close().await;
+    writer.await.unwrap();
+    sink.take(Batch::Samples((0..2).map(sample).collect())).await;
+    assert_eq!(counts.rows_failed.load(Relaxed), 502);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_that_leaves_the_file_usable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let mut file = RunFile::create(&path).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 20").execute(&mut file.connection).await.unwrap();
+    let requests: Vec<_> = (0..500).map(request).collect();
+    let error = file.write(&requests, &[]).await.unwrap_err().to_string();
+    assert!(error.contains("cannot write the run file"), "{error}");
+    file.write(&requests[..3], &[]).await.unwrap();
+    assert_eq!(file.read_requests().await.unwrap(), requests[..3]);
+}

@@ -1,0 +1,137 @@
+//! Writing rows into a run file: one transaction per call, many rows per statement.
+
+use ledger::{Kind, Stage, Traffic};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection};
+
+use super::file::{RunFile, RunFileError};
+use super::rows::{HopRow, ProcessSample, RequestRow};
+use super::schema::{self, Table};
+
+/// Rows per statement, largest first. SQLite takes 32,766 values; each size is prepared once.
+const CHUNKS: [usize; 3] = [64, 8, 1];
+
+type Insert<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+impl RunFile {
+    /// Writes requests with their hops, and samples: all of them, or on an error none.
+    ///
+    /// # Errors
+    /// [`RunFileError::Sqlite`], for example because the disk is full. The file can be used on.
+    pub async fn write(
+        &mut self,
+        requests: &[RequestRow],
+        samples: &[ProcessSample],
+    ) -> Result<(), RunFileError> {
+        let first = self.requests + 1;
+        let written = write_all(&mut self.connection, first, requests, samples).await;
+        written.map_err(|source| self.error("write", source))?;
+        self.requests += requests.len() as i64;
+        Ok(())
+    }
+}
+
+async fn write_all(
+    connection: &mut SqliteConnection,
+    first: i64,
+    requests: &[RequestRow],
+    samples: &[ProcessSample],
+) -> Result<(), sqlx::Error> {
+    let requests: Vec<_> = (first..).zip(requests).collect();
+    let hops: Vec<_> = requests
+        .iter()
+        .flat_map(|(id, request)| request.hops.iter().map(move |hop| (*id, hop)))
+        .collect();
+    let samples: Vec<_> = samples.iter().collect();
+    let mut transaction = connection.begin().await?;
+    insert(&mut transaction, &schema::request(), &requests, bind_request).await?;
+    insert(&mut transaction, &schema::hop(), &hops, bind_hop).await?;
+    insert(&mut transaction, &schema::process_sample(), &samples, bind_sample).await?;
+    transaction.commit().await
+}
+
+async fn insert<R: Copy>(
+    connection: &mut SqliteConnection,
+    table: &Table,
+    mut rows: &[R],
+    bind: for<'q> fn(Insert<'q>, R) -> Insert<'q>,
+) -> Result<(), sqlx::Error> {
+    for size in CHUNKS {
+        if rows.len() < size {
+            continue;
+        }
+        let sql = table.insert_sql(size);
+        while let Some((chunk, rest)) = rows.split_at_checked(size) {
+            let query = sqlx::query(AssertSqlSafe(sql.clone()));
+            chunk
+                .iter()
+                .fold(query, |query, row| bind(query, *row))
+                .execute(&mut *connection)
+                .await?;
+            rows = rest;
+        }
+    }
+    Ok(())
+}
+
+/// SQLite's integers are signed. Everything counted here is below 2^63.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn bind_request<'q>(query: Insert<'q>, (id, row): (i64, &RequestRow)) -> Insert<'q> {
+    query
+        .bind(id)
+        .bind(row.trace_id.clone())
+        .bind(row.cell.clone())
+        .bind(row.round)
+        .bind(int(row.start_ns))
+        .bind(row.latency_ns)
+        .bind(row.stopwatch_ns.map(int))
+        .bind(row.weight)
+        .bind(row.out_of_order)
+        .bind(row.early)
+        .bind(row.error)
+}
+
+fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q> {
+    let inferred = row.stages.iter().filter(|(_, time)| time.kind == Kind::Inferred);
+    let inferred: Vec<_> = inferred.map(|(stage, _)| stage.name()).collect();
+    let injected: Vec<_> = row.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
+    let mut query = query
+        .bind(request)
+        .bind(row.hop.clone())
+        .bind(row.depth)
+        .bind(row.unjoined)
+        .bind(row.wire_disagrees)
+        .bind(int(row.connection))
+        .bind(int(row.http))
+        .bind(int(row.attempts))
+        .bind(injected.join(" "))
+        .bind(inferred.join(" "));
+    for traffic in [&row.request, &row.reply] {
+        let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
+        for value in [payload, body, wire, frames, framing, headers] {
+            query = query.bind(int(value));
+        }
+    }
+    for &stage in Stage::ALL {
+        let time = row.stages.get(stage);
+        query = query.bind((time.kind != Kind::Absent).then_some(time.ns));
+    }
+    query
+}
+
+fn bind_sample<'q>(query: Insert<'q>, row: &ProcessSample) -> Insert<'q> {
+    let counters = [
+        row.cpu_ns,
+        row.rss_bytes,
+        row.threads,
+        row.voluntary_switches,
+        row.involuntary_switches,
+        row.run_queue_wait_ns,
+    ];
+    let query = query.bind(int(row.at_ns)).bind(row.process.clone()).bind(row.pid);
+    counters.into_iter().fold(query, |query, value| query.bind(int(value)))
+}

@@ -1,0 +1,252 @@
+//! The life of a sidecar: check settings, bind ports, serve, drain, close the run file.
+
+use std::future::Future;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, SidecarConfig};
+use crate::join::Limits;
+use crate::pipeline::Pipeline;
+use crate::process::{Sampler, Watched};
+use crate::runfile::{RunFile, RunFileError, RunFileSink};
+use crate::sink::{Batch, Sink};
+use crate::stats::Counters;
+use crate::{control, otlp};
+
+/// A trace of which nothing is missing is closed when no span has come for this long.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a listener may take to answer what it is working on when the sidecar stops.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Why a sidecar did not start or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SidecarError {
+    /// A setting is out of its limits.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A port could not be had.
+    #[error("cannot listen for {purpose} on {address}: {source}")]
+    Bind {
+        /// What the port is for.
+        purpose: &'static str,
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The run file could not be made.
+    #[error(transparent)]
+    RunFile(#[from] RunFileError),
+    /// A process given by `--watch` does not exist.
+    #[error("{0}")]
+    Watch(String),
+    /// The receiver stopped by itself.
+    #[error("the OTLP receiver failed: {0}")]
+    Receiver(#[source] tonic::transport::Error),
+    /// The control endpoint stopped by itself.
+    #[error("the control endpoint failed: {0}")]
+    Control(#[source] std::io::Error),
+}
+
+/// Runs a sidecar until `shutdown`, then closes every open trace and the run file.
+///
+/// Prints `listening otlp=ADDR control=ADDR` on standard output when it is ready.
+///
+/// # Errors
+/// [`SidecarError`] if a setting cannot be used, a port or the run file cannot be had, or a listener
+/// fails. Nothing that peers send is an error.
+pub async fn run(
+    config: SidecarConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), SidecarError> {
+    let stop_with_stdin = config.stop_with_stdin;
+    let sidecar = Sidecar::bind(config, Vec::new()).await?;
+    // Whoever started the sidecar may have closed its output: that is no reason to die.
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "listening otlp={} control={}", sidecar.otlp(), sidecar.control());
+    let _ = out.flush();
+    let stdin = stop_with_stdin.then(end_of_stdin);
+    let stop = async move {
+        match stdin {
+            Some(ended) => tokio::select! { () = shutdown => {}, _ = ended => {} },
+            None => shutdown.await,
+        }
+    };
+    sidecar.serve(stop).await
+}
+
+/// Completes when standard input ends. A thread of its own, for reads of it cannot be cancelled.
+fn end_of_stdin() -> oneshot::Receiver<()> {
+    let (ended, end) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while matches!(std::io::stdin().read(&mut buffer), Ok(1..)) {}
+        let _ = ended.send(());
+    });
+    end
+}
+
+/// A sidecar whose ports are bound and whose run file exists.
+pub struct Sidecar {
+    otlp: (TcpListener, SocketAddr),
+    control: (TcpListener, SocketAddr),
+    pipeline: Arc<Pipeline>,
+    watched: Arc<Watched>,
+    sample_every: Duration,
+    writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
+}
+
+impl Sidecar {
+    /// Checks `config`, makes the run file and binds the ports. Rows go to the run file, if there is
+    /// one, and to every one of `sinks`.
+    ///
+    /// # Errors
+    /// As for [`run`].
+    pub async fn bind(
+        config: SidecarConfig,
+        mut sinks: Vec<Arc<dyn Sink>>,
+    ) -> Result<Sidecar, SidecarError> {
+        config.validate()?;
+        let watched = Arc::new(Watched::new());
+        let own = ("sidecar".to_owned(), std::process::id());
+        for (name, pid) in std::iter::once(&own).chain(&config.watch) {
+            watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
+        }
+        let otlp = listen("OTLP", config.otlp).await?;
+        let control = listen("control", config.control).await?;
+        let counters = Arc::new(Counters::default());
+        let mut writer = None;
+        if let Some(path) = &config.run_file {
+            let file = RunFile::create(path).await?;
+            let (sink, task) = RunFileSink::start(file, Arc::clone(&counters.sinks));
+            let sink = Arc::new(sink);
+            sinks.push(Arc::clone(&sink) as Arc<dyn Sink>);
+            writer = Some((sink, task));
+        }
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let limits = Limits {
+            window_ns: nanoseconds(config.join_window),
+            grace_ns: nanoseconds(GRACE),
+            max_traces: config.max_traces,
+        };
+        let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
+        let sample_every = config.sample_every;
+        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, writer })
+    }
+
+    /// Where spans are received.
+    #[must_use]
+    pub fn otlp(&self) -> SocketAddr {
+        self.otlp.1
+    }
+
+    /// Where the control endpoint is.
+    #[must_use]
+    pub fn control(&self) -> SocketAddr {
+        self.control.1
+    }
+
+    /// Serves until `shutdown`, then closes every open trace and the run file.
+    ///
+    /// # Errors
+    /// [`SidecarError::Receiver`] or [`SidecarError::Control`] if a listener fails.
+    pub async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), SidecarError> {
+        let Sidecar { otlp, control, pipeline, watched, sample_every, writer } = self;
+        let stop = CancellationToken::new();
+        let sampling =
+            tokio::spawn(sample(Arc::clone(&pipeline), watched, sample_every, stop.child_token()));
+        let closing = tokio::spawn({
+            let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
+            async move { pipeline.close_as_due(&stop).await }
+        });
+        let receiver = tokio::spawn(otlp::serve(
+            otlp.0,
+            Arc::clone(&pipeline),
+            stop.clone().cancelled_owned(),
+        ));
+        let routes = control::routes(Arc::clone(&pipeline));
+        let control = tokio::spawn({
+            let stopped = stop.clone().cancelled_owned();
+            async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
+        });
+        let mut listeners = (receiver, control);
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            ended = &mut listeners.0 => ended.unwrap_or(Ok(())).map_err(SidecarError::Receiver),
+            ended = &mut listeners.1 => ended.unwrap_or(Ok(())).map_err(SidecarError::Control),
+        };
+        stop.cancel();
+        finish(listeners.0).await;
+        finish(listeners.1).await;
+        let _ = (closing.await, sampling.await);
+        pipeline.flush().await;
+        if let Some((sink, task)) = writer {
+            sink.close().await;
+            let _ = task.await;
+        }
+        outcome
+    }
+}
+
+/// Lets a listener answer what it is working on. Connections that peers merely keep open must not
+/// keep the sidecar: after a while the listener is dropped with them.
+async fn finish<T>(mut listener: JoinHandle<T>) {
+    if listener.is_finished() {
+        return;
+    }
+    if tokio::time::timeout(DRAIN, &mut listener).await.is_err() {
+        listener.abort();
+        let _ = listener.await;
+    }
+}
+
+/// Samples the watched processes until `stop`, on a thread that may block.
+async fn sample(
+    pipeline: Arc<Pipeline>,
+    watched: Arc<Watched>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let mut sampler = match Sampler::new() {
+        Ok(sampler) => sampler,
+        Err(error) => return tracing::error!("cannot sample processes: {error}"),
+    };
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let watched = Arc::clone(&watched);
+        let sampling = tokio::task::spawn_blocking(move || {
+            let samples = sampler.sample(&watched);
+            (sampler, samples)
+        });
+        let Ok((returned, samples)) = sampling.await else {
+            tracing::error!("sampling of processes stopped");
+            return;
+        };
+        sampler = returned;
+        pipeline.samples(Batch::Samples(samples.into())).await;
+    }
+}
+
+async fn listen(
+    purpose: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), SidecarError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    };
+    bound.await.map_err(|source| SidecarError::Bind { purpose, address, source })
+}

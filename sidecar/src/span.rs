@@ -1,0 +1,105 @@
+//! A span as the sidecar keeps it: what joining and the ledger need, and nothing else.
+//!
+//! Decoding makes it ([`crate::otlp`]), joining takes it apart ([`crate::join`]). No wire format here.
+
+use std::sync::Arc;
+
+use ledger::Half;
+
+/// The process that made a span, from the attributes of its resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Source {
+    /// `service.name`; `unknown_service` where the resource has none.
+    pub(crate) service: String,
+    /// `lab.clock`; empty for foreign processes.
+    pub(crate) clock: String,
+    /// `process.pid`; 0 if unknown.
+    pub(crate) pid: u32,
+}
+
+/// The kind of a span, with the numbers that OTLP gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(crate) enum SpanKind {
+    /// Work inside a process; OTLP's `UNSPECIFIED` counts as internal, as its definition says.
+    #[default]
+    Internal,
+    /// The answering side of a hop.
+    Server,
+    /// The calling side of a hop.
+    Client,
+    /// Hands a message to a queue.
+    Producer,
+    /// Takes a message from a queue.
+    Consumer,
+}
+
+impl SpanKind {
+    /// Every kind, in the order of OTLP's numbers from 1.
+    pub(crate) const ALL: [SpanKind; 5] = [
+        SpanKind::Internal,
+        SpanKind::Server,
+        SpanKind::Client,
+        SpanKind::Producer,
+        SpanKind::Consumer,
+    ];
+
+    /// The kind with OTLP's number; numbers that OTLP does not define are internal.
+    pub(crate) fn from_otlp(number: u64) -> SpanKind {
+        let at = usize::try_from(number).unwrap_or(0).saturating_sub(1);
+        Self::ALL.get(at).copied().unwrap_or_default()
+    }
+
+    /// The name used in counters.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            SpanKind::Internal => "internal",
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+            SpanKind::Producer => "producer",
+            SpanKind::Consumer => "consumer",
+        }
+    }
+
+    /// Whether the span is one side of a hop.
+    pub(crate) const fn is_half(self) -> bool {
+        matches!(self, SpanKind::Client | SpanKind::Server)
+    }
+}
+
+/// What the load generator wrote on a root span.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Planned {
+    /// `lab.cell`, if the span has one.
+    pub(crate) cell: Option<String>,
+    /// `lab.round`.
+    pub(crate) round: u32,
+    /// `lab.weight`; 1 where the span has none.
+    pub(crate) weight: Option<f64>,
+    /// `lab.stopwatch_ns`, in nanoseconds.
+    pub(crate) stopwatch: Option<u64>,
+}
+
+/// One accepted span.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Span {
+    /// Trace id; never zero.
+    pub(crate) trace: u128,
+    /// Span id; never zero.
+    pub(crate) id: u64,
+    /// Span id of the parent; 0 for a root.
+    pub(crate) parent: u64,
+    /// Kind.
+    pub(crate) kind: SpanKind,
+    /// The span ended with status ERROR.
+    pub(crate) error: bool,
+    /// Start in nanoseconds: orders spans of one process, nothing more.
+    pub(crate) start: u64,
+    /// The process that made it.
+    pub(crate) source: Arc<Source>,
+    /// Name of the called service as the client knows it: `peer.service`, else `server.address`.
+    pub(crate) peer: Option<Box<str>>,
+    /// What the span measured of its side of a hop; `None` unless [`SpanKind::is_half`].
+    pub(crate) half: Option<Box<Half>>,
+    /// What the load generator wrote on it.
+    pub(crate) planned: Option<Box<Planned>>,
+}

@@ -1,0 +1,169 @@
+//! Counters of the sidecar: everything received, refused, joined, lost and written.
+//!
+//! Every span received is in exactly one place:
+//! `spans_received = spans_rejected + spans_joined + links + unplaced + duplicates + late +
+//! over_limit + dropped_spans + spans of open traces`. A test holds it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::join::{self, Closing};
+use crate::otlp::Rejections;
+use crate::span::{Source, SpanKind};
+
+/// Processes whose lost spans are remembered, at most: the names come from peers.
+const MAX_PROCESSES: usize = 1_024;
+
+/// What sinks count. Shared with those who count.
+#[derive(Debug, Default)]
+pub struct SinkCounts {
+    /// Request rows stored.
+    pub requests_written: AtomicU64,
+    /// Process samples stored.
+    pub samples_written: AtomicU64,
+    /// Rows (requests and samples) that could not be stored.
+    pub rows_failed: AtomicU64,
+    /// The latest error in words; empty if there was none.
+    pub last_error: Mutex<String>,
+}
+
+/// The counters that receiving and joining keep.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    received: AtomicU64,
+    malformed_messages: AtomicU64,
+    kinds: [AtomicU64; SpanKind::ALL.len()],
+    rejected: Mutex<Rejections>,
+    joined: AtomicU64,
+    links: AtomicU64,
+    unplaced: AtomicU64,
+    traces_closed: AtomicU64,
+    requests_closed: AtomicU64,
+    /// By service and pid.
+    lost: Mutex<HashMap<(String, u32), u64>>,
+    pub(crate) sinks: std::sync::Arc<SinkCounts>,
+}
+
+impl Counters {
+    /// Counts the spans of one export request, `accepted` by kind.
+    pub(crate) fn received(&self, accepted: [u64; SpanKind::ALL.len()], rejected: &Rejections) {
+        self.received.fetch_add(accepted.iter().sum::<u64>() + rejected.total(), Relaxed);
+        for (count, more) in self.kinds.iter().zip(accepted) {
+            count.fetch_add(more, Relaxed);
+        }
+        if rejected.total() > 0 {
+            self.rejected.lock().add(rejected);
+        }
+    }
+
+    /// Counts a message in which spans could not be told apart.
+    pub(crate) fn malformed_message(&self) {
+        self.malformed_messages.fetch_add(1, Relaxed);
+    }
+
+    /// Takes in what a process says it lost since its start.
+    pub(crate) fn lost(&self, source: &Source, count: u64) {
+        let mut lost = self.lost.lock();
+        let key = (source.service.clone(), source.pid);
+        if lost.len() < MAX_PROCESSES || lost.contains_key(&key) {
+            let latest = lost.entry(key).or_default();
+            *latest = count.max(*latest);
+        }
+    }
+
+    /// Counts what closing one trace made of it.
+    pub(crate) fn closed(&self, closing: &Closing) {
+        self.traces_closed.fetch_add(1, Relaxed);
+        self.requests_closed.fetch_add(closing.rows.len() as u64, Relaxed);
+        self.joined.fetch_add(closing.joined, Relaxed);
+        self.links.fetch_add(closing.links, Relaxed);
+        self.unplaced.fetch_add(closing.unplaced, Relaxed);
+    }
+
+    /// All counters as they stand, with those of the joiner.
+    pub(crate) fn stats(&self, join: join::Counts, traces_open: usize) -> Stats {
+        let rejected = self.rejected.lock().by_name();
+        let mut spans_lost = BTreeMap::new();
+        for ((service, _), count) in self.lost.lock().iter() {
+            *spans_lost.entry(service.clone()).or_default() += count;
+        }
+        let kinds = SpanKind::ALL.iter().zip(&self.kinds);
+        Stats {
+            spans_received: self.received.load(Relaxed),
+            spans_rejected: rejected.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+            malformed_messages: self.malformed_messages.load(Relaxed),
+            spans_by_kind: kinds.map(|(k, n)| (k.name().to_owned(), n.load(Relaxed))).collect(),
+            spans_joined: self.joined.load(Relaxed),
+            links: self.links.load(Relaxed),
+            unplaced: self.unplaced.load(Relaxed),
+            duplicates: join.duplicates,
+            late: join.late,
+            over_limit: join.over_limit,
+            evicted: join.evicted,
+            dropped_traces: join.dropped_traces,
+            dropped_spans: join.dropped_spans,
+            traces_open: traces_open as u64,
+            traces_closed: self.traces_closed.load(Relaxed),
+            requests_closed: self.requests_closed.load(Relaxed),
+            requests_written: self.sinks.requests_written.load(Relaxed),
+            samples_written: self.sinks.samples_written.load(Relaxed),
+            rows_failed: self.sinks.rows_failed.load(Relaxed),
+            last_error: self.sinks.last_error.lock().clone(),
+            spans_lost,
+            rss_bytes: crate::process::own_rss_bytes(),
+        }
+    }
+}
+
+/// The counters of a sidecar, as `GET /stats` answers them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Stats {
+    /// Spans in all messages that could be read.
+    pub spans_received: u64,
+    /// Spans refused, by reason.
+    pub spans_rejected: BTreeMap<String, u64>,
+    /// Messages in which spans could not be told apart; their spans are not counted anywhere.
+    pub malformed_messages: u64,
+    /// Accepted spans by kind.
+    pub spans_by_kind: BTreeMap<String, u64>,
+    /// Spans that became a half of a hop of a request.
+    pub spans_joined: u64,
+    /// INTERNAL, PRODUCER and CONSUMER spans of closed traces.
+    pub links: u64,
+    /// CLIENT and SERVER spans that belong to no hop: inside another call, answers not used, in a
+    /// cycle, or more than 100 hops deep.
+    pub unplaced: u64,
+    /// Spans received before (same trace, id and kind).
+    pub duplicates: u64,
+    /// Spans that came after their trace was closed.
+    pub late: u64,
+    /// Spans past the 1,024th of their trace.
+    pub over_limit: u64,
+    /// Traces closed before their time because too many were open.
+    pub evicted: u64,
+    /// Of these, traces thrown away because the writer could not keep up.
+    pub dropped_traces: u64,
+    /// The spans of those.
+    pub dropped_spans: u64,
+    /// Traces being held.
+    pub traces_open: u64,
+    /// Traces closed.
+    pub traces_closed: u64,
+    /// Requests whose books were closed; a trace can have several.
+    pub requests_closed: u64,
+    /// Requests written to the run file.
+    pub requests_written: u64,
+    /// Process samples written to the run file.
+    pub samples_written: u64,
+    /// Rows that could not be written.
+    pub rows_failed: u64,
+    /// Why the latest of them could not be; empty if all could.
+    pub last_error: String,
+    /// Spans that processes say they lost before sending, by service.
+    pub spans_lost: BTreeMap<String, u64>,
+    /// Resident memory of the sidecar, in bytes.
+    pub rss_bytes: u64,
+}

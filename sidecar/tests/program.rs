@@ -1,0 +1,56 @@
+//! The sidecar as a program: what it prints, when it stops, how it fails.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+fn sidecar() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar"));
+    command.args(["--otlp", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn it_says_where_it_listens_and_stops_when_its_standard_input_ends() {
+    let mut child = sidecar().arg("--stop-with-stdin").spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let addresses: Vec<_> = line.trim().split(' ').collect();
+    let ["listening", otlp, control] = addresses.as_slice() else { panic!("{line:?}") };
+    for (address, prefix) in [(otlp, "otlp=127.0.0.1:"), (control, "control=127.0.0.1:")] {
+        let port: u16 = address.strip_prefix(prefix).unwrap().parse().unwrap();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_a_usage_error() {
+    for arguments in [["--max-traces", "0"], ["--join-window", "5"], ["--watch", "gateway"]] {
+        let output = sidecar().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(arguments[0]), "{message}");
+        assert!(output.stdout.is_empty(), "nothing is bound, so nothing is said");
+    }
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let output = sidecar().arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for flag in [
+        "--otlp",
+        "--control",
+        "--run-file",
+        "--join-window",
+        "--max-traces",
+        "--sample-every",
+        "--stop-with-stdin",
+        "--watch",
+    ] {
+        assert!(help.contains(flag), "{flag} is missing:\n{help}");
+    }
+    assert!(help.contains("[default: 127.0.0.1:4317]") && help.contains("[default: 5s]"));
+}
