@@ -147,7 +147,7 @@ impl Client {
     pub fn new(probe: &Probe, peer: &str, target: Uri, options: ClientOptions) -> Client {
         let http2 = options.version == Version::Http2;
         let connector = Connector::new(probe.clone(), http2, options.nodelay);
-        let mut builder = legacy::Client::builder(TimedExecutor);
+        let mut builder = legacy::Client::builder(TimedExecutor { enabled: probe.enabled() });
         builder
             .http2_only(http2)
             .http2_initial_stream_window_size(options.stream_window)

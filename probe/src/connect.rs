@@ -16,9 +16,11 @@ use crate::poll::Timed;
 use crate::probe::Probe;
 use crate::tap::Tap;
 
-/// Spawns tasks whose polls are timed: see [`crate::poll`].
+/// Spawns tasks whose polls are timed (see [`crate::poll`]), unless probes are off.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TimedExecutor;
+pub(crate) struct TimedExecutor {
+    pub(crate) enabled: bool,
+}
 
 impl<F> hyper::rt::Executor<F> for TimedExecutor
 where
@@ -26,7 +28,11 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, task: F) {
-        tokio::spawn(Timed::new(task));
+        if self.enabled {
+            tokio::spawn(Timed::new(task));
+        } else {
+            tokio::spawn(task);
+        }
     }
 }
 

@@ -19,23 +19,26 @@ pub(crate) fn began() -> u64 {
     POLL_BEGAN.get()
 }
 
-/// A connection's task, whose polls are timed.
-pub(crate) struct Timed<F> {
-    task: Pin<Box<F>>,
+pin_project_lite::pin_project! {
+    /// A connection's task, whose polls are timed.
+    pub(crate) struct Timed<F> {
+        #[pin]
+        task: F,
+    }
 }
 
 impl<F: Future> Timed<F> {
     pub(crate) fn new(task: F) -> Self {
-        Timed { task: Box::pin(task) }
+        Timed { task }
     }
 }
 
 impl<F: Future> Future for Timed<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let outer = POLL_BEGAN.replace(ledger::clock::now());
-        let output = self.task.as_mut().poll(cx);
+        let output = self.project().task.poll(cx);
         POLL_BEGAN.set(outer);
         output
     }

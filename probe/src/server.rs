@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{Request, header};
 use hyper::body::Incoming;
+use hyper::rt::Executor as _;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -25,7 +26,6 @@ use tower::ServiceExt;
 
 use crate::connect::TimedExecutor;
 use crate::context::{SpanContext, TRACEPARENT};
-use crate::poll::Timed;
 use crate::probe::Probe;
 use crate::record::{Identity, Record};
 use crate::slot::Slot;
@@ -76,13 +76,15 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let graceful = GracefulShutdown::new();
-    let mut builder = auto::Builder::new(TimedExecutor);
+    let executor = TimedExecutor { enabled: probe.enabled() };
+    let mut builder = auto::Builder::new(executor);
     builder
         .http2()
         .initial_stream_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_frame_size(options.frame_size);
-    let acceptor = Acceptor { routes, probe: probe.clone(), builder, nodelay: options.nodelay };
+    let nodelay = options.nodelay;
+    let acceptor = Acceptor { routes, probe: probe.clone(), executor, builder, nodelay };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -107,6 +109,7 @@ pub async fn serve(
 struct Acceptor {
     routes: Router,
     probe: Probe,
+    executor: TimedExecutor,
     builder: auto::Builder<TimedExecutor>,
     nodelay: bool,
 }
@@ -124,13 +127,13 @@ impl Acceptor {
         };
         let service = Measured { routes: self.routes.clone(), claims, probe: self.probe.clone() };
         let builder = self.builder.clone();
-        tokio::spawn(Timed::new(async move {
+        self.executor.execute(async move {
             let service = TowerToHyperService::new(service);
             let connection = builder.serve_connection(TokioIo::new(tap), service);
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!("a connection ended early: {error}");
             }
-        }));
+        });
     }
 }
 

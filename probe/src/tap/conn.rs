@@ -82,9 +82,11 @@ impl Shared {
 
     /// A server's reply was written to its end, or never will be.
     pub(super) fn close(&self, record: Option<&Arc<Record>>, failure: Option<&str>) {
-        let Some(record) = record.filter(|_| self.side() == Side::Server) else {
-            return;
-        };
+        let Some(record) = record.filter(|_| self.side() == Side::Server) else { return };
+        if record.identity().is_none() {
+            // Answered above us without a handler: nobody will claim it any more.
+            self.withdraw(Some(record));
+        }
         if let Some(why) = failure {
             record.failed(why);
         }
@@ -99,7 +101,11 @@ impl Shared {
     }
 
     pub(super) fn await_next_io(&mut self, record: Option<&Arc<Record>>) {
-        if let Some(record) = record {
+        // The frames of one read are mostly of one message: it need not wait more than once.
+        let waits = |record: &Arc<Record>| {
+            self.next_io.last().is_some_and(|last| Arc::ptr_eq(last, record))
+        };
+        if let Some(record) = record.filter(|record| !waits(record)) {
             self.next_io.push(Arc::clone(record));
         }
     }
@@ -121,6 +127,8 @@ enum Follow {
 pub(super) struct Conn {
     shared: Shared,
     follow: Follow,
+    /// What was read before the protocol was known.
+    opening: Vec<u8>,
     last_exit: u64,
     refused: Option<u64>,
 }
@@ -136,7 +144,7 @@ impl Conn {
         let number = CONNECTIONS.fetch_add(1, Relaxed) + 1;
         let shared =
             Shared { directory, number, effort: Effort::default(), sink, next_io: Vec::new() };
-        Conn { shared, follow, last_exit: 0, refused: None }
+        Conn { shared, follow, opening: Vec::new(), last_exit: 0, refused: None }
     }
 
     /// An I/O call is entered; answers when.
@@ -156,12 +164,21 @@ impl Conn {
             return;
         }
         if let Follow::Undecided = self.follow {
-            self.follow = match bytes {
+            // No HTTP/1.1 method begins like the preface of HTTP/2, but its first read may be short.
+            self.opening.extend_from_slice(bytes);
+            self.follow = match self.opening.as_slice() {
                 [b'P', b'R', b'I', ..] => Follow::Http2(Box::default()),
+                [b'P'] | [b'P', b'R'] => return,
                 [first, ..] if first.is_ascii_uppercase() => Follow::Http1(h1::Follower::default()),
                 _ => Follow::Unknown,
             };
+            let opening = std::mem::take(&mut self.opening);
+            return self.follow_read(&opening, exit);
         }
+        self.follow_read(bytes, exit);
+    }
+
+    fn follow_read(&mut self, bytes: &[u8], exit: u64) {
         match &mut self.follow {
             Follow::Http1(follower) => follower.read(&mut self.shared, bytes, exit),
             Follow::Http2(follower) => follower.read(&mut self.shared, bytes, exit),
@@ -169,8 +186,15 @@ impl Conn {
         }
     }
 
+    /// A read call found that the peer has closed its side.
+    pub(super) fn closed(&mut self) {
+        if let Follow::Http1(follower) = &mut self.follow {
+            follower.closed(self.last_exit);
+        }
+    }
+
     /// A write call that was entered at `enter` took these bytes.
-    pub(super) fn wrote(&mut self, enter: u64, slices: &[&[u8]]) {
+    pub(super) fn wrote<'a>(&mut self, enter: u64, slices: impl Iterator<Item = &'a [u8]>) {
         let exit = ledger::clock::now();
         let began = crate::poll::began();
         // Outside a timed task nothing says what the time before the call was used for.
@@ -190,6 +214,16 @@ impl Conn {
             Follow::Http1(follower) => follower.wrote(&mut self.shared, slices, write),
             Follow::Http2(follower) => follower.wrote(&mut self.shared, slices, write),
             Follow::Undecided | Follow::Unknown => {}
+        }
+    }
+
+    /// Streams or exchanges that are still followed.
+    #[cfg(test)]
+    pub(super) fn open_streams(&self) -> usize {
+        match &self.follow {
+            Follow::Http1(follower) => follower.open_exchanges(),
+            Follow::Http2(follower) => follower.open_streams(),
+            Follow::Undecided | Follow::Unknown => 0,
         }
     }
 

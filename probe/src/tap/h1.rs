@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ledger::Side;
 
 use super::conn::Shared;
-use super::h1_messages::{Event, Head, Messages};
+use super::h1_messages::{Event, Expected, Head, Messages};
 use super::message::{Incoming, Outgoing, Part, Write};
 use crate::record::Record;
 
@@ -44,13 +44,19 @@ enum Carries {
 
 impl Follower {
     /// A write took `slices`.
-    pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
+    pub(super) fn wrote<'a>(
+        &mut self,
+        shared: &mut Shared,
+        slices: impl Iterator<Item = &'a [u8]>,
+        write: Write,
+    ) {
         let carries =
             if shared.side() == Side::Client { Carries::Requests } else { Carries::Replies };
         let mut ended = false;
-        for slice in slices {
-            let mut bytes = *slice;
-            while let Some(event) = self.tx_event(&mut bytes, carries) {
+        for mut bytes in slices {
+            loop {
+                let next = self.next_reply(carries);
+                let Some(event) = self.tx.next(&mut bytes, next) else { break };
                 if let (Event::Head(head), Carries::Requests) = (event, carries) {
                     self.open(shared, head);
                 }
@@ -70,11 +76,8 @@ impl Follower {
         let carries =
             if shared.side() == Side::Server { Carries::Requests } else { Carries::Replies };
         loop {
-            let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
-            let replies = carries == Carries::Replies;
-            let Some(event) = self.rx.next(&mut bytes, replies, bodiless) else {
-                break;
-            };
+            let next = self.next_reply(carries);
+            let Some(event) = self.rx.next(&mut bytes, next) else { break };
             if let (Event::Head(head), Carries::Requests) = (event, carries) {
                 self.open(shared, head);
             }
@@ -84,21 +87,50 @@ impl Follower {
 
     /// The connection is gone: what is open will never end.
     pub(super) fn abandon(&mut self, shared: &Shared) {
-        for exchange in self.exchanges.drain(..) {
-            let record = exchange.record.as_ref();
-            shared.withdraw(record);
-            shared.close(record, Some("the connection was closed before the reply was sent"));
+        self.give_up(shared, "the connection was closed before the reply was sent");
+    }
+
+    /// The peer has closed its side: the end of a reply that nothing else delimits.
+    pub(super) fn closed(&mut self, exit: u64) {
+        if self.rx.until_close()
+            && let Some(mut exchange) = self.exchanges.pop_front()
+        {
+            exchange.inc.end(exit);
         }
     }
 
-    fn tx_event(&mut self, bytes: &mut &[u8], carries: Carries) -> Option<Event> {
-        let bodiless = self.exchanges.front().is_some_and(|exchange| exchange.bodiless_reply);
-        self.tx.next(bytes, carries == Carries::Replies, bodiless)
+    fn give_up(&mut self, shared: &Shared, why: &str) {
+        for exchange in self.exchanges.drain(..) {
+            let record = exchange.record.as_ref();
+            shared.withdraw(record);
+            shared.close(record, Some(why));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_exchanges(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// What head to expect in a direction that carries this.
+    fn next_reply(&self, carries: Carries) -> Expected {
+        match carries {
+            Carries::Requests => Expected::Request,
+            Carries::Replies => {
+                let front = self.exchanges.front();
+                let bodiless = front.is_some_and(|exchange| exchange.bodiless_reply);
+                Expected::Reply { bodiless }
+            }
+        }
     }
 
     fn open(&mut self, shared: &Shared, head: Head) {
         if self.exchanges.len() >= MOST_IN_TURN {
-            self.exchanges.pop_front();
+            // Leaving out one would give every later reply to the wrong request.
+            self.tx.deafen();
+            self.rx.deafen();
+            self.give_up(shared, "too many requests in turn to follow");
+            return;
         }
         let record = shared.open(head.context, HTTP_1_1);
         self.exchanges.push_back(Exchange {
@@ -117,16 +149,14 @@ impl Follower {
     }
 
     fn send(&mut self, shared: &Shared, event: Event, carries: Carries, write: Write) {
-        let Some(exchange) = self.exchange(carries) else {
-            return;
-        };
+        let Some(exchange) = self.exchange(carries) else { return };
         let (part, bytes) = match event {
             Event::Head(head) => {
-                exchange.out.frame();
+                exchange.out.frames(1);
                 (Part::Head, head.bytes)
             }
             Event::Chunk(bytes) => {
-                exchange.out.frame();
+                exchange.out.frames(1);
                 (Part::Framing, bytes)
             }
             Event::Body(bytes) => (Part::Body, bytes),
@@ -148,9 +178,7 @@ impl Follower {
     /// The current write is over, for the message it carried.
     fn end_write(&mut self, shared: &Shared, write: Write, carries: Carries) {
         let total = std::mem::take(&mut self.in_write);
-        let Some(exchange) = self.exchange(carries) else {
-            return;
-        };
+        let Some(exchange) = self.exchange(carries) else { return };
         let done = exchange.out.written(write, total, shared.effort);
         if done && carries == Carries::Replies {
             shared.close(exchange.record.as_ref(), None);
@@ -159,16 +187,14 @@ impl Follower {
     }
 
     fn receive(&mut self, shared: &mut Shared, event: Event, carries: Carries, exit: u64) {
-        let Some(exchange) = self.exchange(carries) else {
-            return;
-        };
+        let Some(exchange) = self.exchange(carries) else { return };
         let (part, bytes) = match event {
             Event::Head(head) => {
-                exchange.inc.frame();
+                exchange.inc.frames(1);
                 (Part::Head, head.bytes)
             }
             Event::Chunk(bytes) => {
-                exchange.inc.frame();
+                exchange.inc.frames(1);
                 (Part::Framing, bytes)
             }
             Event::Body(bytes) => (Part::Body, bytes),

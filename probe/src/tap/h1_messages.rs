@@ -28,6 +28,16 @@ impl Head {
     }
 }
 
+/// Which kind of head comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    Request,
+    /// A reply; without a body whatever its head says, if it answers HEAD.
+    Reply {
+        bodiless: bool,
+    },
+}
+
 /// How the end of a body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
@@ -77,13 +87,7 @@ pub(super) struct Messages {
 
 impl Messages {
     /// Takes bytes off the front of `bytes` and says what they were; `None` when all are taken.
-    /// `replies` says which kind of head to expect, `bodiless` whether the next reply answers HEAD.
-    pub(super) fn next(
-        &mut self,
-        bytes: &mut &[u8],
-        replies: bool,
-        bodiless: bool,
-    ) -> Option<Event> {
+    pub(super) fn next(&mut self, bytes: &mut &[u8], expected: Expected) -> Option<Event> {
         if std::mem::take(&mut self.ended) {
             return Some(Event::End);
         }
@@ -91,7 +95,7 @@ impl Messages {
             return None;
         }
         match self.state {
-            State::Head => self.head(bytes, replies, bodiless),
+            State::Head => self.head(bytes, expected),
             State::Body(left) => {
                 let run = take(bytes, left);
                 self.state = State::Body(left - run);
@@ -127,8 +131,9 @@ impl Messages {
         self.ended = true;
     }
 
-    fn head(&mut self, bytes: &mut &[u8], replies: bool, bodiless: bool) -> Option<Event> {
+    fn head(&mut self, bytes: &mut &[u8], expected: Expected) -> Option<Event> {
         let stashed = self.stash.len();
+        let replies = expected != Expected::Request;
         let parsed = if stashed == 0 {
             parse(bytes, replies)
         } else {
@@ -137,9 +142,9 @@ impl Messages {
         };
         match parsed {
             Ok(Some(head)) => {
-                take(bytes, head.bytes - stashed as u64);
+                take(bytes, head.bytes.saturating_sub(stashed as u64));
                 self.stash.clear();
-                self.begin_body(head, bodiless);
+                self.begin_body(head, expected == Expected::Reply { bodiless: true });
                 Some(Event::Head(head))
             }
             Ok(None) if bytes.len() + stashed <= LONGEST_HEAD => {
@@ -156,7 +161,13 @@ impl Messages {
         }
     }
 
-    fn deafen(&mut self) {
+    /// Whether the message in hand ends when the connection does.
+    pub(super) fn until_close(&self) -> bool {
+        matches!(self.state, State::UntilClose)
+    }
+
+    /// Lets bytes pass unread from here on.
+    pub(super) fn deafen(&mut self) {
         self.state = State::Deaf;
         self.stash = Vec::new();
     }
@@ -180,9 +191,7 @@ impl Messages {
 
     fn chunk_size(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         let (taken, line) = self.line(bytes)?;
-        let Some(line) = line else {
-            return Some(Event::Framing(taken));
-        };
+        let Some(line) = line else { return Some(Event::Framing(taken)) };
         let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
         let size = std::str::from_utf8(digits)
             .ok()
@@ -247,9 +256,7 @@ fn parse(bytes: &[u8], reply: bool) -> Result<Option<Head>, httparse::Error> {
         let parsed = head.parse(bytes)?;
         (parsed, 0, head.method == Some("HEAD"), &*head.headers)
     };
-    let httparse::Status::Complete(length) = parsed else {
-        return Ok(None);
-    };
+    let httparse::Status::Complete(length) = parsed else { return Ok(None) };
     let mut head = Head {
         bytes: length as u64,
         status,

@@ -3,41 +3,23 @@
 //! Only the windows that limit this side's sending are kept. Streams are attributed by the
 //! `traceparent` in their request's header block; replies belong to the record of their stream.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use ledger::Side;
 
 use super::conn::Shared;
-use super::h2_frames::{
-    CONTINUATION, DATA, Event, Frame, Frames, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-};
+use super::h2_frames::{Block, DATA, Event, Frame, Frames, RST_STREAM, SETTINGS, WINDOW_UPDATE};
+use super::h2_streams::{Stream, Streams};
 use super::hpack;
-use super::message::{Incoming, Outgoing, Part, Write};
-use crate::record::Record;
+use super::message::{Part, Write};
+use crate::context::SpanContext;
 
 /// Initial size of every window (RFC 9113, section 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
 const SETTINGS_INITIAL_WINDOW_SIZE: u16 = 0x4;
 const FRAME_HEADER: u64 = 9;
+/// A peer that opens more streams than this at a time is not followed further.
+const MOST_STREAMS: usize = 16_384;
 /// HTTP version as a [`ledger::Half`] gives it.
 const HTTP_2: u64 = 20;
-
-/// A stream of the connection.
-#[derive(Debug)]
-struct Stream {
-    record: Option<Arc<Record>>,
-    out: Outgoing,
-    inc: Incoming,
-    window: i64,
-    head_sent: bool,
-    head_read: bool,
-    body_sent: bool,
-    body_read: bool,
-    out_done: bool,
-    inc_done: bool,
-    touched: bool,
-}
 
 /// The follower of one connection.
 #[derive(Debug)]
@@ -47,7 +29,9 @@ pub(super) struct Follower {
     hpack: hpack::Follower,
     /// A header block could not be followed: later streams stay unattributed.
     blind: bool,
-    streams: HashMap<u32, Stream>,
+    streams: Streams,
+    /// The newest stream that was opened; ids only grow (RFC 9113, section 5.1.1).
+    newest: u32,
     window: i64,
     initial_window: i64,
     touched: Vec<u32>,
@@ -61,7 +45,8 @@ impl Default for Follower {
             rx: None,
             hpack: hpack::Follower::default(),
             blind: false,
-            streams: HashMap::new(),
+            streams: Streams::default(),
+            newest: 0,
             window: INITIAL_WINDOW,
             initial_window: INITIAL_WINDOW,
             touched: Vec::new(),
@@ -77,10 +62,14 @@ fn direction(shared: &Shared, from: Side) -> Frames {
 
 impl Follower {
     /// A write took `slices`.
-    pub(super) fn wrote(&mut self, shared: &mut Shared, slices: &[&[u8]], write: Write) {
+    pub(super) fn wrote<'a>(
+        &mut self,
+        shared: &mut Shared,
+        slices: impl Iterator<Item = &'a [u8]>,
+        write: Write,
+    ) {
         let mut frames = self.tx.take().unwrap_or_else(|| direction(shared, Side::Client));
-        for slice in slices {
-            let mut bytes = *slice;
+        for mut bytes in slices {
             while let Some(event) = frames.next(&mut bytes) {
                 match event {
                     Event::Begin(frame) => self.begin_sending(shared, frame, write),
@@ -88,7 +77,8 @@ impl Follower {
                         self.send(shared, frame.stream, Part::Framing, padding, write);
                         self.send(shared, frame.stream, Part::Body, data, write);
                     }
-                    Event::End(frame) => self.sent(shared, frame, &mut frames, write),
+                    Event::End(frame) => self.sent(shared, frame),
+                    Event::Block(block) => self.sent_block(shared, block, &frames, write),
                 }
             }
         }
@@ -110,7 +100,8 @@ impl Follower {
                     self.receive(shared, frame.stream, Part::Framing, padding, exit);
                     self.receive(shared, frame.stream, Part::Body, data, exit);
                 }
-                Event::End(frame) => self.received(shared, frame, &mut frames, exit),
+                Event::End(frame) => self.received(shared, frame, &frames, exit),
+                Event::Block(block) => self.received_block(shared, block, &frames, exit),
             }
         }
         self.rx = Some(frames);
@@ -123,6 +114,11 @@ impl Follower {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
     fn begin_sending(&mut self, shared: &mut Shared, frame: Frame, write: Write) {
         if frame.kind != DATA {
             return;
@@ -131,16 +127,14 @@ impl Follower {
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.window -= i64::from(frame.length);
             stream.body_sent |= frame.length > 0;
-            stream.out.frame();
+            stream.out.frames(1);
         }
         self.send(shared, frame.stream, Part::Framing, FRAME_HEADER, write);
     }
 
     /// Books bytes of the current write to a stream's outbound message.
     fn send(&mut self, shared: &Shared, id: u32, part: Part, bytes: u64, write: Write) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else {
-            return;
-        };
+        let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else { return };
         stream.out.bytes(part, bytes, write, shared.effort);
         self.in_write += bytes;
         if !std::mem::replace(&mut stream.touched, true) {
@@ -149,87 +143,63 @@ impl Follower {
     }
 
     /// A frame that this side sent is complete.
-    fn sent(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, write: Write) {
-        match frame.kind {
-            HEADERS | CONTINUATION => self.sent_headers(shared, frame, frames, write),
-            RST_STREAM => self.reset(shared, frame.stream),
-            _ => {}
+    fn sent(&mut self, shared: &Shared, frame: Frame) {
+        if frame.kind == RST_STREAM {
+            self.reset(shared, frame.stream);
         }
-        if frame.ends_stream()
-            && let Some(stream) = self.streams.get_mut(&frame.stream)
-        {
-            stream.out.end();
-            if !std::mem::replace(&mut stream.touched, true) {
-                self.touched.push(frame.stream);
-            }
+        if frame.ends_stream() {
+            self.end_sending(frame.stream);
         }
     }
 
-    fn sent_headers(
-        &mut self,
-        shared: &mut Shared,
-        frame: Frame,
-        frames: &mut Frames,
-        write: Write,
-    ) {
-        if shared.side() == Side::Client && !self.streams.contains_key(&frame.stream) {
-            self.open(shared, frame, frames);
-        }
-        if let Some(stream) = self.streams.get_mut(&frame.stream) {
-            let interim = frame.kind == HEADERS && !frame.ends_stream();
-            if stream.head_sent && !stream.body_sent && interim {
-                // What went before was an interim reply (1xx), not the reply.
-                stream.out = Outgoing::new(stream.record.clone());
-            }
-            stream.head_sent |= frame.ends_headers();
-            stream.out.frame();
-        }
-        let part = self.part_of_block(frame, |stream| stream.body_sent);
-        self.send(shared, frame.stream, Part::Framing, FRAME_HEADER, write);
-        self.send(shared, frame.stream, part, u64::from(frame.length), write);
-    }
-
-    fn part_of_block(&self, frame: Frame, has_body: impl Fn(&Stream) -> bool) -> Part {
-        match self.streams.get(&frame.stream) {
-            Some(stream) if has_body(stream) => Part::Trailer,
-            _ => Part::Head,
+    fn end_sending(&mut self, id: u32) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.out.end();
+        if !std::mem::replace(&mut stream.touched, true) {
+            self.touched.push(id);
         }
     }
 
-    /// Opens the stream of a request once its header block is complete.
-    fn open(&mut self, shared: &Shared, frame: Frame, frames: &mut Frames) {
-        if !frame.ends_headers() {
+    /// A header block that this side sent is complete.
+    fn sent_block(&mut self, shared: &Shared, block: Block, frames: &Frames, write: Write) {
+        if shared.side() == Side::Client {
+            self.request_block(shared, block, frames);
+        }
+        let Some(stream) = self.streams.get_mut(&block.stream) else { return };
+        let part = stream.sending_block(block);
+        self.send(shared, block.stream, Part::Framing, block.framing(), write);
+        self.send(shared, block.stream, part, block.length, write);
+        if block.ends_stream {
+            self.end_sending(block.stream);
+        }
+    }
+
+    /// Reads a header block of the requests' direction. Trailers too, and the blocks of streams
+    /// that are over: any block may change the table that later ones refer to.
+    fn request_block(&mut self, shared: &Shared, block: Block, frames: &Frames) {
+        let context = self.context(frames);
+        if block.stream <= self.newest {
             return;
         }
-        let context = match frames.take_block() {
-            Some(block) if !self.blind => {
-                let context = self.hpack.block(&block);
-                frames.recycle(block);
-                context.unwrap_or_else(|hpack::Malformed| {
-                    self.blind = true;
-                    None
-                })
-            }
-            _ => {
+        self.newest = block.stream;
+        self.blind |= self.streams.len() >= MOST_STREAMS;
+        if !self.blind {
+            let record = shared.open(context, HTTP_2);
+            self.streams.insert(block.stream, Stream::new(record, self.initial_window));
+        }
+    }
+
+    fn context(&mut self, frames: &Frames) -> Option<SpanContext> {
+        if self.blind {
+            return None;
+        }
+        match frames.block().map(|block| self.hpack.block(block)) {
+            Some(Ok(context)) => context,
+            Some(Err(hpack::Malformed)) | None => {
                 self.blind = true;
                 None
             }
-        };
-        let record = if self.blind { None } else { shared.open(context, HTTP_2) };
-        let stream = Stream {
-            out: Outgoing::new(record.clone()),
-            inc: Incoming::new(record.clone()),
-            record,
-            window: self.initial_window,
-            head_sent: false,
-            head_read: false,
-            body_sent: false,
-            body_read: false,
-            out_done: false,
-            inc_done: false,
-            touched: false,
-        };
-        self.streams.insert(frame.stream, stream);
+        }
     }
 
     /// The current write is over: shares are known, ended messages are complete, stalls begin.
@@ -237,9 +207,7 @@ impl Follower {
         let total = std::mem::take(&mut self.in_write);
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
-            let Some(stream) = self.streams.get_mut(&id) else {
-                continue;
-            };
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.touched = false;
             let done = stream.out.written(write, total, shared.effort);
             if done && !std::mem::replace(&mut stream.out_done, true) {
@@ -261,25 +229,22 @@ impl Follower {
     fn receive_frame(&mut self, shared: &mut Shared, frame: Frame, exit: u64) {
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.body_read |= frame.length > 0;
-            stream.inc.frame();
+            stream.inc.frames(1);
         }
         self.receive(shared, frame.stream, Part::Framing, FRAME_HEADER, exit);
     }
 
     /// Books bytes that were read to a stream's inbound message.
     fn receive(&mut self, shared: &mut Shared, id: u32, part: Part, bytes: u64, exit: u64) {
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
+        let Some(stream) = self.streams.get_mut(&id) else { return };
         if stream.inc.bytes(part, bytes, exit) {
             shared.await_next_io(stream.record.as_ref());
         }
     }
 
     /// A frame that this side received is complete.
-    fn received(&mut self, shared: &mut Shared, frame: Frame, frames: &mut Frames, exit: u64) {
+    fn received(&mut self, shared: &Shared, frame: Frame, frames: &Frames, exit: u64) {
         match frame.kind {
-            HEADERS | CONTINUATION => self.received_headers(shared, frame, frames, exit),
             RST_STREAM => self.reset(shared, frame.stream),
             SETTINGS if !frame.acknowledges() => self.settings(frames.kept(), shared, exit),
             WINDOW_UPDATE => {
@@ -290,36 +255,30 @@ impl Follower {
             }
             _ => {}
         }
-        if frame.ends_stream()
-            && let Some(stream) = self.streams.get_mut(&frame.stream)
-        {
-            stream.inc.end(exit);
-            stream.inc_done = true;
-            self.remove_if_done(frame.stream);
+        if frame.ends_stream() {
+            self.end_receiving(frame.stream, exit);
         }
     }
 
-    fn received_headers(
-        &mut self,
-        shared: &mut Shared,
-        frame: Frame,
-        frames: &mut Frames,
-        exit: u64,
-    ) {
-        if shared.side() == Side::Server && !self.streams.contains_key(&frame.stream) {
-            self.open(shared, frame, frames);
+    fn end_receiving(&mut self, id: u32, exit: u64) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.inc.end(exit);
+        stream.inc_done = true;
+        self.remove_if_done(id);
+    }
+
+    /// A header block that this side received is complete.
+    fn received_block(&mut self, shared: &mut Shared, block: Block, frames: &Frames, exit: u64) {
+        if shared.side() == Side::Server {
+            self.request_block(shared, block, frames);
         }
-        if let Some(stream) = self.streams.get_mut(&frame.stream) {
-            let interim = frame.kind == HEADERS && !frame.ends_stream();
-            if stream.head_read && !stream.body_read && interim {
-                stream.inc = Incoming::new(stream.record.clone());
-            }
-            stream.head_read |= frame.ends_headers();
-            stream.inc.frame();
+        let Some(stream) = self.streams.get_mut(&block.stream) else { return };
+        let part = stream.receiving_block(block);
+        self.receive(shared, block.stream, Part::Framing, block.framing(), exit);
+        self.receive(shared, block.stream, part, block.length, exit);
+        if block.ends_stream {
+            self.end_receiving(block.stream, exit);
         }
-        let part = self.part_of_block(frame, |stream| stream.body_read);
-        self.receive(shared, frame.stream, Part::Framing, FRAME_HEADER, exit);
-        self.receive(shared, frame.stream, part, u64::from(frame.length), exit);
     }
 
     fn settings(&mut self, settings: &[u8], shared: &Shared, exit: u64) {
@@ -340,16 +299,17 @@ impl Follower {
     }
 
     fn widen(&mut self, id: u32, by: i64, shared: &Shared, exit: u64) {
-        if id == 0 {
-            self.window += by;
-        } else if let Some(stream) = self.streams.get_mut(&id) {
+        if id != 0 {
+            let Some(stream) = self.streams.get_mut(&id) else { return };
             stream.window += by;
-        }
-        if self.window <= 0 {
+            if stream.window > 0 && self.window > 0 {
+                stream.out.resume(exit, shared.effort);
+            }
             return;
         }
-        for (_, stream) in self.streams.iter_mut().filter(|(other, _)| id == 0 || id == **other) {
-            if stream.window > 0 {
+        self.window += by;
+        if self.window > 0 {
+            for stream in self.streams.values_mut().filter(|stream| stream.window > 0) {
                 stream.out.resume(exit, shared.effort);
             }
         }

@@ -33,16 +33,13 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// Whether a DATA frame is the last of its message; of HEADERS, see [`Block::ends_stream`].
     pub(super) fn ends_stream(self) -> bool {
-        matches!(self.kind, DATA | HEADERS) && self.flags & FLAG_END_STREAM != 0
-    }
-
-    pub(super) fn ends_headers(self) -> bool {
-        self.flags & FLAG_END_HEADERS != 0
+        self.kind == DATA && self.has(FLAG_END_STREAM)
     }
 
     pub(super) fn acknowledges(self) -> bool {
-        self.flags & FLAG_ACK != 0
+        self.has(FLAG_ACK)
     }
 
     fn has(self, flag: u8) -> bool {
@@ -51,6 +48,24 @@ impl Frame {
 
     fn kept(self) -> bool {
         matches!(self.kind, HEADERS | CONTINUATION | SETTINGS | WINDOW_UPDATE)
+    }
+}
+
+/// A complete header block: one HEADERS frame and its CONTINUATION frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) stream: u32,
+    pub(super) frames: u64,
+    /// Length of the frames' payloads.
+    pub(super) length: u64,
+    /// END_STREAM was on the HEADERS frame; the message ends with the block, not before.
+    pub(super) ends_stream: bool,
+}
+
+impl Block {
+    /// Length of the frames' headers.
+    pub(super) fn framing(self) -> u64 {
+        self.frames * HEADER as u64
     }
 }
 
@@ -63,6 +78,8 @@ pub(super) enum Event {
     Data(Frame, u64, u64),
     /// The frame is complete; [`Frames::kept`] holds its payload, if that is kept.
     End(Frame),
+    /// A HEADERS or CONTINUATION frame is complete, and the header block with it.
+    Block(Block),
 }
 
 /// One direction of a connection.
@@ -77,6 +94,8 @@ pub(super) struct Frames {
     pad_length_due: bool,
     in_payload: bool,
     kept: Vec<u8>,
+    /// The header block that has begun, and its content so far.
+    begun: Option<Block>,
     block: Vec<u8>,
     overlong: bool,
 }
@@ -113,21 +132,14 @@ impl Frames {
     }
 
     /// The payload of the frame that ended last, if it is of a kept kind. Of HEADERS and
-    /// CONTINUATION, use [`Self::take_block`].
+    /// CONTINUATION, use [`Self::block`].
     pub(super) fn kept(&self) -> &[u8] {
         &self.kept
     }
 
-    /// The header block that ended last; `None` if it was too long to keep.
-    pub(super) fn take_block(&mut self) -> Option<Vec<u8>> {
-        let block = std::mem::take(&mut self.block);
-        (!std::mem::take(&mut self.overlong)).then_some(block)
-    }
-
-    /// Gives a block's memory back for the next one.
-    pub(super) fn recycle(&mut self, mut block: Vec<u8>) {
-        block.clear();
-        self.block = block;
+    /// The content of the header block that ended last; `None` if it was too long to keep.
+    pub(super) fn block(&self) -> Option<&[u8]> {
+        (!self.overlong).then_some(&self.block)
     }
 
     fn begin(&mut self) {
@@ -141,6 +153,7 @@ impl Frames {
         self.pad_length_due = kind == DATA && self.frame.has(FLAG_PADDED);
         self.in_payload = true;
         self.kept.clear();
+        self.overlong &= kind != HEADERS;
     }
 
     fn payload(&mut self, bytes: &mut &[u8]) -> Event {
@@ -165,19 +178,36 @@ impl Frames {
                 padding + u64::from(tail),
             );
         }
-        if self.frame.kept() && self.kept.len() + taken.len() <= LONGEST_BLOCK {
-            self.kept.extend_from_slice(taken);
-        } else if self.frame.kept() {
-            self.overlong = true;
+        if self.frame.kept() {
+            if self.kept.len() + taken.len() <= LONGEST_BLOCK {
+                self.kept.extend_from_slice(taken);
+            } else {
+                self.overlong |= matches!(self.frame.kind, HEADERS | CONTINUATION);
+            }
         }
         if self.left == 0 { self.finish() } else { Event::Data(self.frame, 0, 0) }
     }
 
     fn finish(&mut self) -> Event {
         self.in_payload = false;
-        if matches!(self.frame.kind, HEADERS | CONTINUATION) {
-            self.keep_fragment();
+        match self.frame.kind {
+            HEADERS => {
+                let ends_stream = self.frame.has(FLAG_END_STREAM);
+                self.begun =
+                    Some(Block { stream: self.frame.stream, ends_stream, ..Block::default() });
+            }
+            CONTINUATION => {}
+            _ => return Event::End(self.frame),
         }
+        // A CONTINUATION of something else (PUSH_PROMISE) is no block of ours.
+        let Some(mut block) = self.begun.take() else { return Event::End(self.frame) };
+        self.keep_fragment();
+        block.frames += 1;
+        block.length += u64::from(self.frame.length);
+        if self.frame.has(FLAG_END_HEADERS) {
+            return Event::Block(block);
+        }
+        self.begun = Some(block);
         Event::End(self.frame)
     }
 
@@ -185,14 +215,7 @@ impl Frames {
         let mut fragment = self.kept.as_slice();
         if self.frame.kind == HEADERS {
             self.block.clear();
-            let padding = match fragment.first() {
-                Some(&length) if self.frame.has(FLAG_PADDED) => usize::from(length) + 1,
-                _ => 0,
-            };
-            let start =
-                usize::from(padding > 0) + if self.frame.has(FLAG_PRIORITY) { 5 } else { 0 };
-            let end = (fragment.len() + usize::from(padding > 0)).saturating_sub(padding);
-            fragment = fragment.get(start..end).unwrap_or_default();
+            fragment = unpadded(self.frame, fragment);
         }
         if self.block.len() + fragment.len() > LONGEST_BLOCK {
             self.overlong = true;
@@ -200,4 +223,14 @@ impl Frames {
         }
         self.block.extend_from_slice(fragment);
     }
+}
+
+/// The header block fragment of a HEADERS frame, without padding and priority.
+fn unpadded(frame: Frame, payload: &[u8]) -> &[u8] {
+    let (padding, rest) = match payload.split_first() {
+        Some((&length, rest)) if frame.has(FLAG_PADDED) => (usize::from(length), rest),
+        _ => (0, payload),
+    };
+    let start = if frame.has(FLAG_PRIORITY) { 5 } else { 0 };
+    rest.len().checked_sub(padding).and_then(|end| rest.get(start..end)).unwrap_or_default()
 }

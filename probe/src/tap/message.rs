@@ -88,9 +88,9 @@ impl Outgoing {
         Outgoing { record, ..Outgoing::default() }
     }
 
-    /// Counts a frame.
-    pub(super) fn frame(&mut self) {
-        self.traffic.frames += 1;
+    /// Counts frames.
+    pub(super) fn frames(&mut self, frames: u64) {
+        self.traffic.frames += frames;
     }
 
     /// `bytes` of `part` are in the current write, whose call is `write`.
@@ -216,9 +216,9 @@ impl Incoming {
         Incoming { record, ..Incoming::default() }
     }
 
-    /// Counts a frame.
-    pub(super) fn frame(&mut self) {
-        self.traffic.frames += 1;
+    /// Counts frames.
+    pub(super) fn frames(&mut self, frames: u64) {
+        self.traffic.frames += frames;
     }
 
     /// `bytes` of `part` were returned by the read that returned at `exit`. Answers whether the

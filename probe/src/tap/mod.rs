@@ -9,8 +9,11 @@ mod h1;
 mod h1_messages;
 mod h2;
 mod h2_frames;
+mod h2_streams;
 mod hpack;
 mod message;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
@@ -97,6 +100,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tap<IO> {
         conn.enter();
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
         conn.read(&buf.filled()[before..]);
+        if result.is_ready() && buf.filled().len() == before && buf.remaining() > 0 {
+            conn.closed();
+        }
         result
     }
 }
@@ -114,7 +120,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
         let enter = conn.enter();
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
         match &result {
-            Poll::Ready(Ok(taken)) => conn.wrote(enter, &[&buf[..*taken]]),
+            Poll::Ready(Ok(taken)) => conn.wrote(enter, std::iter::once(&buf[..*taken])),
             Poll::Pending => conn.refused(),
             Poll::Ready(Err(_)) => {}
         }
@@ -133,7 +139,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
         let enter = conn.enter();
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         match &result {
-            Poll::Ready(Ok(taken)) => conn.wrote(enter, &first_bytes(bufs, *taken)),
+            Poll::Ready(Ok(taken)) => conn.wrote(enter, first_bytes(bufs, *taken)),
             Poll::Pending => conn.refused(),
             Poll::Ready(Err(_)) => {}
         }
@@ -154,15 +160,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Tap<IO> {
 }
 
 /// The first `taken` bytes of `bufs`, as slices.
-fn first_bytes<'a>(bufs: &'a [IoSlice<'_>], mut taken: usize) -> Vec<&'a [u8]> {
-    let mut slices = Vec::with_capacity(bufs.len());
-    for buf in bufs {
+fn first_bytes<'a>(bufs: &'a [IoSlice<'_>], mut taken: usize) -> impl Iterator<Item = &'a [u8]> {
+    bufs.iter().map_while(move |buf| {
         let part = taken.min(buf.len());
-        if part == 0 {
-            break;
-        }
-        slices.push(&buf[..part]);
         taken -= part;
-    }
-    slices
+        // Empty buffers say nothing; past the last byte taken there is nothing to say.
+        (part > 0 || (buf.is_empty() && taken > 0)).then(|| &buf[..part])
+    })
 }

@@ -1,0 +1,235 @@
+//! HTTP/1.1 connections: where messages end, whose bytes they are, and nothing left behind.
+
+use ledger::{Point, Side, clock};
+use proptest::prelude::*;
+
+use super::wire::Rig;
+use crate::context::SpanContext;
+
+fn head(line: &str, context: SpanContext, fields: &str) -> Vec<u8> {
+    format!("{line}\r\ntraceparent: {}\r\n{fields}\r\n", context.header()).into_bytes()
+}
+
+fn post(context: SpanContext, body: usize) -> Vec<u8> {
+    let mut bytes = head("POST /echo HTTP/1.1", context, &format!("content-length: {body}\r\n"));
+    bytes.extend(vec![b'x'; body]);
+    bytes
+}
+
+fn ok(body: usize) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {body}\r\n\r\n").into_bytes();
+    bytes.extend(vec![b'y'; body]);
+    bytes
+}
+
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n\
+    5;ext=1\r\nhello\r\nA\r\n0123456789\r\n0\r\nx-sum: 1\r\n\r\n";
+
+#[test]
+fn a_call_with_lengths_is_marked_on_the_client() {
+    let mut rig = Rig::new(Side::Client, false);
+    let (context, record) = rig.call();
+    rig.write(&post(context, 100));
+    rig.read(&ok(70)[..50]);
+    assert_eq!(record.get(Point::EosRead), 0);
+    rig.read(&ok(70)[50..]);
+    let half = record.half();
+    assert_eq!((half.outbound.body, half.inbound.body), (100, 70));
+    assert_eq!((half.inbound.wire, half.http), (ok(70).len() as u64, 11));
+    for point in
+        [Point::SendBegin, Point::LastWrite, Point::EosWrite, Point::FirstRead, Point::EosRead]
+    {
+        assert_ne!(record.get(point), 0, "{point:?}");
+    }
+    assert_eq!(rig.streams(), 0);
+}
+
+#[test]
+fn chunk_sizes_terminator_and_trailers_are_not_payload() {
+    let mut rig = Rig::new(Side::Client, false);
+    let (context, record) = rig.call();
+    rig.write(&post(context, 0));
+    let terminator = CHUNKED.len() - 15;
+    rig.read(&CHUNKED[..terminator]);
+    let body = clock::now();
+    rig.read(&CHUNKED[terminator..]);
+    assert!(record.get(Point::LastRead) < body);
+    assert!(record.get(Point::EosRead) > body);
+    let inbound = record.half().inbound;
+    assert_eq!((inbound.body, inbound.frames, inbound.wire), (15, 3, CHUNKED.len() as u64));
+    assert_eq!(inbound.framing, 9 + 2 + 3 + 2 + 3 + 2);
+}
+
+#[test]
+fn replies_that_have_no_body_end_with_their_head() {
+    for (method, reply) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n"),
+        ("POST", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("POST", "HTTP/1.1 304 Not Modified\r\ncontent-length: 500\r\n\r\n"),
+    ] {
+        let mut rig = Rig::new(Side::Client, false);
+        let (context, record) = rig.call();
+        rig.write(&head(&format!("{method} / HTTP/1.1"), context, ""));
+        rig.read(reply.as_bytes());
+        assert_ne!(record.get(Point::EosRead), 0, "{method} {reply}");
+        let (context, record) = rig.call();
+        rig.write(&post(context, 5));
+        rig.read(&ok(9));
+        assert_eq!(record.half().inbound.body, 9);
+    }
+}
+
+#[test]
+fn a_reply_without_length_ends_with_the_connection() {
+    let mut rig = Rig::new(Side::Client, false);
+    let (context, record) = rig.call();
+    rig.write(&post(context, 0));
+    rig.read(b"HTTP/1.1 200 OK\r\n\r\nsome");
+    rig.read(b" text");
+    assert_eq!(record.get(Point::EosRead), 0);
+    rig.read(b"");
+    rig.conn().closed();
+    assert_ne!(record.get(Point::EosRead), 0);
+    assert_eq!(record.half().inbound.body, 9);
+}
+
+#[test]
+fn interim_replies_are_not_the_reply() {
+    let mut rig = Rig::new(Side::Client, false);
+    let (context, record) = rig.call();
+    rig.write(&post(context, 10));
+    rig.read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n");
+    let interim = clock::now();
+    rig.read(&ok(20));
+    assert!(record.get(Point::FirstRead) > interim);
+    let inbound = record.half().inbound;
+    assert_eq!((inbound.body, inbound.frames, inbound.wire), (20, 1, ok(20).len() as u64));
+}
+
+#[test]
+fn pipelined_requests_are_told_apart_on_the_server() {
+    let mut rig = Rig::new(Side::Server, false);
+    let contexts: Vec<_> = (0..5).map(|_| SpanContext::new_root(true)).collect();
+    let requests: Vec<_> =
+        contexts.iter().enumerate().flat_map(|(index, c)| post(*c, 10 * index)).collect();
+    rig.read(&requests);
+    let records: Vec<_> = contexts.iter().map(|c| rig.claim(*c).unwrap()).collect();
+    let replies: Vec<_> = (0..5).flat_map(|index| ok(7 * index)).collect();
+    rig.write(&replies);
+    assert_eq!(rig.submitted().len(), 5);
+    for (index, record) in records.iter().enumerate() {
+        let half = record.half();
+        assert_eq!((half.inbound.body, half.outbound.body), (10 * index as u64, 7 * index as u64));
+    }
+    assert_eq!((rig.streams(), rig.unclaimed()), (0, 0));
+}
+
+#[test]
+fn a_request_pipelined_after_head_keeps_its_body() {
+    let [first, second] = [SpanContext::new_root(true), SpanContext::new_root(true)];
+    let mut rig = Rig::new(Side::Server, false);
+    rig.read(&[head("HEAD / HTTP/1.1", first, ""), post(second, 30)].concat());
+    rig.claim(first).unwrap();
+    rig.claim(second).unwrap();
+    rig.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n");
+    rig.write(&ok(4));
+    let halves = rig.submitted();
+    assert_eq!((halves[0].0.outbound.body, halves[1].0.outbound.body), (0, 4));
+    assert_eq!(halves[1].0.inbound.body, 30);
+}
+
+#[test]
+fn too_many_requests_in_turn_are_let_go_of_rather_than_mixed_up() {
+    let mut rig = Rig::new(Side::Server, false);
+    let context = SpanContext::new_root(true);
+    for _ in 0..2_000 {
+        rig.read(&post(context, 0));
+    }
+    assert_eq!((rig.streams(), rig.unclaimed()), (0, 0));
+    rig.write(&ok(1));
+    assert!(rig.submitted().is_empty());
+}
+
+#[test]
+fn an_overlong_head_is_let_go_of() {
+    let mut rig = Rig::new(Side::Server, false);
+    rig.read(b"GET / HTTP/1.1\r\nx: ");
+    for _ in 0..100 {
+        rig.read(&[b'x'; 1_024]);
+    }
+    rig.read(b"\r\n\r\n");
+    rig.read(&post(SpanContext::new_root(true), 3));
+    assert_eq!((rig.streams(), rig.unclaimed()), (0, 0));
+}
+
+#[test]
+fn a_lost_connection_releases_every_record() {
+    let mut rig = Rig::new(Side::Server, false);
+    let [first, second] = [SpanContext::new_root(true), SpanContext::new_root(true)];
+    rig.read(&[post(first, 5), post(second, 5)].concat());
+    let record = rig.claim(first).unwrap();
+    rig.write(&ok(100)[..60]);
+    rig.conn = None;
+    let lost = rig.submitted();
+    assert_eq!((lost.len(), rig.unclaimed()), (1, 0));
+    assert!(lost[0].1.is_some());
+    assert_eq!(std::sync::Arc::strong_count(&record), 1);
+}
+
+/// Feeds `bytes` in pieces of these lengths, over and over.
+fn feed(bytes: &[u8], lengths: &[usize], mut take: impl FnMut(&[u8])) {
+    let mut rest = bytes;
+    for &length in lengths.iter().cycle() {
+        let (piece, after) = rest.split_at(length.min(rest.len()));
+        take(piece);
+        rest = after;
+        if rest.is_empty() {
+            return;
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_counts(
+        lengths in prop::collection::vec(1_usize..90, 1..20),
+        body in 0_usize..300,
+    ) {
+        let mut rig = Rig::new(Side::Client, false);
+        for _ in 0..3 {
+            let (context, record) = rig.call();
+            feed(&post(context, body), &lengths, |piece| rig.write(piece));
+            feed(CHUNKED, &lengths, |piece| rig.read(piece));
+            let half = record.half();
+            prop_assert_eq!(half.outbound.body, body as u64);
+            prop_assert_eq!(half.outbound.wire, post(context, body).len() as u64);
+            prop_assert_eq!((half.inbound.body, half.inbound.frames), (15, 3));
+            prop_assert_eq!(half.inbound.wire, CHUNKED.len() as u64);
+        }
+        prop_assert_eq!(rig.streams(), 0);
+    }
+
+    #[test]
+    fn garbage_makes_nothing_panic_or_leak(
+        server in any::<bool>(),
+        calls in prop::collection::vec((any::<bool>(), garbage()), 0..40),
+    ) {
+        let mut rig = Rig::new(if server { Side::Server } else { Side::Client }, false);
+        for (write, bytes) in calls {
+            if write { rig.write(&bytes) } else { rig.read(&bytes) }
+        }
+        rig.conn = None;
+        prop_assert_eq!(rig.unclaimed(), 0);
+    }
+}
+
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        (0_usize..40).prop_map(ok),
+        (0_usize..40).prop_map(|body| post(SpanContext::new_root(true), body)),
+        Just(CHUNKED.to_vec()),
+        Just(b"\r\n\n0\r\n".to_vec()),
+        Just(b"GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_vec()),
+    ]
+}
