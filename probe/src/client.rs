@@ -208,7 +208,7 @@ impl Client {
         let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
         let (context, parent, extra, stopwatch) = match (call.root, parent) {
             (Some(root), _) => {
-                let extra = root_attributes(&root);
+                let extra = if root.sampled { root_attributes(&root) } else { Vec::new() };
                 (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
             }
             (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
@@ -217,8 +217,9 @@ impl Client {
         if grpc {
             record.is_grpc();
         }
-        let peer = Some(self.peer.to_string());
-        record.identify(Identity { context, parent, name: name(), peer, extra });
+        let peer = Some(Arc::clone(&self.peer));
+        let name = if context.sampled { name() } else { String::new() };
+        record.identify(Identity { context, parent, name, peer, extra });
         record.set(Point::Planned, call.planned.unwrap_or(0));
         record.mark(Point::CallStart);
         self.probe.outstanding().insert(context.span_id, Arc::clone(&record));
@@ -278,7 +279,7 @@ fn add_context<B>(request: &mut Request<B>) {
     let Some(identity) = slot.record.identity() else {
         return;
     };
-    if let Ok(mut value) = HeaderValue::from_str(&identity.context.header()) {
+    if let Ok(mut value) = HeaderValue::from_bytes(&identity.context.header_bytes()) {
         // Never indexed by HPACK: the value is new in each request and would only push useful
         // entries out of the peer's table.
         value.set_sensitive(true);

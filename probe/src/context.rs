@@ -54,7 +54,24 @@ impl SpanContext {
     /// The `traceparent` value of a call made under this span.
     #[must_use]
     pub fn header(self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
+        self.header_bytes().map(char::from).iter().collect()
+    }
+
+    /// The same without an allocation: every call carries one.
+    pub(crate) fn header_bytes(self) -> [u8; TRACEPARENT_LEN] {
+        let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&mut value[3..35], self.trace_id);
+        write_hex(&mut value[36..52], u128::from(self.span_id));
+        value[54] += u8::from(self.sampled);
+        value
+    }
+}
+
+/// Writes the lowest digits of `number`, as many as there is room for.
+fn write_hex(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
 }
 
@@ -82,6 +99,9 @@ mod tests {
     fn a_header_reads_back() {
         let context = SpanContext::new_root(true);
         assert_eq!(SpanContext::parse(context.header().as_bytes()), Some(context));
+        let context = SpanContext { trace_id: 0x0af7, span_id: 0xb7, sampled: false };
+        let value = "00-00000000000000000000000000000af7-00000000000000b7-00";
+        assert_eq!(context.header(), value);
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Worker {
             attributes.push(KeyValue::new(names::STOPWATCH, stopwatch as i64));
         }
         if let Some(peer) = &identity.peer {
-            attributes.push(KeyValue::new(names::PEER_SERVICE, peer.clone()));
+            attributes.push(KeyValue::new(names::PEER_SERVICE, Arc::clone(peer)));
         }
         Some(SpanData {
             span_context: SpanContext::new(

@@ -12,7 +12,6 @@ mod connect;
 mod context;
 mod export;
 mod poll;
-#[expect(clippy::module_inception, reason = "the crate is named after its main type")]
 mod probe;
 pub mod process;
 mod record;

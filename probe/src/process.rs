@@ -15,7 +15,7 @@ use crate::probe::{Probe, ProbeConfig, ProbeError};
 use crate::server::ServerOptions;
 
 /// Settings that every service of the lab has.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct ServiceArgs {
     /// Where to send spans by OTLP/gRPC, e.g. http://127.0.0.1:4317; without it none are sent.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
@@ -41,21 +41,6 @@ pub struct ServiceArgs {
     /// Stop when standard input is closed, so that no child outlives its parent.
     #[arg(long)]
     pub stop_with_stdin: bool,
-}
-
-impl Default for ServiceArgs {
-    fn default() -> Self {
-        ServiceArgs {
-            otlp: None,
-            stream_window: None,
-            connection_window: None,
-            frame_size: None,
-            nagle: false,
-            inject: Vec::new(),
-            worker_threads: None,
-            stop_with_stdin: false,
-        }
-    }
 }
 
 impl ServiceArgs {

@@ -3,8 +3,8 @@
 //! A record is written from several tasks (the call's own, the connection's), so every field is an
 //! atomic or behind a short lock. It becomes a [`ledger::Half`] once, when the call is over.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use ledger::{Half, Marks, Point, Sending, Side, Stage, Traffic};
 use parking_lot::Mutex;
@@ -33,8 +33,9 @@ pub(crate) struct Record {
 pub(crate) struct Identity {
     pub(crate) context: SpanContext,
     pub(crate) parent: u64,
+    /// Empty unless the trace is sampled: no span will need it.
     pub(crate) name: String,
-    pub(crate) peer: Option<String>,
+    pub(crate) peer: Option<Arc<str>>,
     pub(crate) extra: Vec<(&'static str, ledger::Value)>,
 }
 

@@ -197,10 +197,16 @@ impl Measured {
             record.is_grpc();
         }
         let context = caller.map_or_else(|| SpanContext::new_root(false), SpanContext::child);
-        let mut name = format!("{} {}", request.method(), request.uri().path());
-        name.truncate(name.floor_char_boundary(LONGEST_NAME));
+        let name = if context.sampled { name(request) } else { String::new() };
         let parent = caller.map_or(0, |caller| caller.span_id);
         record.identify(Identity { context, parent, name, peer: None, extra: Vec::new() });
         (Slot { record, injector: self.probe.injector() }, tapped)
     }
+}
+
+/// What a span of this request is called.
+fn name(request: &Request<Body>) -> String {
+    let mut name = format!("{} {}", request.method(), request.uri().path());
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    name
 }

@@ -1,5 +1,7 @@
 //! Whose bytes are whose: hundreds of real calls on one connection, told apart exactly.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

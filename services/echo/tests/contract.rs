@@ -1,5 +1,7 @@
 //! The echo service's contracts: what it echoes, what it refuses, that it is healthy.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::net::SocketAddr;
 
 use echo::EchoConfig;
