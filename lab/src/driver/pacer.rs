@@ -69,7 +69,11 @@ impl Alarm {
     pub(super) fn new() -> io::Result<Alarm> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(Alarm(AsyncFd::register_with_interest(timer, Interest::READABLE)?))
+        // Deprecated for types whose descriptor could change under it, which an `OwnedFd`'s cannot; what
+        // replaces it is `unsafe` to call.
+        #[expect(deprecated, reason = "the only safe constructor, and sound for an OwnedFd")]
+        let alarm = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Alarm(alarm))
     }
 
     /// Waits until `deadline` on [`ledger::clock`].
