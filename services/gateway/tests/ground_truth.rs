@@ -1,5 +1,7 @@
 //! Ground truth: a delay, as measured by its injector, is found in its stage and in no other.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod lab;
 mod relay;
 
