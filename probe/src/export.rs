@@ -24,7 +24,7 @@ const QUEUE: usize = 16_384;
 /// Spans in one export request.
 const BATCH: usize = 512;
 /// How long a span may wait for others to share its request.
-const LINGER: Duration = Duration::from_millis(100);
+const LINGER: Duration = Duration::from_millis(500);
 /// How long an export may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 

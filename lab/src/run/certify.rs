@@ -15,9 +15,9 @@ use crate::launch::Services;
 use crate::model::{Cell, Knobs, ProbeCost};
 use crate::plan::Certify;
 
-/// Spans wait up to 100 ms for others before they are sent: their sending belongs to the round that
+/// Spans wait up to 500 ms for others before they are sent: their sending belongs to the round that
 /// made them.
-const SETTLE: Duration = Duration::from_millis(250);
+const SETTLE: Duration = Duration::from_millis(750);
 
 /// One of the two arms.
 struct Arm {
