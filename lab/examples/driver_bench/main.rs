@@ -90,7 +90,7 @@ impl Bench {
         let measured = self.round(rate, seconds).await?;
         let ok = measured.requests.ok;
         anyhow::ensure!(ok == measured.requests.planned, "not all answered: {:?}", measured.errors);
-        Ok(ok as f64 / (measured.driver_cpu_ns as f64 / 1e9))
+        Ok(per_cpu_second(&measured))
     }
 
     /// The highest rate, in steps of a quarter, at which every request is sent and none is late.
@@ -101,11 +101,12 @@ impl Bench {
             let requests = measured.requests;
             let p99 = measured.send_delay.value_at_quantile(0.99);
             println!(
-                "  {rate:>7.0}/s: {} of {} ok, {} late, send delay p99 {} us",
+                "  {rate:>7.0}/s: {} of {} ok, {} late, send delay p99 {} us, {:.0} requests per CPU second",
                 requests.ok,
                 requests.planned,
                 requests.late,
-                p99 / 1_000
+                p99 / 1_000,
+                per_cpu_second(&measured)
             );
             if requests.ok < requests.planned || requests.late * 100 > requests.started {
                 return Ok(best);
@@ -114,6 +115,10 @@ impl Bench {
             rate *= 1.25;
         }
     }
+}
+
+fn per_cpu_second(measured: &RoundMeasure) -> f64 {
+    measured.requests.ok as f64 / (measured.driver_cpu_ns as f64 / 1e9)
 }
 
 async fn bench(arguments: &Arguments) -> Result<()> {
@@ -150,10 +155,11 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     let half = bench.round(capacity / 2.0, seconds).await?;
     let p99 = half.send_delay.value_at_quantile(0.99);
     println!(
-        "capacity {capacity:.0} requests/s; at half of it: send delay p99 {} us, {} late of {}",
+        "capacity {capacity:.0} requests/s; at half of it: send delay p99 {} us, {} late of {}, {:.0} requests per CPU second",
         p99 / 1_000,
         half.requests.late,
-        half.requests.started
+        half.requests.started,
+        per_cpu_second(&half)
     );
     Ok(())
 }
