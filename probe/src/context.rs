@@ -45,8 +45,8 @@ impl SpanContext {
         if version == 0xff || (version == 0 && longer) || (longer && value[55] != b'-') {
             return None;
         }
-        let trace_id = hex(&value[3..35])?;
-        let span_id = hex(&value[36..52])? as u64;
+        let trace_id = u128::from(hex(&value[3..19])?) << 64 | u128::from(hex(&value[19..35])?);
+        let span_id = hex(&value[36..52])?;
         let sampled = hex(&value[53..55])? & 1 == 1;
         (trace_id != 0 && span_id != 0).then_some(SpanContext { trace_id, span_id, sampled })
     }
@@ -79,17 +79,31 @@ fn new_span_id() -> u64 {
     rand::random_range(1..=u64::MAX)
 }
 
-/// Lower-case hexadecimal digits to a number; upper case is malformed by the standard.
-fn hex(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0_u128, |number, &digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u128::from(value))
-    })
+/// Up to 16 lower-case hexadecimal digits to a number; upper case is malformed by the standard.
+fn hex(digits: &[u8]) -> Option<u64> {
+    let mut number = 0;
+    let mut malformed = 0;
+    for &digit in digits {
+        let value = VALUES[usize::from(digit)];
+        malformed |= value;
+        number = number << 4 | u64::from(value & 0xf);
+    }
+    (malformed & NO_DIGIT == 0).then_some(number)
 }
+
+/// Marks a byte that is no digit.
+const NO_DIGIT: u8 = 0x80;
+
+/// What each byte is worth as a digit. Every call is read several times: a table does not branch.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {

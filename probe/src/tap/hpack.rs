@@ -124,6 +124,10 @@ impl Follower {
 
     fn expand(&mut self, raw: &[u8]) -> Result<&[u8], Malformed> {
         self.scratch.clear();
+        if digits(raw, &mut self.scratch) {
+            return Ok(&self.scratch);
+        }
+        self.scratch.clear();
         httlib_huffman::decode(raw, &mut self.scratch, DecoderSpeed::FiveBits)
             .map_err(|_| Malformed)?;
         Ok(&self.scratch)
@@ -153,6 +157,65 @@ impl Follower {
         }
     }
 }
+
+/// Decodes a Huffman string that holds nothing but lower-case hexadecimal digits and dashes; answers
+/// whether it does. These have the codes of five and six bits, and the one value that is read of every
+/// request consists of them.
+fn digits(raw: &[u8], text: &mut Vec<u8>) -> bool {
+    let (mut bits, mut have) = (0_u64, 0_u32);
+    let mut bytes = raw.iter();
+    loop {
+        while have <= 56 {
+            let Some(&byte) = bytes.next() else { break };
+            bits = bits << 8 | u64::from(byte);
+            have += 8;
+        }
+        // Past the end stands padding, which is ones (RFC 7541, section 5.2).
+        let window =
+            if have >= 6 { bits >> (have - 6) } else { bits << (6 - have) | (0x3f >> have) };
+        let (character, length) = DIGITS[(window & 0x3f) as usize];
+        if length == 0 || u32::from(length) > have {
+            return have < 8 && bits & ((1 << have) - 1) == (1 << have) - 1;
+        }
+        text.push(character);
+        have -= u32::from(length);
+    }
+}
+
+/// By the next six bits: the character and the length of its code, 0 if it is another's
+/// (RFC 7541, appendix B).
+const DIGITS: [(u8, u8); 64] = {
+    const FIVE: [(u8, usize); 6] =
+        [(b'0', 0), (b'1', 1), (b'2', 2), (b'a', 3), (b'c', 4), (b'e', 5)];
+    const SIX: [(u8, usize); 11] = [
+        (b'-', 0x16),
+        (b'3', 0x19),
+        (b'4', 0x1a),
+        (b'5', 0x1b),
+        (b'6', 0x1c),
+        (b'7', 0x1d),
+        (b'8', 0x1e),
+        (b'9', 0x1f),
+        (b'b', 0x23),
+        (b'd', 0x24),
+        (b'f', 0x25),
+    ];
+    let mut table = [(0, 0); 64];
+    let mut at = 0;
+    while at < FIVE.len() {
+        let (character, code) = FIVE[at];
+        table[code << 1] = (character, 5);
+        table[code << 1 | 1] = (character, 5);
+        at += 1;
+    }
+    at = 0;
+    while at < SIX.len() {
+        let (character, code) = SIX[at];
+        table[code] = (character, 6);
+        at += 1;
+    }
+    table
+};
 
 fn traceparent_in_huffman() -> &'static [u8] {
     static ENCODED: OnceLock<Vec<u8>> = OnceLock::new();
@@ -192,4 +255,29 @@ fn string<'a>(block: &mut &'a [u8]) -> Result<(bool, &'a [u8]), Malformed> {
     let (text, rest) = block.split_at_checked(length).ok_or(Malformed)?;
     *block = rest;
     Ok((huffman, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn digits_decode_as_the_library_decodes_them(text in "[0-9a-f-]{0,80}", other in "[ -~]{0,20}") {
+            for text in [text.clone(), format!("{text}{other}")] {
+                let (mut encoded, mut fast) = (Vec::new(), Vec::new());
+                httlib_huffman::encode(text.as_bytes(), &mut encoded).unwrap();
+                let plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+                prop_assert_eq!(super::digits(&encoded, &mut fast), plain, "{}", text);
+                if plain {
+                    prop_assert_eq!(fast, text.as_bytes());
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_digits_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            super::digits(&bytes, &mut Vec::new());
+        }
+    }
 }

@@ -15,7 +15,6 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,31 +31,24 @@ pub(crate) use conn::{Directory, Outstanding};
 /// Requests that a server's tap has read and that no handler has claimed yet, by the span id of
 /// their caller (0 without one), in order of arrival.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(Mutex<HashMap<u64, VecDeque<Arc<Record>>>>);
+pub(crate) struct Claims(Mutex<Vec<(u64, Arc<Record>)>>);
 
+// A list, since a request is claimed as soon as its task runs: hardly ever are there two.
 impl Claims {
     fn offer(&self, caller: u64, record: Arc<Record>) {
-        self.0.lock().entry(caller).or_default().push_back(record);
+        self.0.lock().push((caller, record));
     }
 
     /// The oldest unclaimed request of `caller`.
     pub(crate) fn claim(&self, caller: u64) -> Option<Arc<Record>> {
         let mut unclaimed = self.0.lock();
-        let queue = unclaimed.get_mut(&caller)?;
-        let record = queue.pop_front();
-        if queue.is_empty() {
-            unclaimed.remove(&caller);
-        }
-        record
+        let at = unclaimed.iter().position(|(other, _)| *other == caller)?;
+        Some(unclaimed.remove(at).1)
     }
 
     /// Takes back a request that no handler will ever see.
     fn withdraw(&self, record: &Arc<Record>) {
-        let mut unclaimed = self.0.lock();
-        unclaimed.retain(|_, queue| {
-            queue.retain(|other| !Arc::ptr_eq(other, record));
-            !queue.is_empty()
-        });
+        self.0.lock().retain(|(_, other)| !Arc::ptr_eq(other, record));
     }
 }
 
