@@ -1,7 +1,7 @@
 //! What the command line refuses, how, and with which exit code.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// `run-lab` with `arguments`, in `dir`.
 fn run_lab(dir: &Path, arguments: &[&str]) -> Output {
@@ -100,4 +100,15 @@ fn plans_and_help_teach() {
         }
         assert!(!text.contains("Run the gateway"), "services are hidden subcommands");
     }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_run-lab"))
+        .arg("plans")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program that was just built starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }

@@ -28,14 +28,17 @@ pub(super) struct CompareArgs {
 pub(super) fn report(arguments: &ReportArgs) -> Result<Exit, Failure> {
     let result = read(&arguments.dir)?;
     report::write_all(&arguments.dir, &result).map_err(|error| Failure::other(error.into()))?;
-    print!("{}", report::terminal(&result, terminal::width(), terminal::colour()));
-    println!("\n{}", arguments.dir.join(REPORT_HTML).display());
+    terminal::say(format_args!(
+        "{}",
+        report::terminal(&result, terminal::width(), terminal::colour())
+    ));
+    terminal::say(format_args!("\n{}\n", arguments.dir.join(REPORT_HTML).display()));
     Ok(Exit::Done)
 }
 
 /// Prints two runs side by side.
 pub(super) fn compare(arguments: &CompareArgs) -> Result<Exit, Failure> {
-    print!("{}", report::compare(&read(&arguments.a)?, &read(&arguments.b)?));
+    terminal::say(format_args!("{}", report::compare(&read(&arguments.a)?, &read(&arguments.b)?)));
     Ok(Exit::Done)
 }
 

@@ -103,8 +103,11 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
 fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     let result = result::build(&outcome.measure, &outcome.requests, &outcome.samples);
     report::write_all(&out, &result).map_err(|error| Failure::other(error.into()))?;
-    print!("{}", report::terminal(&result, terminal::width(), terminal::colour()));
-    println!("\nreport: {}", out.join(REPORT_HTML).display());
+    terminal::say(format_args!(
+        "{}",
+        report::terminal(&result, terminal::width(), terminal::colour())
+    ));
+    terminal::say(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
     if let Some(error) = outcome.failure {
         return Err(error.into());
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::run::{new_folder, overlay_settings};
-use super::{Exit, Failure};
+use super::{Exit, Failure, terminal};
 use crate::event::{LabEvent, Reporter};
 use crate::plan;
 use crate::run::{Interrupt, LOGS, RUN_FILE, Rig, RunError, Utc};
@@ -34,7 +34,7 @@ struct Addresses;
 impl Reporter for Addresses {
     fn on(&mut self, event: &LabEvent) {
         if let LabEvent::Ready { part, address, pid } = event {
-            println!("{part:<8} http://{address} (process {pid})");
+            terminal::say(format_args!("{part:<8} http://{address} (process {pid})\n"));
         }
     }
 }
@@ -54,15 +54,15 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         Err(error) => died = Some(error),
         Ok(_) => {
             let (pid, otlp, control) = rig.sidecar().map_err(RunError::from)?;
-            println!(
-                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})"
-            );
-            println!(
-                "run file {}, logs in {}",
+            terminal::say(format_args!(
+                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})\n"
+            ));
+            terminal::say(format_args!(
+                "run file {}, logs in {}\n",
                 out.join(RUN_FILE).display(),
                 out.join(LOGS).display()
-            );
-            println!("stop with Ctrl-C");
+            ));
+            terminal::say(format_args!("stop with Ctrl-C\n"));
             tokio::select! {
                 () = interrupt.stop.cancelled() => {}
                 death = deaths.recv() => died = death.map(RunError::Part),
