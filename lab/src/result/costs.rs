@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rounding::us;
+use super::rounding::{round, us};
 use crate::model::{Certificate, Environment, Protocol};
 use crate::plan::Certify;
 
@@ -92,13 +92,17 @@ impl CellCost {
             traces_per_second: plan.traces_per_second,
             on_us: us(*on_ns),
             off_us: us(*off_ns),
-            ratio: cost.ratio,
-            interval: cost.interval,
+            ratio: millionth(cost.ratio),
+            interval: (millionth(cost.interval.0), millionth(cost.interval.1)),
             pairs: cost.pairs,
             pairs_discarded: *discarded,
-            traced_share: cost.traced_share,
+            traced_share: millionth(cost.traced_share),
         }
     }
+}
+
+fn millionth(value: f64) -> f64 {
+    round(value, 1e6)
 }
 
 impl MeanCost {
@@ -113,6 +117,9 @@ impl MeanCost {
         let ratio = cells.iter().map(|cell| cell.ratio).sum::<f64>() / count;
         let squares = cells.iter().map(|cell| ((cell.interval.1 - cell.interval.0) / 2.0).powi(2));
         let half = squares.sum::<f64>().sqrt() / count;
-        Some(MeanCost { ratio, interval: (ratio - half, ratio + half) })
+        Some(MeanCost {
+            ratio: millionth(ratio),
+            interval: (millionth(ratio - half), millionth(ratio + half)),
+        })
     }
 }
