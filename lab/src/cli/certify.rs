@@ -14,16 +14,17 @@ use crate::run::{Certified, Interrupt, certify_cells};
 
 /// What the help says after the options.
 pub(super) const AFTER: &str = "\
-Two gateways, each with an echo service, run side by side: one pair with probes on (the tap on every
-connection always, spans for some requests), one with probes off. Both get the same load in turn, in the
-order on off, off on, on off, ... What is compared is the CPU time that gateway and echo used for a request.
-A ratio of 1.02 says that measuring took 2 % more. The interval is Student's t over the pairs, after what
-the order of the rounds does (a machine that drifts) has been taken out; docs/measuring.md says how.
+Two gateways, each with an echo service, run side by side: one pair with probes on (the tap on
+every connection always, spans for some requests), one with probes off. Both get the same load in
+turn, in the order on off, off on, on off, ... What is compared is the CPU time that gateway and
+echo used for a request. A ratio of 1.02 says that measuring took 2 % more. The interval is
+Student's t over the pairs, after what the order of the rounds does (a machine that drifts) has
+been taken out; docs/measuring.md says how.
 
-The rate must be one that the machine keeps up with, or the CPU per request is that of a queue. Defaults
-suit two cores: 1000/s up to 10 kB, 500/s up to 100 kB, 100/s up to 1 MB, 100 MB/s of payload above. A pair
-in which a request was dropped or failed is thrown away and measured again, three times at most; then the
-cell is given up with the reason, and the next one has its turn.
+The rate must be one that the machine keeps up with, or the CPU per request is that of a queue.
+Defaults suit two cores: 1000/s up to 10 kB, 500/s up to 100 kB, 100/s up to 1 MB, 100 MB/s of
+payload above. A pair in which a request was dropped or failed is thrown away and measured again,
+three times in all at most; then the cell is given up with the reason, and the next one has its turn.
 
 A pair takes two rounds and 1.5 s for spans to be sent. The default list takes about 8 minutes.
 Use a release build, and leave the machine alone meanwhile.
