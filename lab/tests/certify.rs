@@ -1,4 +1,4 @@
-//! `run-lab certify`: a cell is measured, or it is stopped, and no process is left either way.
+//! `run-lab certify`: a cell is measured, given up or stopped, and no process is left in any case.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -58,6 +58,21 @@ fn a_cell_is_measured_and_no_process_is_left() {
     assert_eq!((&cell["pairs"], &cell["traced_share"]), (&2.into(), &1.0.into()), "{cell}");
     let again = certify(dir.path(), &mark, &["--out", "costs.json"]).output().expect("it starts");
     assert_eq!(again.status.code(), Some(2), "an existing file is never written over");
+}
+
+#[test]
+fn a_pair_that_was_not_answered_is_measured_again_and_then_given_up() {
+    let (dir, mark) = (tempfile::tempdir().expect("a folder"), mark("given-up"));
+    // Five gigabytes a second: more than one thread of load generator can move anywhere.
+    let arguments = "--protocol rest --size 1MB --rate 5000 --pairs 2 --round 100ms";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let output = certify(dir.path(), &mark, &arguments).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}{error}");
+    assert_eq!(error.matches("measured again: pair 1 of 2").count(), 2, "{error}");
+    assert!(text.contains("rest-1MB  not measured: pair 1 of 2: of 500 requests"), "{text}");
+    assert_eq!(left(&mark), Vec::<String>::new());
 }
 
 #[test]
