@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::model::{Component, ProbeCost, Requests};
+use crate::model::{Certificate, Component, Requests};
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,13 @@ pub enum LabEvent {
         /// Where its files go.
         out: PathBuf,
     },
+    /// A list of cells is about to be certified, without a plan.
+    CertificationBegan {
+        /// Cells of the list.
+        cells: usize,
+        /// How long it takes at least, in nanoseconds.
+        expected_ns: u64,
+    },
     /// A part that the run uses, real or standing in.
     Uses(Component),
     /// A part is ready.
@@ -36,20 +43,29 @@ pub enum LabEvent {
     Certifying {
         /// Paired rounds it takes.
         pairs: u32,
-        /// What the plan says a pair takes, in nanoseconds.
+        /// What a pair takes, in nanoseconds.
         pair_ns: u64,
         /// The cell it is measured on.
         cell: String,
+        /// Which of how many cells that is, from 1.
+        place: (usize, usize),
     },
     /// A pair of certifying rounds is done.
     Paired {
         /// How many are done.
         done: u32,
     },
+    /// A pair is thrown away and measured again.
+    PairDiscarded {
+        /// Why.
+        reason: String,
+    },
     /// The cost of the probe is known.
-    Certified(ProbeCost),
+    Certified(Certificate),
     /// The cost of the probe could not be measured.
     NotCertified {
+        /// The cell it was to be measured on.
+        cell: String,
         /// Why.
         reason: String,
     },

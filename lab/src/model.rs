@@ -182,7 +182,7 @@ pub struct CellMeasure {
 pub struct ProbeCost {
     /// Mean ratio on/off.
     pub ratio: f64,
-    /// Lower and upper end of its 95 % interval (Student's t over paired rounds).
+    /// Lower and upper end of its 95 % interval (Student's t over paired rounds, drift taken out).
     pub interval: (f64, f64),
     /// Paired rounds it was computed from.
     pub pairs: u32,
@@ -190,6 +190,19 @@ pub struct ProbeCost {
     pub cell: String,
     /// Share of requests that were traced while probes were on.
     pub traced_share: f64,
+}
+
+/// What a certification of the probe found: its cost, and what it was computed from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certificate {
+    /// The cost.
+    pub cost: ProbeCost,
+    /// CPU time of gateway and echo per request with probes on, in nanoseconds, mean of the pairs.
+    pub on_ns: f64,
+    /// The same with probes off.
+    pub off_ns: f64,
+    /// Pairs that were thrown away and measured again, since not every request was answered.
+    pub discarded: u32,
 }
 
 /// One part of the lab, real or standing in.

@@ -32,6 +32,9 @@ fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
     refused(&["run", "--duration", "5"], 2, &["--duration", "500ms"]);
     refused(&["run", "--duration", "1ms"], 2, &["duration", "1ms", "100ms"]);
     refused(&["run", "--rate", "0"], 2, &["--rate", "0.01 to 1000000"]);
+    refused(&["certify", "--pairs", "1"], 2, &["--pairs", "2..=200"]);
+    refused(&["certify", "--round", "1ms"], 2, &["--round 1ms", "100ms"]);
+    refused(&["certify", "--out", "nowhere/costs.json"], 2, &["no folder nowhere"]);
     refused(&["run", "--rounds", "0"], 2, &["`rounds`", "1 to 1000"]);
     refused(&["run", "--protocol", "soap"], 2, &["soap", "rest", "grpc"]);
     refused(&["run", "--inject", "encoding=1ms"], 2, &["--inject", "encoding", "request_encode"]);
@@ -88,7 +91,8 @@ fn plans_and_help_teach() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for (arguments, named) in [
         (&["plans"][..], &["rest-vs-grpc", "blog-as-published", "12 cells", "100 requests/s"][..]),
-        (&["--help"], &["Examples:", "Exit codes:", "130", "run-lab compare"]),
+        (&["--help"], &["Examples:", "Exit codes:", "130", "run-lab compare", "run-lab certify"]),
+        (&["certify", "--help"], &["--traces-per-second", "1000/s", "[default: 10]", "1MB", "130"]),
         (&["run", "--help"], &["--inject", "16777216", "Exit codes:"]),
         (&["doctor"], &["k6", "InfluxDB", "PostgreSQL", "Grafana", "built-in driver", "run file"]),
     ] {

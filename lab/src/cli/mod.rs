@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and which exit code answers it.
 
+mod certify;
 mod doctor;
 mod exit;
 mod part;
@@ -25,6 +26,7 @@ Examples:
   run-lab run --plan smoke --inject echo:handler=5ms
   run-lab run --plan blog-as-published        the wrong comparison, and why it is wrong
   run-lab compare lab-runs/A lab-runs/B
+  run-lab certify --size 10,1MB               what measuring itself costs, probes on over off
 
 Sizes are bytes, or end in kB, MB (10^3, 10^6) or KiB, MiB (2^10, 2^20). Durations end in ms, s, m or h.
 
@@ -61,6 +63,9 @@ enum Command {
     Report(results::ReportArgs),
     /// Show two runs side by side
     Compare(results::CompareArgs),
+    /// Measure what measuring costs: CPU per request with probes on over probes off, cell by cell
+    #[command(after_help = certify::AFTER)]
+    Certify(certify::CertifyArgs),
     /// Say which parts are on this machine, and what stands in for the others
     Doctor,
     /// List the built-in plans with their factors and duration
@@ -80,6 +85,7 @@ pub fn main() -> ExitCode {
         Some(Command::Up(arguments)) => block_on(up::up(arguments)),
         Some(Command::Report(arguments)) => results::report(&arguments),
         Some(Command::Compare(arguments)) => results::compare(&arguments),
+        Some(Command::Certify(arguments)) => block_on(certify::certify(arguments)),
         Some(Command::Doctor) => block_on(doctor::doctor()),
         Some(Command::Plans) => plans::plans(),
         Some(Command::Part(part)) => part::run(part),

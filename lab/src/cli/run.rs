@@ -73,9 +73,20 @@ enum DriverChoice {
 
 /// Protocols to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProtocolChoice {
+pub(super) enum ProtocolChoice {
+    /// JSON over HTTP/1.1
     Rest,
+    /// Protobuf over HTTP/2
     Grpc,
+}
+
+impl From<ProtocolChoice> for Protocol {
+    fn from(choice: ProtocolChoice) -> Protocol {
+        match choice {
+            ProtocolChoice::Rest => Protocol::Rest,
+            ProtocolChoice::Grpc => Protocol::Grpc,
+        }
+    }
 }
 
 /// Carries out a plan and reports on it.
@@ -164,14 +175,7 @@ pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
 
 fn overrides(arguments: &RunArgs) -> Result<Overrides, Failure> {
     Ok(Overrides {
-        protocols: arguments
-            .protocol
-            .iter()
-            .map(|protocol| match protocol {
-                ProtocolChoice::Rest => Protocol::Rest,
-                ProtocolChoice::Grpc => Protocol::Grpc,
-            })
-            .collect(),
+        protocols: arguments.protocol.iter().map(|&choice| choice.into()).collect(),
         payloads: arguments.size.iter().map(|size| size.0).collect(),
         rates: arguments.rate.iter().map(|rate| rate.0).collect(),
         duration_ns: arguments.duration.map(|span| span.0),

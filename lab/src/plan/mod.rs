@@ -3,6 +3,7 @@
 //! Nothing here runs anything. The words: a plan has factors, a cell is one combination of them.
 
 mod catalog;
+mod certification;
 mod file;
 mod knobs;
 mod size;
@@ -10,10 +11,13 @@ mod span;
 mod unroll;
 
 pub use catalog::{BUILT_IN, load};
+pub(crate) use certification::SETTLE_NS;
+pub use certification::{Certification, Certify, rate_to_keep};
 pub use file::{RATES, Rate};
 pub use knobs::{KnobError, assignment, injection, read as read_knobs};
 pub use size::{MAX_PAYLOAD, Payload, Size, SizeError};
 pub use span::{Span, SpanError};
+pub use unroll::{DURATIONS, PAIRS};
 
 use crate::model::{Cell, Protocol};
 
@@ -34,15 +38,6 @@ pub struct Plan {
     pub preallocated: usize,
     /// How to certify the probe before the cells, if at all.
     pub certify: Option<Certify>,
-}
-
-/// How the cost of the probe is measured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Certify {
-    /// Paired rounds, probes on and off.
-    pub pairs: u32,
-    /// What each round runs; its warm-up comes once, before the first round.
-    pub cell: Cell,
 }
 
 /// What the command line changes in a plan. Empty lists and `None` leave it as it is.
@@ -139,10 +134,7 @@ impl Plan {
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
         let round: u64 = self.cells.iter().map(|cell| cell.warmup_ns + cell.duration_ns).sum();
-        let certify = self.certify.as_ref().map_or(0, |certify| {
-            2 * (certify.cell.warmup_ns + u64::from(certify.pairs) * certify.cell.duration_ns)
-        });
-        u64::from(self.rounds) * round + certify
+        u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
     }
 
     /// The cells in the order in which `round` runs them: forward, then backward, so that a drift of

@@ -3,6 +3,7 @@
 use super::file::{PlanFile, VariantFile};
 use super::knobs;
 use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
+use crate::driver::MAX_TRACES_PER_SECOND;
 use crate::model::{Cell, Protocol};
 
 /// Rounds of a plan at most.
@@ -10,13 +11,11 @@ const MAX_ROUNDS: u64 = 1_000;
 /// Requests in flight at most: each holds a connection, and file descriptors end.
 const MAX_IN_FLIGHT: u64 = 10_000;
 /// Pairs of certifying rounds: Student's t needs two, more than this only takes time.
-const PAIRS: (u64, u64) = (2, 200);
-/// Shortest measured time of a round, in nanoseconds.
-const MIN_DURATION: u64 = 100_000_000;
-/// Longest measured time and longest time-out, in nanoseconds (a day).
-const MAX_DURATION: u64 = 86_400_000_000_000;
+pub const PAIRS: (u64, u64) = (2, 200);
+/// Shortest and longest measured time of a round and time-out, in nanoseconds (100 ms, a day).
+pub const DURATIONS: (u64, u64) = (100_000_000, 86_400_000_000_000);
 /// What a service does before it is certified, in nanoseconds: connections are made, code is paged in.
-const CERTIFY_WARMUP: u64 = 500_000_000;
+pub(super) const CERTIFY_WARMUP: u64 = 500_000_000;
 
 pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
     let mut raw: PlanFile = toml::from_str(text)
@@ -27,6 +26,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
     let certify = match &raw.certify {
         Some(certify) if !overrides.no_certify => Some(Certify {
             pairs: certify.pairs,
+            traces_per_second: MAX_TRACES_PER_SECOND,
             cell: Cell {
                 duration_ns: certify.round.0,
                 warmup_ns: CERTIFY_WARMUP,
@@ -99,14 +99,9 @@ fn hold_limits(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
     for (key, span) in
         [("duration", raw.duration), ("certify.round", certify.round), ("timeout", raw.timeout)]
     {
-        if !(MIN_DURATION..=MAX_DURATION).contains(&span.0) {
-            return Err(limit(
-                file,
-                key,
-                span,
-                super::Span(MIN_DURATION),
-                super::Span(MAX_DURATION),
-            ));
+        let (low, high) = DURATIONS;
+        if !(low..=high).contains(&span.0) {
+            return Err(limit(file, key, span, super::Span(low), super::Span(high)));
         }
     }
     Ok(())
@@ -133,6 +128,11 @@ fn settings(file: &str, tables: &[&toml::Table]) -> Result<crate::model::Knobs, 
     knobs::read(&table).map_err(|error| PlanError::Knob { file: file.to_owned(), error })
 }
 
+/// What a cell of this protocol and payload is called.
+pub(super) fn id(protocol: Protocol, payload_bytes: u64) -> String {
+    format!("{}-{}", protocol.name(), Size(payload_bytes))
+}
+
 /// A cell with the first of the plan's rates.
 fn cell(
     raw: &PlanFile,
@@ -141,7 +141,7 @@ fn cell(
     knobs: crate::model::Knobs,
 ) -> Cell {
     Cell {
-        id: format!("{}-{}", protocol.name(), Size(payload_bytes)),
+        id: id(protocol, payload_bytes),
         protocol,
         payload_bytes,
         rate: raw.rate.0.first().copied().unwrap_or(super::RATES.0),

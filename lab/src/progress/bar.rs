@@ -58,7 +58,8 @@ impl Reporter for Bar {
             _ => {}
         }
         match event {
-            LabEvent::Began { expected_ns, .. } => {
+            LabEvent::Began { expected_ns, .. }
+            | LabEvent::CertificationBegan { expected_ns, .. } => {
                 self.expected_ns = (*expected_ns).max(1);
                 self.bar.set_length(self.expected_ns / 1_000_000);
             }

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use super::{clock, component_line, short};
 use crate::event::{LabEvent, Reporter};
-use crate::model::Requests;
+use crate::model::{Certificate, Requests};
+use crate::result::units::{percent, time};
 
 /// Writes a line for what is worth one.
 #[derive(Debug)]
@@ -40,17 +41,21 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
         LabEvent::Ready { part, address, pid } => {
             format!("{part} listens on {address} (process {pid})")
         }
-        LabEvent::Certifying { pairs, cell, .. } => {
-            format!("certifying the probe on {cell}: {pairs} pairs of rounds, probes on and off")
+        LabEvent::CertificationBegan { cells, expected_ns } => {
+            let plural = if *cells == 1 { "" } else { "s" };
+            format!("certifying the probe on {cells} cell{plural}, about {}", clock(*expected_ns))
         }
-        LabEvent::Certified(cost) => {
-            let (low, high) = cost.interval;
+        LabEvent::Certifying { pairs, cell, place: (number, all), .. } => {
+            let place = if *all > 1 { format!("[{number} of {all}] ") } else { String::new() };
             format!(
-                "the probe costs {:.3}x CPU per request (95 % interval {low:.3} to {high:.3})",
-                cost.ratio
+                "{place}certifying the probe on {cell}: {pairs} pairs of rounds, probes on and off"
             )
         }
-        LabEvent::NotCertified { reason } => format!("the probe could not be certified: {reason}"),
+        LabEvent::PairDiscarded { reason } => format!("measured again: {reason}"),
+        LabEvent::Certified(certificate) => certificate_line(certificate),
+        LabEvent::NotCertified { cell, reason } => {
+            format!("{cell}: the probe could not be certified: {reason}")
+        }
         LabEvent::RoundEnded { cell, round, requests, p50_ns, p99_ns, .. } => {
             round_line(cell, *round, *requests, (*p50_ns, *p99_ns))
         }
@@ -60,6 +65,21 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
             return None;
         }
     })
+}
+
+/// What the probe costs on one cell, and what that was computed from.
+fn certificate_line(certificate: &Certificate) -> String {
+    let Certificate { cost, on_ns, off_ns, .. } = certificate;
+    let (low, high) = cost.interval;
+    format!(
+        "{}: the probe costs {:.3}x CPU per request (95 % interval {low:.3} to {high:.3}): {} with \
+         it, {} without, {} of the requests traced",
+        cost.cell,
+        cost.ratio,
+        time(on_ns / 1e3),
+        time(off_ns / 1e3),
+        percent(cost.traced_share)
+    )
 }
 
 /// A round that has ended: its requests, and median and 99th percentile in nanoseconds.

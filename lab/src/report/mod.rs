@@ -4,6 +4,7 @@
 //! can make every report again.
 
 mod compare;
+mod costs;
 mod family;
 mod html;
 mod label;
@@ -16,6 +17,7 @@ use std::path::Path;
 use crate::result::RunResult;
 
 pub use compare::compare;
+pub use costs::{costs, costs_json};
 pub use html::html;
 pub use terminal::terminal;
 

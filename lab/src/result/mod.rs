@@ -6,6 +6,7 @@
 
 mod books;
 mod cell;
+mod costs;
 mod load;
 mod resources;
 mod rounding;
@@ -26,6 +27,7 @@ pub use cell::{
     MarksResult, Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced,
     WireResult,
 };
+pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
 
 /// The version of the shape of `result.json`.

@@ -4,6 +4,7 @@
 //! end with a measurement that says so. Judging and showing it are not done here.
 
 mod certify;
+mod costs;
 mod edge;
 mod environment;
 mod interrupt;
@@ -19,10 +20,11 @@ use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
 pub use rig::Rig;
-pub use student::interval;
+pub use student::{crossover, interval};
 
 use crate::driver::Driver;
 use crate::event::{LabEvent, Reporter};
@@ -140,10 +142,7 @@ pub async fn carry_out(
     });
     order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
-    let driver = Driver::start().map_err(|error| RunError::System {
-        attempt: "start the driver's thread".to_owned(),
-        error,
-    })?;
+    let driver = start_driver()?;
     let (mut rig, deaths) = Rig::set_up(&order.out, &order.executable, interrupt).await?;
     let halt = Halt::new(interrupt, deaths);
     let mut load = load::Load {
@@ -157,12 +156,7 @@ pub async fn carry_out(
     // A death explains what went wrong after it.
     failure = halt.death().map(RunError::Part).or(failure);
     let interrupted = interrupt.stop.is_cancelled();
-    // The whole story of a failure is told at the end: here goes its first line.
-    let first_line =
-        |error: &RunError| error.to_string().lines().next().unwrap_or_default().to_owned();
-    let reason =
-        failure.as_ref().map(first_line).or_else(|| interrupted.then(|| "interrupted".to_owned()));
-    if let Some(reason) = reason {
+    if let Some(reason) = stopping_reason(failure.as_ref(), interrupted) {
         reporter.on(&LabEvent::Stopping { reason });
         measure.incomplete = true;
     }
@@ -183,6 +177,21 @@ pub async fn carry_out(
         }
     }
     Ok(Outcome { measure, requests, samples, failure, interrupted })
+}
+
+fn start_driver() -> Result<Driver, RunError> {
+    Driver::start().map_err(|error| RunError::System {
+        attempt: "start the driver's thread".to_owned(),
+        error,
+    })
+}
+
+/// Why a run ends before its time, if it does, in one line: the whole story of a failure is told at the
+/// end.
+fn stopping_reason(failure: Option<&RunError>, interrupted: bool) -> Option<String> {
+    let first_line =
+        |error: &RunError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    failure.map(first_line).or_else(|| interrupted.then(|| "interrupted".to_owned()))
 }
 
 /// A measurement in which nothing has been measured.

@@ -1,7 +1,7 @@
 //! Was the load the planned one, and was there room to measure it? The load generator's side.
 
-use super::Reason;
 use super::rules;
+use super::{Reason, Status};
 use crate::result::units::{count, percent, rate, time, trimmed};
 use crate::result::{CellResult, ratio};
 
@@ -15,6 +15,20 @@ pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reaso
     overload(cell, reasons);
     generator(cell, reasons);
     machine(cell, reasons);
+    fold(cell, reasons);
+}
+
+/// On a machine that was asked for more than it can serve everybody waits, the load generator too: once
+/// the drops have said so, that is a note and not another reason for doubt.
+fn fold(cell: &CellResult, reasons: &mut [Reason]) {
+    let overloaded = reasons.iter().any(|reason| reason.code == rules::RATE_NOT_KEPT.code);
+    if !overloaded || cell.requests.dropped == 0 {
+        return;
+    }
+    let follows = [rules::GENERATOR_LATE.code, rules::WAITING_FOR_CPU.code];
+    for reason in reasons.iter_mut().filter(|reason| follows.contains(&reason.code.as_str())) {
+        reason.status = Status::Valid;
+    }
 }
 
 fn accounting(cell: &CellResult, reasons: &mut Vec<Reason>) {
@@ -134,15 +148,19 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
 
 fn generator(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let late = cell.send_delay_us.map_or(0.0, |delay| delay.p99);
+    let cores = cell.load.driver_cores;
     reasons.extend(rules::GENERATOR_LATE.check(late, |limit| {
         format!(
             "one request in a hundred was sent {} or more after its planned time (limit {}): the \
-             load generator is saturated. Ask for less, or give it more cores",
+             load generator had too much to do (it used {} cores) or waited for a CPU (the machine's \
+             were {} busy). That lateness is in the latency, as driver lag. Ask for less, or use \
+             more cores",
             time(late),
-            time(limit)
+            time(limit),
+            trimmed(cores),
+            percent(cell.load.host_cpu_share)
         )
     }));
-    let cores = cell.load.driver_cores;
     reasons.extend(rules::GENERATOR_CPU.check(cores, |limit| {
         format!(
             "the load generator used {} cores (limit {limit}): it may measure itself. Ask for less, \

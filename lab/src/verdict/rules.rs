@@ -177,7 +177,7 @@ rules! {
         "With fewer than 100 requests the p99 is the slowest of them. Measure longer.";
     GENERATOR_LATE = "generator_late", Above(suspect(1_000.0)),
         "p99 of planned start to start of the call, in µs",
-        "The load generator is saturated; its lateness is part of the latency (driver_lag).";
+        "Sends were late: the load generator had too much to do, or waited for a CPU. The lateness is part of the latency (driver_lag). A note where `rate_not_kept` tells of dropped arrivals.";
     GENERATOR_CPU = "generator_cpu", Above(suspect(0.9)),
         "CPU of the load generator, in cores",
         "The load generator fills a core: it may measure itself.";
@@ -186,7 +186,7 @@ rules! {
         "Load generator and services compete for the CPU. Ask for less, or use more cores.";
     WAITING_FOR_CPU = "waiting_for_cpu", Above(Limits { note: Some(0.25), suspect: Some(0.5), invalid: None }),
         "time in the run queue over that and CPU time, of the process at an end of a hop that waited most",
-        "Its threads were ready and did not get a CPU; that time is in its stages.";
+        "Its threads were ready and did not get a CPU; that time is in its stages. A note where `rate_not_kept` tells of dropped arrivals.";
     NO_TRACES = "no_traces", Below(invalid(1.0)),
         "traced requests that succeeded",
         "No request has a ledger: nothing proves what was sent or says where the time went.";

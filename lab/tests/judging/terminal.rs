@@ -122,6 +122,30 @@ fn a_table_in_100_columns() {
 }
 
 #[test]
+fn a_note_that_many_cells_share_is_told_once() {
+    let cells = [10, 100, 1_000, 10_000].map(|bytes| cell(Protocol::Rest, bytes));
+    let mut fixture = run(cells.to_vec(), 1);
+    for sample in fixture.samples.iter_mut().filter(|sample| sample.process == "echo") {
+        sample.run_queue_wait_ns = sample.cpu_ns / 2;
+    }
+    let text = terminal(&fixture.result(), 120, false);
+    let notes: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("note"))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    expect![[r#"
+        note     the run    waiting_for_cpu: in all 4 cells, the most in rest-10kB: processes were ready but waited for a CPU,
+                            of the time they wanted one: echo 33 %, driver 7.4 %, gateway 7.4 % (limit 25 %); that waiting is
+                            inside their stages. Leave the machine to the lab, or use more cores
+        VALID    every cell
+    "#]].assert_eq(&format!("{}\n", notes.join("\n")));
+    fixture.run.cells.truncate(2);
+    let text = terminal(&fixture.result(), 120, false);
+    assert_eq!(text.lines().filter(|line| line.starts_with("note")).count(), 2, "{text}");
+}
+
+#[test]
 fn no_line_is_wider_than_asked() {
     let result = sample_run().result();
     for width in [100, 120, 160] {

@@ -204,6 +204,31 @@ fn a_saturated_generator_or_machine_is_suspect() {
 }
 
 #[test]
+fn a_late_send_is_told_with_what_is_known_of_it() {
+    text(
+        expect![[r#"
+        one request in a hundred was sent 5.00 ms or more after its planned time (limit 1.00 ms): the load generator had too much to do (it used 0.01 cores) or waited for a CPU (the machine's were 7.0 % busy). That lateness is in the latency, as driver lag. Ask for less, or use more cores
+    "#]],
+        |fixture| {
+            fixture.run.cells[0].rounds[0].send_delay.saturating_record_n(5_000_000, 10);
+        },
+    );
+}
+
+#[test]
+fn what_follows_from_an_overload_is_a_note_beside_it() {
+    check("SUSPECT rate_not_kept (generator_late) (waiting_for_cpu)", |fixture| {
+        let mut slow = cell(Protocol::Rest, 1_000_000);
+        slow.knobs.payload_source = PayloadSource::PerRequest;
+        *fixture = run(vec![slow], 1);
+        fixture.run.cells[0].rounds[0].send_delay.saturating_record_n(5_000_000, 10);
+        for sample in fixture.samples.iter_mut().filter(|sample| sample.process == "echo") {
+            sample.run_queue_wait_ns = sample.cpu_ns * 2;
+        }
+    });
+}
+
+#[test]
 fn a_generator_that_does_not_tell_its_lateness_is_not_accused() {
     check("VALID", |fixture| fixture.run.cells[0].rounds[0].send_delay.reset());
 }

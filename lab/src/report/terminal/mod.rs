@@ -1,6 +1,7 @@
 //! The report for a terminal: the answer, a table with a row per cell, the reasons, the cost of measuring.
 
 mod bar;
+mod reasons;
 mod table;
 
 use std::fmt::Write as _;
@@ -9,7 +10,6 @@ use super::label;
 use super::text::{Paint, wrap};
 use crate::result::RunResult;
 use crate::result::units::{count, percent, time};
-use crate::verdict::{Reason, Status};
 
 /// Fewer columns than this are taken for this many: the table needs them.
 const NARROWEST: usize = 100;
@@ -23,7 +23,7 @@ pub fn terminal(result: &RunResult, width: usize, colour: bool) -> String {
     table::write(&mut text, result, width, paint);
     text.push('\n');
     words(&mut text, result, width);
-    reasons(&mut text, result, width, paint);
+    reasons::write(&mut text, result, width, paint);
     costs(&mut text, result, width);
     parts(&mut text, result, width);
     text
@@ -41,29 +41,6 @@ fn words(text: &mut String, result: &RunResult, width: usize) {
 
 fn longest_id(result: &RunResult) -> usize {
     result.cells.iter().map(|cell| cell.id.chars().count()).max().unwrap_or(0)
-}
-
-/// Why a number is not to be believed, worst first; notes last.
-fn reasons(text: &mut String, result: &RunResult, width: usize, paint: Paint) {
-    let run = result.verdict.reasons.iter().map(|reason| ("the run", reason));
-    let cells = result
-        .cells
-        .iter()
-        .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
-    let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
-    all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
-    let longest = longest_id(result).max(if result.verdict.reasons.is_empty() { 0 } else { 7 });
-    for (name, reason) in all {
-        let status = if reason.status == Status::Valid { "note" } else { reason.status.name() };
-        let line = format!("{status:7}  {name:longest$}  {}: {}", reason.code, reason.text);
-        let line = wrap(&line, width, 9 + longest + 2);
-        let (head, rest) = line.split_at(7);
-        let _ = writeln!(text, "{}{rest}", paint.status(head, reason.status));
-    }
-    if result.verdict.status == Status::Valid && result.verdict.reasons.is_empty() {
-        let _ = writeln!(text, "{}  every cell", paint.status("VALID  ", Status::Valid));
-    }
-    text.push('\n');
 }
 
 /// What measuring cost and what it left unexplained.
