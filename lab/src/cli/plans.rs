@@ -1,14 +1,14 @@
 //! `run-lab plans`.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, terminal};
 use crate::plan::{self, BUILT_IN, Overrides, Plan, Size, Span};
 
 /// Lists the built-in plans.
 pub(super) fn plans() -> Result<Exit, Failure> {
     for (name, _) in BUILT_IN {
-        println!("{}", describe(&plan::load(name, &Overrides::default())?));
+        terminal::print(format_args!("{}\n", describe(&plan::load(name, &Overrides::default())?)))?;
     }
-    println!("A plan of your own is a TOML file: run-lab run --plan FILE");
+    terminal::print("A plan of your own is a TOML file: run-lab run --plan FILE\n")?;
     Ok(Exit::Done)
 }
 
