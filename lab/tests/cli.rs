@@ -39,6 +39,10 @@ fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
     refused(&["run", "--protocol", "soap"], 2, &["soap", "rest", "grpc"]);
     refused(&["run", "--inject", "encoding=1ms"], 2, &["--inject", "encoding", "request_encode"]);
     refused(&["run", "--inject", "handler"], 2, &["STAGE=DURATION"]);
+    refused(&["run", "--inject", "driver:handler=1ms"], 2, &["driver:handler", "send_queue"]);
+    refused(&["run", "--inject", "handler=1ms,gateway:handler=2ms"], 2, &["handler", "twice"]);
+    refused(&["run", "--set", "nagle=true", "--set", "nagle=false"], 2, &["nagle", "twice"]);
+    refused(&["run", "--out", "/dev/null/run"], 2, &["/dev/null/run", "cannot make the folder"]);
     refused(&["run", "--set", "window=1"], 2, &["--set", "window", "stream_window"]);
     refused(&["run", "--set", "frame_size=1"], 2, &["frame_size", "16384"]);
     refused(&["run", "--plan", "no-such-plan"], 2, &["no-such-plan", "rest-vs-grpc"]);
@@ -84,6 +88,23 @@ fn an_existing_folder_is_never_written_over() {
 fn what_is_no_run_cannot_be_shown_or_compared() {
     refused(&["report", "nowhere"], 2, &["nowhere", "result.json"]);
     refused(&["compare", "nowhere", "elsewhere"], 2, &["nowhere"]);
+}
+
+#[test]
+fn a_reader_who_goes_away_is_no_error_and_a_full_disk_is() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let doctor = |out: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_run-lab"));
+        command.arg("doctor").stdout(out).output().expect("the program that was just built starts")
+    };
+    let output = doctor(writer.into());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let output = doctor(full.into());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("standard output") && error.contains("No space left"), "{error}");
 }
 
 #[test]

@@ -141,7 +141,10 @@ fn an_interrupted_run_keeps_what_was_measured() {
     let gateway = pid(&run.line("gateway listens"));
     let lab = Pid::from_child(&run.child);
     run.wait_for_rows(dir.path());
-    kill_process(lab, Signal::INT).expect("it runs");
+    // As `timeout` does it: to the process, and once more to its group.
+    for signal in [Signal::INT, Signal::TERM] {
+        kill_process(lab, signal).expect("it runs");
+    }
     let (code, text) = run.end();
     assert_eq!(code, Some(130), "{text}");
     assert!(test_kill_process(gateway).is_err());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::run::ProtocolChoice;
-use super::{Exit, Failure};
+use super::{Exit, Failure, terminal};
 use crate::plan::{Certification, DURATIONS, PAIRS, Payload, Rate, Span};
 use crate::progress;
 use crate::report;
@@ -122,7 +122,7 @@ pub(super) async fn certify(arguments: CertifyArgs) -> Result<Exit, Failure> {
 /// Prints and writes what was measured, and settles the exit code.
 fn publish(certified: Certified, out: Option<&Path>) -> Result<Exit, Failure> {
     let Certified { costs, failure, interrupted } = certified;
-    print!("{}", report::costs(&costs));
+    terminal::print(report::costs(&costs))?;
     if let Some(out) = out {
         write_new(out, &report::costs_json(&costs)).map_err(|error| {
             Failure::other(anyhow::anyhow!("--out {}: cannot write it: {error}", out.display()))

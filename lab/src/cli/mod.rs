@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("run-lab: {:#}", failure.error);
+            terminal::complain(&failure.error);
             failure.exit.into()
         }
     }

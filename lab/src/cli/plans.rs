@@ -6,9 +6,9 @@ use crate::plan::{self, BUILT_IN, Overrides, Plan, Size, Span};
 /// Lists the built-in plans.
 pub(super) fn plans() -> Result<Exit, Failure> {
     for (name, _) in BUILT_IN {
-        terminal::say(format_args!("{}\n", describe(&plan::load(name, &Overrides::default())?)));
+        terminal::print(format_args!("{}\n", describe(&plan::load(name, &Overrides::default())?)))?;
     }
-    terminal::say(format_args!("A plan of your own is a TOML file: run-lab run --plan FILE\n"));
+    terminal::print("A plan of your own is a TOML file: run-lab run --plan FILE\n")?;
     Ok(Exit::Done)
 }
 

@@ -27,18 +27,16 @@ pub(super) struct CompareArgs {
 /// Prints a run's report and rewrites its files.
 pub(super) fn report(arguments: &ReportArgs) -> Result<Exit, Failure> {
     let result = read(&arguments.dir)?;
+    terminal::print(report::terminal(&result, terminal::width(), terminal::colour()))?;
+    // After it is shown: the folder may be somebody else's, or its disk full.
     report::write_all(&arguments.dir, &result).map_err(|error| Failure::other(error.into()))?;
-    terminal::say(format_args!(
-        "{}",
-        report::terminal(&result, terminal::width(), terminal::colour())
-    ));
-    terminal::say(format_args!("\n{}\n", arguments.dir.join(REPORT_HTML).display()));
+    terminal::print(format_args!("\n{}\n", arguments.dir.join(REPORT_HTML).display()))?;
     Ok(Exit::Done)
 }
 
 /// Prints two runs side by side.
 pub(super) fn compare(arguments: &CompareArgs) -> Result<Exit, Failure> {
-    terminal::say(format_args!("{}", report::compare(&read(&arguments.a)?, &read(&arguments.b)?)));
+    terminal::print(report::compare(&read(&arguments.a)?, &read(&arguments.b)?))?;
     Ok(Exit::Done)
 }
 

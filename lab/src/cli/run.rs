@@ -16,6 +16,9 @@ use crate::result;
 use crate::run::{Interrupt, Order, Outcome, Utc, carry_out};
 use crate::verdict::Status;
 
+/// Runs of one plan that may start in one second.
+const MOST_AT_ONCE: u32 = 100;
+
 /// What to run, and what to change in it.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -95,8 +98,10 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let plan = plan::load(&arguments.plan, &overrides(&arguments)?)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
-    let default = PathBuf::from("lab-runs").join(&run_id);
-    let out = new_folder(arguments.out.unwrap_or(default))?;
+    let (run_id, out) = match arguments.out {
+        Some(out) => (run_id, new_folder(out)?),
+        None => own_folder(&run_id)?,
+    };
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
         components: components(&plan),
@@ -113,15 +118,20 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
 /// Writes and prints the reports, and settles the exit code.
 fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     let result = result::build(&outcome.measure, &outcome.requests, &outcome.samples);
-    report::write_all(&out, &result).map_err(|error| Failure::other(error.into()))?;
-    terminal::say(format_args!(
-        "{}",
-        report::terminal(&result, terminal::width(), terminal::colour())
-    ));
-    terminal::say(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
+    let written = report::write_all(&out, &result).map_err(|error| Failure::other(error.into()));
+    // Shown even if it could not be written: it is all that is left of the run then.
+    let shown = terminal::print(report::terminal(&result, terminal::width(), terminal::colour()));
+    if written.is_ok() {
+        let _ = terminal::print(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
+    }
     if let Some(error) = outcome.failure {
+        // What ended the run settles the exit code, and comes last.
+        if let Err(unwritten) = written {
+            terminal::complain(&unwritten.error);
+        }
         return Err(error.into());
     }
+    written.and(shown)?;
     if outcome.interrupted {
         return Ok(Exit::Interrupted);
     }
@@ -155,6 +165,20 @@ fn available(arguments: &RunArgs) -> Result<(), Failure> {
     )))
 }
 
+/// Makes a folder for a run that names none. Two of one plan may start in the same second: the later
+/// one adds a number to its name.
+pub(super) fn own_folder(run_id: &str) -> Result<(String, PathBuf), Failure> {
+    let (mut name, mut number) = (run_id.to_owned(), 1);
+    loop {
+        let out = PathBuf::from("lab-runs").join(&name);
+        match new_folder(out.clone()) {
+            Err(_) if out.is_dir() && number < MOST_AT_ONCE => number += 1,
+            made => return made.map(|out| (name, out)),
+        }
+        name = format!("{run_id}-{number}");
+    }
+}
+
 /// Makes the folder of a run, which must not exist.
 pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
     let made = match out.parent() {
@@ -163,7 +187,8 @@ pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
     };
     match made {
         Ok(()) => Ok(out),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::usage(format!(
+        // A parent that is a file answers so too.
+        Err(_) if out.symlink_metadata().is_ok() => Err(Failure::usage(format!(
             "--out {}: it exists already; a run never writes over another, so name a new folder",
             out.display()
         ))),
@@ -192,13 +217,18 @@ pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Tabl
     for text in set {
         let (knob, value) = plan::assignment(text)
             .map_err(|error| Failure::usage(format!("--set {text}: {error}")))?;
-        settings.insert(knob, value);
+        if settings.insert(knob.clone(), value).is_some() {
+            return Err(Failure::usage(format!("--set {text}: {knob} is set twice")));
+        }
     }
     let mut delays = Table::new();
     for text in inject {
         let (place, delay) =
             plan::injection(text).map_err(|error| Failure::usage(format!("--inject: {error}")))?;
-        delays.insert(place, delay);
+        if delays.insert(place.clone(), delay).is_some() {
+            let twice = format!("--inject {text}: a delay into {place} is asked for twice");
+            return Err(Failure::usage(twice));
+        }
     }
     if !delays.is_empty() {
         settings.insert("inject".to_owned(), Value::Table(delays));

@@ -1,7 +1,9 @@
-//! Standard output: what is known of the terminal behind it, and how to print to it.
+//! What is known of the terminal that reports are printed to, and the printing.
 
-use std::fmt;
-use std::io::{IsTerminal, Write};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use super::Failure;
 
 /// Columns where nobody can tell.
 const WIDTH: usize = 120;
@@ -12,14 +14,29 @@ pub(super) fn width() -> usize {
         .map_or(WIDTH, |(width, _)| usize::from(width.0))
 }
 
-/// Whether to colour: a terminal, and nobody said otherwise (<https://no-color.org>).
+/// Whether to colour: a terminal that can, and nobody said otherwise (<https://no-color.org>).
 pub(super) fn colour() -> bool {
     std::io::stdout().is_terminal()
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints; a reader who has gone (`run-lab plans | head -1`) is no reason to panic.
-pub(super) fn say(text: fmt::Arguments<'_>) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_fmt(text).and_then(|()| out.flush());
+/// Prints `text` as it is. That nobody reads to the end (`| head`) is no error, and no panic either.
+///
+/// # Errors
+/// If standard output takes no more for another reason, for example a full disk.
+pub(super) fn print(text: impl Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let error = anyhow::Error::new(error).context("writing to standard output");
+            Err(Failure::other(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says what went wrong. Where nobody listens there is nobody to tell.
+pub(super) fn complain(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "run-lab: {error:#}");
 }

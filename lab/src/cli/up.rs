@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::run::{new_folder, overlay_settings};
+use super::run::{new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::event::{LabEvent, Reporter};
 use crate::plan;
@@ -34,7 +34,8 @@ struct Addresses;
 impl Reporter for Addresses {
     fn on(&mut self, event: &LabEvent) {
         if let LabEvent::Ready { part, address, pid } = event {
-            terminal::say(format_args!("{part:<8} http://{address} (process {pid})\n"));
+            // Whoever does not read addresses may use the services all the same.
+            let _ = terminal::print(format_args!("{part:<8} http://{address} (process {pid})\n"));
         }
     }
 }
@@ -44,8 +45,10 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let knobs = plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
         .map_err(Failure::usage)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
-    let default = PathBuf::from("lab-runs").join(format!("up-{}", Utc::now().compact()));
-    let out = new_folder(arguments.out.unwrap_or(default))?;
+    let out = match arguments.out {
+        Some(out) => new_folder(out)?,
+        None => own_folder(&format!("up-{}", Utc::now().compact()))?.1,
+    };
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let (rig, mut deaths) = Rig::set_up(&out, &executable, &interrupt).await?;
     let mut rig = rig.listening(arguments.gateway);
@@ -54,15 +57,12 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         Err(error) => died = Some(error),
         Ok(_) => {
             let (pid, otlp, control) = rig.sidecar().map_err(RunError::from)?;
-            terminal::say(format_args!(
-                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})\n"
-            ));
-            terminal::say(format_args!(
-                "run file {}, logs in {}\n",
+            let _ = terminal::print(format_args!(
+                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
+                 run file {}, logs in {}\nstop with Ctrl-C\n",
                 out.join(RUN_FILE).display(),
                 out.join(LOGS).display()
             ));
-            terminal::say(format_args!("stop with Ctrl-C\n"));
             tokio::select! {
                 () = interrupt.stop.cancelled() => {}
                 death = deaths.recv() => died = death.map(RunError::Part),
@@ -72,6 +72,9 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let closed = rig.close().await;
     match died {
         Some(error) => Err(error.into()),
-        None => closed.map(|_| Exit::Done).map_err(|error| RunError::from(error).into()),
+        None => match closed.map_err(RunError::from)? {
+            (_, Some(unwritten)) => Err(RunError::from(unwritten).into()),
+            _ => Ok(Exit::Done),
+        },
     }
 }

@@ -48,15 +48,17 @@ impl Control {
         self.post("/watch", &json!({ "name": name, "pid": pid })).await.map(drop)
     }
 
-    /// Has the sidecar close all traces and write them to the run file; returns its counters.
+    /// Has the sidecar close all traces and write them to the run file; returns its counters, and why
+    /// the latest row that could not be written was not (empty if all were).
     ///
     /// # Errors
     /// If it does not answer with success.
-    pub async fn flush(&self) -> Result<BTreeMap<String, u64>, ControlError> {
+    pub async fn flush(&self) -> Result<(BTreeMap<String, u64>, String), ControlError> {
         let stats = self.post("/flush", &json!({})).await?;
         let mut counters = BTreeMap::new();
         flatten("", &stats, &mut counters);
-        Ok(counters)
+        let why = stats.get("last_error").and_then(Value::as_str).unwrap_or_default();
+        Ok((counters, why.to_owned()))
     }
 
     async fn post(&self, path: &'static str, body: &Value) -> Result<Value, ControlError> {

@@ -14,6 +14,9 @@ use crate::model::Knobs;
 
 /// Processes that can inject a delay.
 const PROCESSES: [&str; 3] = ["gateway", "echo", "driver"];
+/// Stages with delays that only a caller passes; the others only one that answers. The gateway does both.
+const CALLERS: [Stage; 4] =
+    [Stage::SendQueue, Stage::RequestEncode, Stage::ReplyDecode, Stage::WakeUp];
 /// Settings that are sizes: they may be written with a unit.
 const SIZES: [&str; 4] = ["stream_window", "connection_window", "frame_size", "rest_size_bug"];
 /// Largest HTTP/2 window (RFC 9113, 6.9.1), in bytes.
@@ -94,6 +97,16 @@ fn injection_place(place: &str) -> Result<String, KnobError> {
     // Which stages a delay can be injected into is the probe's to say: one that exports nothing says it.
     let asked = ProbeConfig { inject: vec![(stage, Duration::ZERO)], ..ProbeConfig::default() };
     Probe::start(asked).map_err(|error| refused(error.to_string()))?;
+    let callers = CALLERS.map(Stage::name).join(", ");
+    match (process, CALLERS.contains(&stage)) {
+        ("driver", false) => {
+            return Err(refused(format!("the driver only calls, and passes only {callers}")));
+        }
+        ("echo", true) => {
+            return Err(refused(format!("echo only answers: {callers} are its caller's")));
+        }
+        _ => {}
+    }
     Ok(format!("{process}:{}", stage.name()))
 }
 
@@ -234,6 +247,8 @@ mod tests {
             ("encoding=1ms", "handler"),
             ("handler=1", "500ms"),
             ("request_wire=1ms", "request_encode"),
+            ("driver:handler=1ms", "only calls"),
+            ("echo:wake_up=1ms", "only answers"),
         ] {
             let error = injection(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -1,5 +1,7 @@
 //! Progress as a bar with the time left, for people at a terminal.
 
+use std::io::Write;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{clock, plain};
@@ -20,7 +22,7 @@ impl Bar {
     #[must_use]
     pub fn new() -> Bar {
         let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(5));
-        let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {msg}");
+        let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         Bar { bar, expected_ns: 1, done_ns: 0, pair_ns: 0 }
     }
@@ -71,7 +73,10 @@ impl Reporter for Bar {
         // Ready parts scroll by too fast to be read; a log has them.
         if let Some(line) = plain::line(event).filter(|_| !matches!(event, LabEvent::Ready { .. }))
         {
-            self.bar.suspend(|| eprintln!("{line}"));
+            // Progress that nobody can read must not stop the run.
+            self.bar.suspend(|| {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            });
         }
         if matches!(event, LabEvent::Closing) {
             self.bar.finish_and_clear();

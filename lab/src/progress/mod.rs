@@ -14,10 +14,11 @@ use crate::event::Reporter;
 use crate::launch::NOTHING;
 use crate::model::Component;
 
-/// The reporter that suits where standard error goes.
+/// The reporter that suits where standard error goes: a bar needs a terminal that can move its cursor.
 #[must_use]
 pub fn reporter() -> Box<dyn Reporter> {
-    if std::io::stderr().is_terminal() {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if std::io::stderr().is_terminal() && !dumb {
         Box::new(Bar::new())
     } else {
         Box::new(Plain::new(std::io::stderr()))

@@ -40,21 +40,35 @@ pub fn json(result: &RunResult) -> String {
     text
 }
 
-/// Writes every report of `result` into the folder `dir`, which must exist.
+/// Writes every report of `result` into the folder `dir`, which must exist. Each is there as a whole or
+/// not at all, and one that was there before stays if the new one does not fit on the disk.
 ///
 /// # Errors
-/// The error of the file that could not be written, with its path.
+/// The error of the first file that could not be written, with its path. The others are written.
 pub fn write_all(dir: &Path, result: &RunResult) -> io::Result<()> {
     let reports = [
         (RESULT_JSON, json(result)),
         (REPORT_HTML, html(result)),
         (REPORT_TXT, terminal(result, TEXT_WIDTH, false)),
     ];
+    let mut outcome = Ok(());
     for (name, text) in reports {
-        let path = dir.join(name);
-        std::fs::write(&path, text).map_err(|error| {
+        let written = replace(dir, name, &text).map_err(|error| {
+            let path = dir.join(name);
             io::Error::new(error.kind(), format!("writing the report {}: {error}", path.display()))
-        })?;
+        });
+        outcome = outcome.and(written);
     }
-    Ok(())
+    outcome
+}
+
+/// Writes beside the file and puts it in its place.
+fn replace(dir: &Path, name: &str, text: &str) -> io::Result<()> {
+    let part = dir.join(format!(".{name}.part"));
+    let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, dir.join(name)));
+    if written.is_err() {
+        // There may be nothing to remove.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
 }

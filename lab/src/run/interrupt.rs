@@ -9,6 +9,9 @@ use tokio_util::task::TaskTracker;
 
 /// The exit code of an interrupted run, by the convention of shells (128 + SIGINT).
 const EXIT: i32 = 130;
+/// Signals so soon after the first are that one again, for no hand is so fast: `timeout` sends its signal
+/// to the process and to the group that it is in.
+const ECHOES: Duration = Duration::from_millis(100);
 /// How long children may take to die of SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,11 @@ impl Interrupt {
         tokio::spawn(async move {
             tokio::select! { _ = int.recv() => {} _ = term.recv() => {} }
             heard.stop.cancel();
+            let echoes = tokio::time::sleep(ECHOES);
+            tokio::pin!(echoes);
+            loop {
+                tokio::select! { _ = int.recv() => {} _ = term.recv() => {} () = &mut echoes => break }
+            }
             tokio::select! { _ = int.recv() => {} _ = term.recv() => {} }
             heard.kill.cancel();
             heard.watchers.close();

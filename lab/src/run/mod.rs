@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
-pub use rig::Rig;
+pub use rig::{Rig, Unwritten};
 pub use student::{crossover, interval};
 
 use crate::driver::Driver;
@@ -86,6 +86,9 @@ pub enum RunError {
     /// The driver's own probe did not start.
     #[error("the driver's probe: {0}")]
     Probe(#[from] probe::ProbeError),
+    /// Rows are missing from the run file.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
     /// The run file cannot be read.
     #[error("the run file {path}: {error}")]
     RunFile {
@@ -170,7 +173,13 @@ pub async fn carry_out(
         (Vec::new(), Vec::new())
     });
     match closed {
-        Ok(lost) => measure.spans_lost = lost,
+        Ok((lost, unwritten)) => {
+            measure.spans_lost = lost;
+            if let Some(unwritten) = unwritten {
+                failure.get_or_insert(unwritten.into());
+                measure.incomplete = true;
+            }
+        }
         Err(error) => {
             failure.get_or_insert(error.into());
             measure.incomplete = true;

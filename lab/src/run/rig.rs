@@ -17,6 +17,18 @@ use crate::launch::{
 };
 use crate::model::{Component, Knobs};
 
+/// The sidecar's counter of rows that it could not write.
+const ROWS_FAILED: &str = "rows_failed";
+
+/// Rows that the sidecar could not write, for example because the disk is full.
+#[derive(Debug, thiserror::Error)]
+#[error("{rows} rows of requests and processes are not in the run file: {reason}")]
+pub struct Unwritten {
+    rows: u64,
+    /// Why the latest of them is not, in the sidecar's words.
+    reason: String,
+}
+
 /// Parts that are set up.
 pub struct Rig {
     supervisor: Supervisor,
@@ -151,20 +163,22 @@ impl Rig {
     }
 
     /// Stops everything: first those who send spans, then the sidecar, which closes its books between.
-    /// Returns how many spans are in no row, by reason.
+    /// Returns how many spans are in no row, by reason, and which rows are not in the run file.
     ///
     /// # Errors
     /// If the sidecar does not close its books.
-    pub async fn close(mut self) -> Result<BTreeMap<String, u64>, PartError> {
+    pub async fn close(mut self) -> Result<(BTreeMap<String, u64>, Option<Unwritten>), PartError> {
         self.stop_services().await;
         let flushed = self.control.flush().await;
         self.sidecar.stop().await;
-        let mut lost = lost_spans(&flushed?);
+        let (counters, reason) = flushed?;
+        let rows = counters.get(ROWS_FAILED).copied().unwrap_or_default();
+        let mut lost = lost_spans(&counters);
         if self.lost > 0 {
             let own = lost.entry(format!("lost.{SERVICE}")).or_default();
             *own = self.lost.max(*own);
         }
-        Ok(lost)
+        Ok((lost, (rows > 0).then_some(Unwritten { rows, reason })))
     }
 }
 
@@ -183,7 +197,7 @@ fn lost_spans(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
         if let Some(why) = name.strip_prefix("spans_rejected.") {
             return Some(format!("rejected.{why}"));
         }
-        let direct = ["malformed_messages", "late", "over_limit", "dropped_spans", "rows_failed"];
+        let direct = ["malformed_messages", "late", "over_limit", "dropped_spans", ROWS_FAILED];
         direct.contains(&name).then(|| name.to_owned())
     };
     let lost = counters.iter().filter(|(_, count)| **count > 0);

@@ -88,3 +88,16 @@ fn all_reports_are_written_and_a_folder_that_is_missing_is_named() {
     let error = write_all(&dir.path().join("absent"), &result).expect_err("no folder").to_string();
     assert!(error.contains("absent/result.json"), "{error}");
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_named_and_keeps_back_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    // A folder in its place cannot be replaced by a file.
+    std::fs::create_dir(dir.path().join("result.json")).unwrap();
+    let error = write_all(dir.path(), &sample_run().result()).unwrap_err().to_string();
+    assert!(error.contains("result.json"), "{error}");
+    let mut left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["report.html", "report.txt", "result.json"]);
+}
