@@ -8,6 +8,7 @@ use sidecar::SidecarConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure};
+use crate::launch::{KeeperConfig, keep};
 
 /// A part of the lab as a process of its own.
 #[derive(Debug, Subcommand)]
@@ -21,6 +22,9 @@ pub(super) enum PartCommand {
     /// Run the sidecar
     #[command(hide = true)]
     Sidecar(SidecarConfig),
+    /// Start a program that is not ours, and stop it when standard input closes
+    #[command(hide = true)]
+    Keep(KeeperConfig),
 }
 
 /// Runs the part until it is asked to stop.
@@ -36,6 +40,8 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
             service.block_on(echo::run(config, service.stop_requested()))
         }
         PartCommand::Sidecar(config) => run_sidecar(config),
+        // The exit code is that of the program that was kept.
+        PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),
     };
     done.map(|()| Exit::Done).map_err(Failure::other)
 }

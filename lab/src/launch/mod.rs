@@ -1,15 +1,20 @@
 //! Starting the parts of the lab as child processes, watching over them, and leaving none behind.
 //!
-//! Children are this same executable with another subcommand. What they do is theirs; here is only
-//! how they start, where they listen, and how they end.
+//! Children are this same executable with another subcommand; for a program that is not ours, that
+//! subcommand is its keeper. What they do is theirs; here is only how they start, where they listen,
+//! and how they end.
 
 mod control;
+mod foreign;
+mod keeper;
 mod log;
 mod part;
 mod services;
 mod tools;
 
 pub use control::{Control, ControlError};
+pub use foreign::{Foreign, free_port};
+pub use keeper::{KeeperConfig, StopSignal, keep};
 pub use part::{Part, Supervisor};
 pub use services::{ANY_PORT, Services, start_services, start_sidecar};
 pub use tools::{NOTHING, Tool};

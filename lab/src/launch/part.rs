@@ -5,12 +5,13 @@
 //! Ctrl-C at the terminal reaches run-lab alone and the run can be ended in order.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -61,7 +62,20 @@ impl Supervisor {
         arguments: &[String],
         env: &[(&str, &str)],
     ) -> Result<Part, PartError> {
-        let command = format!("{} {}", self.executable.display(), arguments.join(" "));
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        self.begin(name, &arguments, env, false).await
+    }
+
+    /// As [`Supervisor::start`]; the end of a `finite` part is no death.
+    pub(super) async fn begin(
+        &self,
+        name: &str,
+        arguments: &[OsString],
+        env: &[(&str, &str)],
+        finite: bool,
+    ) -> Result<Part, PartError> {
+        let words = arguments.join(OsStr::new(" "));
+        let command = format!("{} {}", self.executable.display(), words.display());
         let log = self.logs.join(format!("{name}.log"));
         let spawn_error =
             |error| PartError::Spawn { part: name.to_owned(), command: command.clone(), error };
@@ -76,13 +90,15 @@ impl Supervisor {
             .kill_on_drop(true)
             .spawn()
             .map_err(spawn_error)?;
-        let pid = child.id().unwrap_or_default();
+        let group = child.id().unwrap_or_default();
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
         let stdin = child.stdin.take();
         let mut birth = Birth { name, command: &command, log: &log, child: &mut child };
-        let (addresses, stdout) = birth.ready().await?;
+        let (Listening { addresses, pid }, stdout) = birth.ready().await?;
         let (stop, stopping) = oneshot::channel();
-        let watch = Watch { name: name.to_owned(), pid, command, log, deaths: self.deaths.clone() };
+        let deaths = (!finite).then(|| self.deaths.clone());
+        let pid = pid.unwrap_or(group);
+        let watch = Watch { name: name.to_owned(), pid, group, command, log, deaths };
         let ended =
             self.watchers.spawn(watch.over(child, stdin, stdout, stopping, self.kill.clone()));
         Ok(Part { name: name.to_owned(), pid, addresses, stop, ended })
@@ -98,10 +114,19 @@ pub struct Part {
     pub pid: u32,
     addresses: BTreeMap<String, SocketAddr>,
     stop: oneshot::Sender<()>,
-    ended: JoinHandle<()>,
+    ended: JoinHandle<Result<(), PartError>>,
 }
 
 impl Part {
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// [`PartError::Died`] if it ended with another exit code than 0.
+    pub async fn end(&mut self) -> Result<(), PartError> {
+        // The watch ends by panic only if the runtime is being torn down.
+        (&mut self.ended).await.unwrap_or(Ok(()))
+    }
+
     /// Where it listens: by name if it listens on several addresses, `""` if on one.
     ///
     /// # Errors
@@ -133,8 +158,7 @@ struct Birth<'a> {
 impl Birth<'_> {
     async fn ready(
         &mut self,
-    ) -> Result<(BTreeMap<String, SocketAddr>, Option<Lines<BufReader<ChildStdout>>>), PartError>
-    {
+    ) -> Result<(Listening, Option<Lines<BufReader<ChildStdout>>>), PartError> {
         let Some(stdout) = self.child.stdout.take() else {
             return Err(self.address_error(String::new()));
         };
@@ -142,7 +166,7 @@ impl Birth<'_> {
         let within = Duration::from_secs(READY_SECONDS);
         match tokio::time::timeout(within, lines.next_line()).await {
             Ok(Ok(Some(line))) => match parse_listening(&line) {
-                Some(addresses) => Ok((addresses, Some(lines))),
+                Some(listening) => Ok((listening, Some(lines))),
                 None => Err(self.address_error(line)),
             },
             Ok(_) => Err(self.exited().await),
@@ -171,23 +195,42 @@ impl Birth<'_> {
     }
 }
 
-/// `listening 127.0.0.1:1` or `listening otlp=127.0.0.1:1 control=127.0.0.1:2`.
-fn parse_listening(line: &str) -> Option<BTreeMap<String, SocketAddr>> {
+/// What a part says when it is ready.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Listening {
+    addresses: BTreeMap<String, SocketAddr>,
+    /// The process to watch, if it is not the child itself but one that the child keeps.
+    pid: Option<u32>,
+}
+
+/// `listening 127.0.0.1:1`, `listening otlp=127.0.0.1:1 control=127.0.0.1:2`, and of a keeper
+/// `listening 127.0.0.1:1 pid=2` or `listening pid=2`.
+fn parse_listening(line: &str) -> Option<Listening> {
     let words = line.trim().strip_prefix("listening ")?.split_ascii_whitespace();
-    let addresses = words.map(|word| {
-        let (name, address) = word.split_once('=').unwrap_or(("", word));
-        Some((name.to_owned(), address.parse().ok()?))
-    });
-    addresses.collect::<Option<BTreeMap<_, _>>>().filter(|addresses| !addresses.is_empty())
+    let mut listening = Listening::default();
+    for word in words {
+        match word.split_once('=') {
+            Some(("pid", pid)) => listening.pid = Some(pid.parse().ok()?),
+            named => {
+                let (name, address) = named.unwrap_or(("", word));
+                listening.addresses.insert(name.to_owned(), address.parse().ok()?);
+            }
+        }
+    }
+    Some(listening).filter(|listening| *listening != Listening::default())
 }
 
 /// Sees a running part to its end.
 struct Watch {
     name: String,
+    /// The process that does the work.
     pid: u32,
+    /// The child and whatever it started.
+    group: u32,
     command: String,
     log: PathBuf,
-    deaths: mpsc::UnboundedSender<PartError>,
+    /// Who is to hear of its death; nobody if it ends by itself.
+    deaths: Option<mpsc::UnboundedSender<PartError>>,
 }
 
 impl Watch {
@@ -198,7 +241,7 @@ impl Watch {
         stdout: Option<Lines<BufReader<ChildStdout>>>,
         stopping: oneshot::Receiver<()>,
         kill: CancellationToken,
-    ) {
+    ) -> Result<(), PartError> {
         // What it says later is of no interest, but a full pipe would block it.
         let drained = tokio::spawn(async move {
             if let Some(lines) = stdout {
@@ -207,40 +250,65 @@ impl Watch {
                 while matches!(rest.read(&mut buffer).await, Ok(count) if count > 0) {}
             }
         });
-        tokio::select! {
-            status = child.wait() => {
-                let tail = Tail::of(&self.log);
-                let (part, pid, command) = (self.name, self.pid, self.command);
-                let died = PartError::Died { part, pid, command, status: status.unwrap_or_default(), tail };
-                // Nobody listens any more when the lab itself is ending.
-                let _ = self.deaths.send(died);
-            }
+        let ended = tokio::select! {
+            status = child.wait() => self.ended(status.unwrap_or_default()),
             // The sender dropped means the same as a message.
             _ = stopping => {
                 drop(stdin);
                 self.signal(Signal::TERM);
                 tokio::select! {
                     _ = child.wait() => {}
-                    () = tokio::time::sleep(STOP) => force(&mut child).await,
-                    () = kill.cancelled() => force(&mut child).await,
+                    () = tokio::time::sleep(STOP) => self.force(&mut child).await,
+                    () = kill.cancelled() => self.force(&mut child).await,
                 }
+                Ok(())
             }
-            () = kill.cancelled() => force(&mut child).await,
-        }
+            () = kill.cancelled() => {
+                self.force(&mut child).await;
+                Ok(())
+            }
+        };
         drained.abort();
+        ended
+    }
+
+    /// It has ended by itself.
+    fn ended(&self, status: ExitStatus) -> Result<(), PartError> {
+        // A keeper that was killed has left its program behind.
+        self.kill_group();
+        let died = || PartError::Died {
+            part: self.name.clone(),
+            pid: self.pid,
+            command: self.command.clone(),
+            status,
+            tail: Tail::of(&self.log),
+        };
+        if let Some(deaths) = &self.deaths {
+            // Nobody listens any more when the lab itself is ending.
+            let _ = deaths.send(died());
+        }
+        if status.success() { Ok(()) } else { Err(died()) }
+    }
+
+    async fn force(&self, child: &mut Child) {
+        self.kill_group();
+        // Fails only if it has ended.
+        let _ = child.kill().await;
+    }
+
+    fn kill_group(&self) {
+        if let Some(group) = i32::try_from(self.group).ok().and_then(Pid::from_raw) {
+            // Fails only if nobody is left in it.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = i32::try_from(self.group).ok().and_then(Pid::from_raw) {
             // It may have ended this moment, and is not reaped before `wait`: the id is still its own.
             let _ = kill_process(pid, signal);
         }
     }
-}
-
-async fn force(child: &mut Child) {
-    // Fails only if it has ended.
-    let _ = child.kill().await;
 }
 
 #[cfg(test)]
@@ -250,10 +318,20 @@ mod tests {
     #[test]
     fn the_listening_line_names_one_address_or_several() {
         let one = parse_listening("listening 127.0.0.1:8080\n").unwrap();
-        assert_eq!(one[""], "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(one.addresses[""], "127.0.0.1:8080".parse().unwrap());
         let two = parse_listening("listening otlp=127.0.0.1:1 control=127.0.0.1:2").unwrap();
-        assert_eq!(two["control"], "127.0.0.1:2".parse().unwrap());
-        for line in ["", "listening", "listening ", "ready 127.0.0.1:1", "listening here"] {
+        assert_eq!(two.addresses["control"], "127.0.0.1:2".parse().unwrap());
+        let kept = parse_listening("listening 127.0.0.1:1 pid=7").unwrap();
+        assert_eq!((kept.pid, kept.addresses.len()), (Some(7), 1));
+        assert_eq!(parse_listening("listening pid=7").unwrap().pid, Some(7));
+        for line in [
+            "",
+            "listening",
+            "listening ",
+            "ready 127.0.0.1:1",
+            "listening here",
+            "listening pid=x",
+        ] {
             assert_eq!(parse_listening(line), None, "{line}");
         }
     }

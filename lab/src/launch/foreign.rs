@@ -1,0 +1,89 @@
+//! Programs that are not ours: what to start, for whom, and when they are ready.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use super::part::{Part, Supervisor};
+use super::{PartError, StopSignal};
+
+/// A program that is not ours, to be started under a keeper.
+#[derive(Debug, Clone)]
+pub struct Foreign<'a> {
+    /// The part's name, in logs and errors.
+    pub name: &'a str,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments. Other users of the machine can read them: secrets belong into `env`.
+    pub arguments: Vec<OsString>,
+    /// Environment variables it gets besides ours.
+    pub env: Vec<(&'a str, String)>,
+    /// Where it will listen, if it does: it is ready when it accepts connections there.
+    pub address: Option<SocketAddr>,
+    /// A path that answers 200 once it is ready.
+    pub health: Option<&'a str>,
+    /// User and group to run it as, for programs that refuse root.
+    pub user: Option<(u32, u32)>,
+    /// What asks it to stop.
+    pub stop: StopSignal,
+    /// It ends by itself when its work is done: its end is no death.
+    pub finite: bool,
+}
+
+impl<'a> Foreign<'a> {
+    /// A program that is ready at once, gets no arguments, and stops with SIGTERM.
+    #[must_use]
+    pub fn new(name: &'a str, program: PathBuf) -> Foreign<'a> {
+        Foreign {
+            name,
+            program,
+            arguments: Vec::new(),
+            env: Vec::new(),
+            address: None,
+            health: None,
+            user: None,
+            stop: StopSignal::Term,
+            finite: false,
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts a program that is not ours and waits until it is ready. It ends with run-lab, even if that
+    /// is killed.
+    ///
+    /// # Errors
+    /// If it does not start, ends, or is not ready in time.
+    pub async fn keep(&self, foreign: Foreign<'_>) -> Result<Part, PartError> {
+        let mut arguments: Vec<OsString> = vec!["keep".into()];
+        let mut option = |name: &str, value: String| {
+            arguments.extend([OsString::from(name), OsString::from(value)]);
+        };
+        if let Some(address) = foreign.address {
+            option("--address", address.to_string());
+        }
+        if let Some(path) = foreign.health {
+            option("--health", path.to_owned());
+        }
+        if let Some((user, group)) = foreign.user {
+            option("--user", format!("{user}:{group}"));
+        }
+        if foreign.stop == StopSignal::Int {
+            option("--stop", "int".to_owned());
+        }
+        arguments.push("--".into());
+        arguments.push(foreign.program.into_os_string());
+        arguments.extend(foreign.arguments);
+        let env: Vec<_> = foreign.env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.begin(foreign.name, &arguments, &env, foreign.finite).await
+    }
+}
+
+/// A loopback port that is free now, for programs that cannot pick one and say which.
+///
+/// # Errors
+/// If no port is free.
+pub fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
