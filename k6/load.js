@@ -1,0 +1,136 @@
+// What every script of the lab shares: options by environment, arrivals at a constant rate, a
+// traceparent on each request, and the numbers that run-lab reads from k6's JSON stream.
+//
+// Not here: which path is asked and which answer is right. That is the script's own.
+
+import http from 'k6/http';
+import exec from 'k6/execution';
+import { check } from 'k6';
+import { Counter, Rate } from 'k6/metrics';
+
+// Traces a second at most: what the probe's cost is certified for.
+const MAX_TRACES_PER_SECOND = 200;
+
+// Requests begun. k6 itself tells of a request only when it is over.
+const started = new Counter('requests_started');
+// Answers that are what was asked for. A request counts as answered only with this beside its times.
+const answered = new Rate('requests_answered');
+// Start of the scenario in milliseconds since 1970: the measured part begins WARMUP later.
+const origin = new Counter('scenario_origin_ms');
+
+// Milliseconds of a duration such as 500ms, 10s, 1m30s.
+function milliseconds(name, text) {
+  const units = { ms: 1, s: 1000, m: 60000, h: 3600000 };
+  const whole = /^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text);
+  if (!whole) {
+    throw new Error(`${name}=${text}: not a duration such as 500ms, 10s or 1m30s`);
+  }
+  let sum = 0;
+  for (const [, number, , unit] of text.matchAll(/(\d+(\.\d+)?)(ms|s|m|h)/g)) {
+    sum += Number(number) * units[unit];
+  }
+  return Math.round(sum);
+}
+
+// A number from the environment, no less than `least`.
+export function number(name, fallback, least) {
+  const value = Number(__ENV[name] || fallback);
+  if (!(value >= least)) {
+    throw new Error(`${name}=${__ENV[name]}: not a number of at least ${least}`);
+  }
+  return value;
+}
+
+export const gateway = (__ENV.GATEWAY || 'http://127.0.0.1:8080').replace(/\/$/, '');
+export const protocol = __ENV.PROTOCOL || 'rest';
+if (protocol !== 'rest' && protocol !== 'grpc') {
+  throw new Error(`PROTOCOL=${protocol}: not rest or grpc`);
+}
+const rate = number('RATE', 100, 0.001);
+const warmup = milliseconds('WARMUP', __ENV.WARMUP || '0s');
+const duration = milliseconds('DURATION', __ENV.DURATION || '10s');
+const timeout = __ENV.TIMEOUT || '10s';
+const maxVUs = number('MAX_VUS', 200, 1);
+const sampleEvery = number('SAMPLE_EVERY', Math.ceil(rate / MAX_TRACES_PER_SECOND), 1);
+
+// One scenario for warm-up and measured part, so that the users who are measured have connections.
+// A rate that is no whole number is offered per thousand seconds: k6 takes whole numbers only.
+const whole = Number.isInteger(rate);
+export const options = {
+  scenarios: {
+    load: {
+      executor: 'constant-arrival-rate',
+      rate: whole ? rate : Math.round(rate * 1000),
+      timeUnit: whole ? '1s' : '1000s',
+      duration: `${warmup + duration}ms`,
+      preAllocatedVUs: Math.min(maxVUs, number('PRE_ALLOCATED_VUS', 50, 1)),
+      maxVUs,
+      gracefulStop: timeout,
+    },
+  },
+  // An empty list is no threshold: it makes k6 keep the metric of the measured part apart.
+  thresholds: Object.assign(
+    {
+      'http_req_blocked{phase:measured}': [],
+      'http_req_connecting{phase:measured}': [],
+      'http_req_tls_handshaking{phase:measured}': [],
+      'http_req_duration{phase:measured}': [],
+    },
+    JSON.parse(__ENV.THRESHOLDS || '{}'),
+  ),
+  summaryTrendStats: ['avg', 'min', 'med', 'max', 'p(90)', 'p(95)', 'p(99)', 'count'],
+};
+
+// So many random hexadecimal digits, eight at a time.
+function digits(count) {
+  let text = '';
+  while (text.length < count) {
+    text += Math.floor(Math.random() * 0x100000000).toString(16).padStart(8, '0');
+  }
+  return text;
+}
+
+let told = false;
+
+// Makes one request and checks its answer: status 200 and every test of `tests`, of which those in
+// `required` decide whether the request counts as answered.
+export function ask(method, url, body, tests, required) {
+  const measured = Date.now() - exec.scenario.startTime >= warmup;
+  const sampled = measured && exec.scenario.iterationInTest % sampleEvery === 0;
+  const [trace, span] = [digits(32), digits(16)];
+  exec.vu.metrics.tags.phase = measured ? 'measured' : 'warmup';
+  exec.vu.metrics.metadata.trace_id = trace;
+  exec.vu.metrics.metadata.span_id = span;
+  exec.vu.metrics.metadata.sampled = sampled ? '1' : '0';
+  if (!told) {
+    told = true;
+    origin.add(exec.scenario.startTime);
+  }
+  started.add(1);
+  const reply = http.request(method, url, body, {
+    headers: {
+      'Content-Type': 'application/json',
+      traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}`,
+    },
+    tags: { name: url.split('?')[0] },
+    timeout,
+  });
+  const all = Object.assign({ 'status is 200': (r) => r.status === 200 }, tests);
+  check(reply, all);
+  answered.add(['status is 200', ...required].every((name) => all[name](reply)));
+}
+
+// Keeps the summary as JSON where SUMMARY names a file, and says the most important of it.
+export function summary(data) {
+  const mean = (name) => data.metrics[`${name}{phase:measured}`]?.values.avg ?? 0;
+  const latency = mean('http_req_blocked') + mean('http_req_connecting') + mean('http_req_duration');
+  const count = (name) => data.metrics[name]?.values.count ?? 0;
+  const said =
+    `mean latency ${latency.toFixed(3)} ms (blocked + connecting + duration), ` +
+    `${count('requests_started')} requests, ${count('dropped_iterations')} dropped\n`;
+  const out = { stdout: said };
+  if (__ENV.SUMMARY) {
+    out[__ENV.SUMMARY] = JSON.stringify(data);
+  }
+  return out;
+}
