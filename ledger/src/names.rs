@@ -29,11 +29,118 @@ pub const PEER_SERVICE: &str = "peer.service";
 /// Span attribute (semantic conventions): address of the called service.
 pub const SERVER_ADDRESS: &str = "server.address";
 
-/// Measurement of windowed stage times.
+/// Measurement of stage times in windows of a second: traced requests, one series per stage of a hop.
 pub const M_HOP: &str = "hop";
-/// Measurement of the load: planned, started, dropped, late, ok, error.
+/// Measurement of whole traced requests in windows of a second: latency, residual, inferred part.
+pub const M_REQUEST: &str = "request";
+/// Measurement of the load, every request, by the second of its planned start: its fields add up over any time.
 pub const M_LOAD: &str = "load";
-/// Measurement of process resources.
+/// Measurement of process resources in windows of a second.
 pub const M_PROCESS: &str = "process";
-/// Measurement of verdicts.
+/// Measurement of verdicts: one point for each cell when the run has been judged.
 pub const M_VERDICT: &str = "verdict";
+/// Measurement of the course of a run: one point where a round of a cell begins, one where it ends.
+pub const M_CELL: &str = "cell";
+
+/// Tag: unique name of the run.
+pub const T_RUN: &str = "run";
+/// Tag: cell of the plan; [`NO_CELL`] outside of any.
+pub const T_CELL: &str = "cell";
+/// Tag: protocol of the cell's inner hop.
+pub const T_PROTOCOL: &str = "protocol";
+/// Tag: declared payload of the cell, in bytes.
+pub const T_PAYLOAD: &str = "payload";
+/// Tag: `client→server`.
+pub const T_HOP: &str = "hop";
+/// Tag: family of a stage ([`crate::stage::Family`]).
+pub const T_FAMILY: &str = "family";
+/// Tag: name of a stage ([`crate::stage::Stage`]).
+pub const T_STAGE: &str = "stage";
+/// Tag: service name of a process; `host` for the whole machine.
+pub const T_PROCESS: &str = "process";
+/// Value of [`T_CELL`], [`T_PROTOCOL`] and [`T_PAYLOAD`] for what belongs to no cell.
+pub const NO_CELL: &str = "none";
+
+/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window.
+pub const F_COUNT: &str = "count";
+/// Field: sum over the window's traced requests, in microseconds.
+pub const F_SUM_US: &str = "sum_us";
+/// Field: mean, in microseconds.
+pub const F_MEAN_US: &str = "mean_us";
+/// Field: median, in microseconds.
+pub const F_P50_US: &str = "p50_us";
+/// Field: 99th percentile, in microseconds.
+pub const F_P99_US: &str = "p99_us";
+/// Field: largest, in microseconds.
+pub const F_MAX_US: &str = "max_us";
+/// Field of [`M_HOP`]: mean over the requests in the window's p50 band (p45 to p55 of latency). Unlike
+/// percentiles of stages, these add up to the band's latency.
+pub const F_P50_BAND_US: &str = "p50_band_us";
+/// Field of [`M_HOP`]: mean over the requests at or above the window's p99 of latency.
+pub const F_P99_BAND_US: &str = "p99_band_us";
+/// Field of [`M_REQUEST`]: sum of stopwatch less stages, in microseconds.
+pub const F_RESIDUAL_SUM_US: &str = "residual_sum_us";
+/// Field of [`M_REQUEST`]: sum of the residuals' magnitudes, in microseconds: errors that cancel show here.
+pub const F_RESIDUAL_ABS_SUM_US: &str = "residual_abs_sum_us";
+/// Field of [`M_REQUEST`]: sum of the stages that were inferred and not measured, in microseconds.
+pub const F_INFERRED_SUM_US: &str = "inferred_sum_us";
+/// Field of [`M_REQUEST`]: bytes on the wire of every hop, both directions, summed.
+pub const F_WIRE_BYTES: &str = "wire_bytes";
+/// Field of [`M_REQUEST`]: payload bytes of the edge hop's replies, summed.
+pub const F_PAYLOAD_BYTES: &str = "payload_bytes";
+/// Field of [`M_REQUEST`]: requests with a hop that lacks one of its sides.
+pub const F_UNJOINED: &str = "unjoined";
+
+/// Field of [`M_LOAD`]: arrivals that the plan asked for.
+pub const F_PLANNED: &str = "planned";
+/// Field of [`M_LOAD`]: requests that were sent.
+pub const F_STARTED: &str = "started";
+/// Field of [`M_LOAD`]: arrivals for which no slot was free.
+pub const F_DROPPED: &str = "dropped";
+/// Field of [`M_LOAD`]: requests sent too late after their planned time.
+pub const F_LATE: &str = "late";
+/// Field of [`M_LOAD`]: requests answered as the contract says.
+pub const F_OK: &str = "ok";
+/// Field of [`M_LOAD`]: requests answered otherwise or not at all.
+pub const F_ERROR: &str = "error";
+/// Field of [`M_LOAD`]: sum of the latencies of the successful requests, in microseconds.
+pub const F_LATENCY_SUM_US: &str = "latency_sum_us";
+/// Field of [`M_LOAD`]: how many latencies that sum holds.
+pub const F_LATENCY_COUNT: &str = "latency_count";
+
+/// Field of [`M_PROCESS`]: CPU used, in cores.
+pub const F_CPU_CORES: &str = "cpu_cores";
+/// Field of [`M_PROCESS`]: resident memory, in bytes.
+pub const F_RSS_BYTES: &str = "rss_bytes";
+/// Field of [`M_PROCESS`]: threads.
+pub const F_THREADS: &str = "threads";
+/// Field of [`M_PROCESS`]: context switches asked for, per second.
+pub const F_VOLUNTARY_SWITCHES: &str = "voluntary_switches_per_s";
+/// Field of [`M_PROCESS`]: context switches suffered, per second.
+pub const F_INVOLUNTARY_SWITCHES: &str = "involuntary_switches_per_s";
+/// Field of [`M_PROCESS`]: time that threads were ready and waited for a CPU, in seconds per second.
+pub const F_RUN_QUEUE_WAIT: &str = "run_queue_wait_cores";
+
+/// Field of [`M_VERDICT`]: 0 VALID, 1 SUSPECT, 2 INVALID.
+pub const F_STATUS: &str = "status";
+/// Field of [`M_VERDICT`]: the same as a word.
+pub const F_STATUS_NAME: &str = "status_name";
+/// Field of [`M_VERDICT`]: the codes of the reasons, with commas.
+pub const F_REASONS: &str = "reasons";
+/// Field of [`M_VERDICT`]: residual as a part of the latency in the p50 band.
+pub const F_RESIDUAL_P50_SHARE: &str = "residual_p50_share";
+/// Field of [`M_VERDICT`]: residual as a part of the latency in the p99 band.
+pub const F_RESIDUAL_P99_SHARE: &str = "residual_p99_share";
+/// Field of [`M_VERDICT`]: part of the latency that is inferred and not measured.
+pub const F_INFERRED_SHARE: &str = "inferred_share";
+/// Field of [`M_VERDICT`]: certified cost of the probe, on over off; absent where it was not certified.
+pub const F_PROBE_COST: &str = "probe_cost_ratio";
+/// Field of [`M_VERDICT`]: spans that processes lost or the sidecar dropped, whole run.
+pub const F_SPANS_LOST: &str = "spans_lost";
+/// Field of [`M_VERDICT`]: requests whose two ends counted different bytes, or whose payload is not the declared one.
+pub const F_BYTES_DISAGREE: &str = "bytes_disagree";
+
+/// Field of [`M_CELL`]: `began` or `ended`.
+pub const F_EVENT: &str = "event";
+/// Field of [`M_CELL`]: round of the cell, from 0.
+pub const F_ROUND: &str = "round";
