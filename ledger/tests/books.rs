@@ -182,10 +182,8 @@ fn a_foreign_database_span_is_one_round_trip() {
     assert_eq!(found, [(Stage::QueryRoundTrip, whole)]);
     assert!(!books.hops[0].unjoined);
     // One that does send spans is a server like any other.
-    let answered = HopNode {
-        server: Some(Half::new(Side::Server, (7_000, 7_600))),
-        ..call_to_database(span)
-    };
+    let answered =
+        HopNode { server: Some(Half::new(Side::Server, (7_000, 7_600))), ..call_to_database(span) };
     let books = close(&answered);
     assert_eq!(books.hops[0].stages.get(Stage::QueryRoundTrip).kind, Kind::Absent);
     assert_eq!(books.hops[0].stages.get(Stage::Handler).ns, 600);
