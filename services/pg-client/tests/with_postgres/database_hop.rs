@@ -1,17 +1,12 @@
 //! The ledger of the database hop, from real queries to a real PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
-mod postgres;
-mod service;
-
 use std::time::Duration;
 
+use crate::postgres::Postgres;
+use crate::service::{seed, start};
 use ledger::{HopLedger, Kind, Point, Stage, close};
-use postgres::Postgres;
 use probe::capture::{Captured, CapturedSpan, join};
 use probe::{Call, Client, ClientOptions, Root, Version};
-use service::{seed, start};
 
 const EMAIL: &str = "common0@example.com";
 

@@ -1,16 +1,11 @@
 //! The users service's contracts against a real PostgreSQL: what it counts, what it refuses, and what
 //! it says while there is no database.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
-mod postgres;
-mod service;
-
+use crate::postgres::Postgres;
+use crate::service::{channel, count, get, seed, start};
 use pg_client::{SeedConfig, SeedError, SeedStep};
-use postgres::Postgres;
 use probe::Probe;
 use serde_json::json;
-use service::{channel, count, get, seed, start};
 use sqlx::{Connection, Executor, PgConnection};
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
