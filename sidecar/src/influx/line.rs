@@ -108,6 +108,7 @@ impl Fields<'_> {
         self.lines.text.push(if self.fields == 0 { ' ' } else { ',' });
         self.fields += 1;
         escape(&mut self.lines.text, &clean(key), &[',', ' ', '=']);
+        self.lines.text.push('=');
     }
 }
 

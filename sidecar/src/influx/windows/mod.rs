@@ -117,6 +117,12 @@ impl Windows {
         self.missed
     }
 
+    /// Stage times that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> i64 {
+        ROOM - self.room.0
+    }
+
     /// Adds requests.
     pub(crate) fn requests(&mut self, rows: &[RequestRow], now: u64) {
         for row in rows {
