@@ -168,6 +168,14 @@ pub struct Second {
     pub completed: u64,
     /// Arrivals dropped in it.
     pub dropped: u64,
+    /// Of those planned in it, requests that were sent.
+    pub started: u64,
+    /// Of those, requests sent more than [`LATE_NS`] after their planned time.
+    pub late: u64,
+    /// Of those, requests answered as the contract says.
+    pub ok: u64,
+    /// Of those, requests answered otherwise or not at all.
+    pub error: u64,
     /// Sum of the latencies of the requests planned in it that succeeded, in microseconds.
     pub latency_sum_us: f64,
     /// How many latencies that sum holds.
@@ -197,10 +205,32 @@ pub struct RoundMeasure {
     pub seconds: Vec<Second>,
     /// What errors said, and how often.
     pub errors: BTreeMap<String, u64>,
+    /// What the database counted meanwhile, warm-up included, where there is one.
+    pub statements: Option<Statements>,
     /// CPU used by the load generator's process in the measured part, in nanoseconds.
     pub driver_cpu_ns: u64,
     /// CPU used by the whole machine in the measured part, as a share of all its cores (0 … 1).
     pub host_cpu_share: f64,
+}
+
+/// What a database counted of its own work on the cell's statement (`pg_stat_statements`).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+pub struct Statements {
+    /// Executions.
+    pub calls: u64,
+    /// Time inside of them, in microseconds.
+    pub exec_us: f64,
+}
+
+impl Statements {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: Statements) -> Statements {
+        Statements {
+            calls: self.calls.saturating_sub(before.calls),
+            exec_us: (self.exec_us - before.exec_us).max(0.0),
+        }
+    }
 }
 
 /// A cell with all its rounds.

@@ -69,6 +69,7 @@ impl Books {
         entries.requests.dropped += u64::from(!started);
         let second = entries.second(planned.saturating_sub(self.start_ns));
         second.planned += 1;
+        second.started += u64::from(started);
         second.dropped += u64::from(!started);
     }
 
@@ -82,7 +83,8 @@ impl Books {
     ) {
         let latency = now.saturating_sub(arrival.planned);
         let mut entries = self.entries();
-        entries.sent(arrival, called);
+        let planned = arrival.planned.saturating_sub(self.start_ns);
+        entries.sent(planned, called.saturating_sub(arrival.planned));
         entries.last_end = entries.last_end.max(now);
         entries.traced += u64::from(arrival.traced);
         entries.second(now.saturating_sub(self.start_ns)).completed += 1;
@@ -90,12 +92,14 @@ impl Books {
             Ok(()) => {
                 entries.requests.ok += 1;
                 entries.latency.saturating_record(latency);
-                let second = entries.second(arrival.planned.saturating_sub(self.start_ns));
+                let second = entries.second(planned);
+                second.ok += 1;
                 second.latency_sum_us += latency as f64 / 1_000.0;
                 second.latency_count += 1;
             }
             Err(text) => {
                 entries.requests.error += 1;
+                entries.second(planned).error += 1;
                 entries.failed(text);
             }
         }
@@ -106,7 +110,8 @@ impl Books {
         let mut entries = self.entries();
         entries.requests.unfinished += 1;
         if let Some(called) = called {
-            entries.sent(arrival, called);
+            let planned = arrival.planned.saturating_sub(self.start_ns);
+            entries.sent(planned, called.saturating_sub(arrival.planned));
         }
     }
 
@@ -136,10 +141,12 @@ impl Entries {
         &mut self.seconds[index]
     }
 
-    fn sent(&mut self, arrival: Arrival, called: u64) {
-        let delay = called.saturating_sub(arrival.planned);
+    /// A request that was planned so long after the start was sent `delay` after its planned time.
+    fn sent(&mut self, planned: u64, delay: u64) {
         self.send_delay.saturating_record(delay);
-        self.requests.late += u64::from(delay > LATE_NS);
+        let late = u64::from(delay > LATE_NS);
+        self.requests.late += late;
+        self.second(planned).late += late;
     }
 
     fn failed(&mut self, text: Cow<'static, str>) {

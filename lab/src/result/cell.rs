@@ -51,10 +51,27 @@ pub struct CellResult {
     pub injected: Vec<Injected>,
     /// CPU and memory of every process while the cell's rounds ran.
     pub resources: Vec<ResourceResult>,
+    /// What the database says of its own part, where there is one.
+    #[serde(default)]
+    pub database: Option<DatabaseResult>,
     /// Where the time went, in words.
     pub explanation: String,
     /// Whether to believe the cell.
     pub verdict: Verdict,
+}
+
+/// What the database says of its own part of the query's round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseResult {
+    /// Executions that its server counted, warm-up included.
+    pub queries: u64,
+    /// Mean time that its server spent in one, in microseconds.
+    pub server_mean_us: f64,
+    /// Mean round trip of a query as the users service saw it, in microseconds.
+    pub round_trip_mean_us: f64,
+    /// The first over the second: the rest is protocol, sockets, and waiting for a process.
+    pub server_share: f64,
 }
 
 /// What was asked of a cell.

@@ -24,7 +24,7 @@ use crate::model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure};
 use crate::verdict::{self, Verdict};
 
 pub use cell::{
-    CellResult, CurvePoint, Factors, FamilyResult, Injected, LatencyResult, LoadResult,
+    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, LatencyResult, LoadResult,
     MarksResult, Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced,
     WireResult,
 };
@@ -175,9 +175,30 @@ fn build_cell(
         marks: marks(&succeeded),
         injected: injected(&succeeded),
         resources: resources::resources(measure, samples),
+        database: database(measure, &succeeded),
         explanation: String::new(),
         verdict: Verdict::default(),
     }
+}
+
+/// What the database counted, beside what its client saw.
+fn database(measure: &CellMeasure, rows: &[&RequestRow]) -> Option<DatabaseResult> {
+    let counted: Vec<_> = measure.rounds.iter().filter_map(|round| round.statements).collect();
+    let queries: u64 = counted.iter().map(|one| one.calls).sum();
+    if queries == 0 {
+        return None;
+    }
+    let exec_us: f64 = counted.iter().map(|one| one.exec_us).sum();
+    let hops = rows.iter().flat_map(|row| &row.hops);
+    let trips = hops.map(|hop| hop.stages.get(Stage::QueryRoundTrip).ns).filter(|&ns| ns > 0);
+    let round_trip = rounding::mean(trips.map(|ns| ns as f64));
+    let server = exec_us / queries as f64;
+    Some(DatabaseResult {
+        queries,
+        server_mean_us: rounding::us(server * 1e3),
+        round_trip_mean_us: rounding::us(round_trip),
+        server_share: ratio(server * 1e3, round_trip),
+    })
 }
 
 /// Counts what the marks themselves say about how far they can be trusted.
