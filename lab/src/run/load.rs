@@ -1,5 +1,6 @@
 //! The load of a run: the certification, then every round of every cell in its order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::certify::Certifier;
+use super::points::Points;
 use super::rig::Rig;
 use crate::driver::{Driver, Gateway, MAX_TRACES_PER_SECOND, Round, Running, Sampling};
 use crate::event::{LabEvent, Reporter};
-use crate::model::{Cell, RoundMeasure, RunMeasure};
+use crate::launch::PartError;
+use crate::model::{Cell, RoundMeasure, RunMeasure, Statements, Workload};
 use crate::plan::Plan;
 
 /// How often those who watch are told how a round goes on.
@@ -20,11 +23,14 @@ const TICK: Duration = Duration::from_millis(250);
 /// The load of one run.
 pub(super) struct Load<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) driver: &'a Driver,
+    pub(super) generator: &'a Driver,
+    pub(super) points: &'a Points,
     pub(super) rig: &'a mut Rig,
     pub(super) reporter: &'a mut dyn Reporter,
     /// Cancelled when the load is to stop.
     pub(super) halt: CancellationToken,
+    /// For questions to services that are not load.
+    pub(super) http: reqwest::Client,
 }
 
 impl Load<'_> {
@@ -32,7 +38,7 @@ impl Load<'_> {
     pub(super) async fn run(&mut self, measure: &mut RunMeasure) -> Result<(), RunError> {
         if let Some(plan) = &self.plan.certify {
             let mut certifier = Certifier {
-                driver: self.driver,
+                driver: self.generator,
                 rig: self.rig,
                 reporter: self.reporter,
                 halt: &self.halt,
@@ -41,14 +47,21 @@ impl Load<'_> {
             let certificate = certifier.certify(plan, (1, 1)).await?;
             measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
         }
+        let cells = measure.cells.iter().map(|measure| &measure.cell);
+        self.points.announce(cells).await.map_err(PartError::from)?;
         for round in 0..self.plan.rounds {
             for index in self.plan.order(round) {
                 if self.halt.is_cancelled() {
                     return Ok(());
                 }
                 let cell = &mut measure.cells[index];
-                if let Some(measured) = self.cell(&cell.cell.clone(), round).await? {
+                if let Some(measured) = self.cell(&cell.cell, round).await? {
                     cell.rounds.push(measured);
+                }
+                // Told when it has been kept: what cannot be told is measured all the same.
+                if let Some(measured) = cell.rounds.last().filter(|last| last.round == round) {
+                    let told = self.points.load(&cell.cell, measured).await;
+                    told.map_err(PartError::from)?;
                 }
             }
         }
@@ -57,18 +70,17 @@ impl Load<'_> {
 
     /// One round of a cell; `None` if the run was halted before its measured part began.
     async fn cell(&mut self, cell: &Cell, number: u32) -> Result<Option<RoundMeasure>, RunError> {
-        let serving = tokio::select! {
-            connections = self.rig.serve(&cell.knobs, self.reporter) => Some(connections?),
-            () = self.halt.cancelled() => None,
-        };
-        let Some(connections) = serving else {
+        let halt = self.halt.clone();
+        let Some(gateway) = halt.run_until_cancelled(self.serve(cell)).await.transpose()? else {
             return Ok(None);
         };
         self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
-        let round = round(cell, number, self.plan.timeout_ns);
-        let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
-        let running = begin(self.driver, target, round, &self.halt)?;
-        let measured = self.watch(running, cell).await;
+        self.points.event(cell, number, "began").await.map_err(PartError::from)?;
+        let before = self.statements().await;
+        let mut measured = self.drive(cell, number, gateway).await?;
+        measured.statements = before.zip(self.statements().await).map(|(from, to)| to.since(from));
+        // A sidecar that is gone is told of by its death.
+        let _ = self.points.event(cell, number, "ended").await;
         self.reporter.on(&LabEvent::RoundEnded {
             cell: cell.id.clone(),
             round: number,
@@ -78,6 +90,34 @@ impl Load<'_> {
             planned_ns: cell.warmup_ns + cell.duration_ns,
         });
         Ok(Some(measured).filter(|measured| measured.requests.planned > 0))
+    }
+
+    /// Sees to it that what the cell asks for is there; returns where the gateway is.
+    async fn serve(&mut self, cell: &Cell) -> Result<SocketAddr, RunError> {
+        if cell.workload == Workload::Users {
+            self.rig.seed(&cell.knobs, self.reporter).await?;
+        }
+        self.rig.serve(&cell.knobs, self.reporter).await
+    }
+
+    /// What the database has counted so far; `None` where there is none, or it does not count.
+    async fn statements(&self) -> Option<Statements> {
+        let url = format!("http://{}/statements", self.rig.users()?);
+        self.http.get(url).send().await.ok()?.error_for_status().ok()?.json().await.ok()
+    }
+
+    /// Makes the load of one round.
+    async fn drive(
+        &mut self,
+        cell: &Cell,
+        number: u32,
+        gateway: SocketAddr,
+    ) -> Result<RoundMeasure, RunError> {
+        let connections = self.rig.connect(&cell.knobs, gateway).await?;
+        let round = round(cell, number, self.plan.timeout_ns);
+        let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
+        let running = begin(self.generator, target, round, &self.halt)?;
+        Ok(self.watch(running, cell).await)
     }
 
     /// Tells how the round goes on until it ends.
