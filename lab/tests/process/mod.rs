@@ -1,7 +1,5 @@
 //! `run-lab` as a process: started, read line by line, ended.
 
-#![expect(dead_code, reason = "each test program uses a part of it")]
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
