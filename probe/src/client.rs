@@ -265,7 +265,7 @@ impl Client {
     }
 }
 
-fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
+pub(crate) fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
     vec![
         (names::CELL, Value::Text(root.cell.to_string())),
         (names::ROUND, Value::Int(i64::from(root.round))),
