@@ -28,6 +28,30 @@ impl Protocol {
     }
 }
 
+/// What the requests of a cell ask the gateway for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Workload {
+    /// A payload of the declared size, sent through the echo service and back.
+    #[default]
+    Ping,
+    /// How many users have an e-mail, asked of PostgreSQL through the users service.
+    Users,
+}
+
+impl Workload {
+    /// The name used in plans, cells and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Workload::Ping => "ping",
+            Workload::Users => "users",
+        }
+    }
+}
+
 /// How the gateway comes by the payload it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,7 +88,16 @@ pub struct Knobs {
     pub inject: BTreeMap<String, u64>,
     /// Run with probes off (for the certification of the probe).
     pub probes_off: bool,
+    /// Rows of the users table; [`DEFAULT_USERS`] if absent.
+    pub users: Option<u64>,
+    /// Leave the users table without an index on e-mail: every question reads all of it.
+    pub unindexed: bool,
+    /// Connections that the users service keeps to its database; its own default if absent.
+    pub pool_size: Option<u32>,
 }
+
+/// Rows of the users table, unless a cell says otherwise.
+pub const DEFAULT_USERS: u64 = 1_000_000;
 
 /// One combination of a plan's factors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +106,9 @@ pub struct Cell {
     pub id: String,
     /// Protocol of the inner hop.
     pub protocol: Protocol,
-    /// Declared payload, in bytes.
+    /// What is asked of the gateway.
+    pub workload: Workload,
+    /// Declared payload, in bytes; 0 where the workload has none.
     pub payload_bytes: u64,
     /// Planned arrivals per second.
     pub rate: f64,

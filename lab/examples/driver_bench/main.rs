@@ -18,7 +18,7 @@ use run_lab::driver::{
     Connections, Driver, Gateway, MAX_TRACES_PER_SECOND, Round, SERVICE, Sampling,
 };
 use run_lab::launch::Tool;
-use run_lab::model::{Cell, Knobs, Protocol, RoundMeasure};
+use run_lab::model::{Cell, Knobs, Protocol, RoundMeasure, Workload};
 use server::Server;
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +61,7 @@ struct Bench {
 impl Bench {
     async fn round(&self, rate: f64, seconds: u64) -> Result<RoundMeasure> {
         let cell = Cell {
+            workload: Workload::Ping,
             id: "bench".to_owned(),
             protocol: Protocol::Rest,
             payload_bytes: self.payload,

@@ -1,6 +1,7 @@
 //! `run-lab plans`.
 
 use super::{Exit, Failure, terminal};
+use crate::model::Workload;
 use crate::plan::{self, BUILT_IN, Overrides, Plan, Size, Span};
 
 /// Lists the built-in plans.
@@ -25,13 +26,21 @@ fn describe(plan: &Plan) -> String {
     };
     let cells = &plan.cells;
     let protocols = distinct(cells.iter().map(|cell| cell.protocol.name().to_owned()).collect());
-    let payloads =
-        distinct(cells.iter().map(|cell| Size(cell.payload_bytes).to_string()).collect());
+    let subjects = distinct(
+        cells
+            .iter()
+            .map(|cell| match cell.workload {
+                Workload::Ping => format!("payload {}", Size(cell.payload_bytes)),
+                Workload::Users => "users by e-mail".to_owned(),
+            })
+            .collect(),
+    )
+    .replace(", payload", ",");
     let rates = distinct(cells.iter().map(|cell| cell.rate.to_string()).collect());
     let durations = distinct(cells.iter().map(|cell| Span(cell.duration_ns).to_string()).collect());
     let certified = if plan.certify.is_some() { ", probe certified first" } else { "" };
     format!(
-        "{}\n  {}\n  {} cells: protocol {protocols}; payload {payloads}; {rates} requests/s\n  \
+        "{}\n  {}\n  {} cells: protocol {protocols}; {subjects}; {rates} requests/s\n  \
          {} x {durations} a cell, about {} s in all{certified}\n",
         plan.name,
         plan.about,

@@ -1,7 +1,7 @@
 //! How the probe's cost is measured: on one cell of a plan, or on a list of cells of its own.
 
 use super::unroll::{self, CERTIFY_WARMUP};
-use crate::model::{Cell, Knobs, Protocol};
+use crate::model::{Cell, Knobs, Protocol, Workload};
 
 /// Rest after each round, in nanoseconds: spans wait up to 500 ms for others before they are sent, and
 /// their sending belongs to the round that made them.
@@ -65,8 +65,9 @@ impl Certification {
             pairs: self.pairs,
             traces_per_second: self.traces_per_second,
             cell: Cell {
-                id: unroll::id(protocol, payload_bytes),
+                id: unroll::id(protocol, Workload::Ping, payload_bytes),
                 protocol,
+                workload: Workload::Ping,
                 payload_bytes,
                 rate: self.rate.unwrap_or_else(|| rate_to_keep(payload_bytes)),
                 duration_ns: self.round_ns,

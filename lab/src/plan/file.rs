@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use super::size::Payload;
 use super::span::Span;
-use crate::model::Protocol;
+use crate::model::{Protocol, Workload};
 
 /// The smallest and largest rate that can be planned, in requests a second.
 pub const RATES: (f64, f64) = (0.01, 1_000_000.0);
@@ -19,7 +19,10 @@ pub(super) struct PlanFile {
     pub(super) name: Option<String>,
     #[serde(default)]
     pub(super) about: String,
+    #[serde(default)]
+    pub(super) workload: Workload,
     pub(super) protocol: Vec<Protocol>,
+    #[serde(default)]
     pub(super) payload: Vec<Payload>,
     pub(super) rate: Rates,
     pub(super) duration: Span,

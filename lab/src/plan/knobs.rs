@@ -13,7 +13,7 @@ use super::span::Span;
 use crate::model::Knobs;
 
 /// Processes that can inject a delay.
-const PROCESSES: [&str; 3] = ["gateway", "echo", "driver"];
+const PROCESSES: [&str; 4] = ["gateway", "echo", "pg-client", "driver"];
 /// Stages with delays that only a caller passes; the others only one that answers. The gateway does both.
 const CALLERS: [Stage; 4] =
     [Stage::SendQueue, Stage::RequestEncode, Stage::ReplyDecode, Stage::WakeUp];
@@ -25,6 +25,10 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 const MIN_CONNECTION_WINDOW: u64 = 65_535;
 /// Smallest and largest HTTP/2 frame size that may be asked for (RFC 9113, 6.5.2), in bytes.
 const FRAME_SIZES: (u32, u32) = (16_384, 16_777_215);
+/// Rows of the users table: one of each common e-mail's worth at least, and what a disk takes in minutes.
+const USERS: (u64, u64) = (1_000, 100_000_000);
+/// Connections to the database: PostgreSQL takes 100 unless it is told otherwise.
+const POOL_SIZES: (u64, u64) = (1, 90);
 /// More threads than any machine this runs on has.
 const MAX_THREADS: usize = 1_024;
 
@@ -181,6 +185,8 @@ fn within_limits(knobs: &Knobs) -> Result<(), KnobError> {
             (1, MAX_THREADS as u64),
         ),
         ("rest_size_bug", knobs.rest_size_bug, (0, super::size::MAX_PAYLOAD)),
+        ("users", knobs.users, USERS),
+        ("pool_size", knobs.pool_size.map(u64::from), POOL_SIZES),
     ] {
         if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
             return Err(KnobError::Limit { knob, value, low, high });

@@ -4,7 +4,7 @@ use super::file::{PlanFile, VariantFile};
 use super::knobs;
 use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
 use crate::driver::MAX_TRACES_PER_SECOND;
-use crate::model::{Cell, Protocol};
+use crate::model::{Cell, Protocol, Workload};
 
 /// Rounds of a plan at most.
 const MAX_ROUNDS: u64 = 1_000;
@@ -21,6 +21,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
     let mut raw: PlanFile = toml::from_str(text)
         .map_err(|error| PlanError::Format { file: file.to_owned(), error: Box::new(error) })?;
     apply(&mut raw, overrides);
+    hold_workload(file, &raw)?;
     hold_limits(file, &raw)?;
     let cells = cells(file, &raw, overrides)?;
     let certify = match &raw.certify {
@@ -34,7 +35,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
                 ..cell(
                     &raw,
                     certify.protocol,
-                    certify.payload.0,
+                    (Workload::Ping, certify.payload.0),
                     settings(file, &[&raw.knobs, &overrides.knobs])?,
                 )
             },
@@ -128,21 +129,25 @@ fn settings(file: &str, tables: &[&toml::Table]) -> Result<crate::model::Knobs, 
     knobs::read(&table).map_err(|error| PlanError::Knob { file: file.to_owned(), error })
 }
 
-/// What a cell of this protocol and payload is called.
-pub(super) fn id(protocol: Protocol, payload_bytes: u64) -> String {
-    format!("{}-{}", protocol.name(), Size(payload_bytes))
+/// What a cell of this protocol and payload, or workload without one, is called.
+pub(super) fn id(protocol: Protocol, workload: Workload, payload_bytes: u64) -> String {
+    match workload {
+        Workload::Ping => format!("{}-{}", protocol.name(), Size(payload_bytes)),
+        Workload::Users => format!("{}-{}", protocol.name(), workload.name()),
+    }
 }
 
 /// A cell with the first of the plan's rates.
 fn cell(
     raw: &PlanFile,
     protocol: Protocol,
-    payload_bytes: u64,
+    (workload, payload_bytes): (Workload, u64),
     knobs: crate::model::Knobs,
 ) -> Cell {
     Cell {
-        id: id(protocol, payload_bytes),
+        id: id(protocol, workload, payload_bytes),
         protocol,
+        workload,
         payload_bytes,
         rate: raw.rate.0.first().copied().unwrap_or(super::RATES.0),
         duration_ns: raw.duration.0,
@@ -164,10 +169,10 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
     let mut cells: Vec<Cell> = Vec::new();
     for variant in variants {
         let knobs = settings(file, &[&raw.knobs, &variant.knobs, &overrides.knobs])?;
-        for &payload in variant.payload.as_ref().unwrap_or(&raw.payload) {
+        for subject in subjects(raw, variant) {
             for &protocol in variant.protocol.as_ref().unwrap_or(&raw.protocol) {
                 for &rate in &raw.rate.0 {
-                    let mut cell = Cell { rate, ..cell(raw, protocol, payload.0, knobs.clone()) };
+                    let mut cell = Cell { rate, ..cell(raw, protocol, subject, knobs.clone()) };
                     cell.id.push_str(&suffix(raw, rate, &variant.name));
                     if cells.iter().any(|other| other.id == cell.id) {
                         let id = cell.id;
@@ -187,6 +192,30 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
         ));
     }
     Ok(cells)
+}
+
+/// What the cells of `variant` ask for: each of its payloads, or a workload without one.
+fn subjects(raw: &PlanFile, variant: &VariantFile) -> Vec<(Workload, u64)> {
+    match raw.workload {
+        Workload::Ping => {
+            let payloads = variant.payload.as_ref().unwrap_or(&raw.payload);
+            payloads.iter().map(|payload| (Workload::Ping, payload.0)).collect()
+        }
+        Workload::Users => vec![(Workload::Users, 0)],
+    }
+}
+
+/// A workload without a payload is given none.
+fn hold_workload(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
+    let payload = !raw.payload.is_empty() || raw.variant.iter().any(|one| one.payload.is_some());
+    let reason = match raw.workload {
+        Workload::Users if payload => "`workload = \"users\"` has no `payload` (nor --size)",
+        Workload::Users if raw.certify.is_some() => {
+            "`workload = \"users\"` has no `[certify]`: the probe's cost is certified on pings"
+        }
+        _ => return Ok(()),
+    };
+    Err(PlanError::Cells { file: file.to_owned(), reason: reason.to_owned() })
 }
 
 /// What tells a cell from others of its protocol and payload.

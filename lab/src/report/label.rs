@@ -1,8 +1,8 @@
 //! What a cell is called in a report, and which cells belong side by side.
 
 use crate::model::{Knobs, PayloadSource, Protocol};
-use crate::result::units::{payload, rate, time};
-use crate::result::{CellResult, RunResult};
+use crate::result::units::{count, payload, rate, time};
+use crate::result::{CellResult, RunResult, Subject};
 
 /// The protocol's name for people.
 pub(super) const fn protocol(protocol: Protocol) -> &'static str {
@@ -14,8 +14,8 @@ pub(super) const fn protocol(protocol: Protocol) -> &'static str {
 
 /// Cells that differ in their protocol only.
 pub(super) struct Group<'a> {
-    /// Declared payload, in bytes.
-    pub payload_bytes: u64,
+    /// What they ask for.
+    pub subject: Subject,
     /// What else was set, in words; empty where nothing was.
     pub setting: String,
     /// The cells, in plan order.
@@ -23,10 +23,14 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// The payload, and what else was set.
+    /// What they ask for, and what else was set.
     pub(super) fn title(&self) -> String {
-        let size = payload(self.payload_bytes);
-        if self.setting.is_empty() { size } else { format!("{size} ({})", self.setting) }
+        let subject = self.subject;
+        if self.setting.is_empty() {
+            subject.to_string()
+        } else {
+            format!("{subject} ({})", self.setting)
+        }
     }
 }
 
@@ -39,17 +43,14 @@ pub(super) fn groups(result: &RunResult) -> Vec<Group<'_>> {
         if !settings.contains(&setting) {
             settings.push(setting.clone());
         }
-        let bytes = cell.factors.payload_bytes;
-        match groups
-            .iter_mut()
-            .find(|group| group.payload_bytes == bytes && group.setting == setting)
-        {
+        let subject = cell.factors.subject();
+        match groups.iter_mut().find(|group| group.subject == subject && group.setting == setting) {
             Some(group) => group.cells.push(cell),
-            None => groups.push(Group { payload_bytes: bytes, setting, cells: vec![cell] }),
+            None => groups.push(Group { subject, setting, cells: vec![cell] }),
         }
     }
     groups.sort_by_key(|group| {
-        (settings.iter().position(|known| *known == group.setting), group.payload_bytes)
+        (settings.iter().position(|known| *known == group.setting), group.subject)
     });
     groups
 }
@@ -84,10 +85,17 @@ pub(super) fn knobs(knobs: &Knobs) -> Vec<String> {
         (knobs.nagle, "Nagle on"),
         (knobs.payload_source == PayloadSource::PerRequest, "payload made per request"),
         (knobs.probes_off, "probes off"),
+        (knobs.unindexed, "no index on e-mail"),
     ];
     parts.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()));
     if let Some(threads) = knobs.worker_threads {
         parts.push(format!("{threads} worker thread{}", if threads == 1 { "" } else { "s" }));
+    }
+    if let Some(connections) = knobs.pool_size {
+        parts.push(format!("a pool of {connections}"));
+    }
+    if let Some(users) = knobs.users {
+        parts.push(format!("{} users", count(users)));
     }
     if let Some(bytes) = knobs.rest_size_bug {
         parts.push(format!("REST always {}", payload(bytes)));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CellMeasure, Knobs, Protocol, Requests};
+use crate::model::{CellMeasure, Knobs, Protocol, Requests, Workload};
 use crate::verdict::Verdict;
 
 /// One cell: what was asked, what was measured, whether to believe it.
@@ -62,7 +62,10 @@ pub struct CellResult {
 pub struct Factors {
     /// Protocol of the inner hop.
     pub protocol: Protocol,
-    /// Declared payload, in bytes.
+    /// What was asked of the gateway.
+    #[serde(default)]
+    pub workload: Workload,
+    /// Declared payload, in bytes; 0 where the workload has none.
     pub payload_bytes: u64,
     /// Planned arrivals per second.
     pub rate_per_s: f64,
@@ -84,6 +87,7 @@ impl Factors {
         let cell = &measure.cell;
         Factors {
             protocol: cell.protocol,
+            workload: cell.workload,
             payload_bytes: cell.payload_bytes,
             rate_per_s: cell.rate,
             duration_s: cell.duration_ns as f64 / 1e9,

@@ -10,6 +10,7 @@ mod costs;
 mod load;
 mod resources;
 mod rounding;
+mod subject;
 pub mod units;
 mod wire;
 
@@ -29,6 +30,7 @@ pub use cell::{
 };
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
+pub use subject::Subject;
 
 /// The version of the shape of `result.json`.
 pub const SCHEMA: u32 = 1;

@@ -8,7 +8,7 @@ use sidecar::runfile::{HopRow, RequestRow};
 
 use super::cell::WireResult;
 use super::rounding::mean;
-use crate::model::Cell;
+use crate::model::{Cell, Workload};
 
 /// What the hops of `rows` put on the wire, from the edge inwards.
 pub(super) fn wire(cell: &Cell, rows: &[&RequestRow]) -> Vec<WireResult> {
@@ -21,11 +21,12 @@ pub(super) fn wire(cell: &Cell, rows: &[&RequestRow]) -> Vec<WireResult> {
     hops.into_iter().map(|((depth, name), hops)| one_hop(cell, depth, name, &hops)).collect()
 }
 
-/// The payload that a hop must carry: the edge asks for it, the inner hop echoes it.
+/// The payload that a hop must carry: the edge asks for it, the inner hop echoes it. A question about
+/// users declares none.
 fn declared(cell: &Cell, depth: u32) -> (Option<u64>, Option<u64>) {
-    match depth {
-        0 => (Some(0), Some(cell.payload_bytes)),
-        1 => (Some(cell.payload_bytes), Some(cell.payload_bytes)),
+    match (cell.workload, depth) {
+        (Workload::Ping, 0) => (Some(0), Some(cell.payload_bytes)),
+        (Workload::Ping, 1) => (Some(cell.payload_bytes), Some(cell.payload_bytes)),
         _ => (None, None),
     }
 }

@@ -1,21 +1,21 @@
 //! The answer of a run in one paragraph: what was asked, REST beside gRPC at the ends of the range, and
 //! what may not be used.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::Status;
 use super::explanation::{family_words, overloaded};
 use crate::model::Protocol;
 use crate::result::units::{count, payload, percent, rate, time, trimmed};
-use crate::result::{CellResult, RunResult, ratio};
+use crate::result::{CellResult, RunResult, Subject, ratio};
 
 /// The answer of a run in one paragraph.
 #[must_use]
 pub fn summarise(result: &RunResult) -> String {
     let mut text = asked(result);
-    let payloads: Vec<u64> = result.cells.iter().map(|cell| cell.factors.payload_bytes).collect();
-    for bytes in compared(result, &payloads) {
-        if let Some(sentence) = duel(result, bytes) {
+    for subject in compared(result) {
+        if let Some(sentence) = duel(result, subject) {
             text.push(' ');
             text.push_str(&sentence);
         }
@@ -46,33 +46,41 @@ pub fn summarise(result: &RunResult) -> String {
     text
 }
 
+/// What the cells ask for, each once, in order.
+fn subjects(result: &RunResult) -> Vec<Subject> {
+    let all: BTreeSet<Subject> = result.cells.iter().map(|cell| cell.factors.subject()).collect();
+    all.into_iter().collect()
+}
+
 /// The smallest payload that can be compared, and the largest one; a smaller one that cannot be is told too.
-fn compared(result: &RunResult, payloads: &[u64]) -> Vec<u64> {
-    let mut sizes = payloads.to_vec();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let invalid = |bytes: u64| {
-        let mut cells = result.cells.iter().filter(|cell| cell.factors.payload_bytes == bytes);
+fn compared(result: &RunResult) -> Vec<Subject> {
+    let sizes = subjects(result);
+    let invalid = |subject: Subject| {
+        let mut cells = result.cells.iter().filter(|cell| cell.factors.subject() == subject);
         cells.any(|cell| cell.verdict.status == Status::Invalid)
     };
-    let first_valid = sizes.iter().position(|&bytes| !invalid(bytes)).unwrap_or(0);
-    let mut compared: Vec<u64> = sizes.iter().take(first_valid + 1).copied().collect();
+    let first_valid = sizes.iter().position(|&subject| !invalid(subject)).unwrap_or(0);
+    let mut compared: Vec<Subject> = sizes.iter().take(first_valid + 1).copied().collect();
     compared.extend(sizes.last().filter(|last| !compared.contains(last)));
     compared
 }
 
 fn asked(result: &RunResult) -> String {
-    let mut payloads: Vec<u64> =
-        result.cells.iter().map(|cell| cell.factors.payload_bytes).collect();
-    payloads.sort_unstable();
-    payloads.dedup();
-    let sizes = match payloads.as_slice() {
-        [] => return "The run has no cells.".to_owned(),
+    let subjects = subjects(result);
+    if subjects.is_empty() {
+        return "The run has no cells.".to_owned();
+    }
+    let payloads: Vec<u64> = subjects.iter().filter_map(|one| one.payload_bytes()).collect();
+    let mut sizes = match payloads.as_slice() {
+        [] => String::new(),
         [only] => format!("a payload of {}", payload(*only)),
         [least, .., most] => {
             format!("{} payloads from {} to {}", payloads.len(), payload(*least), payload(*most))
         }
     };
+    if payloads.len() < subjects.len() {
+        sizes.push_str(if sizes.is_empty() { "questions about users" } else { " and users" });
+    }
     let mut protocols: Vec<&str> =
         result.cells.iter().map(|cell| label(cell.factors.protocol)).collect();
     protocols.sort_unstable_by_key(|name| *name != "REST");
@@ -103,15 +111,15 @@ const fn label(protocol: Protocol) -> &'static str {
 }
 
 /// REST beside gRPC at one payload: only where there is one cell of each, and both may be compared.
-fn duel(result: &RunResult, bytes: u64) -> Option<String> {
+fn duel(result: &RunResult, subject: Subject) -> Option<String> {
     let of = |protocol| {
         let mut cells = result.cells.iter().filter(move |cell| {
-            cell.factors.payload_bytes == bytes && cell.factors.protocol == protocol
+            cell.factors.subject() == subject && cell.factors.protocol == protocol
         });
         cells.next().filter(|_| cells.next().is_none())
     };
     let (rest, grpc) = (of(Protocol::Rest)?, of(Protocol::Grpc)?);
-    let size = payload(bytes);
+    let size = subject.to_string();
     if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Invalid) {
         return Some(format!("At {size} there is no comparison, since a cell of it is INVALID."));
     }

@@ -8,7 +8,7 @@ use super::super::family::look;
 use super::super::label::{knobs, protocol};
 use super::markup::{Table, escape};
 use crate::result::RunResult;
-use crate::result::units::{memory, payload, rate, trimmed};
+use crate::result::units::{memory, rate, trimmed};
 
 /// What was asked of the run, as a list of terms.
 pub(super) fn asked(result: &RunResult) -> String {
@@ -27,7 +27,7 @@ pub(super) fn asked(result: &RunResult) -> String {
     let terms = [
         ("Plan", result.plan.clone()),
         ("Between gateway and echo", of(|factors| protocol(factors.protocol).to_owned())),
-        ("Payload", of(|factors| payload(factors.payload_bytes))),
+        ("Payload", of(|factors| factors.subject().to_string())),
         ("Requests per second", of(|factors| rate(factors.rate_per_s))),
         (
             "Rounds",

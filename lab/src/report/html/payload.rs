@@ -3,29 +3,29 @@
 use super::super::label::{protocol, setting};
 use super::graphs::{extent, figure, style};
 use super::svg::{self, Axis, Chart, Point, Series};
-use crate::result::units::{payload, percent, rate, round_time, time, trimmed};
-use crate::result::{CellResult, RunResult};
+use crate::result::units::{percent, rate, round_time, time, trimmed};
+use crate::result::{CellResult, RunResult, Subject};
 use crate::verdict::Status;
 
-/// The payloads of a run, as places on an axis.
-struct Payloads(Vec<u64>);
+/// The payloads of a run, and workloads without one, as places on an axis.
+struct Payloads(Vec<Subject>);
 
 impl Payloads {
     fn of(result: &RunResult) -> Payloads {
         let cells = result.cells.iter();
-        let mut all: Vec<u64> = cells.map(|cell| cell.factors.payload_bytes).collect();
+        let mut all: Vec<Subject> = cells.map(|cell| cell.factors.subject()).collect();
         all.sort_unstable();
         all.dedup();
         Payloads(all)
     }
 
     fn place(&self, cell: &CellResult) -> f64 {
-        let bytes = cell.factors.payload_bytes;
-        self.0.iter().position(|&known| known == bytes).unwrap_or(0) as f64
+        let subject = cell.factors.subject();
+        self.0.iter().position(|&known| known == subject).unwrap_or(0) as f64
     }
 
     fn name(&self, place: f64) -> String {
-        self.0.get(place as usize).map(|bytes| payload(*bytes)).unwrap_or_default()
+        self.0.get(place as usize).map(Subject::to_string).unwrap_or_default()
     }
 
     fn axis(&self) -> Axis {
@@ -97,7 +97,7 @@ const ASKED: usize = svg::STYLES - 1;
 
 /// A line for each protocol; for each protocol and setting where one payload has several.
 fn series(result: &RunResult, point: &dyn Fn(&CellResult) -> (f64, f64)) -> Vec<Series> {
-    let key = |cell: &CellResult| (cell.factors.protocol, cell.factors.payload_bytes);
+    let key = |cell: &CellResult| (cell.factors.protocol, cell.factors.subject());
     let mut seen: Vec<_> = result.cells.iter().map(key).collect();
     seen.sort_unstable();
     let unique = seen.windows(2).all(|pair| pair[0] != pair[1]);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::text::Paint;
 use super::super::{family, label};
 use super::bar::{bar, legend};
-use crate::result::units::{payload, percent, rate, time};
+use crate::result::units::{percent, rate, time};
 use crate::result::{CellResult, RunResult};
 
 /// Everything but the bar and the largest families, with the spaces between.
@@ -69,7 +69,7 @@ fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {
     };
     format!(
         "{:>9} {:4} {:>14} {:>8} {:>8} {:>8} {bar} {:families$} {residual:>6} {}",
-        payload(cell.factors.payload_bytes),
+        cell.factors.subject(),
         label::protocol(cell.factors.protocol),
         rates,
         of(latency.mean),
