@@ -168,6 +168,14 @@ pub struct Second {
     pub completed: u64,
     /// Arrivals dropped in it.
     pub dropped: u64,
+    /// Of those planned in it, requests that were sent.
+    pub started: u64,
+    /// Of those, requests sent more than [`LATE_NS`] after their planned time.
+    pub late: u64,
+    /// Of those, requests answered as the contract says.
+    pub ok: u64,
+    /// Of those, requests answered otherwise or not at all.
+    pub error: u64,
     /// Sum of the latencies of the requests planned in it that succeeded, in microseconds.
     pub latency_sum_us: f64,
     /// How many latencies that sum holds.

@@ -20,13 +20,13 @@ const OTHER_ERRORS: &str = "other errors";
 
 /// What has been counted.
 #[derive(Debug, Clone)]
-pub(super) struct Entries {
-    pub(super) requests: Requests,
-    pub(super) traced: u64,
-    pub(super) latency: Histogram<u64>,
-    pub(super) send_delay: Histogram<u64>,
-    pub(super) seconds: Vec<Second>,
-    pub(super) errors: BTreeMap<String, u64>,
+pub(crate) struct Entries {
+    pub(crate) requests: Requests,
+    pub(crate) traced: u64,
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) send_delay: Histogram<u64>,
+    pub(crate) seconds: Vec<Second>,
+    pub(crate) errors: BTreeMap<String, u64>,
     last_end: u64,
 }
 
@@ -40,20 +40,7 @@ pub(super) struct Books {
 impl Books {
     /// Empty books of a measured part that begins at `start_ns`.
     pub(super) fn new(start_ns: u64) -> Books {
-        let histogram = |digits| {
-            Histogram::new_with_bounds(RANGE_NS.0, RANGE_NS.1, digits)
-                .expect("constant bounds that are valid")
-        };
-        let entries = Entries {
-            requests: Requests::default(),
-            traced: 0,
-            latency: histogram(3),
-            send_delay: histogram(2),
-            seconds: Vec::new(),
-            errors: BTreeMap::new(),
-            last_end: 0,
-        };
-        Books { start_ns, entries: Mutex::new(entries) }
+        Books { start_ns, entries: Mutex::new(Entries::new()) }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -69,6 +56,7 @@ impl Books {
         entries.requests.dropped += u64::from(!started);
         let second = entries.second(planned.saturating_sub(self.start_ns));
         second.planned += 1;
+        second.started += u64::from(started);
         second.dropped += u64::from(!started);
     }
 
@@ -82,7 +70,8 @@ impl Books {
     ) {
         let latency = now.saturating_sub(arrival.planned);
         let mut entries = self.entries();
-        entries.sent(arrival, called);
+        let planned = arrival.planned.saturating_sub(self.start_ns);
+        entries.sent(planned, called.saturating_sub(arrival.planned));
         entries.last_end = entries.last_end.max(now);
         entries.traced += u64::from(arrival.traced);
         entries.second(now.saturating_sub(self.start_ns)).completed += 1;
@@ -90,12 +79,14 @@ impl Books {
             Ok(()) => {
                 entries.requests.ok += 1;
                 entries.latency.saturating_record(latency);
-                let second = entries.second(arrival.planned.saturating_sub(self.start_ns));
+                let second = entries.second(planned);
+                second.ok += 1;
                 second.latency_sum_us += latency as f64 / 1_000.0;
                 second.latency_count += 1;
             }
             Err(text) => {
                 entries.requests.error += 1;
+                entries.second(planned).error += 1;
                 entries.failed(text);
             }
         }
@@ -106,7 +97,8 @@ impl Books {
         let mut entries = self.entries();
         entries.requests.unfinished += 1;
         if let Some(called) = called {
-            entries.sent(arrival, called);
+            let planned = arrival.planned.saturating_sub(self.start_ns);
+            entries.sent(planned, called.saturating_sub(arrival.planned));
         }
     }
 
@@ -128,7 +120,25 @@ impl Books {
 }
 
 impl Entries {
-    fn second(&mut self, since_start_ns: u64) -> &mut Second {
+    /// Nothing counted yet.
+    pub(crate) fn new() -> Entries {
+        let histogram = |digits| {
+            Histogram::new_with_bounds(RANGE_NS.0, RANGE_NS.1, digits)
+                .expect("constant bounds that are valid")
+        };
+        Entries {
+            requests: Requests::default(),
+            traced: 0,
+            latency: histogram(3),
+            send_delay: histogram(2),
+            seconds: Vec::new(),
+            errors: BTreeMap::new(),
+            last_end: 0,
+        }
+    }
+
+    /// The second so long after the start of the measured part.
+    pub(crate) fn second(&mut self, since_start_ns: u64) -> &mut Second {
         let index = (since_start_ns / 1_000_000_000) as usize;
         while self.seconds.len() <= index {
             self.seconds.push(Second { second: self.seconds.len() as u64, ..Second::default() });
@@ -136,13 +146,16 @@ impl Entries {
         &mut self.seconds[index]
     }
 
-    fn sent(&mut self, arrival: Arrival, called: u64) {
-        let delay = called.saturating_sub(arrival.planned);
+    /// A request that was planned so long after the start was sent `delay` after its planned time.
+    fn sent(&mut self, planned: u64, delay: u64) {
         self.send_delay.saturating_record(delay);
-        self.requests.late += u64::from(delay > LATE_NS);
+        let late = u64::from(delay > LATE_NS);
+        self.requests.late += late;
+        self.second(planned).late += late;
     }
 
-    fn failed(&mut self, text: Cow<'static, str>) {
+    /// Counts what an error said, within the bound of different texts.
+    pub(crate) fn failed(&mut self, text: Cow<'static, str>) {
         if let Some(count) = self.errors.get_mut(text.as_ref()) {
             *count += 1;
         } else {
