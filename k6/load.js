@@ -51,7 +51,14 @@ const warmup = milliseconds('WARMUP', __ENV.WARMUP || '0s');
 const duration = milliseconds('DURATION', __ENV.DURATION || '10s');
 const timeout = __ENV.TIMEOUT || '10s';
 const maxVUs = number('MAX_VUS', 200, 1);
-const sampleEvery = number('SAMPLE_EVERY', Math.ceil(rate / MAX_TRACES_PER_SECOND), 1);
+// 0 traces nothing.
+const sampleEvery = number('SAMPLE_EVERY', Math.ceil(rate / MAX_TRACES_PER_SECOND), 0);
+
+// k6 would make one more arrival at the very end, or not, as its timer falls. It takes no less than a second.
+const wholeMs = warmup + duration;
+if (wholeMs < 1000) {
+  throw new Error(`WARMUP + DURATION = ${wholeMs}ms: k6 takes no less than 1s`);
+}
 
 // One scenario for warm-up and measured part, so that the users who are measured have connections.
 // A rate that is no whole number is offered per thousand seconds: k6 takes whole numbers only.
@@ -62,7 +69,7 @@ export const options = {
       executor: 'constant-arrival-rate',
       rate: whole ? rate : Math.round(rate * 1000),
       timeUnit: whole ? '1s' : '1000s',
-      duration: `${warmup + duration}ms`,
+      duration: `${Math.max(1000, wholeMs - 1)}ms`,
       preAllocatedVUs: Math.min(maxVUs, number('PRE_ALLOCATED_VUS', 50, 1)),
       maxVUs,
       gracefulStop: timeout,
@@ -78,6 +85,8 @@ export const options = {
     },
     JSON.parse(__ENV.THRESHOLDS || '{}'),
   ),
+  // Without url, proto and the like: each tag is in every line of the JSON stream, and in each series.
+  systemTags: ['name', 'method', 'status', 'error', 'error_code', 'expected_response', 'scenario', 'check'],
   summaryTrendStats: ['avg', 'min', 'med', 'max', 'p(90)', 'p(95)', 'p(99)', 'count'],
 };
 
@@ -96,7 +105,7 @@ let told = false;
 // `required` decide whether the request counts as answered.
 export function ask(method, url, body, tests, required) {
   const measured = Date.now() - exec.scenario.startTime >= warmup;
-  const sampled = measured && exec.scenario.iterationInTest % sampleEvery === 0;
+  const sampled = measured && sampleEvery > 0 && exec.scenario.iterationInTest % sampleEvery === 0;
   const [trace, span] = [digits(32), digits(16)];
   exec.vu.metrics.tags.phase = measured ? 'measured' : 'warmup';
   exec.vu.metrics.metadata.trace_id = trace;
@@ -122,9 +131,9 @@ export function ask(method, url, body, tests, required) {
 
 // Keeps the summary as JSON where SUMMARY names a file, and says the most important of it.
 export function summary(data) {
-  const mean = (name) => data.metrics[`${name}{phase:measured}`]?.values.avg ?? 0;
+  const mean = (name) => data.metrics?.[`${name}{phase:measured}`]?.values.avg ?? 0;
   const latency = mean('http_req_blocked') + mean('http_req_connecting') + mean('http_req_duration');
-  const count = (name) => data.metrics[name]?.values.count ?? 0;
+  const count = (name) => data.metrics?.[name]?.values.count ?? 0;
   const said =
     `mean latency ${latency.toFixed(3)} ms (blocked + connecting + duration), ` +
     `${count('requests_started')} requests, ${count('dropped_iterations')} dropped\n`;

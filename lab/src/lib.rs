@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod driver;
 pub mod event;
+pub mod k6;
 pub mod launch;
 pub mod model;
 pub mod plan;

@@ -207,6 +207,8 @@ pub struct RoundMeasure {
     pub errors: BTreeMap<String, u64>,
     /// What the database counted meanwhile, warm-up included, where there is one.
     pub statements: Option<Statements>,
+    /// What k6 alone says, where it drove.
+    pub k6: Option<K6Measure>,
     /// CPU used by the load generator's process in the measured part, in nanoseconds.
     pub driver_cpu_ns: u64,
     /// CPU used by the whole machine in the measured part, as a share of all its cores (0 … 1).
@@ -231,6 +233,25 @@ impl Statements {
             exec_us: (self.exec_us - before.exec_us).max(0.0),
         }
     }
+}
+
+/// What k6 alone says of a round that it drove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct K6Measure {
+    /// A threshold was not kept.
+    pub thresholds_failed: bool,
+    /// Requests of which everything is known.
+    pub joined: u64,
+    /// Requests of which k6's stream does not say everything: they count as errors or unfinished.
+    pub not_joined: u64,
+    /// Lines of its stream that could not be read.
+    pub lines_refused: u64,
+    /// Requests that opened a connection.
+    pub connected: u64,
+    /// What that took in all, in nanoseconds; k6's latency (blocked + connecting + duration) has it twice.
+    pub connecting_ns: u64,
+    /// Root spans that did not reach the sidecar.
+    pub spans_lost: u64,
 }
 
 /// A cell with all its rounds.

@@ -70,9 +70,10 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Starts exporting to `endpoint` in the current runtime.
+    /// Starts exporting the spans of process `pid` to `endpoint` in the current runtime.
     pub(crate) fn start(
         service: &str,
+        pid: u32,
         endpoint: &str,
     ) -> Result<(Exporter, Sink), opentelemetry_otlp::ExporterBuildError> {
         let mut exporter = SpanExporter::builder()
@@ -84,7 +85,7 @@ impl Exporter {
             &Resource::builder_empty()
                 .with_attributes([
                     KeyValue::new(names::SERVICE_NAME, service.to_owned()),
-                    KeyValue::new(names::PROCESS_PID, i64::from(std::process::id())),
+                    KeyValue::new(names::PROCESS_PID, i64::from(pid)),
                     KeyValue::new(names::CLOCK, ledger::clock::identity()),
                 ])
                 .build(),

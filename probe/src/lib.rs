@@ -21,6 +21,7 @@ mod server;
 mod slot;
 mod stopwatch;
 mod tap;
+mod witness;
 
 pub use client::{Call, CallError, Channel, Client, ClientOptions, LONGEST_BODY, Root, Version};
 pub use codec::{Carries, JsonError, JsonReply, TimedCodec, TimedDecoder, TimedEncoder, read_json};
@@ -30,3 +31,4 @@ pub use probe::{PROBES_VARIABLE, Probe, ProbeConfig, ProbeError};
 pub use server::{ServerOptions, serve};
 pub use slot::handler;
 pub use stopwatch::Stopwatch;
+pub use witness::{Witness, Witnessed};

@@ -118,7 +118,7 @@ impl Drop for Ongoing {
     }
 }
 
-fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
+pub(crate) fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
     vec![
         (names::CELL, Value::Text(root.cell.to_string())),
         (names::ROUND, Value::Int(i64::from(root.round))),

@@ -80,8 +80,9 @@ impl Probe {
         let injector = injector(config.inject)?;
         let (exporter, sink) = match config.otlp_endpoint {
             Some(endpoint) if config.enabled => {
-                let (exporter, sink) = Exporter::start(&config.service, &endpoint)
-                    .map_err(|source| ProbeError::Exporter { endpoint, source })?;
+                let (exporter, sink) =
+                    Exporter::start(&config.service, std::process::id(), &endpoint)
+                        .map_err(|source| ProbeError::Exporter { endpoint, source })?;
                 (Some(exporter), sink)
             }
             _ => (None, Sink::none()),

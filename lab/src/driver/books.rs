@@ -20,13 +20,13 @@ const OTHER_ERRORS: &str = "other errors";
 
 /// What has been counted.
 #[derive(Debug, Clone)]
-pub(super) struct Entries {
-    pub(super) requests: Requests,
-    pub(super) traced: u64,
-    pub(super) latency: Histogram<u64>,
-    pub(super) send_delay: Histogram<u64>,
-    pub(super) seconds: Vec<Second>,
-    pub(super) errors: BTreeMap<String, u64>,
+pub(crate) struct Entries {
+    pub(crate) requests: Requests,
+    pub(crate) traced: u64,
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) send_delay: Histogram<u64>,
+    pub(crate) seconds: Vec<Second>,
+    pub(crate) errors: BTreeMap<String, u64>,
     last_end: u64,
 }
 
@@ -40,20 +40,7 @@ pub(super) struct Books {
 impl Books {
     /// Empty books of a measured part that begins at `start_ns`.
     pub(super) fn new(start_ns: u64) -> Books {
-        let histogram = |digits| {
-            Histogram::new_with_bounds(RANGE_NS.0, RANGE_NS.1, digits)
-                .expect("constant bounds that are valid")
-        };
-        let entries = Entries {
-            requests: Requests::default(),
-            traced: 0,
-            latency: histogram(3),
-            send_delay: histogram(2),
-            seconds: Vec::new(),
-            errors: BTreeMap::new(),
-            last_end: 0,
-        };
-        Books { start_ns, entries: Mutex::new(entries) }
+        Books { start_ns, entries: Mutex::new(Entries::new()) }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -133,7 +120,25 @@ impl Books {
 }
 
 impl Entries {
-    fn second(&mut self, since_start_ns: u64) -> &mut Second {
+    /// Nothing counted yet.
+    pub(crate) fn new() -> Entries {
+        let histogram = |digits| {
+            Histogram::new_with_bounds(RANGE_NS.0, RANGE_NS.1, digits)
+                .expect("constant bounds that are valid")
+        };
+        Entries {
+            requests: Requests::default(),
+            traced: 0,
+            latency: histogram(3),
+            send_delay: histogram(2),
+            seconds: Vec::new(),
+            errors: BTreeMap::new(),
+            last_end: 0,
+        }
+    }
+
+    /// The second so long after the start of the measured part.
+    pub(crate) fn second(&mut self, since_start_ns: u64) -> &mut Second {
         let index = (since_start_ns / 1_000_000_000) as usize;
         while self.seconds.len() <= index {
             self.seconds.push(Second { second: self.seconds.len() as u64, ..Second::default() });
@@ -149,7 +154,8 @@ impl Entries {
         self.second(planned).late += late;
     }
 
-    fn failed(&mut self, text: Cow<'static, str>) {
+    /// Counts what an error said, within the bound of different texts.
+    pub(crate) fn failed(&mut self, text: Cow<'static, str>) {
         if let Some(count) = self.errors.get_mut(text.as_ref()) {
             *count += 1;
         } else {

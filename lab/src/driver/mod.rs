@@ -25,14 +25,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::model::{Requests, RoundMeasure};
+pub(crate) use books::Entries;
 use books::{Books, InFlight, Slots};
 pub use gateway::{Connections, Gateway, SERVICE};
 use pacer::{Alarm, Schedule};
 pub use reply::Reply;
 pub use sampling::{MAX_TRACES_PER_SECOND, Sampling};
 pub use target::{Arrival, Called, Target};
-use usage::Usage;
-pub use usage::{process_cpu_ns, threads_cpu_ns};
+pub(crate) use usage::Usage;
+pub use usage::{child_cpu_ns, process_cpu_ns, threads_cpu_ns};
 
 /// Time between the order to start a round and its first planned arrival: it must have been taken up.
 const LEAD_NS: u64 = 10_000_000;
@@ -226,6 +227,7 @@ impl Running {
             seconds: closed.seconds,
             errors: closed.errors,
             statements: None,
+            k6: None,
             driver_cpu_ns,
             host_cpu_share,
         }

@@ -13,6 +13,7 @@ use super::points::Points;
 use super::rig::Rig;
 use crate::driver::{Driver, Gateway, MAX_TRACES_PER_SECOND, Round, Running, Sampling};
 use crate::event::{LabEvent, Reporter};
+use crate::k6::{Driven, K6, Limits};
 use crate::launch::PartError;
 use crate::model::{Cell, RoundMeasure, RunMeasure, Statements, Workload};
 use crate::plan::Plan;
@@ -24,6 +25,8 @@ const TICK: Duration = Duration::from_millis(250);
 pub(super) struct Load<'a> {
     pub(super) plan: &'a Plan,
     pub(super) generator: &'a Driver,
+    /// Drives the cells instead of the built-in driver, which certifies the probe all the same.
+    pub(super) k6: Option<K6>,
     pub(super) points: &'a Points,
     pub(super) rig: &'a mut Rig,
     pub(super) reporter: &'a mut dyn Reporter,
@@ -55,32 +58,44 @@ impl Load<'_> {
                     return Ok(());
                 }
                 let cell = &mut measure.cells[index];
-                if let Some(measured) = self.cell(&cell.cell, round).await? {
+                let (measured, done) = self.cell(&cell.cell, round).await;
+                if let Some(measured) = measured {
+                    // Told when it has been kept: what cannot be told is measured all the same.
                     cell.rounds.push(measured);
-                }
-                // Told when it has been kept: what cannot be told is measured all the same.
-                if let Some(measured) = cell.rounds.last().filter(|last| last.round == round) {
-                    let told = self.points.load(&cell.cell, measured).await;
-                    told.map_err(PartError::from)?;
+                    let told = self.points.load(&cell.cell, &cell.rounds[cell.rounds.len() - 1]);
+                    done.and(told.await.map_err(|error| PartError::from(error).into()))?;
+                } else {
+                    done?;
                 }
             }
         }
         Ok(())
     }
 
-    /// One round of a cell; `None` if the run was halted before its measured part began.
-    async fn cell(&mut self, cell: &Cell, number: u32) -> Result<Option<RoundMeasure>, RunError> {
+    /// One round of a cell: what was measured, if its measured part began, and what ended it before its time.
+    async fn cell(
+        &mut self,
+        cell: &Cell,
+        number: u32,
+    ) -> (Option<RoundMeasure>, Result<(), RunError>) {
         let halt = self.halt.clone();
-        let Some(gateway) = halt.run_until_cancelled(self.serve(cell)).await.transpose()? else {
-            return Ok(None);
+        let gateway = match halt.run_until_cancelled(self.serve(cell)).await {
+            None => return (None, Ok(())),
+            Some(Err(error)) => return (None, Err(error)),
+            Some(Ok(gateway)) => gateway,
         };
         self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
-        self.points.event(cell, number, "began").await.map_err(PartError::from)?;
+        if let Err(error) = self.points.event(cell, number, "began").await {
+            return (None, Err(PartError::from(error).into()));
+        }
         let before = self.statements().await;
-        let mut measured = self.drive(cell, number, gateway).await?;
-        measured.statements = before.zip(self.statements().await).map(|(from, to)| to.since(from));
+        let (measured, done) = self.drive(cell, number, gateway).await;
         // A sidecar that is gone is told of by its death.
         let _ = self.points.event(cell, number, "ended").await;
+        let Some(mut measured) = measured.filter(|measured| measured.requests.planned > 0) else {
+            return (None, done);
+        };
+        measured.statements = before.zip(self.statements().await).map(|(from, to)| to.since(from));
         self.reporter.on(&LabEvent::RoundEnded {
             cell: cell.id.clone(),
             round: number,
@@ -89,7 +104,7 @@ impl Load<'_> {
             p99_ns: measured.latency.value_at_quantile(0.99),
             planned_ns: cell.warmup_ns + cell.duration_ns,
         });
-        Ok(Some(measured).filter(|measured| measured.requests.planned > 0))
+        (Some(measured), done)
     }
 
     /// Sees to it that what the cell asks for is there; returns where the gateway is.
@@ -112,12 +127,51 @@ impl Load<'_> {
         cell: &Cell,
         number: u32,
         gateway: SocketAddr,
+    ) -> (Option<RoundMeasure>, Result<(), RunError>) {
+        let driven = match &self.k6 {
+            Some(k6) => self.drive_by_k6(k6.clone(), cell, number, gateway).await,
+            None => self.drive_built_in(cell, number, gateway).await.map(Some),
+        };
+        match driven {
+            Ok(measured) => (measured, Ok(())),
+            Err(RunError::K6(mut error)) => {
+                (error.take_kept().map(Driven::into_measure), Err(RunError::K6(error)))
+            }
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    async fn drive_built_in(
+        &mut self,
+        cell: &Cell,
+        number: u32,
+        gateway: SocketAddr,
     ) -> Result<RoundMeasure, RunError> {
         let connections = self.rig.connect(&cell.knobs, gateway).await?;
         let round = round(cell, number, self.plan.timeout_ns);
         let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
         let running = begin(self.generator, target, round, &self.halt)?;
         Ok(self.watch(running, cell).await)
+    }
+
+    async fn drive_by_k6(
+        &mut self,
+        k6: K6,
+        cell: &Cell,
+        number: u32,
+        gateway: SocketAddr,
+    ) -> Result<Option<RoundMeasure>, RunError> {
+        let limits =
+            Limits { timeout_ns: self.plan.timeout_ns, preallocated: self.plan.preallocated };
+        let (supervisor, halt) = (&self.rig.supervisor, &self.halt);
+        let reporter = &mut *self.reporter;
+        let mut tell = |requests, in_flight, elapsed_ns| {
+            let cell = cell.id.clone();
+            reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns });
+        };
+        let driven =
+            k6.round(supervisor, gateway, cell, number, limits, halt, &mut tell).await?;
+        Ok(driven.map(Driven::into_measure))
     }
 
     /// Tells how the round goes on until it ends.

@@ -33,7 +33,8 @@ pub use student::{crossover, interval};
 
 use crate::driver::Driver;
 use crate::event::{LabEvent, Reporter};
-use crate::launch::{ANY_PORT, Inventory, PartError};
+use crate::k6::{self, K6, K6Error};
+use crate::launch::{ANY_PORT, Inventory, PartError, Place, Tool};
 use crate::model::{CellMeasure, Component, RunMeasure, Workload};
 use crate::plan::Plan;
 use crate::result::{self, RunResult};
@@ -90,6 +91,9 @@ pub enum RunError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// k6 did not drive a round, or not to its end.
+    #[error(transparent)]
+    K6(#[from] K6Error),
     /// Somebody asked it to stop before anything was measured.
     #[error("interrupted before anything was measured")]
     Interrupted,
@@ -171,6 +175,7 @@ pub async fn carry_out(
     let mut load = load::Load {
         plan: &order.plan,
         generator: &driver,
+        k6: k6(&order, &rig),
         points: &points,
         rig: &mut rig,
         reporter,
@@ -225,6 +230,22 @@ async fn close(
         }
     };
     result::build(&measure, &requests, &samples)
+}
+
+/// k6, if it is to drive.
+fn k6(order: &Order, rig: &Rig) -> Option<K6> {
+    let Place::Program(program) = &order.inventory.of(Tool::K6)?.place else {
+        return None;
+    };
+    let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
+    k6.otlp = Some(rig.otlp);
+    k6.store = rig.store().map(|store| k6::Store {
+        url: store.url.clone(),
+        database: store.database.clone(),
+        user: Some(store.user.clone()).filter(|_| !store.password.is_empty()),
+        password: Some(store.password.clone()).filter(|password| !password.is_empty()),
+    });
+    Some(k6)
 }
 
 fn start_driver() -> Result<Driver, RunError> {

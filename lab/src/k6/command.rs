@@ -1,0 +1,212 @@
+//! How k6 is called: the scripts, their options by environment, and where its numbers go.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ledger::names;
+
+use super::{K6, Limits};
+use crate::driver::{MAX_TRACES_PER_SECOND, Sampling};
+use crate::launch::{Foreign, StopSignal};
+use crate::model::{Cell, DEFAULT_USERS, Workload};
+
+/// The scripts, as they are in the repository.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("load.js", include_str!("../../../k6/load.js")),
+    ("ping.js", include_str!("../../../k6/ping.js")),
+    ("users.js", include_str!("../../../k6/users.js")),
+];
+
+/// Writes the scripts into the folder `into`, so that what was run can be read and run again.
+pub(super) fn write_scripts(into: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(into)?;
+    SCRIPTS.iter().try_for_each(|(name, text)| std::fs::write(into.join(name), text))
+}
+
+/// The part's name, for its log and errors, and the service's, for its spans.
+pub const SERVICE: &str = "k6";
+
+/// One call of k6.
+pub(super) struct Call<'a> {
+    pub(super) k6: &'a K6,
+    pub(super) cell: &'a Cell,
+    pub(super) round: u32,
+    pub(super) gateway: SocketAddr,
+    pub(super) limits: Limits,
+    /// Where k6 writes its samples.
+    pub(super) stream: &'a Path,
+}
+
+impl Call<'_> {
+    /// Which requests are traced; `None` if none is.
+    pub(super) fn sampling(&self) -> Option<Sampling> {
+        let wanted = self.k6.otlp.is_some() && !self.cell.knobs.probes_off;
+        wanted.then(|| Sampling::at_most(MAX_TRACES_PER_SECOND, self.cell.rate))
+    }
+
+    /// Where the summary is kept.
+    pub(super) fn summary(&self) -> PathBuf {
+        // The name of a cell may be anything in a plan file; that of a file may not.
+        let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let cell: String = self.cell.id.chars().map(plain).collect();
+        self.k6.out.join(format!("{cell}-{}.json", self.round))
+    }
+
+    /// The program to start.
+    pub(super) fn program(&self) -> Foreign<'static> {
+        let mut foreign = Foreign::new(SERVICE, self.k6.program.clone());
+        foreign.arguments = self.arguments();
+        foreign.env = self.env();
+        foreign.stop = StopSignal::Int;
+        foreign.finite = true;
+        foreign
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> =
+            ["run", "--quiet", "--no-color", "--no-usage-report", "--address", "127.0.0.1:0"]
+                .map(OsString::from)
+                .into();
+        let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        let mut json = OsString::from("json=");
+        json.push(self.stream);
+        option("--out", json);
+        if let Some(store) = &self.k6.store {
+            let url = store.url.trim_end_matches('/');
+            option("--out", format!("influxdb={url}/{}", store.database).into());
+        }
+        for (tag, value) in [
+            (names::T_RUN, self.k6.run.clone()),
+            (names::T_CELL, self.cell.id.clone()),
+            (names::F_ROUND, self.round.to_string()),
+        ] {
+            option("--tag", format!("{tag}={value}").into());
+        }
+        let script = match self.cell.workload {
+            Workload::Ping => "ping.js",
+            Workload::Users => "users.js",
+        };
+        arguments.push(self.k6.out.join(script).into());
+        arguments
+    }
+
+    /// The options of the script, and the credentials of the store: those are seen by nobody else.
+    fn env(&self) -> Vec<(&'static str, String)> {
+        let (cell, milliseconds) = (self.cell, |ns: u64| format!("{}ms", ns / 1_000_000));
+        let every = self.sampling().map_or(0, |sampling| sampling.weight() as u64);
+        let mut env = vec![
+            ("GATEWAY", format!("http://{}", self.gateway)),
+            ("PROTOCOL", cell.protocol.name().to_owned()),
+            ("RATE", cell.rate.to_string()),
+            ("WARMUP", milliseconds(cell.warmup_ns)),
+            ("DURATION", milliseconds(cell.duration_ns)),
+            ("TIMEOUT", milliseconds(self.limits.timeout_ns)),
+            ("MAX_VUS", cell.max_in_flight.to_string()),
+            ("PRE_ALLOCATED_VUS", self.limits.preallocated.min(cell.max_in_flight).to_string()),
+            ("SAMPLE_EVERY", every.to_string()),
+            ("SUMMARY", self.summary().to_string_lossy().into_owned()),
+        ];
+        match cell.workload {
+            Workload::Ping => env.push(("SIZE", cell.payload_bytes.to_string())),
+            Workload::Users => {
+                env.push(("USERS", cell.knobs.users.unwrap_or(DEFAULT_USERS).to_string()));
+            }
+        }
+        if let Some(thresholds) = &self.k6.thresholds {
+            env.push(("THRESHOLDS", thresholds.clone()));
+        }
+        if let Some(store) = &self.k6.store {
+            // Texts of errors are many; as a field they make no series.
+            env.push(("K6_INFLUXDB_TAGS_AS_FIELDS", "vu:int,iter:int,url,error".to_owned()));
+            env.extend(store.user.clone().map(|user| ("K6_INFLUXDB_USERNAME", user)));
+            env.extend(store.password.clone().map(|word| ("K6_INFLUXDB_PASSWORD", word)));
+        }
+        env
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k6::Store;
+    use crate::model::{Knobs, Protocol};
+
+    fn cell() -> Cell {
+        Cell {
+            id: "rest 10/B".to_owned(),
+            protocol: Protocol::Rest,
+            workload: Workload::Ping,
+            payload_bytes: 10,
+            rate: 500.5,
+            duration_ns: 2_000_000_000,
+            warmup_ns: 500_000_000,
+            max_in_flight: 20,
+            knobs: Knobs::default(),
+        }
+    }
+
+    fn call<R>(k6: &K6, cell: &Cell, read: impl FnOnce(&Call<'_>) -> R) -> R {
+        read(&Call {
+            k6,
+            cell,
+            round: 3,
+            gateway: ([127, 0, 0, 1], 8080).into(),
+            limits: Limits { timeout_ns: 10_000_000_000, preallocated: 50 },
+            stream: Path::new("/private/stream"),
+        })
+    }
+
+    fn k6() -> K6 {
+        K6::new("/bin/k6".into(), "/out".into(), "a run")
+    }
+
+    #[test]
+    fn options_go_by_environment_and_numbers_to_the_stream() {
+        let (arguments, env) = call(&k6(), &cell(), |call| (call.arguments(), call.env()));
+        let expected = [
+            "run",
+            "--quiet",
+            "--no-color",
+            "--no-usage-report",
+            "--address",
+            "127.0.0.1:0",
+            "--out",
+            "json=/private/stream",
+            "--tag",
+            "run=a run",
+            "--tag",
+            "cell=rest 10/B",
+            "--tag",
+            "round=3",
+            "/out/k6/ping.js",
+        ];
+        assert_eq!(arguments, expected);
+        let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = "GATEWAY=http://127.0.0.1:8080 PROTOCOL=rest RATE=500.5 WARMUP=500ms \
+            DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \
+            SUMMARY=/out/k6/rest-10-B-3.json SIZE=10";
+        assert_eq!(env.join(" "), expected);
+    }
+
+    #[test]
+    fn credentials_of_the_store_are_no_arguments() {
+        let mut k6 = k6();
+        k6.store = Some(Store {
+            url: "http://127.0.0.1:8086/".to_owned(),
+            database: "lab".to_owned(),
+            user: Some("lab".to_owned()),
+            password: Some("secret".to_owned()),
+        });
+        k6.otlp = Some(([127, 0, 0, 1], 4317).into());
+        let users = Cell { workload: Workload::Users, rate: 500.0, ..cell() };
+        let (arguments, env) = call(&k6, &users, |call| (call.arguments(), call.env()));
+        assert!(arguments.contains(&"influxdb=http://127.0.0.1:8086/lab".into()), "{arguments:?}");
+        assert!(arguments.iter().all(|text| !text.to_string_lossy().contains("secret")));
+        assert!(env.contains(&("K6_INFLUXDB_PASSWORD", "secret".to_owned())));
+        assert!(env.contains(&("SAMPLE_EVERY", "3".to_owned())));
+        assert!(env.contains(&("USERS", "1000000".to_owned())));
+        assert_eq!(arguments.last(), Some(&"/out/k6/users.js".into()));
+    }
+}

@@ -1,0 +1,193 @@
+//! k6 as the load generator: one round of a cell, driven by k6 and measured as the built-in driver measures.
+//!
+//! k6 makes the requests and times them; it says so line by line in its JSON stream, which is read here while it
+//! runs ([`stream`]), put together by request ([`books`]), and told to the sidecar as root spans ([`spans`]).
+//! Nothing here knows when a request was planned to begin: k6 does not say, so the driver's lag is unknown.
+
+mod books;
+mod command;
+mod error;
+mod lines;
+mod sample;
+mod spans;
+mod stream;
+mod time;
+mod usage;
+mod wall;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+pub use books::Facts;
+pub use command::SERVICE;
+pub use error::K6Error;
+
+use crate::launch::Supervisor;
+use crate::model::{Cell, K6Measure, Requests, RoundMeasure};
+use command::Call;
+use watch::Watch;
+
+/// The folder in a run's folder that holds the scripts that were run, and k6's summaries.
+const FOLDER: &str = "k6";
+/// What k6 takes at least for a round, in nanoseconds.
+const SHORTEST_NS: u64 = 1_000_000_000;
+
+/// k6, and what it needs to know of a run.
+#[derive(Debug, Clone)]
+pub struct K6 {
+    /// The program.
+    pub program: PathBuf,
+    /// The folder of scripts and summaries.
+    out: PathBuf,
+    /// Unique name of the run, a tag of k6's own metrics.
+    pub run: String,
+    /// Where k6's own metrics go, if anywhere.
+    pub store: Option<Store>,
+    /// Where the sidecar takes spans; without it no request is traced.
+    pub otlp: Option<SocketAddr>,
+    /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`. Absent, the environment
+    /// variable THRESHOLDS is passed on by being inherited.
+    pub thresholds: Option<String>,
+}
+
+/// An InfluxDB for k6's own metrics, written by k6's own output (the v1 API).
+#[derive(Clone)]
+pub struct Store {
+    /// Its address, `http://127.0.0.1:8086`.
+    pub url: String,
+    /// The database; on InfluxDB 2 one that is mapped to a bucket.
+    pub database: String,
+    /// The user, if it asks for one. k6 gets it by environment.
+    pub user: Option<String>,
+    /// The password, or on InfluxDB 2 the token. k6 gets it by environment.
+    pub password: Option<String>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Store { url, database, .. } = self;
+        f.debug_struct("Store")
+            .field("url", url)
+            .field("database", database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of a round that its cell does not name.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A request that is not answered for so long is an error, in nanoseconds.
+    pub timeout_ns: u64,
+    /// Users that k6 makes before it begins; making one later costs arrivals.
+    pub preallocated: usize,
+}
+
+/// A round that k6 drove.
+#[derive(Debug, Clone)]
+pub struct Driven {
+    /// What was measured. Late requests and send delays are unknown with k6: 0 and empty.
+    pub measure: RoundMeasure,
+    /// A threshold was not kept (k6's exit code 99). That is a finding, not an error.
+    pub thresholds_failed: bool,
+    /// Where k6's summary is; it may lack if k6 was killed.
+    pub summary: PathBuf,
+    /// What else its stream says.
+    pub facts: Facts,
+}
+
+impl Driven {
+    /// What was measured, with what only k6 says of a round.
+    #[must_use]
+    pub fn into_measure(self) -> RoundMeasure {
+        let Facts { joined, not_joined, lines_refused, connected, connecting_ns, spans_lost } =
+            self.facts;
+        let k6 = K6Measure {
+            thresholds_failed: self.thresholds_failed,
+            joined,
+            not_joined,
+            lines_refused,
+            connected,
+            connecting_ns,
+            spans_lost,
+        };
+        RoundMeasure { k6: Some(k6), ..self.measure }
+    }
+}
+
+/// Takes notice of how a round goes on: what became of the requests, how many are in flight, and the time since
+/// the round began, warm-up included, in nanoseconds.
+pub type Progress<'a> = &'a mut (dyn FnMut(Requests, u64, u64) + Send);
+
+impl K6 {
+    /// The k6 at `program` for the run `run`, whose folder is `out`; without a store and without spans.
+    #[must_use]
+    pub fn new(program: PathBuf, out: PathBuf, run: &str) -> K6 {
+        // k6 resolves names against its own folder, and it writes the summary.
+        let out = std::path::absolute(&out).unwrap_or(out).join(FOLDER);
+        K6 { program, out, run: run.to_owned(), store: None, otlp: None, thresholds: None }
+    }
+
+    /// Drives round `number` of `cell` against `gateway`. When `halt` is cancelled k6 is stopped in order, and
+    /// what was measured is returned: `None` if that was before the measured part began.
+    ///
+    /// # Errors
+    /// If k6 cannot do what the cell asks for, does not start, or ends with an error of its own; what was
+    /// measured before that is in the error ([`K6Error::take_kept`]).
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a round is all of these, and nothing else groups them"
+    )]
+    pub async fn round(
+        &self,
+        supervisor: &Supervisor,
+        gateway: SocketAddr,
+        cell: &Cell,
+        number: u32,
+        limits: Limits,
+        halt: &CancellationToken,
+        progress: Progress<'_>,
+    ) -> Result<Option<Driven>, K6Error> {
+        check(cell)?;
+        let system = |attempt: String| {
+            move |error| K6Error::System { cell: cell.id.clone(), attempt, error }
+        };
+        command::write_scripts(&self.out)
+            .map_err(system(format!("write k6's scripts to {}", self.out.display())))?;
+        let stream = stream::Stream::new().map_err(system("make a pipe for k6".to_owned()))?;
+        let call = Call { k6: self, cell, round: number, gateway, limits, stream: stream.path() };
+        let started = supervisor.keep(call.program()).await;
+        let part = started.map_err(|source| K6Error::Start {
+            cell: cell.id.clone(),
+            round: number,
+            source: Box::new(source),
+        })?;
+        let sampling = call.sampling();
+        let summary = call.summary();
+        let teller = match (self.otlp, sampling) {
+            (Some(otlp), Some(sampling)) => {
+                Some(spans::Teller::start(part.pid, otlp, cell, number, sampling)?)
+            }
+            _ => None,
+        };
+        Watch::new(cell, number, limits, sampling, part.pid, teller, summary)
+            .over(part, stream, halt, progress)
+            .await
+    }
+}
+
+/// Whether k6 can do what the cell asks for.
+fn check(cell: &Cell) -> Result<(), K6Error> {
+    let unable = |reason: String| Err(K6Error::Unable { cell: cell.id.clone(), reason });
+    if let Some(place) = cell.knobs.inject.keys().find(|place| place.starts_with("driver:")) {
+        return unable(format!("only the built-in driver can inject a delay into {place}"));
+    }
+    let whole_ns = cell.warmup_ns.saturating_add(cell.duration_ns);
+    if whole_ns < SHORTEST_NS {
+        let ms = whole_ns / 1_000_000;
+        return unable(format!("warm-up and duration are {ms}ms, and k6 takes no less than 1s"));
+    }
+    Ok(())
+}

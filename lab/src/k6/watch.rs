@@ -1,0 +1,205 @@
+//! A round under way: k6's stream is read until k6 has ended, then the books are closed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ledger::clock;
+use tokio_util::sync::CancellationToken;
+
+use super::books::Books;
+use super::sample;
+use super::spans::Teller;
+use super::stream::Stream;
+use super::usage::Readings;
+use super::wall::Wall;
+use super::{Driven, K6Error, Limits, Progress};
+use crate::driver::Sampling;
+use crate::launch::{Part, PartError};
+use crate::model::{Cell, RoundMeasure};
+
+/// How often progress is told and the use of CPU read.
+const TICK: Duration = Duration::from_millis(100);
+/// k6's exit code when a threshold was not kept (errext/exitcodes in its source).
+const THRESHOLDS: i32 = 99;
+
+/// Everything that is learnt of a round while k6 drives it.
+pub(super) struct Watch<'a> {
+    cell: &'a Cell,
+    number: u32,
+    sampling: Option<Sampling>,
+    books: Books,
+    readings: Readings,
+    teller: Option<Teller>,
+    traced: u64,
+    refused: u64,
+    summary: PathBuf,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(
+        cell: &'a Cell,
+        number: u32,
+        limits: Limits,
+        sampling: Option<Sampling>,
+        pid: u32,
+        teller: Option<Teller>,
+        summary: PathBuf,
+    ) -> Watch<'a> {
+        // k6 lets requests end for as long as they may take, and then takes its time to stop.
+        let longest_ns = cell.duration_ns.saturating_add(limits.timeout_ns.saturating_mul(2));
+        Watch {
+            cell,
+            number,
+            sampling,
+            books: Books::new(Wall::read(), cell.warmup_ns, longest_ns, cell.max_in_flight),
+            readings: Readings::of(pid),
+            teller,
+            traced: 0,
+            refused: 0,
+            summary,
+        }
+    }
+
+    /// Sees the round to its end.
+    pub(super) async fn over(
+        mut self,
+        mut part: Part,
+        mut stream: Stream,
+        halt: &CancellationToken,
+        progress: Progress<'_>,
+    ) -> Result<Option<Driven>, K6Error> {
+        let mut tick = tokio::time::interval(TICK);
+        let ended = loop {
+            tokio::select! {
+                read = stream.read(|line| self.line(line)) => self.readable(read)?,
+                ended = part.end() => break Some(ended),
+                () = halt.cancelled() => break None,
+                _ = tick.tick() => self.tick(&mut *progress),
+            }
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                // k6 tells what is left while it stops, and would wait for ever if nobody read.
+                let stop = part.stop();
+                tokio::pin!(stop);
+                loop {
+                    tokio::select! {
+                        () = &mut stop => break,
+                        read = stream.read(|line| self.line(line)) => self.readable(read)?,
+                    }
+                }
+                Ok(())
+            }
+        };
+        let read = stream.rest(|line| self.line(line));
+        self.readable(read)?;
+        self.refused += stream.too_long();
+        self.tick(progress);
+        self.close(ended, halt.is_cancelled()).await
+    }
+
+    fn readable(&self, read: std::io::Result<()>) -> Result<(), K6Error> {
+        read.map_err(|error| K6Error::System {
+            cell: self.cell.id.clone(),
+            attempt: "read k6's stream".to_owned(),
+            error,
+        })
+    }
+
+    /// Takes a line of the stream. What cannot be read is counted, never told one by one.
+    fn line(&mut self, line: &[u8]) {
+        let sample = match sample::read(line) {
+            Ok(Some(sample)) => sample,
+            Ok(None) => return,
+            Err(_) => {
+                self.refused += 1;
+                return;
+            }
+        };
+        let joined = self.books.take(sample);
+        if let (Some(joined), Some(teller)) = (joined, &self.teller)
+            && joined.request.sampled
+        {
+            self.traced += 1;
+            teller.tell(joined);
+        }
+    }
+
+    fn tick(&mut self, progress: Progress<'_>) {
+        let start_ns = self.books.start_ns();
+        let (requests, in_flight) = self.books.requests();
+        let now = clock::now();
+        let over = start_ns.is_some_and(|start| {
+            now >= start.saturating_add(self.cell.duration_ns) && in_flight == 0
+        });
+        self.readings.take(start_ns, over);
+        let began = start_ns.map(|start| start.saturating_sub(self.cell.warmup_ns));
+        let elapsed = began.map_or(0, |began| now.saturating_sub(began));
+        let whole = self.cell.warmup_ns.saturating_add(self.cell.duration_ns);
+        progress(requests, in_flight, elapsed.min(whole));
+    }
+
+    /// k6 has ended: what was measured, or why not.
+    async fn close(
+        mut self,
+        ended: Result<(), PartError>,
+        halted: bool,
+    ) -> Result<Option<Driven>, K6Error> {
+        let thresholds_failed = matches!(
+            &ended,
+            Err(PartError::Died { status, .. }) if status.code() == Some(THRESHOLDS)
+        );
+        // Killed, it cut its requests off as a halt does: nobody knows how they would have ended.
+        let cut_short = ended.is_err() && !thresholds_failed;
+        self.books.close(halted || cut_short);
+        self.books.facts.lines_refused = self.refused;
+        if let Some(teller) = self.teller.take() {
+            self.books.facts.spans_lost = teller.stop().await;
+        }
+        let (cell, round) = (self.cell.id.clone(), self.number);
+        let lines_refused = self.refused;
+        let driven = self.driven(thresholds_failed);
+        match ended {
+            Err(source) if cut_short => {
+                let (source, kept) = (Box::new(source), driven.map(Box::new));
+                Err(K6Error::Ended { cell, round, source, kept })
+            }
+            _ if driven.is_none() && !halted => {
+                Err(K6Error::Nothing { cell, round, lines_refused })
+            }
+            _ => Ok(driven),
+        }
+    }
+
+    /// What was measured, if the measured part had begun.
+    fn driven(self, thresholds_failed: bool) -> Option<Driven> {
+        let start_ns = self.books.start_ns()?;
+        let last_end = self.books.last_end_ns();
+        let (requests, facts) = (self.books.requests().0, self.books.facts);
+        if requests.planned == 0 {
+            return None;
+        }
+        // In a round that was cut short the measured part ends now.
+        let end = start_ns.saturating_add(self.cell.duration_ns).min(clock::now());
+        let (driver_cpu_ns, host_cpu_share) = self.readings.used();
+        let entries = self.books.entries;
+        let measure = RoundMeasure {
+            round: self.number,
+            start_ns,
+            end_ns: end.max(last_end).max(start_ns),
+            requests,
+            traced: self.traced,
+            weight: self.sampling.map_or(1.0, Sampling::weight),
+            latency: entries.latency,
+            send_delay: entries.send_delay,
+            seconds: entries.seconds,
+            errors: entries.errors,
+            statements: None,
+            k6: None,
+            driver_cpu_ns,
+            host_cpu_share,
+        };
+        Some(Driven { measure, thresholds_failed, summary: self.summary, facts })
+    }
+}

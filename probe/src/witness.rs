@@ -1,0 +1,82 @@
+//! Spans of a process that cannot make its own, told by another that knows how its calls went.
+//!
+//! A load generator that is not ours measures its calls and says so only afterwards. What it said becomes
+//! root spans under its own name and process id, through the queue and exporter of every other probe.
+
+use std::sync::Arc;
+
+use ledger::{Marks, Point, Side, Value};
+
+use crate::client::Root;
+use crate::ongoing::root_attributes;
+use crate::context::SpanContext;
+use crate::export::{Exporter, Sink};
+use crate::probe::ProbeError;
+use crate::record::{Identity, Record};
+
+/// Tells of the calls of one process.
+#[derive(Debug)]
+pub struct Witness {
+    exporter: Exporter,
+    sink: Sink,
+}
+
+/// A call that another process made as the root of a trace, and that is over.
+#[derive(Debug, Clone)]
+pub struct Witnessed {
+    /// The trace and span that the process put on its request.
+    pub context: SpanContext,
+    /// Name of the span.
+    pub name: String,
+    /// Who was called.
+    pub peer: Arc<str>,
+    /// What the request belongs to. Its stopwatch is not used: see [`Witnessed::stopwatch_ns`].
+    pub root: Root,
+    /// The marks that follow from what the process measured; the span is from the first to the last.
+    pub marks: Marks,
+    /// The latency by the process's own stopwatch, in nanoseconds.
+    pub stopwatch_ns: u64,
+    /// What went wrong, if something did.
+    pub failure: Option<String>,
+}
+
+impl Witness {
+    /// A witness of process `pid`, known as `service`, whose spans go to `endpoint`; in the current tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`ProbeError::Exporter`] if the endpoint is malformed.
+    pub fn start(service: &str, pid: u32, endpoint: &str) -> Result<Witness, ProbeError> {
+        let (exporter, sink) = Exporter::start(service, pid, endpoint)
+            .map_err(|source| ProbeError::Exporter { endpoint: endpoint.to_owned(), source })?;
+        Ok(Witness { exporter, sink })
+    }
+
+    /// Queues the span of a call, if its trace is sampled; where the queue is full it is lost and counted.
+    pub fn tell(&self, call: Witnessed) {
+        let record = Record::new(Side::Client);
+        let extra: Vec<(&'static str, Value)> = root_attributes(&call.root);
+        record.identify(Identity {
+            database: None,
+            context: call.context,
+            parent: 0,
+            name: call.name,
+            peer: Some(call.peer),
+            extra,
+        });
+        for &point in Point::ALL {
+            record.set(point, call.marks.get(point).unwrap_or(0));
+        }
+        record.timed_outside(call.stopwatch_ns);
+        if let Some(why) = call.failure {
+            record.failed(why);
+        }
+        self.sink.submit(&Arc::new(record));
+    }
+
+    /// Exports what is queued and stops. Answers how many spans were lost in all.
+    pub async fn shutdown(self) -> u64 {
+        self.exporter.shutdown().await;
+        self.sink.lost()
+    }
+}
