@@ -24,7 +24,7 @@ use crate::model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure};
 use crate::verdict::{self, Verdict};
 
 pub use cell::{
-    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, LatencyResult, LoadResult,
+    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result, LatencyResult, LoadResult,
     MarksResult, Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced,
     WireResult,
 };
@@ -176,6 +176,7 @@ fn build_cell(
         injected: injected(&succeeded),
         resources: resources::resources(measure, samples),
         database: database(measure, &succeeded),
+        k6: k6(measure),
         explanation: String::new(),
         verdict: Verdict::default(),
     }
@@ -198,6 +199,18 @@ fn database(measure: &CellMeasure, rows: &[&RequestRow]) -> Option<DatabaseResul
         server_mean_us: rounding::us(server * 1e3),
         round_trip_mean_us: rounding::us(round_trip),
         server_share: ratio(server * 1e3, round_trip),
+    })
+}
+
+/// What k6 alone said, where it drove.
+fn k6(measure: &CellMeasure) -> Option<K6Result> {
+    let told: Vec<_> = measure.rounds.iter().filter_map(|round| round.k6).collect();
+    (!told.is_empty()).then(|| K6Result {
+        thresholds_failed: told.iter().filter(|round| round.thresholds_failed).count() as u64,
+        joined: told.iter().map(|round| round.joined).sum(),
+        not_joined: told.iter().map(|round| round.not_joined).sum(),
+        lines_refused: told.iter().map(|round| round.lines_refused).sum(),
+        connected: told.iter().map(|round| round.connected).sum(),
     })
 }
 
