@@ -175,8 +175,9 @@ impl Books {
     /// Arrivals for which no user was free. k6 does not say to which part they belong, but when they were.
     fn dropped(&mut self, at: u64, count: u64) {
         let Some(origin) = self.origin else {
+            let full = self.early_drops.len() >= EARLY_DROPS;
             match self.early_drops.last_mut() {
-                Some(last) if self.early_drops.len() >= EARLY_DROPS => last.1 += count,
+                Some(last) if full => last.1 = last.1.saturating_add(count),
                 _ => self.early_drops.push((at, count)),
             }
             return;
@@ -251,7 +252,7 @@ impl Books {
         } else {
             self.entries.requests.error += 1;
             self.entries.second(began).error += 1;
-            self.entries.failed(Cow::Borrowed(&open.failure));
+            self.entries.failed(Cow::Owned(open.failure.clone()));
         }
         let end = self.wall.to_clock(ended);
         let start = end.saturating_sub(latency).max(1);

@@ -4,7 +4,9 @@
 //! and k6 waits where it is not read. It is opened here for writing too, so that it never ends: when k6 has
 //! ended, what is left in it is read and that is all.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
@@ -32,7 +34,9 @@ pub(super) struct Stream {
 impl Stream {
     /// A new pipe that nobody else can open.
     pub(super) fn new() -> io::Result<Stream> {
-        let folder = tempfile::Builder::new().prefix("run-lab-k6-").tempdir()?;
+        let private = Permissions::from_mode(0o700);
+        let folder =
+            tempfile::Builder::new().prefix("run-lab-k6-").permissions(private).tempdir()?;
         let path = folder.path().join("samples");
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR)?;
         let receiver = OpenOptions::new().read_write(true).open_receiver(&path)?;
@@ -81,7 +85,6 @@ impl Stream {
 mod tests {
     use super::*;
     use std::io::Write as _;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[tokio::test]
     async fn what_a_program_writes_as_to_a_file_is_read_line_by_line() {

@@ -1,7 +1,7 @@
 //! The times of k6's lines: RFC 3339 with up to nine digits of a second.
 
 /// Nanoseconds since 1970 of `2026-11-24T23:53:23.123456789Z` or the same with an offset such as `+01:00`;
-/// `None` for anything else, and for times before 1970 or after 2500.
+/// `None` for anything else, and for times before 1970 or after 2261.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let (date, rest) = text.split_once('T')?;
     let (year, month, day) = triple(date, '-', [4, 2, 2])?;
@@ -9,7 +9,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     let (time, offset) = (rest.get(..zone)?, offset_seconds(rest.get(zone..)?)?);
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
     let (hour, minute, second) = triple(time, ':', [2, 2, 2])?;
-    let possible = (1970..=2500).contains(&year)
+    let possible = (1970..=2261).contains(&year)
         && (1..=12).contains(&month)
         && (1..=31).contains(&day)
         && (hour < 24 && minute < 60 && second <= 60);
