@@ -209,7 +209,7 @@ fn a_window_is_written_when_it_is_quiet_or_has_waited_long() {
 #[test]
 fn what_is_too_late_is_counted_and_overwrites_nothing() {
     let mut windows = windows();
-    // Before the sidecar's first whole second: an earlier sidecar may have written that one.
+    // Before the second in which the sidecar began: an earlier sidecar may have written that one.
     windows.requests(&[request(START - 1, 5_000)], START + 1);
     windows.requests(&[request(START + 1, 5_000)], START + 2);
     assert_eq!(of(&all(&mut windows, START + 11 * SECOND), names::M_REQUEST).len(), 1);

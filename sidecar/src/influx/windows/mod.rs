@@ -75,8 +75,9 @@ pub(crate) struct Windows {
     run: String,
     clock: WallClock,
     hold: u64,
-    /// The first whole second of this sidecar. What was before may have been written by another sidecar, and
-    /// would be overwritten with less.
+    /// The second in which this sidecar began. What was before may have been written by another sidecar, and
+    /// would be overwritten with less; so would the part of this second that was before, but two sidecars do
+    /// not write for one run in one second.
     first: u64,
     /// Seconds before this one were let go.
     held_from: u64,
@@ -91,7 +92,7 @@ pub(crate) struct Windows {
 impl Windows {
     /// Windows of the run called `run`, held for `hold` after their second.
     pub(crate) fn new(run: String, hold: Duration, clock: WallClock, now: u64) -> Windows {
-        let first = clock.wall_ns(now).div_ceil(SECOND);
+        let first = clock.wall_ns(now) / SECOND;
         Windows {
             run,
             clock,
