@@ -8,9 +8,9 @@ use std::sync::Arc;
 use ledger::{Marks, Point, Side, Value};
 
 use crate::client::Root;
-use crate::ongoing::root_attributes;
 use crate::context::SpanContext;
 use crate::export::{Exporter, Sink};
+use crate::ongoing::root_attributes;
 use crate::probe::ProbeError;
 use crate::record::{Identity, Record};
 

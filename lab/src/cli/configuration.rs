@@ -26,12 +26,21 @@ const COMMANDS: [(&str, &str); 11] = [
 /// Environment variables that no option stands for.
 const VARIABLES: [(&str, &str); 8] = [
     ("LAB_PROBES", "`off` turns the probes of a service off: no tap, no spans, no header"),
-    ("LAB_INFLUXDB_URL", "an InfluxDB that runs already, `http://HOST:PORT`: points go there, none is started"),
+    (
+        "LAB_INFLUXDB_URL",
+        "an InfluxDB that runs already, `http://HOST:PORT`: points go there, none is started",
+    ),
     ("LAB_INFLUXDB_ORG", "its organisation (2.x) [default: `lab`]"),
-    ("LAB_INFLUXDB_BUCKET", "its bucket, or `DATABASE/RETENTION-POLICY` (1.8) [default: `lab/autogen`]"),
+    (
+        "LAB_INFLUXDB_BUCKET",
+        "its bucket, or `DATABASE/RETENTION-POLICY` (1.8) [default: `lab/autogen`]",
+    ),
     ("LAB_INFLUXDB_DATABASE", "its database, for InfluxQL and k6 [default: `lab`]"),
     ("LAB_INFLUXDB_TOKEN", "its token; `USER:PASSWORD` (1.8). Never given as an argument"),
-    ("LAB_DATABASE_URL", "a PostgreSQL that runs already, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: the users table is made there, none is started"),
+    (
+        "LAB_DATABASE_URL",
+        "a PostgreSQL that runs already, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: the users table is made there, none is started",
+    ),
     ("LAB_GRAFANA_HOME", "Grafana's home, where it cannot be told from the place of its program"),
 ];
 

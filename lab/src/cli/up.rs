@@ -143,7 +143,7 @@ fn how_to(rig: &Rig, gateway: SocketAddr, text: &mut String) {
     if let Some(Store { url, database, .. }) = rig.store() {
         let _ = writeln!(
             text,
-            "points   {url}, database {database}; its secret is in the run's folder, for k6 --out and for queries"
+            "points   {url}, database {database}, user lab with the secret in the folder of its data"
         );
     }
 }

@@ -89,7 +89,9 @@ impl Gateway {
         let reply = reply.map_err(|error| error.to_string())?;
         if reply.protocol != self.protocol.name() || reply.email != email {
             let (protocol, email) = (reply.protocol, reply.email);
-            return Err(format!("the reply is about {email} by {protocol}, not what was asked").into());
+            return Err(
+                format!("the reply is about {email} by {protocol}, not what was asked").into()
+            );
         }
         Ok(())
     }

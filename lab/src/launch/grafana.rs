@@ -24,9 +24,18 @@ const FILES: [(&str, &str); 6] = [
         "provisioning/dashboards/lab.yaml",
         include_str!("../../../grafana/provisioning/dashboards/lab.yaml"),
     ),
-    ("dashboards/lab-breakdown.json", include_str!("../../../grafana/dashboards/lab-breakdown.json")),
-    ("dashboards/lab-rest-vs-grpc.json", include_str!("../../../grafana/dashboards/lab-rest-vs-grpc.json")),
-    ("dashboards/lab-processes.json", include_str!("../../../grafana/dashboards/lab-processes.json")),
+    (
+        "dashboards/lab-breakdown.json",
+        include_str!("../../../grafana/dashboards/lab-breakdown.json"),
+    ),
+    (
+        "dashboards/lab-rest-vs-grpc.json",
+        include_str!("../../../grafana/dashboards/lab-rest-vs-grpc.json"),
+    ),
+    (
+        "dashboards/lab-processes.json",
+        include_str!("../../../grafana/dashboards/lab-processes.json"),
+    ),
     ("dashboards/lab-trust.json", include_str!("../../../grafana/dashboards/lab-trust.json")),
 ];
 

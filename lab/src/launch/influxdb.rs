@@ -275,8 +275,7 @@ impl Setup {
 
 async fn answer(attempt: &str, request: reqwest::RequestBuilder) -> Result<Value, PartError> {
     // The address of the request holds what was asked, a password among it.
-    let reply =
-        request.send().await.map_err(|error| refused(attempt, &error.without_url()))?;
+    let reply = request.send().await.map_err(|error| refused(attempt, &error.without_url()))?;
     let status = reply.status();
     let text = reply.text().await.map_err(|error| refused(attempt, &error.without_url()))?;
     if !status.is_success() {
@@ -294,22 +293,4 @@ fn refused(attempt: &str, reason: &dyn fmt::Display) -> PartError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_generation_is_told_by_the_version() {
-        let of = Generation::of;
-        assert_eq!(of("v1.8.10"), Generation::One);
-        assert_eq!(of("of an unknown version"), Generation::One);
-        assert_eq!(of("v2.7.12"), Generation::Two);
-        assert_eq!(of("2.7.12"), Generation::Two);
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let store = Store { token: "hidden".into(), ..Store::elsewhere("http://127.0.0.1:1/") };
-        assert!(!format!("{store:?}").contains("hidden"));
-        assert_eq!(store.url, "http://127.0.0.1:1");
-    }
-}
+mod tests;

@@ -24,9 +24,9 @@ use crate::model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure};
 use crate::verdict::{self, Verdict};
 
 pub use cell::{
-    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result, LatencyResult, LoadResult,
-    MarksResult, Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced,
-    WireResult,
+    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
+    LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
+    StageResult, Traced, WireResult,
 };
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;

@@ -122,7 +122,10 @@ impl Backing {
         let parts = self.influxdb.iter().chain(&self.grafana);
         let mut all: Vec<_> = parts.map(|part| (part.name.clone(), part.pid)).collect();
         all.extend(
-            self.database.as_ref().and_then(Database::process).map(|(pid, _)| ("postgres".to_owned(), pid)),
+            self.database
+                .as_ref()
+                .and_then(Database::process)
+                .map(|(pid, _)| ("postgres".to_owned(), pid)),
         );
         all
     }

@@ -169,8 +169,7 @@ impl Load<'_> {
             let cell = cell.id.clone();
             reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns });
         };
-        let driven =
-            k6.round(supervisor, gateway, cell, number, limits, halt, &mut tell).await?;
+        let driven = k6.round(supervisor, gateway, cell, number, limits, halt, &mut tell).await?;
         Ok(driven.map(Driven::into_measure))
     }
 

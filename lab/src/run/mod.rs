@@ -23,11 +23,11 @@ use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use backing::INFLUXDB_FOLDER;
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
 use points::Points;
-pub use backing::INFLUXDB_FOLDER;
 pub use rig::{Rig, Setup, Unwritten};
 pub use student::{crossover, interval};
 

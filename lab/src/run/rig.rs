@@ -82,15 +82,13 @@ impl Rig {
         })?;
         let (deaths, died) = mpsc::unbounded_channel();
         let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
-        let supervisor =
-            Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
+        let supervisor = Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
         let backing = tokio::select! {
             backing = Backing::start(&supervisor, &setup, reporter) => backing?,
             () = interrupt.stop.cancelled() => return Err(RunError::Interrupted),
         };
         let run_file = setup.out.join(RUN_FILE);
-        let collector =
-            Collector { run: setup.run, run_file: &run_file, store: backing.store() };
+        let collector = Collector { run: setup.run, run_file: &run_file, store: backing.store() };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let otlp = sidecar.address("otlp")?;
         let mut watched = backing.processes();

@@ -259,9 +259,7 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
             "A wire within one machine takes microseconds; the rest is the {reader} being woken, or \
              being busy."
         ),
-        Cause::Of(Family::Backend)
-            if first.mostly() == Some(Stage::QueryRoundTrip.name()) =>
-        {
+        Cause::Of(Family::Backend) if first.mostly() == Some(Stage::QueryRoundTrip.name()) => {
             "The database is what costs, not the protocol.".to_owned()
         }
         Cause::Of(Family::Backend) => {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
 use run_lab::launch::Tool;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::{Run, dir, gone, pid, result};
 use crate::{need, plan};
@@ -53,8 +53,8 @@ fn k6_of(lab: Pid) -> Pid {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
-            let is_k6 = fs::read_to_string(entry.path().join("comm"))
-                .is_ok_and(|name| name.trim() == "k6");
+            let is_k6 =
+                fs::read_to_string(entry.path().join("comm")).is_ok_and(|name| name.trim() == "k6");
             if is_k6 && parent(pid).and_then(parent) == Some(lab.as_raw_nonzero().get()) {
                 return Pid::from_raw(pid).expect("not 0");
             }

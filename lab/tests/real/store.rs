@@ -27,8 +27,21 @@ fn no_point_is_missing_after_influxdb_was_away() {
     let dir = dir();
     let url = influxd.url();
     let arguments = [
-        "run", "--plan", "smoke", "--duration", "8s", "--rate", "50", "--driver", "builtin",
-        "--protocol", "rest", "--without", "grafana", "--require", "influxdb",
+        "run",
+        "--plan",
+        "smoke",
+        "--duration",
+        "8s",
+        "--rate",
+        "50",
+        "--driver",
+        "builtin",
+        "--protocol",
+        "rest",
+        "--without",
+        "grafana",
+        "--require",
+        "influxdb",
     ];
     let mut run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
     run.line("gateway listens");
@@ -45,9 +58,8 @@ fn no_point_is_missing_after_influxdb_was_away() {
     let traced = result["cells"][0]["traced"]["succeeded"].as_f64().expect("a count");
     assert_eq!(influxd.number("SELECT sum(count) FROM request WHERE cell != 'none'"), traced);
     assert_eq!(
-        influxd.number(
-            "SELECT sum(count) FROM hop WHERE stage = 'handler' AND hop = 'gateway→echo'"
-        ),
+        influxd
+            .number("SELECT sum(count) FROM hop WHERE stage = 'handler' AND hop = 'gateway→echo'"),
         traced
     );
     assert_eq!(influxd.number("SELECT count(status) FROM verdict"), 2.0);
