@@ -193,7 +193,9 @@ fn a_foreign_database_span_is_one_round_trip() {
 fn a_query_that_was_never_sent_waited_in_the_queue() {
     use Point::*;
     let mut client = query();
-    [SendBegin, FirstRead, LastRead, DecodeStart, DecodeEnd].map(|p| client.marks.set(p, 0));
+    for point in [SendBegin, FirstRead, LastRead, DecodeStart, DecodeEnd] {
+        client.marks.set(point, 0);
+    }
     let books = close(&call_to_database(client));
     let found: Vec<_> = books.hops[0].stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
     assert_eq!(found, [(Stage::SendQueue, 352)]);
