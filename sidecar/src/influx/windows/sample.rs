@@ -9,6 +9,9 @@ pub(super) const MOST: usize = 1_024;
 /// Stage times that all windows may hold together, of 4 bytes each.
 pub(super) const ROOM: i64 = 6 << 20;
 
+/// What a request takes beside its stage times, in the same unit.
+const OVERHEAD: i64 = 12;
+
 /// How many more stage times may be held.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room(pub(super) i64);
@@ -44,7 +47,7 @@ impl Sample {
     /// Offers a request.
     pub(super) fn offer(&mut self, latency: i64, columns: &[i64], room: &mut Room) {
         self.seen += 1;
-        let size = columns.len() as i64;
+        let size = size(columns.len());
         let fits = self.rows.is_empty() || (self.rows.len() < MOST && room.0 >= size);
         if fits && !self.full {
             room.0 -= size;
@@ -54,7 +57,7 @@ impl Sample {
         self.full = true;
         let at = usize::try_from(self.random() % self.seen).unwrap_or(usize::MAX);
         if let Some(place) = self.rows.get_mut(at) {
-            room.0 += place.columns.len() as i64 - size;
+            room.0 += self::size(place.columns.len()) - size;
             *place = row(latency, columns);
         }
     }
@@ -66,7 +69,7 @@ impl Sample {
 
     /// Gives back the room that it took.
     pub(super) fn release(&self, room: &mut Room) {
-        room.0 += self.rows.iter().map(|row| row.columns.len() as i64).sum::<i64>();
+        room.0 += self.rows.iter().map(|row| size(row.columns.len())).sum::<i64>();
     }
 
     /// Steele, Lea and Flood's SplitMix64. Nobody gains by guessing which requests are sampled.
@@ -77,6 +80,10 @@ impl Sample {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+fn size(columns: usize) -> i64 {
+    columns as i64 + OVERHEAD
 }
 
 fn row(latency: i64, columns: &[i64]) -> Row {
