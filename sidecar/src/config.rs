@@ -47,6 +47,16 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_STOP_WITH_STDIN")]
     pub stop_with_stdin: bool,
 
+    /// Watch every process of the program NAME, whenever it starts (repeatable, or with commas): for
+    /// processes that send their spans to another sidecar
+    #[arg(long, env = "LAB_SIDECAR_WATCH_COMMAND", value_name = "NAME", value_delimiter = ',',
+          value_parser = command)]
+    pub watch_command: Vec<String>,
+
+    /// Name of the whole machine in samples; sidecars on several machines that share a run need several
+    #[arg(long, env = "LAB_SIDECAR_HOST", value_name = "NAME", default_value = "host")]
+    pub host: String,
+
     /// Watch the process PID under the name NAME (repeatable). Processes whose spans name their pid
     /// are watched anyway
     #[arg(long, value_name = "NAME=PID", value_parser = watch)]
@@ -89,6 +99,9 @@ impl SidecarConfig {
         if self.otlp == self.control && self.otlp.port() != 0 {
             return error("control", self.control.to_string(), "must differ from --otlp");
         }
+        if !(1..=256).contains(&self.host.len()) {
+            return error("host", self.host.clone(), "must have 1 to 256 bytes");
+        }
         let parent = self.run_file.as_deref().and_then(|path| path.parent());
         if let (Some(path), Some(parent)) = (&self.run_file, parent)
             && !parent.as_os_str().is_empty()
@@ -111,6 +124,15 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+/// The kernel keeps 15 bytes of a program's name (`TASK_COMM_LEN`): a longer one would match nothing.
+fn command(text: &str) -> Result<String, String> {
+    if (1..=15).contains(&text.len()) && !text.contains('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a program's name of 1 to 15 bytes, without its folder"))
+    }
 }
 
 fn watch(text: &str) -> Result<(String, u32), String> {

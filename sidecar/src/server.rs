@@ -101,6 +101,7 @@ pub struct Sidecar {
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
     sample_every: Duration,
+    host: String,
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
 }
 
@@ -115,7 +116,7 @@ impl Sidecar {
         mut sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Sidecar, SidecarError> {
         config.validate()?;
-        let watched = Arc::new(Watched::new());
+        let watched = Arc::new(Watched::new(config.watch_command.clone()));
         let own = ("sidecar".to_owned(), std::process::id());
         for (name, pid) in std::iter::once(&own).chain(&config.watch) {
             watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
@@ -138,8 +139,8 @@ impl Sidecar {
             max_traces: config.max_traces,
         };
         let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
-        let sample_every = config.sample_every;
-        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, writer })
+        let (sample_every, host) = (config.sample_every, config.host);
+        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer })
     }
 
     /// Where spans are received.
@@ -162,10 +163,11 @@ impl Sidecar {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar { otlp, control, pipeline, watched, sample_every, writer } = self;
+        let Sidecar { otlp, control, pipeline, watched, sample_every, host, writer } = self;
         let stop = CancellationToken::new();
         let sampling =
-            tokio::spawn(sample(Arc::clone(&pipeline), watched, sample_every, stop.child_token()));
+            sample(Arc::clone(&pipeline), watched, host, sample_every, stop.child_token());
+        let sampling = tokio::spawn(sampling);
         let closing = tokio::spawn({
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
@@ -215,10 +217,11 @@ async fn finish<T>(mut listener: JoinHandle<T>) {
 async fn sample(
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
+    host: String,
     every: Duration,
     stop: CancellationToken,
 ) {
-    let mut sampler = match Sampler::new() {
+    let mut sampler = match Sampler::new(host) {
         Ok(sampler) => sampler,
         Err(error) => return tracing::error!("cannot sample processes: {error}"),
     };
