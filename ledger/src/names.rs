@@ -63,7 +63,8 @@ pub const T_PROCESS: &str = "process";
 /// Value of [`T_CELL`], [`T_PROTOCOL`] and [`T_PAYLOAD`] for what belongs to no cell.
 pub const NO_CELL: &str = "none";
 
-/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window.
+/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window that succeeded. All other fields but
+/// [`F_ERROR`] are about these.
 pub const F_COUNT: &str = "count";
 /// Field: sum over the window's traced requests, in microseconds.
 pub const F_SUM_US: &str = "sum_us";
@@ -103,7 +104,8 @@ pub const F_DROPPED: &str = "dropped";
 pub const F_LATE: &str = "late";
 /// Field of [`M_LOAD`]: requests answered as the contract says.
 pub const F_OK: &str = "ok";
-/// Field of [`M_LOAD`]: requests answered otherwise or not at all.
+/// Field of [`M_LOAD`]: requests answered otherwise or not at all. Of [`M_REQUEST`]: traced requests that ended
+/// with an error.
 pub const F_ERROR: &str = "error";
 /// Field of [`M_LOAD`]: sum of the latencies of the successful requests, in microseconds.
 pub const F_LATENCY_SUM_US: &str = "latency_sum_us";

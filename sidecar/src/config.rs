@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::influx::{Token, check_url, is_tag};
+
 /// Settings of a sidecar.
 ///
 /// Durations are a number with a unit: `500ms`, `5s`, `2m`.
@@ -13,8 +15,8 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_OTLP", value_name = "ADDR", default_value = "127.0.0.1:4317")]
     pub otlp: SocketAddr,
 
-    /// Where to serve GET /healthz, GET /stats, POST /flush and POST /watch. It asks for no
-    /// credentials: keep it on loopback
+    /// Where to serve GET /healthz, GET /stats, POST /flush, /watch, /plan and /points. It asks for
+    /// no credentials: keep it on loopback
     #[arg(
         long,
         env = "LAB_SIDECAR_CONTROL",
@@ -61,6 +63,35 @@ pub struct SidecarConfig {
     /// are watched anyway
     #[arg(long, value_name = "NAME=PID", value_parser = watch)]
     pub watch: Vec<(String, u32)>,
+
+    /// Unique name of the run: the tag `run` of every point
+    #[arg(long, env = "LAB_RUN", value_name = "NAME", default_value = "none")]
+    pub run: String,
+
+    /// Write points to this InfluxDB (1.8 or later), http://HOST:PORT. Without it there are none.
+    /// A token is taken from the environment variable LAB_INFLUXDB_TOKEN alone
+    #[arg(long, env = "LAB_INFLUXDB_URL", value_name = "URL")]
+    pub influxdb_url: Option<String>,
+
+    /// Organization in InfluxDB 2.x; 1.8 has none
+    #[arg(long, env = "LAB_INFLUXDB_ORG", value_name = "NAME", default_value = "lab")]
+    pub influxdb_org: String,
+
+    /// Bucket to write to: a name in 2.x, DATABASE/RETENTION-POLICY in 1.8. It must exist
+    #[arg(long, env = "LAB_INFLUXDB_BUCKET", value_name = "NAME", default_value = "lab/autogen")]
+    pub influxdb_bucket: String,
+
+    /// Token for InfluxDB
+    #[arg(skip = Token::new(std::env::var("LAB_INFLUXDB_TOKEN").unwrap_or_default()))]
+    pub influxdb_token: Token,
+
+    /// Keep points in this folder while InfluxDB is away [default: the run file's name with .spool]
+    #[arg(long, env = "LAB_SIDECAR_SPOOL", value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+
+    /// Most that is kept there, in bytes, at most 1 TiB; past it the oldest points are dropped
+    #[arg(long, env = "LAB_SIDECAR_SPOOL_LIMIT", value_name = "BYTES", default_value_t = 256 << 20)]
+    pub spool_limit: u64,
 }
 
 /// A setting that cannot be used.
@@ -109,7 +140,50 @@ impl SidecarConfig {
         {
             return error("run-file", path.display().to_string(), "its folder must exist");
         }
+        self.validate_influxdb()
+    }
+
+    fn validate_influxdb(&self) -> Result<(), ConfigError> {
+        let error = |setting, value: &str, limit| {
+            Err(ConfigError { setting, value: value.to_owned(), limit })
+        };
+        let (org, bucket) = (&self.influxdb_org, &self.influxdb_bucket);
+        let names = [("run", &self.run), ("influxdb-org", org), ("influxdb-bucket", bucket)];
+        for (setting, name) in names {
+            if !is_tag(name) {
+                let limit = "must be 1 to 256 bytes without control characters and backslashes";
+                return error(setting, &format!("{name:?}"), limit);
+            }
+        }
+        if self.spool_limit > 1 << 40 {
+            return error("spool-limit", &self.spool_limit.to_string(), "must be 0 to 1 TiB");
+        }
+        let Some(url) = &self.influxdb_url else {
+            return Ok(());
+        };
+        if let Err(limit) = check_url(url) {
+            // It may hold a password.
+            let shown = url.rsplit('@').next().unwrap_or_default();
+            return error("influxdb-url", shown, limit);
+        }
+        if !self.influxdb_token.is_sendable() {
+            let limit = "LAB_INFLUXDB_TOKEN must be of visible ASCII characters";
+            return error("influxdb-url", url, limit);
+        }
+        if self.spool_folder().is_none() {
+            return error("influxdb-url", url, "needs --spool DIR where there is no --run-file");
+        }
         Ok(())
+    }
+
+    /// Where points are kept while InfluxDB is away.
+    pub(crate) fn spool_folder(&self) -> Option<PathBuf> {
+        let beside_run_file = || {
+            let mut name = self.run_file.as_ref()?.clone().into_os_string();
+            name.push(".spool");
+            Some(name.into())
+        };
+        self.spool.clone().or_else(beside_run_file)
     }
 }
 

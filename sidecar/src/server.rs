@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, SidecarConfig};
+use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
 use crate::pipeline::Pipeline;
 use crate::process::{Sampler, Watched};
@@ -22,6 +23,9 @@ use crate::{control, otlp};
 
 /// A trace of which nothing is missing is closed when no span has come for this long.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Windows are held for this much longer than joining takes: so slow a request still gets into its own.
+const SLOWEST: Duration = Duration::from_secs(60);
 
 /// How long a listener may take to answer what it is working on when the sidecar stops.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -45,6 +49,12 @@ pub enum SidecarError {
     /// The run file could not be made.
     #[error(transparent)]
     RunFile(#[from] RunFileError),
+    /// The spool for InfluxDB could not be had.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The client for InfluxDB could not be made.
+    #[error("cannot write to InfluxDB: {0}")]
+    InfluxDb(String),
     /// A process given by `--watch` does not exist.
     #[error("{0}")]
     Watch(String),
@@ -103,11 +113,12 @@ pub struct Sidecar {
     sample_every: Duration,
     host: String,
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
+    influxdb: Option<(Arc<InfluxSink>, Tasks)>,
 }
 
 impl Sidecar {
-    /// Checks `config`, makes the run file and binds the ports. Rows go to the run file, if there is
-    /// one, and to every one of `sinks`.
+    /// Checks `config`, makes the run file and the spool, and binds the ports. Rows go to the run file and
+    /// to InfluxDB, if there are such, and to every one of `sinks`.
     ///
     /// # Errors
     /// As for [`run`].
@@ -132,6 +143,8 @@ impl Sidecar {
             sinks.push(Arc::clone(&sink) as Arc<dyn Sink>);
             writer = Some((sink, task));
         }
+        let influxdb = influxdb(&config)?;
+        sinks.extend(influxdb.iter().map(|(sink, _)| Arc::clone(sink) as Arc<dyn Sink>));
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let limits = Limits {
             window_ns: nanoseconds(config.join_window),
@@ -140,7 +153,7 @@ impl Sidecar {
         };
         let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
         let (sample_every, host) = (config.sample_every, config.host);
-        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer })
+        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb })
     }
 
     /// Where spans are received.
@@ -163,7 +176,8 @@ impl Sidecar {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar { otlp, control, pipeline, watched, sample_every, host, writer } = self;
+        let Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb } =
+            self;
         let stop = CancellationToken::new();
         let sampling =
             sample(Arc::clone(&pipeline), watched, host, sample_every, stop.child_token());
@@ -177,7 +191,8 @@ impl Sidecar {
             Arc::clone(&pipeline),
             stop.clone().cancelled_owned(),
         ));
-        let routes = control::routes(Arc::clone(&pipeline));
+        let points = influxdb.as_ref().map(|(sink, _)| Arc::clone(sink));
+        let routes = control::routes(Arc::clone(&pipeline), points);
         let control = tokio::spawn({
             let stopped = stop.clone().cancelled_owned();
             async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
@@ -192,13 +207,37 @@ impl Sidecar {
         finish(listeners.0).await;
         finish(listeners.1).await;
         let _ = (closing.await, sampling.await);
+        if let Some((sink, _)) = &influxdb {
+            sink.hurry();
+        }
         pipeline.flush().await;
         if let Some((sink, task)) = writer {
             sink.close().await;
             let _ = task.await;
         }
+        if let Some((sink, tasks)) = influxdb {
+            sink.close(tasks).await;
+        }
         outcome
     }
+}
+
+/// The sink for InfluxDB, if one is configured.
+fn influxdb(config: &SidecarConfig) -> Result<Option<(Arc<InfluxSink>, Tasks)>, SidecarError> {
+    let (Some(url), Some(folder)) = (&config.influxdb_url, config.spool_folder()) else {
+        return Ok(None);
+    };
+    let spool = Spool::open(&folder, config.spool_limit)?;
+    let target = Target {
+        url: url.clone(),
+        org: config.influxdb_org.clone(),
+        bucket: config.influxdb_bucket.clone(),
+        token: config.influxdb_token.clone(),
+    };
+    // A sample may be as old as the interval between samples when its second is over.
+    let hold = (config.join_window + GRACE + SLOWEST).max(2 * config.sample_every);
+    let started = InfluxSink::start(config.run.clone(), hold, target, spool);
+    started.map(Some).map_err(SidecarError::InfluxDb)
 }
 
 /// Lets a listener answer what it is working on. Connections that peers merely keep open must not
