@@ -31,6 +31,13 @@ pub const PEER_SERVICE: &str = "peer.service";
 /// Span attribute (semantic conventions): address of the called service.
 pub const SERVER_ADDRESS: &str = "server.address";
 
+/// Span attribute (semantic conventions): which kind of database a client span calls. Such a call has no
+/// other side: databases send no spans.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// Span attribute: what [`DB_SYSTEM_NAME`] was called before version 1.28 of the semantic conventions,
+/// and still is by most instrumentations.
+pub const DB_SYSTEM: &str = "db.system";
+
 /// Measurement of stage times in windows of a second: traced requests, one series per stage of a hop.
 pub const M_HOP: &str = "hop";
 /// Measurement of whole traced requests in windows of a second: latency, residual, inferred part.

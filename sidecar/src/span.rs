@@ -105,3 +105,10 @@ pub(crate) struct Span {
     /// What the load generator wrote on it.
     pub(crate) planned: Option<Box<Planned>>,
 }
+
+impl Span {
+    /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.half.as_ref()?.database.as_deref()
+    }
+}

@@ -85,6 +85,26 @@ fn a_span_made_by_generated_code_is_read() {
 }
 
 #[test]
+fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
+    let calls = |key: &str, value: Value| {
+        let span = with(|span| span.attributes.push(attribute(key, value)));
+        decode(vec![span]).spans[0].database().map(str::to_owned)
+    };
+    let of = |name: &str| Value::StringValue(name.into());
+    assert_eq!(calls(names::DB_SYSTEM_NAME, of("postgresql")).as_deref(), Some("postgresql"));
+    assert_eq!(calls(names::DB_SYSTEM, of("redis")).as_deref(), Some("redis"));
+    assert_eq!(calls(names::DB_SYSTEM, of(&"x".repeat(9_999))).map(|name| name.len()), Some(256));
+    for not_a_name in [of(""), Value::IntValue(1)] {
+        assert_eq!(calls(names::DB_SYSTEM_NAME, not_a_name), None);
+    }
+    let server = with(|span| {
+        span.kind = otlp::span::SpanKind::Server as i32;
+        span.attributes.push(text(names::DB_SYSTEM_NAME, "postgresql"));
+    });
+    assert_eq!(decode(vec![server]).spans[0].database(), None);
+}
+
+#[test]
 fn kinds_are_those_of_otlp() {
     let kinds: Vec<_> = (0..7).map(|kind| with(|span| span.kind = kind)).collect();
     let kinds: Vec<_> = decode(kinds).spans.iter().map(|span| span.kind.name()).collect();
