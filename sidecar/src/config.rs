@@ -55,9 +55,10 @@ pub struct SidecarConfig {
           value_parser = command)]
     pub watch_command: Vec<String>,
 
-    /// Name of the whole machine in samples; sidecars on several machines that share a run need several
-    #[arg(long, env = "LAB_SIDECAR_HOST", value_name = "NAME", default_value = "host")]
-    pub host: String,
+    /// Where this sidecar is, among several that share a run: the machine and the sidecar itself are
+    /// then called host@PLACE and sidecar@PLACE in samples
+    #[arg(long, env = "LAB_SIDECAR_AT", value_name = "PLACE")]
+    pub at: Option<String>,
 
     /// Watch the process PID under the name NAME (repeatable). Processes whose spans name their pid
     /// are watched anyway
@@ -130,8 +131,8 @@ impl SidecarConfig {
         if self.otlp == self.control && self.otlp.port() != 0 {
             return error("control", self.control.to_string(), "must differ from --otlp");
         }
-        if !(1..=256).contains(&self.host.len()) {
-            return error("host", self.host.clone(), "must have 1 to 256 bytes");
+        if let Some(at) = self.at.as_ref().filter(|at| !(1..=200).contains(&at.len())) {
+            return error("at", at.clone(), "must have 1 to 200 bytes");
         }
         let parent = self.run_file.as_deref().and_then(|path| path.parent());
         if let (Some(path), Some(parent)) = (&self.run_file, parent)
@@ -200,6 +201,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
+/// The name of `what` where there is one in several places.
+pub(crate) fn placed(what: &str, at: Option<&str>) -> String {
+    at.map_or_else(|| what.to_owned(), |at| format!("{what}@{at}"))
+}
+
 /// The kernel keeps 15 bytes of a program's name (`TASK_COMM_LEN`): a longer one would match nothing.
 fn command(text: &str) -> Result<String, String> {
     if (1..=15).contains(&text.len()) && !text.contains('/') {
@@ -214,4 +220,23 @@ fn watch(text: &str) -> Result<(String, u32), String> {
     let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
     let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
     if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_places_of_several_sidecars() {
+        assert_eq!(placed("host", None), "host");
+        assert_eq!(placed("host", Some("echo")), "host@echo");
+    }
+
+    #[test]
+    fn a_program_that_the_kernel_would_cut_is_refused() {
+        assert_eq!(command("pg-client"), Ok("pg-client".to_owned()));
+        for name in ["", "sixteen-bytes-xx", "/usr/bin/echo"] {
+            assert!(command(name).is_err(), "{name}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigError, SidecarConfig};
+use crate::config::{ConfigError, SidecarConfig, placed};
 use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
 use crate::pipeline::Pipeline;
@@ -128,7 +128,7 @@ impl Sidecar {
     ) -> Result<Sidecar, SidecarError> {
         config.validate()?;
         let watched = Arc::new(Watched::new(config.watch_command.clone()));
-        let own = ("sidecar".to_owned(), std::process::id());
+        let own = (placed("sidecar", config.at.as_deref()), std::process::id());
         for (name, pid) in std::iter::once(&own).chain(&config.watch) {
             watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
         }
@@ -152,7 +152,7 @@ impl Sidecar {
             max_traces: config.max_traces,
         };
         let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
-        let (sample_every, host) = (config.sample_every, config.host);
+        let (sample_every, host) = (config.sample_every, placed("host", config.at.as_deref()));
         Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb })
     }
 
