@@ -325,10 +325,24 @@ pub struct Environment {
     pub governor: String,
     /// Compiler that built the lab.
     pub rustc: String,
+    /// What it was built for, and how: target and profile.
+    #[serde(default = "unknown")]
+    pub build: String,
+    /// SHA-256 of the Cargo.lock that it was built with, or `unknown`.
+    #[serde(default = "unknown")]
+    pub cargo_lock: String,
+    /// SHA-256 of the flake.lock beside it, which pins the parts that are not ours, or `unknown`.
+    #[serde(default = "unknown")]
+    pub flake_lock: String,
     /// Clock source of the kernel.
     pub clocksource: String,
     /// When the run began, RFC 3339, UTC.
     pub started_at: String,
+}
+
+/// What results of earlier versions say where they say nothing.
+fn unknown() -> String {
+    "unknown".to_owned()
 }
 
 /// Everything a run measured, before it is judged.

@@ -8,6 +8,8 @@ pub const CLOCK: &str = "lab.clock";
 pub const SERVICE_NAME: &str = "service.name";
 /// Resource attribute (semantic conventions): process id.
 pub const PROCESS_PID: &str = "process.pid";
+/// Resource attribute: where that process id counts ([`crate::process::namespace`]).
+pub const PID_NAMESPACE: &str = "lab.pid_namespace";
 /// Span attribute: the marks and sending times of one side of a hop, as text.
 pub const MARKS: &str = "lab.marks";
 /// Span attribute: bytes, frames and connection of one side of a hop, as text.

@@ -49,6 +49,17 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_STOP_WITH_STDIN")]
     pub stop_with_stdin: bool,
 
+    /// Watch every process of the program NAME, whenever it starts (repeatable, or with commas): for
+    /// processes that send their spans to another sidecar
+    #[arg(long, env = "LAB_SIDECAR_WATCH_COMMAND", value_name = "NAME", value_delimiter = ',',
+          value_parser = command)]
+    pub watch_command: Vec<String>,
+
+    /// Where this sidecar is, among several that share a run: the machine and the sidecar itself are
+    /// then called host@PLACE and sidecar@PLACE in samples
+    #[arg(long, env = "LAB_SIDECAR_AT", value_name = "PLACE")]
+    pub at: Option<String>,
+
     /// Watch the process PID under the name NAME (repeatable). Processes whose spans name their pid
     /// are watched anyway
     #[arg(long, value_name = "NAME=PID", value_parser = watch)]
@@ -120,6 +131,9 @@ impl SidecarConfig {
         if self.otlp == self.control && self.otlp.port() != 0 {
             return error("control", self.control.to_string(), "must differ from --otlp");
         }
+        if let Some(at) = self.at.as_ref().filter(|at| !(1..=200).contains(&at.len())) {
+            return error("at", at.clone(), "must have 1 to 200 bytes");
+        }
         let parent = self.run_file.as_deref().and_then(|path| path.parent());
         if let (Some(path), Some(parent)) = (&self.run_file, parent)
             && !parent.as_os_str().is_empty()
@@ -187,9 +201,42 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
+/// The name of `what` where there is one in several places.
+pub(crate) fn placed(what: &str, at: Option<&str>) -> String {
+    at.map_or_else(|| what.to_owned(), |at| format!("{what}@{at}"))
+}
+
+/// The kernel keeps 15 bytes of a program's name (`TASK_COMM_LEN`): a longer one would match nothing.
+fn command(text: &str) -> Result<String, String> {
+    if (1..=15).contains(&text.len()) && !text.contains('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a program's name of 1 to 15 bytes, without its folder"))
+    }
+}
+
 fn watch(text: &str) -> Result<(String, u32), String> {
     let wrong = || format!("{text:?} is not NAME=PID");
     let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
     let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
     if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_places_of_several_sidecars() {
+        assert_eq!(placed("host", None), "host");
+        assert_eq!(placed("host", Some("echo")), "host@echo");
+    }
+
+    #[test]
+    fn a_program_that_the_kernel_would_cut_is_refused() {
+        assert_eq!(command("pg-client"), Ok("pg-client".to_owned()));
+        for name in ["", "sixteen-bytes-xx", "/usr/bin/echo"] {
+            assert!(command(name).is_err(), "{name}");
+        }
+    }
 }

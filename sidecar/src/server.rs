@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigError, SidecarConfig};
+use crate::config::{ConfigError, SidecarConfig, placed};
 use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
 use crate::pipeline::Pipeline;
@@ -111,6 +111,7 @@ pub struct Sidecar {
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
     sample_every: Duration,
+    host: String,
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
     influxdb: Option<(Arc<InfluxSink>, Tasks)>,
 }
@@ -126,8 +127,8 @@ impl Sidecar {
         mut sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Sidecar, SidecarError> {
         config.validate()?;
-        let watched = Arc::new(Watched::new());
-        let own = ("sidecar".to_owned(), std::process::id());
+        let watched = Arc::new(Watched::new(config.watch_command.clone()));
+        let own = (placed("sidecar", config.at.as_deref()), std::process::id());
         for (name, pid) in std::iter::once(&own).chain(&config.watch) {
             watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
         }
@@ -151,8 +152,8 @@ impl Sidecar {
             max_traces: config.max_traces,
         };
         let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
-        let sample_every = config.sample_every;
-        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, writer, influxdb })
+        let (sample_every, host) = (config.sample_every, placed("host", config.at.as_deref()));
+        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb })
     }
 
     /// Where spans are received.
@@ -175,10 +176,12 @@ impl Sidecar {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar { otlp, control, pipeline, watched, sample_every, writer, influxdb } = self;
+        let Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb } =
+            self;
         let stop = CancellationToken::new();
         let sampling =
-            tokio::spawn(sample(Arc::clone(&pipeline), watched, sample_every, stop.child_token()));
+            sample(Arc::clone(&pipeline), watched, host, sample_every, stop.child_token());
+        let sampling = tokio::spawn(sampling);
         let closing = tokio::spawn({
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
@@ -253,10 +256,11 @@ async fn finish<T>(mut listener: JoinHandle<T>) {
 async fn sample(
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
+    host: String,
     every: Duration,
     stop: CancellationToken,
 ) {
-    let mut sampler = match Sampler::new() {
+    let mut sampler = match Sampler::new(host) {
         Ok(sampler) => sampler,
         Err(error) => return tracing::error!("cannot sample processes: {error}"),
     };

@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) clock: String,
     /// `process.pid`; 0 if unknown.
     pub(crate) pid: u32,
+    /// `lab.pid_namespace`; empty for foreign processes.
+    pub(crate) pid_namespace: String,
 }
 
 /// The kind of a span, with the numbers that OTLP gives them.

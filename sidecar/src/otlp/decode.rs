@@ -89,6 +89,8 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
             source.clock = value.lossy_text(limits::NAME_BYTES);
         } else if key == names::PROCESS_PID.as_bytes() {
             source.pid = value.whole().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        } else if key == names::PID_NAMESPACE.as_bytes() {
+            source.pid_namespace = value.lossy_text(limits::NAME_BYTES);
         }
     }
     Ok(())

@@ -55,6 +55,7 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
             text(names::SERVICE_NAME, "app"),
             text(names::CLOCK, "boot"),
             attribute(names::PROCESS_PID, Value::IntValue(42)),
+            text(names::PID_NAMESPACE, "pid:[1]"),
         ],
         ..Default::default()
     };
@@ -79,6 +80,7 @@ fn a_span_made_by_generated_code_is_read() {
     assert_eq!(span.half.as_ref().unwrap().interval, (1_000, 3_000));
     let source = &span.source;
     assert_eq!((source.service.as_str(), source.clock.as_str(), source.pid), ("app", "boot", 42));
+    assert_eq!(source.pid_namespace, "pid:[1]");
     assert_eq!(batch.rejected.total(), 0);
 }
 
