@@ -1,6 +1,9 @@
 //! Whole runs with the real parts: k6 makes the load, PostgreSQL answers, InfluxDB keeps. They must be on this
 //! machine: `.ci/run` installs them.
 
+#[expect(dead_code, reason = "the tests of the dashboards look closer")]
+#[path = "../dashboards/panels/mod.rs"]
+mod panels;
 #[path = "../process/mod.rs"]
 mod process;
 

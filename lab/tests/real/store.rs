@@ -6,8 +6,8 @@ use std::time::Duration;
 use run_lab::launch::Tool;
 
 use super::influxd::Influxd;
-use crate::need;
 use crate::process::{Run, dir, result};
+use crate::{need, panels};
 
 /// Requests of all cells together, by what became of them.
 fn requests(result: &serde_json::Value, of: &str) -> u64 {
@@ -64,4 +64,42 @@ fn no_point_is_missing_after_influxdb_was_away() {
     );
     assert_eq!(influxd.number("SELECT count(status) FROM verdict"), 2.0);
     assert_eq!(influxd.number("SELECT count(event) FROM cell"), 2.0);
+}
+
+/// Milliseconds since 1970 that hold every point of the run.
+fn span(influxd: &Influxd) -> (u64, u64) {
+    let time = |which: &str| {
+        let query = format!("SELECT {which}(planned) FROM load");
+        let answer = influxd.query(&query, "lab");
+        let at = &answer["results"][0]["series"][0]["values"][0][0];
+        at.as_u64().unwrap_or_else(|| panic!("{query}: {answer}")) / 1_000_000
+    };
+    // Samples of processes begin before the load, verdicts come after it.
+    (time("first") - 10_000, time("last") + 30_000)
+}
+
+#[tokio::test]
+async fn every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_the_result() {
+    need(&[Tool::Influxdb, Tool::Postgres]);
+    let influxd = Influxd::start();
+    let dir = dir();
+    // A gateway that makes 300 kB of letters under one lock, asked for more than it can make.
+    let plan = "name = \"drops\"\nprotocol = [\"rest\", \"grpc\"]\npayload = [\"300kB\"]\nrate = 150\n\
+                duration = \"3s\"\nwarmup = \"0s\"\nmax_in_flight = 5\n[knobs]\n\
+                payload_source = \"per_request\"\n[certify]\npairs = 2\nround = \"300ms\"\n";
+    std::fs::write(dir.path().join("drops.toml"), plan).expect("a file");
+    let url = influxd.url();
+    let arguments = ["run", "--plan", "drops.toml", "--driver", "builtin", "--without", "grafana"];
+    let run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    let (code, text) = run.end();
+    assert_eq!(code, Some(0), "{text}");
+    let result = result(dir.path());
+    let (dropped, planned) = (requests(&result, "dropped"), requests(&result, "planned"));
+    assert!(dropped > 0, "{text}");
+    let name = result["run_id"].as_str().expect("a name");
+    let (from, to) = span(&influxd);
+    let answers = panels::every_panel_returns_rows(&url, "lab", name, from, to).await;
+    let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
+    let measured = dropped as f64 / planned as f64;
+    assert!((shown - measured).abs() < 1e-9, "{shown} is not {measured}");
 }
