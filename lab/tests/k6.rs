@@ -269,7 +269,10 @@ async fn thresholds_pass_through_and_other_failures_are_explained() {
 
     lab.k6.thresholds = Some("no JSON".to_owned());
     let error = lab.round(&short, |_| ()).await.expect_err("the script refuses").to_string();
-    assert!(error.contains("cell rest-1kB") && error.contains("JSON"), "{error}");
+    assert!(
+        error.contains("cell rest-1kB") && error.contains("THRESHOLDS=no JSON: not JSON"),
+        "{error}"
+    );
 
     lab.k6.program = "/no/such/k6".into();
     let error = lab.round(&short, |_| ()).await.expect_err("there is none").to_string();
