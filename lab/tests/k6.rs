@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ledger::{Kind, Stage};
 use run_lab::k6::{Driven, K6, K6Error, Limits};
@@ -185,6 +186,25 @@ async fn an_overloaded_round_drops_and_its_books_are_k6s_own() {
     assert_balanced(requests);
     assert!(requests.planned.abs_diff(200) <= 10, "{requests:?}");
     assert!((requests.dropped as f64) < value(&said, "dropped_iterations", "count"));
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_k6_that_does_not_end_is_stopped_and_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut lab = Lab::start(&Knobs::default()).await;
+    let hangs = lab.dir.path().join("hangs");
+    std::fs::write(&hangs, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&hangs, std::fs::Permissions::from_mode(0o700)).unwrap();
+    (lab.k6.program, lab.k6.patience) = (hangs, Duration::from_millis(100));
+    let limits = Limits { timeout_ns: 1_000_000, preallocated: 1 };
+    let (gateway, short) = (lab.services.gateway.address("").unwrap(), cell(1.0, 0, 1_000));
+    let progress = &mut |_, _, _| ();
+    let round = lab.k6.round(&lab.supervisor, gateway, &short, 0, limits, &lab.halt, progress);
+    let mut error = round.await.expect_err("it hangs");
+    let text = error.to_string();
+    assert!(text.contains("cell rest-1kB: k6 (process ") && text.contains("1.101s"), "{text}");
+    assert!(error.take_kept().is_none());
     lab.stop().await;
 }
 

@@ -28,6 +28,19 @@ pub(super) fn write_scripts(into: &Path) -> io::Result<()> {
 /// The part's name, for its log and errors, and the service's, for its spans.
 pub const SERVICE: &str = "k6";
 
+/// What every call begins with. k6 would warn of each request that failed, which here are counted: its log
+/// holds errors only, and goes where the part's log goes.
+const FIXED: [&str; 8] = [
+    "run",
+    "--quiet",
+    "--no-color",
+    "--no-usage-report",
+    "--log-output",
+    "file=/dev/stderr,level=error",
+    "--address",
+    "127.0.0.1:0",
+];
+
 /// One call of k6.
 pub(super) struct Call<'a> {
     pub(super) k6: &'a K6,
@@ -65,10 +78,7 @@ impl Call<'_> {
     }
 
     fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> =
-            ["run", "--quiet", "--no-color", "--no-usage-report", "--address", "127.0.0.1:0"]
-                .map(OsString::from)
-                .into();
+        let mut arguments: Vec<OsString> = FIXED.map(OsString::from).into();
         let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
         let mut json = OsString::from("json=");
         json.push(self.stream);
@@ -166,12 +176,6 @@ mod tests {
     fn options_go_by_environment_and_numbers_to_the_stream() {
         let (arguments, env) = call(&k6(), &cell(), |call| (call.arguments(), call.env()));
         let expected = [
-            "run",
-            "--quiet",
-            "--no-color",
-            "--no-usage-report",
-            "--address",
-            "127.0.0.1:0",
             "--out",
             "json=/private/stream",
             "--tag",
@@ -182,7 +186,8 @@ mod tests {
             "round=3",
             "/out/k6/ping.js",
         ];
-        assert_eq!(arguments, expected);
+        assert_eq!(arguments[..FIXED.len()], FIXED);
+        assert_eq!(arguments[FIXED.len()..], expected);
         let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = "GATEWAY=http://127.0.0.1:8080 PROTOCOL=rest RATE=500.5 WARMUP=500ms \
             DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \

@@ -18,6 +18,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ use watch::Watch;
 
 /// The folder in a run's folder that holds the scripts that were run, and k6's summaries.
 const FOLDER: &str = "k6";
+/// How long k6 may take to start and stop, unless somebody says otherwise: a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What k6 takes at least for a round, in nanoseconds.
 const SHORTEST_NS: u64 = 1_000_000_000;
 
@@ -51,6 +54,9 @@ pub struct K6 {
     /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`. Absent, the environment
     /// variable THRESHOLDS is passed on by being inherited.
     pub thresholds: Option<String>,
+    /// How long k6 may take to start and to stop, beyond the round and the time-out of its last request. A store
+    /// that accepts its numbers and never answers would keep it for ever.
+    pub patience: Duration,
 }
 
 /// An InfluxDB for k6's own metrics, written by k6's own output (the v1 API).
@@ -108,7 +114,8 @@ impl K6 {
     pub fn new(program: PathBuf, out: PathBuf, run: &str) -> K6 {
         // k6 resolves names against its own folder, and it writes the summary.
         let out = std::path::absolute(&out).unwrap_or(out).join(FOLDER);
-        K6 { program, out, run: run.to_owned(), store: None, otlp: None, thresholds: None }
+        let (run, patience) = (run.to_owned(), PATIENCE);
+        K6 { program, out, run, store: None, otlp: None, thresholds: None, patience }
     }
 
     /// Drives round `number` of `cell` against `gateway`. When `halt` is cancelled k6 is stopped in order, and
@@ -154,7 +161,7 @@ impl K6 {
             _ => None,
         };
         Watch::new(cell, number, limits, sampling, part.pid, teller, summary)
-            .over(part, stream, halt, progress)
+            .over(part, stream, self.patience, halt, progress)
             .await
     }
 }
