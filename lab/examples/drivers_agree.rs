@@ -14,7 +14,7 @@ use clap::Parser;
 use ledger::Stage;
 use probe::{Probe, ProbeConfig};
 use run_lab::driver::{Connections, Driver, Gateway, MAX_TRACES_PER_SECOND, Round, Sampling};
-use run_lab::k6::{K6, Limits};
+use run_lab::k6::{K6, Limits, Order};
 use run_lab::launch::{ANY_PORT, Supervisor, Tool, start_services, start_sidecar};
 use run_lab::model::{Cell, Knobs, Protocol, RoundMeasure, Workload};
 use sidecar::runfile::{RequestRow, RunFile};
@@ -76,9 +76,8 @@ impl Bench {
     async fn k6(&self, number: u32) -> Result<RoundMeasure> {
         let limits = Limits { timeout_ns: TIMEOUT_NS, preallocated: 50 };
         let (halt, progress) = (CancellationToken::new(), &mut |_, _, _| ());
-        let (supervisor, gateway) = (&self.supervisor, self.gateway);
-        let driven =
-            self.k6.round(supervisor, gateway, &self.cell, number, limits, &halt, progress);
+        let order = Order { gateway: self.gateway, cell: &self.cell, number, limits };
+        let driven = self.k6.round(&self.supervisor, order, &halt, progress);
         Ok(driven.await?.context("k6 measured nothing")?.measure)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ledger::{Kind, Stage};
-use run_lab::k6::{Driven, K6, K6Error, Limits};
+use run_lab::k6::{Driven, K6, K6Error, Limits, Order};
 use run_lab::launch::{
     ANY_PORT, Control, Part, Services, Supervisor, Tool, start_services, start_sidecar,
 };
@@ -78,7 +78,8 @@ impl Lab {
         let gateway = self.services.gateway.address("").unwrap();
         let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
         let progress = &mut |requests, _, _| progress(requests);
-        self.k6.round(&self.supervisor, gateway, cell, 0, limits, &self.halt, progress).await
+        let order = Order { gateway, cell, number: 0, limits };
+        self.k6.round(&self.supervisor, order, &self.halt, progress).await
     }
 
     /// Stops everything and returns the folder with the run file.
@@ -200,7 +201,8 @@ async fn a_k6_that_does_not_end_is_stopped_and_named() {
     let limits = Limits { timeout_ns: 1_000_000, preallocated: 1 };
     let (gateway, short) = (lab.services.gateway.address("").unwrap(), cell(1.0, 0, 1_000));
     let progress = &mut |_, _, _| ();
-    let round = lab.k6.round(&lab.supervisor, gateway, &short, 0, limits, &lab.halt, progress);
+    let order = Order { gateway, cell: &short, number: 0, limits };
+    let round = lab.k6.round(&lab.supervisor, order, &lab.halt, progress);
     let mut error = round.await.expect_err("it hangs");
     let text = error.to_string();
     assert!(text.contains("cell rest-1kB: k6 (process ") && text.contains("1.101s"), "{text}");

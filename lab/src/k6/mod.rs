@@ -91,6 +91,19 @@ pub struct Limits {
     pub preallocated: usize,
 }
 
+/// One round to be driven.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// What is asked of it, and how often.
+    pub cell: &'a Cell,
+    /// Number of the round, from 0.
+    pub number: u32,
+    /// What the cell does not say.
+    pub limits: Limits,
+}
+
 /// A round that k6 drove.
 #[derive(Debug, Clone)]
 pub struct Driven {
@@ -118,26 +131,20 @@ impl K6 {
         K6 { program, out, run, store: None, otlp: None, thresholds: None, patience }
     }
 
-    /// Drives round `number` of `cell` against `gateway`. When `halt` is cancelled k6 is stopped in order, and
-    /// what was measured is returned: `None` if that was before the measured part began.
+    /// Drives the round `order`. When `halt` is cancelled k6 is stopped in order, and what was measured is
+    /// returned: `None` if that was before the measured part began.
     ///
     /// # Errors
-    /// If k6 cannot do what the cell asks for, does not start, or ends with an error of its own; what was
-    /// measured before that is in the error ([`K6Error::take_kept`]).
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a round is all of these, and nothing else groups them"
-    )]
+    /// If k6 cannot do what the cell asks for, does not start, ends with an error of its own, or not at all; what
+    /// was measured before that is in the error ([`K6Error::take_kept`]).
     pub async fn round(
         &self,
         supervisor: &Supervisor,
-        gateway: SocketAddr,
-        cell: &Cell,
-        number: u32,
-        limits: Limits,
+        order: Order<'_>,
         halt: &CancellationToken,
         progress: Progress<'_>,
     ) -> Result<Option<Driven>, K6Error> {
+        let cell = order.cell;
         check(cell)?;
         let system = |attempt: String| {
             move |error| K6Error::System { cell: cell.id.clone(), attempt, error }
@@ -145,22 +152,21 @@ impl K6 {
         command::write_scripts(&self.out)
             .map_err(system(format!("write k6's scripts to {}", self.out.display())))?;
         let stream = stream::Stream::new().map_err(system("make a pipe for k6".to_owned()))?;
-        let call = Call { k6: self, cell, round: number, gateway, limits, stream: stream.path() };
+        let call = Call { k6: self, order, stream: stream.path() };
+        let (sampling, summary) = (call.sampling(), call.summary());
         let started = supervisor.keep(call.program()).await;
         let part = started.map_err(|source| K6Error::Start {
             cell: cell.id.clone(),
-            round: number,
+            round: order.number,
             source: Box::new(source),
         })?;
-        let sampling = call.sampling();
-        let summary = call.summary();
         let teller = match (self.otlp, sampling) {
             (Some(otlp), Some(sampling)) => {
-                Some(spans::Teller::start(part.pid, otlp, cell, number, sampling)?)
+                Some(spans::Teller::start(part.pid, otlp, cell, order.number, sampling)?)
             }
             _ => None,
         };
-        Watch::new(cell, number, limits, sampling, part.pid, teller, summary)
+        Watch::new(order, sampling, part.pid, teller, summary)
             .over(part, stream, self.patience, halt, progress)
             .await
     }

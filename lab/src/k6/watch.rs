@@ -12,7 +12,7 @@ use super::spans::Teller;
 use super::stream::Stream;
 use super::usage::Readings;
 use super::wall::Wall;
-use super::{Driven, K6Error, Limits, Progress};
+use super::{Driven, K6Error, Order, Progress};
 use crate::driver::Sampling;
 use crate::launch::{Part, PartError};
 use crate::model::{Cell, RoundMeasure};
@@ -45,14 +45,13 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub(super) fn new(
-        cell: &'a Cell,
-        number: u32,
-        limits: Limits,
+        order: Order<'a>,
         sampling: Option<Sampling>,
         pid: u32,
         teller: Option<Teller>,
         summary: PathBuf,
     ) -> Watch<'a> {
+        let Order { cell, number, limits, .. } = order;
         // k6 lets requests end for as long as they may take, and then takes its time to stop.
         let longest_ns = cell.duration_ns.saturating_add(limits.timeout_ns.saturating_mul(2));
         Watch {
