@@ -41,6 +41,15 @@ export function number(name, fallback, least) {
   return value;
 }
 
+// Thresholds in k6's own words.
+function thresholds(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`THRESHOLDS=${text}: not JSON such as {"http_req_duration": ["p(99)<100"]}`);
+  }
+}
+
 export const gateway = (__ENV.GATEWAY || 'http://127.0.0.1:8080').replace(/\/$/, '');
 export const protocol = __ENV.PROTOCOL || 'rest';
 if (protocol !== 'rest' && protocol !== 'grpc') {
@@ -83,7 +92,7 @@ export const options = {
       'http_req_tls_handshaking{phase:measured}': [],
       'http_req_duration{phase:measured}': [],
     },
-    JSON.parse(__ENV.THRESHOLDS || '{}'),
+    thresholds(__ENV.THRESHOLDS || '{}'),
   ),
   // Without url, proto and the like: each tag is in every line of the JSON stream, and in each series.
   systemTags: ['name', 'method', 'status', 'error', 'error_code', 'expected_response', 'scenario', 'check'],

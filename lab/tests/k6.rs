@@ -4,9 +4,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ledger::{Kind, Stage};
-use run_lab::k6::{Driven, K6, K6Error, Limits};
+use run_lab::k6::{Driven, K6, K6Error, Limits, Order};
 use run_lab::launch::{
     ANY_PORT, Collector, Control, Part, Services, Supervisor, Target, Tool, start_services,
     start_sidecar,
@@ -80,7 +81,8 @@ impl Lab {
         let gateway = self.services.gateway.address("").unwrap();
         let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
         let progress = &mut |requests, _, _| progress(requests);
-        self.k6.round(&self.supervisor, gateway, cell, 0, limits, &self.halt, progress).await
+        let order = Order { gateway, cell, number: 0, limits };
+        self.k6.round(&self.supervisor, order, &self.halt, progress).await
     }
 
     /// Stops everything and returns the folder with the run file.
@@ -191,6 +193,26 @@ async fn an_overloaded_round_drops_and_its_books_are_k6s_own() {
     lab.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_k6_that_does_not_end_is_stopped_and_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut lab = Lab::start(&Knobs::default()).await;
+    let hangs = lab.dir.path().join("hangs");
+    std::fs::write(&hangs, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&hangs, std::fs::Permissions::from_mode(0o700)).unwrap();
+    (lab.k6.program, lab.k6.patience) = (hangs, Duration::from_millis(100));
+    let limits = Limits { timeout_ns: 1_000_000, preallocated: 1 };
+    let (gateway, short) = (lab.services.gateway.address("").unwrap(), cell(1.0, 0, 1_000));
+    let progress = &mut |_, _, _| ();
+    let order = Order { gateway, cell: &short, number: 0, limits };
+    let round = lab.k6.round(&lab.supervisor, order, &lab.halt, progress);
+    let mut error = round.await.expect_err("it hangs");
+    let text = error.to_string();
+    assert!(text.contains("cell rest-1kB: k6 (process ") && text.contains("1.101s"), "{text}");
+    assert!(error.take_kept().is_none());
+    lab.stop().await;
+}
+
 /// The k6 that a lab in `dir` has started.
 fn k6_of(dir: &Path) -> Option<Pid> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -272,7 +294,10 @@ async fn thresholds_pass_through_and_other_failures_are_explained() {
 
     lab.k6.thresholds = Some("no JSON".to_owned());
     let error = lab.round(&short, |_| ()).await.expect_err("the script refuses").to_string();
-    assert!(error.contains("cell rest-1kB") && error.contains("JSON"), "{error}");
+    assert!(
+        error.contains("cell rest-1kB") && error.contains("THRESHOLDS=no JSON: not JSON"),
+        "{error}"
+    );
 
     lab.k6.program = "/no/such/k6".into();
     let error = lab.round(&short, |_| ()).await.expect_err("there is none").to_string();

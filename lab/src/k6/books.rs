@@ -135,7 +135,7 @@ impl Books {
         (requests, requests.started.saturating_sub(ended))
     }
 
-    /// k6 has ended. Requests without an end were cut off: they are unfinished if the round was halted, and
+    /// k6 has ended. Requests without an end were cut off: they are unfinished if k6 was halted or killed, and
     /// errors if k6 let go of them by itself.
     pub(super) fn close(&mut self, halted: bool) {
         let (_, cut_off) = self.requests();

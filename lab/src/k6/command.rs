@@ -2,15 +2,14 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ledger::names;
 
-use super::{K6, Limits};
+use super::{K6, Order};
 use crate::driver::{MAX_TRACES_PER_SECOND, Sampling};
 use crate::launch::{Foreign, StopSignal};
-use crate::model::{Cell, DEFAULT_USERS, Workload};
+use crate::model::{DEFAULT_USERS, Workload};
 
 /// The scripts, as they are in the repository.
 const SCRIPTS: [(&str, &str); 3] = [
@@ -28,13 +27,23 @@ pub(super) fn write_scripts(into: &Path) -> io::Result<()> {
 /// The part's name, for its log and errors, and the service's, for its spans.
 pub const SERVICE: &str = "k6";
 
+/// What every call begins with. k6 would warn of each request that failed, which here are counted: its log
+/// holds errors only, and goes where the part's log goes.
+const FIXED: [&str; 8] = [
+    "run",
+    "--quiet",
+    "--no-color",
+    "--no-usage-report",
+    "--log-output",
+    "file=/dev/stderr,level=error",
+    "--address",
+    "127.0.0.1:0",
+];
+
 /// One call of k6.
 pub(super) struct Call<'a> {
     pub(super) k6: &'a K6,
-    pub(super) cell: &'a Cell,
-    pub(super) round: u32,
-    pub(super) gateway: SocketAddr,
-    pub(super) limits: Limits,
+    pub(super) order: Order<'a>,
     /// Where k6 writes its samples.
     pub(super) stream: &'a Path,
 }
@@ -42,16 +51,16 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Which requests are traced; `None` if none is.
     pub(super) fn sampling(&self) -> Option<Sampling> {
-        let wanted = self.k6.otlp.is_some() && !self.cell.knobs.probes_off;
-        wanted.then(|| Sampling::at_most(MAX_TRACES_PER_SECOND, self.cell.rate))
+        let wanted = self.k6.otlp.is_some() && !self.order.cell.knobs.probes_off;
+        wanted.then(|| Sampling::at_most(MAX_TRACES_PER_SECOND, self.order.cell.rate))
     }
 
     /// Where the summary is kept.
     pub(super) fn summary(&self) -> PathBuf {
         // The name of a cell may be anything in a plan file; that of a file may not.
         let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-        let cell: String = self.cell.id.chars().map(plain).collect();
-        self.k6.out.join(format!("{cell}-{}.json", self.round))
+        let cell: String = self.order.cell.id.chars().map(plain).collect();
+        self.k6.out.join(format!("{cell}-{}.json", self.order.number))
     }
 
     /// The program to start.
@@ -65,10 +74,7 @@ impl Call<'_> {
     }
 
     fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> =
-            ["run", "--quiet", "--no-color", "--no-usage-report", "--address", "127.0.0.1:0"]
-                .map(OsString::from)
-                .into();
+        let mut arguments: Vec<OsString> = FIXED.map(OsString::from).into();
         let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
         let mut json = OsString::from("json=");
         json.push(self.stream);
@@ -79,12 +85,12 @@ impl Call<'_> {
         }
         for (tag, value) in [
             (names::T_RUN, self.k6.run.clone()),
-            (names::T_CELL, self.cell.id.clone()),
-            (names::F_ROUND, self.round.to_string()),
+            (names::T_CELL, self.order.cell.id.clone()),
+            (names::F_ROUND, self.order.number.to_string()),
         ] {
             option("--tag", format!("{tag}={value}").into());
         }
-        let script = match self.cell.workload {
+        let script = match self.order.cell.workload {
             Workload::Ping => "ping.js",
             Workload::Users => "users.js",
         };
@@ -94,17 +100,20 @@ impl Call<'_> {
 
     /// The options of the script, and the credentials of the store: those are seen by nobody else.
     fn env(&self) -> Vec<(&'static str, String)> {
-        let (cell, milliseconds) = (self.cell, |ns: u64| format!("{}ms", ns / 1_000_000));
+        let (cell, milliseconds) = (self.order.cell, |ns: u64| format!("{}ms", ns / 1_000_000));
         let every = self.sampling().map_or(0, |sampling| sampling.weight() as u64);
         let mut env = vec![
-            ("GATEWAY", format!("http://{}", self.gateway)),
+            ("GATEWAY", format!("http://{}", self.order.gateway)),
             ("PROTOCOL", cell.protocol.name().to_owned()),
             ("RATE", cell.rate.to_string()),
             ("WARMUP", milliseconds(cell.warmup_ns)),
             ("DURATION", milliseconds(cell.duration_ns)),
-            ("TIMEOUT", milliseconds(self.limits.timeout_ns)),
+            ("TIMEOUT", milliseconds(self.order.limits.timeout_ns)),
             ("MAX_VUS", cell.max_in_flight.to_string()),
-            ("PRE_ALLOCATED_VUS", self.limits.preallocated.min(cell.max_in_flight).to_string()),
+            (
+                "PRE_ALLOCATED_VUS",
+                self.order.limits.preallocated.min(cell.max_in_flight).to_string(),
+            ),
             ("SAMPLE_EVERY", every.to_string()),
             ("SUMMARY", self.summary().to_string_lossy().into_owned()),
         ];
@@ -130,8 +139,8 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k6::Store;
-    use crate::model::{Knobs, Protocol};
+    use crate::k6::{Limits, Store};
+    use crate::model::{Cell, Knobs, Protocol};
 
     fn cell() -> Cell {
         Cell {
@@ -148,14 +157,9 @@ mod tests {
     }
 
     fn call<R>(k6: &K6, cell: &Cell, read: impl FnOnce(&Call<'_>) -> R) -> R {
-        read(&Call {
-            k6,
-            cell,
-            round: 3,
-            gateway: ([127, 0, 0, 1], 8080).into(),
-            limits: Limits { timeout_ns: 10_000_000_000, preallocated: 50 },
-            stream: Path::new("/private/stream"),
-        })
+        let limits = Limits { timeout_ns: 10_000_000_000, preallocated: 50 };
+        let order = Order { gateway: ([127, 0, 0, 1], 8080).into(), cell, number: 3, limits };
+        read(&Call { k6, order, stream: Path::new("/private/stream") })
     }
 
     fn k6() -> K6 {
@@ -166,12 +170,6 @@ mod tests {
     fn options_go_by_environment_and_numbers_to_the_stream() {
         let (arguments, env) = call(&k6(), &cell(), |call| (call.arguments(), call.env()));
         let expected = [
-            "run",
-            "--quiet",
-            "--no-color",
-            "--no-usage-report",
-            "--address",
-            "127.0.0.1:0",
             "--out",
             "json=/private/stream",
             "--tag",
@@ -182,7 +180,8 @@ mod tests {
             "round=3",
             "/out/k6/ping.js",
         ];
-        assert_eq!(arguments, expected);
+        assert_eq!(arguments[..FIXED.len()], FIXED);
+        assert_eq!(arguments[FIXED.len()..], expected);
         let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = "GATEWAY=http://127.0.0.1:8080 PROTOCOL=rest RATE=500.5 WARMUP=500ms \
             DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \

@@ -1,6 +1,7 @@
 //! Why k6 could not drive a round, or not to its end.
 
 use std::io;
+use std::time::Duration;
 
 use super::Driven;
 use crate::launch::PartError;
@@ -56,6 +57,23 @@ pub enum K6Error {
         /// What was measured until then, if the measured part had begun.
         kept: Option<Box<Driven>>,
     },
+    /// k6 did not end when its round was over, and was stopped.
+    #[error(
+        "round {round} of cell {cell}: k6 (process {pid}) had not ended {waited:?} after it began, \
+         longer than the round with the last request's time-out takes, and was stopped; its log is k6.log"
+    )]
+    Stuck {
+        /// The cell.
+        cell: String,
+        /// The round, from 0.
+        round: u32,
+        /// k6's process id.
+        pid: u32,
+        /// How long it was waited for.
+        waited: Duration,
+        /// What was measured, if the measured part had begun.
+        kept: Option<Box<Driven>>,
+    },
     /// k6 ended well and had not made one request.
     #[error(
         "k6 made no request in round {round} of cell {cell} that could be read \
@@ -75,7 +93,9 @@ impl K6Error {
     /// Takes out what was measured before k6 ended.
     pub fn take_kept(&mut self) -> Option<Driven> {
         match self {
-            K6Error::Ended { kept, .. } => kept.take().map(|driven| *driven),
+            K6Error::Ended { kept, .. } | K6Error::Stuck { kept, .. } => {
+                kept.take().map(|driven| *driven)
+            }
             _ => None,
         }
     }

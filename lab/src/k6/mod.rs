@@ -18,6 +18,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ use watch::Watch;
 
 /// The folder in a run's folder that holds the scripts that were run, and k6's summaries.
 const FOLDER: &str = "k6";
+/// How long k6 may take to start and stop, unless somebody says otherwise: a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What k6 takes at least for a round, in nanoseconds.
 const SHORTEST_NS: u64 = 1_000_000_000;
 
@@ -51,6 +54,9 @@ pub struct K6 {
     /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`. Absent, the environment
     /// variable THRESHOLDS is passed on by being inherited.
     pub thresholds: Option<String>,
+    /// How long k6 may take to start and to stop, beyond the round and the time-out of its last request. A store
+    /// that accepts its numbers and never answers would keep it for ever.
+    pub patience: Duration,
 }
 
 /// An InfluxDB for k6's own metrics, written by k6's own output (the v1 API).
@@ -83,6 +89,19 @@ pub struct Limits {
     pub timeout_ns: u64,
     /// Users that k6 makes before it begins; making one later costs arrivals.
     pub preallocated: usize,
+}
+
+/// One round to be driven.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// What is asked of it, and how often.
+    pub cell: &'a Cell,
+    /// Number of the round, from 0.
+    pub number: u32,
+    /// What the cell does not say.
+    pub limits: Limits,
 }
 
 /// A round that k6 drove.
@@ -127,29 +146,24 @@ impl K6 {
     pub fn new(program: PathBuf, out: PathBuf, run: &str) -> K6 {
         // k6 resolves names against its own folder, and it writes the summary.
         let out = std::path::absolute(&out).unwrap_or(out).join(FOLDER);
-        K6 { program, out, run: run.to_owned(), store: None, otlp: None, thresholds: None }
+        let (run, patience) = (run.to_owned(), PATIENCE);
+        K6 { program, out, run, store: None, otlp: None, thresholds: None, patience }
     }
 
-    /// Drives round `number` of `cell` against `gateway`. When `halt` is cancelled k6 is stopped in order, and
-    /// what was measured is returned: `None` if that was before the measured part began.
+    /// Drives the round `order`. When `halt` is cancelled k6 is stopped in order, and what was measured is
+    /// returned: `None` if that was before the measured part began.
     ///
     /// # Errors
-    /// If k6 cannot do what the cell asks for, does not start, or ends with an error of its own; what was
-    /// measured before that is in the error ([`K6Error::take_kept`]).
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a round is all of these, and nothing else groups them"
-    )]
+    /// If k6 cannot do what the cell asks for, does not start, ends with an error of its own, or not at all; what
+    /// was measured before that is in the error ([`K6Error::take_kept`]).
     pub async fn round(
         &self,
         supervisor: &Supervisor,
-        gateway: SocketAddr,
-        cell: &Cell,
-        number: u32,
-        limits: Limits,
+        order: Order<'_>,
         halt: &CancellationToken,
         progress: Progress<'_>,
     ) -> Result<Option<Driven>, K6Error> {
+        let cell = order.cell;
         check(cell)?;
         let system = |attempt: String| {
             move |error| K6Error::System { cell: cell.id.clone(), attempt, error }
@@ -157,23 +171,22 @@ impl K6 {
         command::write_scripts(&self.out)
             .map_err(system(format!("write k6's scripts to {}", self.out.display())))?;
         let stream = stream::Stream::new().map_err(system("make a pipe for k6".to_owned()))?;
-        let call = Call { k6: self, cell, round: number, gateway, limits, stream: stream.path() };
+        let call = Call { k6: self, order, stream: stream.path() };
+        let (sampling, summary) = (call.sampling(), call.summary());
         let started = supervisor.keep(call.program()).await;
         let part = started.map_err(|source| K6Error::Start {
             cell: cell.id.clone(),
-            round: number,
+            round: order.number,
             source: Box::new(source),
         })?;
-        let sampling = call.sampling();
-        let summary = call.summary();
         let teller = match (self.otlp, sampling) {
             (Some(otlp), Some(sampling)) => {
-                Some(spans::Teller::start(part.pid, otlp, cell, number, sampling)?)
+                Some(spans::Teller::start(part.pid, otlp, cell, order.number, sampling)?)
             }
             _ => None,
         };
-        Watch::new(cell, number, limits, sampling, part.pid, teller, summary)
-            .over(part, stream, halt, progress)
+        Watch::new(order, sampling, part.pid, teller, summary)
+            .over(part, stream, self.patience, halt, progress)
             .await
     }
 }

@@ -12,7 +12,7 @@ use super::spans::Teller;
 use super::stream::Stream;
 use super::usage::Readings;
 use super::wall::Wall;
-use super::{Driven, K6Error, Limits, Progress};
+use super::{Driven, K6Error, Order, Progress};
 use crate::driver::Sampling;
 use crate::launch::{Part, PartError};
 use crate::model::{Cell, RoundMeasure};
@@ -22,10 +22,18 @@ const TICK: Duration = Duration::from_millis(100);
 /// k6's exit code when a threshold was not kept (errext/exitcodes in its source).
 const THRESHOLDS: i32 = 99;
 
+/// How k6 came to its end.
+enum End {
+    ByItself(Result<(), PartError>),
+    Halted,
+    Stuck { pid: u32, waited: Duration },
+}
+
 /// Everything that is learnt of a round while k6 drives it.
 pub(super) struct Watch<'a> {
     cell: &'a Cell,
     number: u32,
+    timeout_ns: u64,
     sampling: Option<Sampling>,
     books: Books,
     readings: Readings,
@@ -37,19 +45,19 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub(super) fn new(
-        cell: &'a Cell,
-        number: u32,
-        limits: Limits,
+        order: Order<'a>,
         sampling: Option<Sampling>,
         pid: u32,
         teller: Option<Teller>,
         summary: PathBuf,
     ) -> Watch<'a> {
+        let Order { cell, number, limits, .. } = order;
         // k6 lets requests end for as long as they may take, and then takes its time to stop.
         let longest_ns = cell.duration_ns.saturating_add(limits.timeout_ns.saturating_mul(2));
         Watch {
             cell,
             number,
+            timeout_ns: limits.timeout_ns,
             sampling,
             books: Books::new(Wall::read(), cell.warmup_ns, longest_ns, cell.max_in_flight),
             readings: Readings::of(pid),
@@ -65,38 +73,40 @@ impl<'a> Watch<'a> {
         mut self,
         mut part: Part,
         mut stream: Stream,
+        patience: Duration,
         halt: &CancellationToken,
         progress: Progress<'_>,
     ) -> Result<Option<Driven>, K6Error> {
+        let round = self.cell.warmup_ns.saturating_add(self.cell.duration_ns);
+        let waited = patience + Duration::from_nanos(round.saturating_add(self.timeout_ns));
+        let stuck = tokio::time::sleep(waited);
+        tokio::pin!(stuck);
         let mut tick = tokio::time::interval(TICK);
-        let ended = loop {
+        let end = loop {
             tokio::select! {
                 read = stream.read(|line| self.line(line)) => self.readable(read)?,
-                ended = part.end() => break Some(ended),
-                () = halt.cancelled() => break None,
+                ended = part.end() => break End::ByItself(ended),
+                () = halt.cancelled() => break End::Halted,
+                () = &mut stuck => break End::Stuck { pid: part.pid, waited },
                 _ = tick.tick() => self.tick(&mut *progress),
             }
         };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                // k6 tells what is left while it stops, and would wait for ever if nobody read.
-                let stop = part.stop();
-                tokio::pin!(stop);
-                loop {
-                    tokio::select! {
-                        () = &mut stop => break,
-                        read = stream.read(|line| self.line(line)) => self.readable(read)?,
-                    }
+        if !matches!(end, End::ByItself(_)) {
+            // k6 tells what is left while it stops, and would wait for ever if nobody read.
+            let stop = part.stop();
+            tokio::pin!(stop);
+            loop {
+                tokio::select! {
+                    () = &mut stop => break,
+                    read = stream.read(|line| self.line(line)) => self.readable(read)?,
                 }
-                Ok(())
             }
-        };
+        }
         let read = stream.rest(|line| self.line(line));
         self.readable(read)?;
         self.refused += stream.too_long();
         self.tick(progress);
-        self.close(ended, halt.is_cancelled()).await
+        self.close(end).await
     }
 
     fn readable(&self, read: std::io::Result<()>) -> Result<(), K6Error> {
@@ -141,34 +151,34 @@ impl<'a> Watch<'a> {
     }
 
     /// k6 has ended: what was measured, or why not.
-    async fn close(
-        mut self,
-        ended: Result<(), PartError>,
-        halted: bool,
-    ) -> Result<Option<Driven>, K6Error> {
+    async fn close(mut self, end: End) -> Result<Option<Driven>, K6Error> {
         let thresholds_failed = matches!(
-            &ended,
-            Err(PartError::Died { status, .. }) if status.code() == Some(THRESHOLDS)
+            &end,
+            End::ByItself(Err(PartError::Died { status, .. })) if status.code() == Some(THRESHOLDS)
         );
-        // Killed, it cut its requests off as a halt does: nobody knows how they would have ended.
-        let cut_short = ended.is_err() && !thresholds_failed;
-        self.books.close(halted || cut_short);
+        // Killed or stopped, it cut its requests off: nobody knows how they would have ended.
+        let to_its_end = thresholds_failed || matches!(end, End::ByItself(Ok(())));
+        self.books.close(!to_its_end);
         self.books.facts.lines_refused = self.refused;
         if let Some(teller) = self.teller.take() {
             self.books.facts.spans_lost = teller.stop().await;
         }
-        let (cell, round) = (self.cell.id.clone(), self.number);
-        let lines_refused = self.refused;
+        let (cell, round, lines_refused) = (self.cell.id.clone(), self.number, self.refused);
         let driven = self.driven(thresholds_failed);
-        match ended {
-            Err(source) if cut_short => {
-                let (source, kept) = (Box::new(source), driven.map(Box::new));
-                Err(K6Error::Ended { cell, round, source, kept })
+        let kept = |driven: Option<Driven>| driven.map(Box::new);
+        match end {
+            End::Halted => Ok(driven),
+            End::ByItself(Err(source)) if !thresholds_failed => {
+                let source = Box::new(source);
+                Err(K6Error::Ended { cell, round, source, kept: kept(driven) })
             }
-            _ if driven.is_none() && !halted => {
+            End::Stuck { pid, waited } => {
+                Err(K6Error::Stuck { cell, round, pid, waited, kept: kept(driven) })
+            }
+            End::ByItself(_) if driven.is_none() => {
                 Err(K6Error::Nothing { cell, round, lines_refused })
             }
-            _ => Ok(driven),
+            End::ByItself(_) => Ok(driven),
         }
     }
 
