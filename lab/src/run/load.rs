@@ -13,7 +13,7 @@ use super::points::Points;
 use super::rig::Rig;
 use crate::driver::{Driver, Gateway, MAX_TRACES_PER_SECOND, Round, Running, Sampling};
 use crate::event::{LabEvent, Reporter};
-use crate::k6::{Driven, K6, Limits};
+use crate::k6::{self, Driven, K6, Limits};
 use crate::launch::PartError;
 use crate::model::{Cell, RoundMeasure, RunMeasure, Statements, Workload};
 use crate::plan::Plan;
@@ -156,20 +156,21 @@ impl Load<'_> {
 
     async fn drive_by_k6(
         &mut self,
-        k6: K6,
+        by: K6,
         cell: &Cell,
         number: u32,
         gateway: SocketAddr,
     ) -> Result<Option<RoundMeasure>, RunError> {
         let limits =
             Limits { timeout_ns: self.plan.timeout_ns, preallocated: self.plan.preallocated };
+        let order = k6::Order { gateway, cell, number, limits };
         let (supervisor, halt) = (&self.rig.supervisor, &self.halt);
         let reporter = &mut *self.reporter;
         let mut tell = |requests, in_flight, elapsed_ns| {
             let cell = cell.id.clone();
             reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns });
         };
-        let driven = k6.round(supervisor, gateway, cell, number, limits, halt, &mut tell).await?;
+        let driven = by.round(supervisor, order, halt, &mut tell).await?;
         Ok(driven.map(Driven::into_measure))
     }
 
