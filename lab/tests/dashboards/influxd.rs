@@ -58,15 +58,22 @@ impl Influxd {
         influxd
     }
 
-    /// Makes `database` and writes `lines` of line protocol into it.
+    /// Makes `database` and writes `lines` of line protocol into it. It listens a moment before it can.
     pub(crate) async fn write(&self, database: &str, lines: &str) {
         let client = reqwest::Client::new();
         let create = format!("{}/query?q=CREATE%20DATABASE%20{database}", self.url);
-        let reply = client.post(create).send().await.unwrap();
-        assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
         let write = format!("{}/write?db={database}", self.url);
-        let reply = client.post(write).body(lines.to_owned()).send().await.unwrap();
-        assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
+        let begun = std::time::Instant::now();
+        loop {
+            let made = client.post(&create).send().await.unwrap().text().await.unwrap();
+            let reply = client.post(&write).body(lines.to_owned()).send().await.unwrap();
+            if reply.status().is_success() {
+                return;
+            }
+            let said = reply.text().await.unwrap();
+            assert!(begun.elapsed() < PATIENCE, "{made} {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

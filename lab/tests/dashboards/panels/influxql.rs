@@ -79,6 +79,12 @@ impl Series {
         self.cells().any(|value| !value.is_null())
     }
 
+    /// Whether `column` has a value.
+    pub(crate) fn has_value_in(&self, column: &str) -> bool {
+        let at = self.columns.iter().position(|name| name == column);
+        at.is_some_and(|at| self.values.iter().any(|row| !row[at].is_null()))
+    }
+
     /// Every number but the times.
     pub(crate) fn numbers(&self) -> Vec<f64> {
         self.cells().filter_map(Value::as_f64).collect()
