@@ -2,7 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["lab/v1/ping.proto"], ["proto"])?;
+    let files = protox::compile(["lab/v1/ping.proto", "lab/v1/users.proto"], ["proto"])?;
     tonic_prost_build::configure()
         .codec_path("probe::TimedCodec")
         .type_attribute(".", "#[derive(serde::Serialize, serde::Deserialize)]")

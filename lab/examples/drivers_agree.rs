@@ -15,7 +15,9 @@ use ledger::Stage;
 use probe::{Probe, ProbeConfig};
 use run_lab::driver::{Connections, Driver, Gateway, MAX_TRACES_PER_SECOND, Round, Sampling};
 use run_lab::k6::{K6, Limits, Order};
-use run_lab::launch::{ANY_PORT, Supervisor, Tool, start_services, start_sidecar};
+use run_lab::launch::{
+    ANY_PORT, Collector, Supervisor, Target, Tool, start_services, start_sidecar,
+};
 use run_lab::model::{Cell, Knobs, Protocol, RoundMeasure, Workload};
 use sidecar::runfile::{RequestRow, RunFile};
 use tokio_util::sync::CancellationToken;
@@ -166,13 +168,25 @@ async fn drive(arguments: &Arguments, dir: &Path) -> Result<u32> {
     let beside = beside.parent().and_then(Path::parent).context("a folder")?.join("run-lab");
     let program = arguments.run_lab.clone().unwrap_or(beside);
     anyhow::ensure!(program.exists(), "{} is not there: cargo build it first", program.display());
-    let k6 = arguments.k6.clone().or_else(|| Tool::K6.find()).context("k6 is not on PATH")?;
+    let k6 = match &arguments.k6 {
+        Some(named) => named.clone(),
+        None => Tool::K6.find()?.context("k6 is not on PATH")?,
+    };
     let (deaths, _died) = tokio::sync::mpsc::unbounded_channel();
     let (watchers, kill) = (TaskTracker::new(), CancellationToken::new());
     let supervisor = Supervisor::new(program, dir.to_owned(), deaths, watchers, kill);
-    let (sidecar, control) = start_sidecar(&supervisor, &dir.join("run.sqlite")).await?;
+    let (sidecar, control) = start_sidecar(
+        &supervisor,
+        Collector { run: "drivers_agree", run_file: &dir.join("run.sqlite"), store: None },
+    )
+    .await?;
     let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
-    let services = start_services(&supervisor, &knobs, otlp, ANY_PORT, "").await?;
+    let services = start_services(
+        &supervisor,
+        &knobs,
+        Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" },
+    )
+    .await?;
     let gateway = services.gateway.address("")?;
     let probe = Probe::start(ProbeConfig {
         service: run_lab::driver::SERVICE.to_owned(),

@@ -30,6 +30,11 @@ pub enum LabEvent {
     },
     /// A part that the run uses, real or standing in.
     Uses(Component),
+    /// Something is being prepared that takes a while.
+    Preparing {
+        /// What.
+        what: String,
+    },
     /// A part is ready.
     Ready {
         /// Its name.

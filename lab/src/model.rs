@@ -205,10 +205,53 @@ pub struct RoundMeasure {
     pub seconds: Vec<Second>,
     /// What errors said, and how often.
     pub errors: BTreeMap<String, u64>,
+    /// What the database counted meanwhile, warm-up included, where there is one.
+    pub statements: Option<Statements>,
+    /// What k6 alone says, where it drove.
+    pub k6: Option<K6Measure>,
     /// CPU used by the load generator's process in the measured part, in nanoseconds.
     pub driver_cpu_ns: u64,
     /// CPU used by the whole machine in the measured part, as a share of all its cores (0 … 1).
     pub host_cpu_share: f64,
+}
+
+/// What a database counted of its own work on the cell's statement (`pg_stat_statements`).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+pub struct Statements {
+    /// Executions.
+    pub calls: u64,
+    /// Time inside of them, in microseconds.
+    pub exec_us: f64,
+}
+
+impl Statements {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: Statements) -> Statements {
+        Statements {
+            calls: self.calls.saturating_sub(before.calls),
+            exec_us: (self.exec_us - before.exec_us).max(0.0),
+        }
+    }
+}
+
+/// What k6 alone says of a round that it drove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct K6Measure {
+    /// A threshold was not kept.
+    pub thresholds_failed: bool,
+    /// Requests of which everything is known.
+    pub joined: u64,
+    /// Requests of which k6's stream does not say everything: they count as errors or unfinished.
+    pub not_joined: u64,
+    /// Lines of its stream that could not be read.
+    pub lines_refused: u64,
+    /// Requests that opened a connection.
+    pub connected: u64,
+    /// What that took in all, in nanoseconds; k6's latency (blocked + connecting + duration) has it twice.
+    pub connecting_ns: u64,
+    /// Root spans that did not reach the sidecar.
+    pub spans_lost: u64,
 }
 
 /// A cell with all its rounds.
@@ -282,10 +325,24 @@ pub struct Environment {
     pub governor: String,
     /// Compiler that built the lab.
     pub rustc: String,
+    /// What it was built for, and how: target and profile.
+    #[serde(default = "unknown")]
+    pub build: String,
+    /// SHA-256 of the Cargo.lock that it was built with, or `unknown`.
+    #[serde(default = "unknown")]
+    pub cargo_lock: String,
+    /// SHA-256 of the flake.lock beside it, which pins the parts that are not ours, or `unknown`.
+    #[serde(default = "unknown")]
+    pub flake_lock: String,
     /// Clock source of the kernel.
     pub clocksource: String,
     /// When the run began, RFC 3339, UTC.
     pub started_at: String,
+}
+
+/// What results of earlier versions say where they say nothing.
+fn unknown() -> String {
+    "unknown".to_owned()
 }
 
 /// Everything a run measured, before it is judged.

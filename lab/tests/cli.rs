@@ -8,6 +8,7 @@ fn run_lab(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_run-lab"))
         .args(arguments)
         .current_dir(dir)
+        .env("PATH", "/nonexistent")
         .output()
         .expect("the program that was just built starts")
 }
@@ -57,7 +58,11 @@ fn the_flags_of_a_run_need_no_subcommand() {
 #[test]
 fn a_required_part_that_cannot_be_used_is_missing() {
     refused(&["run", "--driver", "k6"], 4, &["k6", "built-in driver"]);
-    refused(&["run", "--require", "influxdb,grafana"], 4, &["InfluxDB", "run file"]);
+    refused(&["run", "--require", "influxdb,grafana"], 4, &["InfluxDB", "run file", "influxd@"]);
+    refused(&["run", "--driver", "k6", "--without", "k6"], 2, &["k6", "both"]);
+    refused(&["run", "--plan", "users", "--without", "postgres"], 4, &["users", "PostgreSQL"]);
+    refused(&["run", "--plan", "users", "--size", "10"], 2, &["users", "payload", "--size"]);
+    refused(&["up", "--show", "nowhere"], 2, &["--show nowhere", "influxdb"]);
     refused(&["run", "--require", "mysql"], 2, &["mysql", "postgres"]);
 }
 

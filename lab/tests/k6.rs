@@ -9,7 +9,8 @@ use std::time::Duration;
 use ledger::{Kind, Stage};
 use run_lab::k6::{Driven, K6, K6Error, Limits, Order};
 use run_lab::launch::{
-    ANY_PORT, Control, Part, Services, Supervisor, Tool, start_services, start_sidecar,
+    ANY_PORT, Collector, Control, Part, Services, Supervisor, Target, Tool, start_services,
+    start_sidecar,
 };
 use run_lab::model::{Cell, Knobs, Protocol, Requests, Workload};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -19,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 fn program() -> PathBuf {
-    let named = std::env::var_os("LAB_K6").map(PathBuf::from);
-    named
-        .or_else(|| Tool::K6.find())
+    Tool::K6
+        .find()
+        .expect("LAB_K6 names a program")
         .expect("k6 is neither in LAB_K6 nor on PATH; get it with `go install go.k6.io/k6@v1.8.1`")
 }
 
@@ -61,10 +62,11 @@ impl Lab {
             CancellationToken::new(),
         );
         let run_file = dir.path().join("run.sqlite");
-        let (sidecar, control) = start_sidecar(&supervisor, &run_file).await.expect("a sidecar");
+        let collector = Collector { run: "test", run_file: &run_file, store: None };
+        let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
-        let services =
-            start_services(&supervisor, knobs, otlp, ANY_PORT, "").await.expect("services");
+        let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };
+        let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = K6::new(program(), dir.path().to_owned(), "test");
         k6.otlp = Some(otlp);
         Lab { dir, supervisor, sidecar, control, services, k6, halt: CancellationToken::new() }

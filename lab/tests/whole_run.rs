@@ -1,77 +1,21 @@
-//! Whole runs of the program: a clean one, and ones that are cut short.
+//! Whole runs of the program with what stands in for the real parts: a clean one, and ones that are cut short.
+
+mod process;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::Command;
 
+use process::{dir, gone, pid, result};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-/// A run under way.
-struct Run {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStderr>>,
-    seen: Vec<String>,
-}
+/// A run that finds no real part.
+struct Run;
 
 impl Run {
-    fn start(dir: &Path, arguments: &[&str]) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_run-lab"))
-            .args(arguments)
-            .args(["--out", "out"])
-            .current_dir(dir)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program that was just built starts");
-        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        Run { child, lines, seen: Vec::new() }
+    fn start(dir: &Path, arguments: &[&str]) -> process::Run {
+        process::Run::start(dir, arguments, &[("PATH", "/nonexistent")])
     }
-
-    /// The next line of its progress that contains `text`.
-    fn line(&mut self, text: &str) -> String {
-        for line in self.lines.by_ref() {
-            let line = line.expect("text");
-            self.seen.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
-        panic!("no line has {text:?} in {:#?}", self.seen);
-    }
-
-    /// Waits until requests have been traced: the run file has grown past its empty tables.
-    fn wait_for_rows(&self, dir: &Path) {
-        let size = || fs::metadata(dir.join("out/run.sqlite")).map_or(0, |data| data.len());
-        let empty = size();
-        while size() <= empty {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-
-    /// Its exit code and all it wrote to standard error.
-    fn end(mut self) -> (Option<i32>, String) {
-        for line in self.lines.by_ref() {
-            self.seen.push(line.expect("text"));
-        }
-        (self.child.wait().expect("it ends").code(), self.seen.join("\n"))
-    }
-}
-
-/// The process id in a line such as `echo listens on 127.0.0.1:1 (process 7)`.
-fn pid(line: &str) -> Pid {
-    let digits =
-        line.rsplit(' ').next().and_then(|word| word.strip_suffix(')')).expect("a process id");
-    Pid::from_raw(digits.parse().expect("a number")).expect("not zero")
-}
-
-fn result(dir: &Path) -> serde_json::Value {
-    let text = fs::read_to_string(dir.join("out/result.json")).expect("a result");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn dir() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
 }
 
 #[test]
@@ -183,17 +127,10 @@ fn children_do_not_outlive_a_killed_lab() {
     let (code, _) = run.end();
     assert_eq!(code, None);
     for service in services {
-        while test_kill_process(service).is_ok() && !zombie(service) {
+        while !gone(service) {
             std::thread::yield_now();
         }
     }
-}
-
-/// Ended, but nobody has asked for its exit status yet (in a container without an init).
-fn zombie(pid: Pid) -> bool {
-    let stat =
-        fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! A hop is a walk along marks. The client's walk has a hole where the wire is; the server's walk
 //! fills it. Where both ends were tapped on one clock, what remains of the hole is two measured
 //! wire stages; otherwise it is one inferred stage. A foreign span is the case with no marks at
-//! all, a lost half the case with nothing to fill the hole: neither is special.
+//! all, a lost half the case with nothing to fill the hole: neither is special. A database sends no
+//! spans: the hole of a call to one is the round trip of its query, which its client measures.
 
 use crate::half::Half;
 use crate::marks::Point;
@@ -35,7 +36,7 @@ pub struct HopLedger {
     pub out_of_order: u32,
     /// The reply began before the request's last byte was written.
     pub early: bool,
-    /// One of the two sides is missing.
+    /// One of the two sides is missing. A call to a database has but one.
     pub unjoined: bool,
 }
 
@@ -86,7 +87,7 @@ fn close_hop(node: &HopNode, depth: usize, hops: &mut Vec<HopLedger>) -> i64 {
         stages: StageSet::default(),
         out_of_order: 0,
         early: is_early(node),
-        unjoined: node.client.is_none() || node.server.is_none(),
+        unjoined: is_unjoined(node),
     });
     let children: i64 = node.children.iter().map(|child| close_hop(child, depth + 1, hops)).sum();
     let union = union_of_children(node);
@@ -106,6 +107,13 @@ fn close_hop(node: &HopNode, depth: usize, hops: &mut Vec<HopLedger>) -> i64 {
     hops[at].stages = walk.stages;
     hops[at].out_of_order = walk.out_of_order;
     own + children
+}
+
+fn is_unjoined(node: &HopNode) -> bool {
+    match &node.client {
+        Some(client) => node.server.is_none() && client.database.is_none(),
+        None => true,
+    }
 }
 
 fn is_early(node: &HopNode) -> bool {
@@ -248,7 +256,8 @@ fn client_walk(client: &Half, server: Option<&Half>, union: i64, walk: &mut Walk
             walk.book(Stage::NetworkInferred, hole - inside, Kind::Inferred);
         }
         None => {
-            walk.book(Stage::Remote, back as i64 - out as i64 - union, Kind::Inferred);
+            let (stage, kind) = without_server(client);
+            walk.book(stage, back as i64 - out as i64 - union, kind);
         }
     }
 
@@ -259,6 +268,18 @@ fn client_walk(client: &Half, server: Option<&Half>, union: i64, walk: &mut Walk
     let trailers = mark(Point::EosRead).filter(|&read| read > at && read <= end);
     let at = walk.step(at, trailers, Stage::EndOfStreamWait);
     walk.step(at, Some(end), Stage::WakeUp);
+}
+
+/// What the hole of a call is that no server fills, and how it is known. A database is not expected
+/// to say anything. A query that was never sent waited for a connection until it was given up.
+fn without_server(client: &Half) -> (Stage, Kind) {
+    let marked = client.marks.first().is_some();
+    let sent = [Point::SendBegin, Point::LastWrite].map(|point| client.marks.get(point).is_some());
+    match &client.database {
+        None => (Stage::Remote, Kind::Inferred),
+        Some(_) if marked && sent == [false, false] => (Stage::SendQueue, Kind::Measured),
+        Some(_) => (Stage::QueryRoundTrip, Kind::Measured),
+    }
 }
 
 /// Whether the two wire stages of a hop are differences of marks on one clock.

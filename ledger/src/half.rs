@@ -43,6 +43,8 @@ pub struct Half {
     pub http: u64,
     /// How often the request was put on a connection (client side).
     pub attempts: u64,
+    /// Kind of database called, where it was one: such a call has no other side (client only).
+    pub database: Option<String>,
     /// Injected delays, as the injector measured them, in nanoseconds.
     pub injected: Vec<(Stage, u64)>,
 }
@@ -94,6 +96,7 @@ impl Half {
             connection: 0,
             http: 0,
             attempts: 0,
+            database: None,
             injected: Vec::new(),
         }
     }
@@ -121,6 +124,7 @@ impl Half {
                 self.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
             all.push(text(names::INJECTED, entries.join(" ")));
         }
+        all.extend(self.database.iter().map(|name| text(names::DB_SYSTEM_NAME, name.clone())));
         all
     }
 
@@ -140,6 +144,10 @@ impl Half {
                         self.injected.push((stage, ns.unsigned_abs()));
                     }
                 }
+                Ok(())
+            }
+            names::DB_SYSTEM_NAME => {
+                self.database = Some(text.to_owned());
                 Ok(())
             }
             _ => Ok(()),
@@ -311,6 +319,7 @@ mod tests {
             half.outbound.payload = numbers[4];
             half.inbound = Traffic { payload: numbers[5], body: numbers[6], wire: numbers[7], frames: 3, framing: 9, headers: 1 };
             half.connection = numbers[8];
+            half.database = (numbers[8] % 2 == 1).then(|| "postgresql".to_owned());
             half.injected = vec![(Stage::RequestEncode, numbers[9])];
             prop_assert_eq!(read_back(&half), half);
         }
@@ -318,7 +327,7 @@ mod tests {
         #[test]
         fn no_text_makes_reading_panic(text in ".{0,80}") {
             let mut half = Half::new(Side::Server, (0, 0));
-            for key in [names::MARKS, names::WIRE, names::INJECTED, "other"] {
+            for key in [names::MARKS, names::WIRE, names::INJECTED, names::DB_SYSTEM_NAME, "other"] {
                 let _ = half.read(key, &text);
             }
         }

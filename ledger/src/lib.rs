@@ -14,6 +14,7 @@ mod close;
 mod half;
 mod marks;
 pub mod names;
+pub mod process;
 mod stage;
 
 pub use close::{HopLedger, HopNode, RequestLedger, close};

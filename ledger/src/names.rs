@@ -8,6 +8,8 @@ pub const CLOCK: &str = "lab.clock";
 pub const SERVICE_NAME: &str = "service.name";
 /// Resource attribute (semantic conventions): process id.
 pub const PROCESS_PID: &str = "process.pid";
+/// Resource attribute: where that process id counts ([`crate::process::namespace`]).
+pub const PID_NAMESPACE: &str = "lab.pid_namespace";
 /// Span attribute: the marks and sending times of one side of a hop, as text.
 pub const MARKS: &str = "lab.marks";
 /// Span attribute: bytes, frames and connection of one side of a hop, as text.
@@ -28,6 +30,13 @@ pub const LOST: &str = "lab.lost";
 pub const PEER_SERVICE: &str = "peer.service";
 /// Span attribute (semantic conventions): address of the called service.
 pub const SERVER_ADDRESS: &str = "server.address";
+
+/// Span attribute (semantic conventions): which kind of database a client span calls. Such a call has no
+/// other side: databases send no spans.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// Span attribute: what [`DB_SYSTEM_NAME`] was called before version 1.28 of the semantic conventions,
+/// and still is by most instrumentations.
+pub const DB_SYSTEM: &str = "db.system";
 
 /// Measurement of stage times in windows of a second: traced requests, one series per stage of a hop.
 pub const M_HOP: &str = "hop";
@@ -61,7 +70,8 @@ pub const T_PROCESS: &str = "process";
 /// Value of [`T_CELL`], [`T_PROTOCOL`] and [`T_PAYLOAD`] for what belongs to no cell.
 pub const NO_CELL: &str = "none";
 
-/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window.
+/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window that succeeded. All other fields but
+/// [`F_ERROR`] are about these.
 pub const F_COUNT: &str = "count";
 /// Field: sum over the window's traced requests, in microseconds.
 pub const F_SUM_US: &str = "sum_us";
@@ -101,7 +111,8 @@ pub const F_DROPPED: &str = "dropped";
 pub const F_LATE: &str = "late";
 /// Field of [`M_LOAD`]: requests answered as the contract says.
 pub const F_OK: &str = "ok";
-/// Field of [`M_LOAD`]: requests answered otherwise or not at all.
+/// Field of [`M_LOAD`]: requests answered otherwise or not at all. Of [`M_REQUEST`]: traced requests that ended
+/// with an error.
 pub const F_ERROR: &str = "error";
 /// Field of [`M_LOAD`]: sum of the latencies of the successful requests, in microseconds.
 pub const F_LATENCY_SUM_US: &str = "latency_sum_us";

@@ -105,6 +105,7 @@ stages! {
     RequestDecode, Serialization, "request_decode", "Turning bytes into the request.";
     Dispatch, Queue, "dispatch", "Decoded to the start of the handler.";
     Handler, Backend, "handler", "The service's own code, less the union of its calls to others.";
+    QueryRoundTrip, Backend, "query_round_trip", "A query sent to a database until its last row was read: wire and server in one.";
     ReplyEncode, Serialization, "reply_encode", "Turning the reply into bytes.";
     ReplySendQueue, Queue, "reply_send_queue", "The reply waited to be sent: other streams ahead, the scheduler.";
     ReplyWindowWait, FlowControl, "reply_window_wait", "A HTTP/2 window was exhausted while reply bytes were pending.";

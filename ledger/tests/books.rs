@@ -134,6 +134,73 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
     assert_eq!(books.total(), 1_676);
 }
 
+/// A call to a database: pool wait, query, a row, its decoding, one step apart of its own size.
+fn query() -> Half {
+    use Point::*;
+    let marks = [
+        (CallStart, 1_400),
+        (SendBegin, 1_440),
+        (FirstRead, 1_700),
+        (LastRead, 1_740),
+        (DecodeStart, 1_741),
+        (DecodeEnd, 1_744),
+        (CallEnd, 1_752),
+    ];
+    Half { database: Some("postgresql".into()), ..half(Side::Client, &marks) }
+}
+
+fn call_to_database(client: Half) -> HopNode {
+    HopNode { name: "b→postgres".into(), client: Some(client), ..HopNode::default() }
+}
+
+#[test]
+fn a_database_call_has_one_side_and_is_measured() {
+    let mut root = orderly();
+    root.children = vec![call_to_database(query())];
+    let books = close(&root);
+    let found: Vec<_> = books.hops[1].stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
+    let expected = [
+        (Stage::SendQueue, 40),
+        (Stage::QueryRoundTrip, 300),
+        (Stage::ReplyReceiverQueue, 1),
+        (Stage::ReplyDecode, 3),
+        (Stage::WakeUp, 8),
+    ];
+    assert_eq!(found, expected);
+    assert!(!books.hops[1].unjoined);
+    assert_eq!(books.hops[0].stages.get(Stage::Handler).ns, 700 - 352);
+    assert_eq!((books.total(), books.total_of(Kind::Measured)), (1_676, 1_676));
+}
+
+#[test]
+fn a_foreign_database_span_is_one_round_trip() {
+    let mut span = Half::new(Side::Client, (50, 950));
+    span.database = Some("redis".into());
+    let books = close(&call_to_database(span.clone()));
+    let found: Vec<_> = books.hops[0].stages.iter().collect();
+    let whole = ledger::StageTime { ns: 900, kind: Kind::Measured };
+    assert_eq!(found, [(Stage::QueryRoundTrip, whole)]);
+    assert!(!books.hops[0].unjoined);
+    // One that does send spans is a server like any other.
+    let answered =
+        HopNode { server: Some(Half::new(Side::Server, (7_000, 7_600))), ..call_to_database(span) };
+    let books = close(&answered);
+    assert_eq!(books.hops[0].stages.get(Stage::QueryRoundTrip).kind, Kind::Absent);
+    assert_eq!(books.hops[0].stages.get(Stage::Handler).ns, 600);
+}
+
+#[test]
+fn a_query_that_was_never_sent_waited_in_the_queue() {
+    use Point::*;
+    let mut client = query();
+    for point in [SendBegin, FirstRead, LastRead, DecodeStart, DecodeEnd] {
+        client.marks.set(point, 0);
+    }
+    let books = close(&call_to_database(client));
+    let found: Vec<_> = books.hops[0].stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
+    assert_eq!(found, [(Stage::SendQueue, 352)]);
+}
+
 #[test]
 fn calls_side_by_side_count_once_in_the_handler() {
     let mut root = orderly();
@@ -163,14 +230,17 @@ fn any_half(side: Side) -> impl Strategy<Value = Half> {
     let marks =
         proptest::collection::vec(proptest::option::of(1_u64..1_000_000_000_000), Point::COUNT);
     let sending = proptest::array::uniform4(0_u64..1_000_000);
-    (marks, sending, 0_u64..1_000_000_000, 0_u64..1_000_000_000, any::<bool>()).prop_map(
-        move |(marks, [window_wait, socket_wait, socket_write, framing], start, length, ours)| {
+    let length = 0_u64..1_000_000_000;
+    (marks, sending, length.clone(), length, any::<[bool; 2]>()).prop_map(
+        move |(marks, waits, start, length, [ours, database])| {
+            let [window_wait, socket_wait, socket_write, framing] = waits;
             let mut half = Half::new(side, (start, start + length));
             for (&point, at) in Point::ALL.iter().zip(marks) {
                 half.marks.set(point, at.unwrap_or(0));
             }
             half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
             half.clock = if ours { "one boot".into() } else { String::new() };
+            half.database = (side == Side::Client && database).then(|| "postgresql".into());
             half
         },
     )
@@ -204,6 +274,15 @@ fn latency(root: &HopNode) -> Option<i64> {
 }
 
 proptest! {
+    #[test]
+    fn a_database_call_is_never_inferred_nor_unjoined(half in any_half(Side::Client)) {
+        let half = Half { database: Some("postgresql".into()), ..half };
+        let books = close(&call_to_database(half));
+        prop_assert_eq!(books.total_of(Kind::Inferred), 0);
+        prop_assert!(!books.hops[0].unjoined);
+        prop_assert_eq!(books.hops[0].stages.get(Stage::Remote).kind, Kind::Absent);
+    }
+
     #[test]
     fn stages_add_up_to_the_latency_for_any_marks(root in any_hop(), late in 0_u64..1_000) {
         let books = close(&root);

@@ -11,16 +11,15 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use ledger::{Point, Side, Stage, Value, names};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::body::Body;
 
 use crate::codec::{Carries, JsonError, encode_json, read_json};
 use crate::connect::{Connector, TimedExecutor};
-use crate::context::{SpanContext, TRACEPARENT};
+use crate::context::TRACEPARENT;
+use crate::ongoing::{Ongoing, Peer};
 use crate::probe::Probe;
-use crate::record::{Identity, Record};
 use crate::slot::Slot;
 use crate::stopwatch::Stopwatch;
 
@@ -135,7 +134,7 @@ pub enum CallError {
 #[derive(Debug, Clone)]
 pub struct Client {
     probe: Probe,
-    peer: Arc<str>,
+    peer: Peer,
     target: Uri,
     http: legacy::Client<Connector, Body>,
     connector: Connector,
@@ -157,7 +156,8 @@ impl Client {
             builder.pool_max_idle_per_host(0);
         }
         let http = builder.build(connector.clone());
-        Client { probe: probe.clone(), peer: peer.into(), target, http, connector }
+        let peer = Peer { name: peer.into(), database: None };
+        Client { probe: probe.clone(), peer, target, http, connector }
     }
 
     /// Connections opened so far.
@@ -178,6 +178,21 @@ impl Client {
         let name = || format!("POST {path}");
         let ongoing = self.begin(name, call, false);
         ongoing.run(self.exchange_json(path, request), |error| error.to_string()).await
+    }
+
+    /// Gets `path` with `query` (as it stands in a URI, without the question mark) and reads a JSON
+    /// reply. The span is named by the path alone.
+    ///
+    /// # Errors
+    /// As [`Self::post_json`].
+    pub async fn get_json<R>(&self, path: &str, query: &str, call: Call) -> Result<R, CallError>
+    where
+        R: DeserializeOwned + Carries,
+    {
+        let ongoing = self.begin(|| format!("GET {path}"), call, false);
+        let whole = format!("{path}?{query}");
+        let exchange = self.exchange(&whole, Request::new(Body::empty()));
+        ongoing.run(exchange, |error| error.to_string()).await
     }
 
     /// Makes one gRPC call: `call_it` gets a channel for the generated client.
@@ -201,30 +216,16 @@ impl Client {
     }
 
     fn begin(&self, name: impl FnOnce() -> String, call: Call, grpc: bool) -> Ongoing {
-        if !self.probe.enabled() {
-            return Ongoing { slot: None, probe: self.probe.clone(), stopwatch: None };
-        }
-        let record = Arc::new(Record::new(Side::Client));
-        let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
-        let (context, parent, extra, stopwatch) = match (call.root, parent) {
-            (Some(root), _) => {
-                let extra = if root.sampled { root_attributes(&root) } else { Vec::new() };
-                (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
+        let ongoing = Ongoing::begin(&self.probe, &self.peer, name, call);
+        if let Some(Slot { record, .. }) = ongoing.slot() {
+            if grpc {
+                record.is_grpc();
             }
-            (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
-            (None, None) => (SpanContext::new_root(false), 0, Vec::new(), None),
-        };
-        if grpc {
-            record.is_grpc();
+            if let Some(identity) = record.identity() {
+                self.probe.outstanding().insert(identity.context.span_id, Arc::clone(record));
+            }
         }
-        let peer = Some(Arc::clone(&self.peer));
-        let name = if context.sampled { name() } else { String::new() };
-        record.identify(Identity { context, parent, name, peer, extra });
-        record.set(Point::Planned, call.planned.unwrap_or(0));
-        record.mark(Point::CallStart);
-        self.probe.outstanding().insert(context.span_id, Arc::clone(&record));
-        let slot = Slot { record, injector: self.probe.injector() };
-        Ongoing { slot: Some(slot), probe: self.probe.clone(), stopwatch }
+        ongoing
     }
 
     async fn exchange_json<Q, R>(&self, path: &str, request: &Q) -> Result<R, CallError>
@@ -232,45 +233,48 @@ impl Client {
         Q: Serialize + Carries,
         R: DeserializeOwned + Carries,
     {
-        let refuse = |reason: String| CallError::Request { peer: self.peer.to_string(), reason };
-        let body = encode_json(request).map_err(|error| refuse(error.to_string()))?;
-        let mut parts = self.target.clone().into_parts();
-        parts.path_and_query =
-            Some(path.parse().map_err(|_| refuse(format!("bad path {path:?}")))?);
-        let uri = Uri::from_parts(parts).map_err(|error| refuse(error.to_string()))?;
+        let body = encode_json(request).map_err(|error| self.refuse(error.to_string()))?;
         let mut request = Request::new(Body::new(Full::new(body)));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, json);
+        self.exchange(path, request).await
+    }
+
+    /// Sends `request` to `path` and reads a JSON reply.
+    async fn exchange<R>(&self, path: &str, mut request: Request<Body>) -> Result<R, CallError>
+    where
+        R: DeserializeOwned + Carries,
+    {
+        let mut parts = self.target.clone().into_parts();
+        parts.path_and_query =
+            Some(path.parse().map_err(|_| self.refuse(format!("bad path {path:?}")))?);
+        *request.uri_mut() =
+            Uri::from_parts(parts).map_err(|error| self.refuse(error.to_string()))?;
         add_context(&mut request);
         let reply = self
             .http
             .request(request)
             .await
-            .map_err(|source| CallError::Transport { peer: self.peer.to_string(), source })?;
+            .map_err(|source| CallError::Transport { peer: self.peer.name.to_string(), source })?;
         let status = reply.status();
         if !status.is_success() {
             return Err(self.refused(status, reply.into_body()).await);
         }
         read_json(reply.into_body(), LONGEST_BODY)
             .await
-            .map_err(|source| CallError::Decode { peer: self.peer.to_string(), source })
+            .map_err(|source| CallError::Decode { peer: self.peer.name.to_string(), source })
     }
 
     async fn refused(&self, status: StatusCode, body: Incoming) -> CallError {
         let body = http_body_util::Limited::new(body, 4_096);
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        CallError::Status { peer: self.peer.to_string(), status, body }
+        CallError::Status { peer: self.peer.name.to_string(), status, body }
     }
-}
 
-pub(crate) fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
-    vec![
-        (names::CELL, Value::Text(root.cell.to_string())),
-        (names::ROUND, Value::Int(i64::from(root.round))),
-        (names::WEIGHT, Value::Float(root.weight)),
-    ]
+    fn refuse(&self, reason: String) -> CallError {
+        CallError::Request { peer: self.peer.name.to_string(), reason }
+    }
 }
 
 /// Puts the trace context of the current call on a request.
@@ -284,54 +288,6 @@ fn add_context<B>(request: &mut Request<B>) {
         // entries out of the peer's table.
         value.set_sensitive(true);
         request.headers_mut().insert(TRACEPARENT, value);
-    }
-}
-
-/// A call that has begun. Dropping it (the caller gave up) closes its record too.
-struct Ongoing {
-    slot: Option<Slot>,
-    probe: Probe,
-    stopwatch: Option<Arc<Stopwatch>>,
-}
-
-impl Ongoing {
-    async fn run<R, E>(
-        mut self,
-        work: impl Future<Output = Result<R, E>>,
-        say: impl FnOnce(&E) -> String,
-    ) -> Result<R, E> {
-        let Some(slot) = self.slot.clone() else {
-            return work.await;
-        };
-        slot.delay(Stage::SendQueue).await;
-        let result = slot.clone().scope(work).await;
-        slot.delay(Stage::WakeUp).await;
-        if let Err(error) = &result {
-            slot.record.failed(say(error));
-        }
-        self.finish();
-        result
-    }
-
-    fn finish(&mut self) {
-        let Some(slot) = self.slot.take() else { return };
-        slot.record.mark(Point::CallEnd);
-        if let Some(identity) = slot.record.identity() {
-            self.probe.outstanding().remove(identity.context.span_id);
-        }
-        match &self.stopwatch {
-            Some(stopwatch) => stopwatch.hold(self.probe.sink().clone(), slot.record),
-            None => self.probe.sink().submit(&slot.record),
-        }
-    }
-}
-
-impl Drop for Ongoing {
-    fn drop(&mut self) {
-        if let Some(slot) = &self.slot {
-            slot.record.failed("the caller gave up");
-            self.finish();
-        }
     }
 }
 

@@ -87,6 +87,7 @@ impl Exporter {
                     KeyValue::new(names::SERVICE_NAME, service.to_owned()),
                     KeyValue::new(names::PROCESS_PID, i64::from(pid)),
                     KeyValue::new(names::CLOCK, ledger::clock::identity()),
+                    KeyValue::new(names::PID_NAMESPACE, ledger::process::namespace()),
                 ])
                 .build(),
         );

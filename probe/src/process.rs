@@ -130,11 +130,40 @@ impl ServiceArgs {
     }
 }
 
+/// Why a service did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its probe could not be started.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// Its address could not be bound, or it could not serve.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs the service called `name` on `address`: starts its probe, binds, says so, lets it `serve`,
+/// and exports the last spans.
+///
+/// # Errors
+/// [`RunError`] if a setting is impossible or the address cannot be bound.
+pub async fn run(
+    name: &str,
+    args: &ServiceArgs,
+    address: SocketAddr,
+    serve: impl AsyncFnOnce(TcpListener, &Probe) -> io::Result<()>,
+) -> Result<(), RunError> {
+    let probe = args.probe(name)?;
+    let listener = listen(address).await?;
+    serve(listener, &probe).await?;
+    probe.shutdown().await;
+    Ok(())
+}
+
 /// Binds `address` and says so on standard output: `listening 127.0.0.1:8080`.
 ///
 /// # Errors
 /// Names the address that could not be bound.
-pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let naming =
         |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(naming)?;

@@ -36,6 +36,8 @@ pub(crate) struct Identity {
     /// Empty unless the trace is sampled: no span will need it.
     pub(crate) name: String,
     pub(crate) peer: Option<Arc<str>>,
+    /// Kind of database called, if it is one.
+    pub(crate) database: Option<Arc<str>>,
     pub(crate) extra: Vec<(&'static str, ledger::Value)>,
 }
 
@@ -180,6 +182,8 @@ impl Record {
         half.connection = details.connection;
         half.http = details.http;
         half.attempts = details.attempts;
+        half.database =
+            self.identity().and_then(|identity| identity.database.as_deref()).map(str::to_owned);
         half.injected.clone_from(&details.injected);
         half
     }

@@ -199,7 +199,8 @@ impl Measured {
         let context = caller.map_or_else(|| SpanContext::new_root(false), SpanContext::child);
         let name = if context.sampled { name(request) } else { String::new() };
         let parent = caller.map_or(0, |caller| caller.span_id);
-        record.identify(Identity { context, parent, name, peer: None, extra: Vec::new() });
+        let (peer, database, extra) = (None, None, Vec::new());
+        record.identify(Identity { context, parent, name, peer, database, extra });
         (Slot { record, injector: self.probe.injector() }, tapped)
     }
 }

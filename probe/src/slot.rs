@@ -23,12 +23,13 @@ pub(crate) struct Injector(Vec<(Stage, Duration)>);
 
 impl Injector {
     /// The stages in which a delay can be injected.
-    pub(crate) const STAGES: [Stage; 9] = [
+    pub(crate) const STAGES: [Stage; 10] = [
         Stage::SendQueue,
         Stage::RequestEncode,
         Stage::RequestDecode,
         Stage::Dispatch,
         Stage::Handler,
+        Stage::QueryRoundTrip,
         Stage::ReplySendQueue,
         Stage::ReplyEncode,
         Stage::ReplyDecode,

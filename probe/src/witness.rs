@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use ledger::{Marks, Point, Side, Value};
 
-use crate::client::{Root, root_attributes};
+use crate::client::Root;
 use crate::context::SpanContext;
 use crate::export::{Exporter, Sink};
+use crate::ongoing::root_attributes;
 use crate::probe::ProbeError;
 use crate::record::{Identity, Record};
 
@@ -56,6 +57,7 @@ impl Witness {
         let record = Record::new(Side::Client);
         let extra: Vec<(&'static str, Value)> = root_attributes(&call.root);
         record.identify(Identity {
+            database: None,
             context: call.context,
             parent: 0,
             name: call.name,

@@ -31,6 +31,19 @@ impl Carries for PingReply {
     }
 }
 
+/// Answer to `GET /rest/users/count` and `GET /grpc/users/count`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsersCountReply {
+    /// Protocol of the inner hop.
+    pub protocol: String,
+    /// The e-mail asked for.
+    pub email: String,
+    /// How many users have it.
+    pub count: u64,
+}
+
+impl Carries for UsersCountReply {}
+
 /// Answer to a request that was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReply {

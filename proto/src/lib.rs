@@ -2,6 +2,7 @@
 //!
 //! The generated code names the probe's codec, so whoever calls or serves a message is measured.
 
+mod email;
 mod gateway;
 
 /// Code generated from `proto/lab/v1`.
@@ -10,8 +11,9 @@ pub mod v1 {
     tonic::include_proto!("lab.v1");
 }
 
-pub use gateway::{ErrorReply, PingReply, PingRequest};
-pub use v1::{EchoReply, EchoRequest};
+pub use email::{EmailError, LONGEST_EMAIL, check_email, email_of_query, query_of_email};
+pub use gateway::{ErrorReply, PingReply, PingRequest, UsersCountReply};
+pub use v1::{CountReply, CountRequest, EchoReply, EchoRequest};
 
 impl probe::Carries for EchoRequest {
     fn payload_bytes(&self) -> u64 {
@@ -24,3 +26,7 @@ impl probe::Carries for EchoReply {
         self.payload.len() as u64
     }
 }
+
+// An e-mail and a count are what is asked and answered, not payload: a users cell declares none.
+impl probe::Carries for CountRequest {}
+impl probe::Carries for CountReply {}

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::influx::{Token, check_url, is_tag};
+
 /// Settings of a sidecar.
 ///
 /// Durations are a number with a unit: `500ms`, `5s`, `2m`.
@@ -13,8 +15,8 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_OTLP", value_name = "ADDR", default_value = "127.0.0.1:4317")]
     pub otlp: SocketAddr,
 
-    /// Where to serve GET /healthz, GET /stats, POST /flush and POST /watch. It asks for no
-    /// credentials: keep it on loopback
+    /// Where to serve GET /healthz, GET /stats, POST /flush, /watch, /plan and /points. It asks for
+    /// no credentials: keep it on loopback
     #[arg(
         long,
         env = "LAB_SIDECAR_CONTROL",
@@ -47,10 +49,50 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_STOP_WITH_STDIN")]
     pub stop_with_stdin: bool,
 
+    /// Watch every process of the program NAME, whenever it starts (repeatable, or with commas): for
+    /// processes that send their spans to another sidecar
+    #[arg(long, env = "LAB_SIDECAR_WATCH_COMMAND", value_name = "NAME", value_delimiter = ',',
+          value_parser = command)]
+    pub watch_command: Vec<String>,
+
+    /// Where this sidecar is, among several that share a run: the machine and the sidecar itself are
+    /// then called host@PLACE and sidecar@PLACE in samples
+    #[arg(long, env = "LAB_SIDECAR_AT", value_name = "PLACE")]
+    pub at: Option<String>,
+
     /// Watch the process PID under the name NAME (repeatable). Processes whose spans name their pid
     /// are watched anyway
     #[arg(long, value_name = "NAME=PID", value_parser = watch)]
     pub watch: Vec<(String, u32)>,
+
+    /// Unique name of the run: the tag `run` of every point
+    #[arg(long, env = "LAB_RUN", value_name = "NAME", default_value = "none")]
+    pub run: String,
+
+    /// Write points to this InfluxDB (1.8 or later), http://HOST:PORT. Without it there are none.
+    /// A token is taken from the environment variable LAB_INFLUXDB_TOKEN alone
+    #[arg(long, env = "LAB_INFLUXDB_URL", value_name = "URL")]
+    pub influxdb_url: Option<String>,
+
+    /// Organization in InfluxDB 2.x; 1.8 has none
+    #[arg(long, env = "LAB_INFLUXDB_ORG", value_name = "NAME", default_value = "lab")]
+    pub influxdb_org: String,
+
+    /// Bucket to write to: a name in 2.x, DATABASE/RETENTION-POLICY in 1.8. It must exist
+    #[arg(long, env = "LAB_INFLUXDB_BUCKET", value_name = "NAME", default_value = "lab/autogen")]
+    pub influxdb_bucket: String,
+
+    /// Token for InfluxDB
+    #[arg(skip = Token::new(std::env::var("LAB_INFLUXDB_TOKEN").unwrap_or_default()))]
+    pub influxdb_token: Token,
+
+    /// Keep points in this folder while InfluxDB is away [default: the run file's name with .spool]
+    #[arg(long, env = "LAB_SIDECAR_SPOOL", value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+
+    /// Most that is kept there, in bytes, at most 1 TiB; past it the oldest points are dropped
+    #[arg(long, env = "LAB_SIDECAR_SPOOL_LIMIT", value_name = "BYTES", default_value_t = 256 << 20)]
+    pub spool_limit: u64,
 }
 
 /// A setting that cannot be used.
@@ -89,6 +131,9 @@ impl SidecarConfig {
         if self.otlp == self.control && self.otlp.port() != 0 {
             return error("control", self.control.to_string(), "must differ from --otlp");
         }
+        if let Some(at) = self.at.as_ref().filter(|at| !(1..=200).contains(&at.len())) {
+            return error("at", at.clone(), "must have 1 to 200 bytes");
+        }
         let parent = self.run_file.as_deref().and_then(|path| path.parent());
         if let (Some(path), Some(parent)) = (&self.run_file, parent)
             && !parent.as_os_str().is_empty()
@@ -96,7 +141,50 @@ impl SidecarConfig {
         {
             return error("run-file", path.display().to_string(), "its folder must exist");
         }
+        self.validate_influxdb()
+    }
+
+    fn validate_influxdb(&self) -> Result<(), ConfigError> {
+        let error = |setting, value: &str, limit| {
+            Err(ConfigError { setting, value: value.to_owned(), limit })
+        };
+        let (org, bucket) = (&self.influxdb_org, &self.influxdb_bucket);
+        let names = [("run", &self.run), ("influxdb-org", org), ("influxdb-bucket", bucket)];
+        for (setting, name) in names {
+            if !is_tag(name) {
+                let limit = "must be 1 to 256 bytes without control characters and backslashes";
+                return error(setting, &format!("{name:?}"), limit);
+            }
+        }
+        if self.spool_limit > 1 << 40 {
+            return error("spool-limit", &self.spool_limit.to_string(), "must be 0 to 1 TiB");
+        }
+        let Some(url) = &self.influxdb_url else {
+            return Ok(());
+        };
+        if let Err(limit) = check_url(url) {
+            // It may hold a password.
+            let shown = url.rsplit('@').next().unwrap_or_default();
+            return error("influxdb-url", shown, limit);
+        }
+        if !self.influxdb_token.is_sendable() {
+            let limit = "LAB_INFLUXDB_TOKEN must be of visible ASCII characters";
+            return error("influxdb-url", url, limit);
+        }
+        if self.spool_folder().is_none() {
+            return error("influxdb-url", url, "needs --spool DIR where there is no --run-file");
+        }
         Ok(())
+    }
+
+    /// Where points are kept while InfluxDB is away.
+    pub(crate) fn spool_folder(&self) -> Option<PathBuf> {
+        let beside_run_file = || {
+            let mut name = self.run_file.as_ref()?.clone().into_os_string();
+            name.push(".spool");
+            Some(name.into())
+        };
+        self.spool.clone().or_else(beside_run_file)
     }
 }
 
@@ -113,9 +201,42 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
+/// The name of `what` where there is one in several places.
+pub(crate) fn placed(what: &str, at: Option<&str>) -> String {
+    at.map_or_else(|| what.to_owned(), |at| format!("{what}@{at}"))
+}
+
+/// The kernel keeps 15 bytes of a program's name (`TASK_COMM_LEN`): a longer one would match nothing.
+fn command(text: &str) -> Result<String, String> {
+    if (1..=15).contains(&text.len()) && !text.contains('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a program's name of 1 to 15 bytes, without its folder"))
+    }
+}
+
 fn watch(text: &str) -> Result<(String, u32), String> {
     let wrong = || format!("{text:?} is not NAME=PID");
     let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
     let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
     if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_places_of_several_sidecars() {
+        assert_eq!(placed("host", None), "host");
+        assert_eq!(placed("host", Some("echo")), "host@echo");
+    }
+
+    #[test]
+    fn a_program_that_the_kernel_would_cut_is_refused() {
+        assert_eq!(command("pg-client"), Ok("pg-client".to_owned()));
+        for name in ["", "sixteen-bytes-xx", "/usr/bin/echo"] {
+            assert!(command(name).is_err(), "{name}");
+        }
+    }
 }

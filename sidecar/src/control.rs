@@ -1,25 +1,46 @@
-//! The control endpoint: health, counters, flush, and what to watch. For the lab on the same machine.
+//! The control endpoint: health, counters, flush, what to watch, and points of the lab itself. For the lab on
+//! the same machine.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use crate::influx::{BadLine, InfluxSink, PlanError, Tags};
 use crate::pipeline::Pipeline;
 use crate::process::WatchError;
 use crate::stats::Stats;
 
+/// Largest body of `POST /points`, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// What the routes speak to.
+#[derive(Clone)]
+struct Parts {
+    pipeline: Arc<Pipeline>,
+    influxdb: Option<Arc<InfluxSink>>,
+}
+
+impl Parts {
+    fn stats(&self) -> Json<Stats> {
+        let influxdb = self.influxdb.as_ref().map(|sink| sink.stats());
+        Json(Stats { influxdb, ..self.pipeline.stats() })
+    }
+}
+
 /// The routes of the control endpoint.
-pub(crate) fn routes(pipeline: Arc<Pipeline>) -> Router {
+pub(crate) fn routes(pipeline: Arc<Pipeline>, influxdb: Option<Arc<InfluxSink>>) -> Router {
     Router::new()
         .route("/healthz", get(health))
         .route("/stats", get(stats))
         .route("/flush", post(flush))
         .route("/watch", post(watch))
-        .with_state(pipeline)
+        .route("/plan", post(plan))
+        .route("/points", post(points).layer(DefaultBodyLimit::max(LARGEST)))
+        .with_state(Parts { pipeline, influxdb })
 }
 
 #[derive(Serialize)]
@@ -33,17 +54,17 @@ async fn health() -> Json<Health> {
     Json(Health { status: "ok", service: "sidecar", version: env!("CARGO_PKG_VERSION") })
 }
 
-async fn stats(State(pipeline): State<Arc<Pipeline>>) -> Json<Stats> {
-    Json(pipeline.stats())
+async fn stats(State(parts): State<Parts>) -> Json<Stats> {
+    parts.stats()
 }
 
-async fn flush(State(pipeline): State<Arc<Pipeline>>) -> Json<Stats> {
+async fn flush(State(parts): State<Parts>) -> Json<Stats> {
     // A task of its own: rows on their way must arrive even if the asker hangs up.
-    let flushing = Arc::clone(&pipeline);
+    let flushing = Arc::clone(&parts.pipeline);
     if let Err(error) = tokio::spawn(async move { flushing.flush().await }).await {
         tracing::error!(%error, "flush did not finish");
     }
-    Json(pipeline.stats())
+    parts.stats()
 }
 
 #[derive(Deserialize)]
@@ -58,16 +79,60 @@ struct Refused {
     error: String,
 }
 
+/// What a refused request is answered with.
+type Refusal = (StatusCode, Json<Refused>);
+
+fn refuse(status: StatusCode, error: impl ToString) -> Refusal {
+    (status, Json(Refused { error: error.to_string() }))
+}
+
 async fn watch(
-    State(pipeline): State<Arc<Pipeline>>,
+    State(parts): State<Parts>,
     Json(Watch { name, pid }): Json<Watch>,
-) -> Result<StatusCode, (StatusCode, Json<Refused>)> {
-    pipeline.watched().add(&name, pid).map(|()| StatusCode::NO_CONTENT).map_err(|error| {
+) -> Result<StatusCode, Refusal> {
+    parts.pipeline.watched().add(&name, pid).map(|()| StatusCode::NO_CONTENT).map_err(|error| {
         let status = match error {
             WatchError::NoSuchProcess { .. } => StatusCode::NOT_FOUND,
             WatchError::Name { .. } => StatusCode::BAD_REQUEST,
             WatchError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         };
-        (status, Json(Refused { error: error.to_string() }))
+        refuse(status, error)
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    cells: Vec<Tags>,
+}
+
+/// Says which tags the points of cells get. Where there is no InfluxDB, none get any.
+async fn plan(
+    State(parts): State<Parts>,
+    Json(Plan { cells }): Json<Plan>,
+) -> Result<StatusCode, Refusal> {
+    let Some(sink) = parts.influxdb else {
+        return Ok(StatusCode::NO_CONTENT);
+    };
+    sink.plan(cells).map(|()| StatusCode::NO_CONTENT).map_err(|error| {
+        let status = match error {
+            PlanError::Tag { .. } | PlanError::Reserved => StatusCode::BAD_REQUEST,
+            PlanError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        };
+        refuse(status, error)
+    })
+}
+
+/// Takes points of the lab itself: load, cells, verdicts.
+async fn points(State(parts): State<Parts>, body: String) -> Result<StatusCode, Refusal> {
+    let Some(sink) = parts.influxdb else {
+        return Err(refuse(StatusCode::CONFLICT, "no InfluxDB is configured (--influxdb-url)"));
+    };
+    // A task of its own: points that were taken arrive even if the asker hangs up.
+    let taken = tokio::spawn(async move { sink.points(&body).await }).await;
+    match taken {
+        Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
+        Ok(Err(error @ BadLine { .. })) => Err(refuse(StatusCode::BAD_REQUEST, error)),
+        Err(error) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, error)),
+    }
 }

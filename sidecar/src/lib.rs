@@ -2,11 +2,12 @@
 //!
 //! One way through: [`otlp`] decodes and refuses, [`join`] holds spans until their trace is whole
 //! and makes trees of hops, [`pipeline`] closes the books ([`ledger::close`]) and hands rows to every
-//! [`Sink`]; [`runfile`] is one. Beside it [`process`] samples CPU and memory, and [`control`] is how
+//! [`Sink`]; [`runfile`] is one, InfluxDB another. Beside it [`process`] samples CPU and memory, and [`control`] is how
 //! the lab asks for counters and a flush.
 
 mod config;
 mod control;
+mod influx;
 mod join;
 mod otlp;
 mod pipeline;
@@ -18,5 +19,6 @@ mod span;
 pub mod stats;
 
 pub use config::{ConfigError, SidecarConfig};
+pub use influx::{Fields, Lines, SpoolError, Token};
 pub use server::{Sidecar, SidecarError, run};
 pub use sink::{Batch, Done, Sink};

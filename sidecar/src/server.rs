@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigError, SidecarConfig};
+use crate::config::{ConfigError, SidecarConfig, placed};
+use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
 use crate::pipeline::Pipeline;
 use crate::process::{Sampler, Watched};
@@ -22,6 +23,9 @@ use crate::{control, otlp};
 
 /// A trace of which nothing is missing is closed when no span has come for this long.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Windows are held for this much longer than joining takes: so slow a request still gets into its own.
+const SLOWEST: Duration = Duration::from_secs(60);
 
 /// How long a listener may take to answer what it is working on when the sidecar stops.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -45,6 +49,12 @@ pub enum SidecarError {
     /// The run file could not be made.
     #[error(transparent)]
     RunFile(#[from] RunFileError),
+    /// The spool for InfluxDB could not be had.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The client for InfluxDB could not be made.
+    #[error("cannot write to InfluxDB: {0}")]
+    InfluxDb(String),
     /// A process given by `--watch` does not exist.
     #[error("{0}")]
     Watch(String),
@@ -101,12 +111,14 @@ pub struct Sidecar {
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
     sample_every: Duration,
+    host: String,
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
+    influxdb: Option<(Arc<InfluxSink>, Tasks)>,
 }
 
 impl Sidecar {
-    /// Checks `config`, makes the run file and binds the ports. Rows go to the run file, if there is
-    /// one, and to every one of `sinks`.
+    /// Checks `config`, makes the run file and the spool, and binds the ports. Rows go to the run file and
+    /// to InfluxDB, if there are such, and to every one of `sinks`.
     ///
     /// # Errors
     /// As for [`run`].
@@ -115,8 +127,8 @@ impl Sidecar {
         mut sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Sidecar, SidecarError> {
         config.validate()?;
-        let watched = Arc::new(Watched::new());
-        let own = ("sidecar".to_owned(), std::process::id());
+        let watched = Arc::new(Watched::new(config.watch_command.clone()));
+        let own = (placed("sidecar", config.at.as_deref()), std::process::id());
         for (name, pid) in std::iter::once(&own).chain(&config.watch) {
             watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
         }
@@ -131,6 +143,8 @@ impl Sidecar {
             sinks.push(Arc::clone(&sink) as Arc<dyn Sink>);
             writer = Some((sink, task));
         }
+        let influxdb = influxdb(&config)?;
+        sinks.extend(influxdb.iter().map(|(sink, _)| Arc::clone(sink) as Arc<dyn Sink>));
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let limits = Limits {
             window_ns: nanoseconds(config.join_window),
@@ -138,8 +152,8 @@ impl Sidecar {
             max_traces: config.max_traces,
         };
         let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
-        let sample_every = config.sample_every;
-        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, writer })
+        let (sample_every, host) = (config.sample_every, placed("host", config.at.as_deref()));
+        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb })
     }
 
     /// Where spans are received.
@@ -162,10 +176,12 @@ impl Sidecar {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar { otlp, control, pipeline, watched, sample_every, writer } = self;
+        let Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb } =
+            self;
         let stop = CancellationToken::new();
         let sampling =
-            tokio::spawn(sample(Arc::clone(&pipeline), watched, sample_every, stop.child_token()));
+            sample(Arc::clone(&pipeline), watched, host, sample_every, stop.child_token());
+        let sampling = tokio::spawn(sampling);
         let closing = tokio::spawn({
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
@@ -175,7 +191,8 @@ impl Sidecar {
             Arc::clone(&pipeline),
             stop.clone().cancelled_owned(),
         ));
-        let routes = control::routes(Arc::clone(&pipeline));
+        let points = influxdb.as_ref().map(|(sink, _)| Arc::clone(sink));
+        let routes = control::routes(Arc::clone(&pipeline), points);
         let control = tokio::spawn({
             let stopped = stop.clone().cancelled_owned();
             async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
@@ -190,13 +207,37 @@ impl Sidecar {
         finish(listeners.0).await;
         finish(listeners.1).await;
         let _ = (closing.await, sampling.await);
+        if let Some((sink, _)) = &influxdb {
+            sink.hurry();
+        }
         pipeline.flush().await;
         if let Some((sink, task)) = writer {
             sink.close().await;
             let _ = task.await;
         }
+        if let Some((sink, tasks)) = influxdb {
+            sink.close(tasks).await;
+        }
         outcome
     }
+}
+
+/// The sink for InfluxDB, if one is configured.
+fn influxdb(config: &SidecarConfig) -> Result<Option<(Arc<InfluxSink>, Tasks)>, SidecarError> {
+    let (Some(url), Some(folder)) = (&config.influxdb_url, config.spool_folder()) else {
+        return Ok(None);
+    };
+    let spool = Spool::open(&folder, config.spool_limit)?;
+    let target = Target {
+        url: url.clone(),
+        org: config.influxdb_org.clone(),
+        bucket: config.influxdb_bucket.clone(),
+        token: config.influxdb_token.clone(),
+    };
+    // A sample may be as old as the interval between samples when its second is over.
+    let hold = (config.join_window + GRACE + SLOWEST).max(2 * config.sample_every);
+    let started = InfluxSink::start(config.run.clone(), hold, target, spool);
+    started.map(Some).map_err(SidecarError::InfluxDb)
 }
 
 /// Lets a listener answer what it is working on. Connections that peers merely keep open must not
@@ -215,10 +256,11 @@ async fn finish<T>(mut listener: JoinHandle<T>) {
 async fn sample(
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
+    host: String,
     every: Duration,
     stop: CancellationToken,
 ) {
-    let mut sampler = match Sampler::new() {
+    let mut sampler = match Sampler::new(host) {
         Ok(sampler) => sampler,
         Err(error) => return tracing::error!("cannot sample processes: {error}"),
     };

@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) clock: String,
     /// `process.pid`; 0 if unknown.
     pub(crate) pid: u32,
+    /// `lab.pid_namespace`; empty for foreign processes.
+    pub(crate) pid_namespace: String,
 }
 
 /// The kind of a span, with the numbers that OTLP gives them.
@@ -102,4 +104,11 @@ pub(crate) struct Span {
     pub(crate) half: Option<Box<Half>>,
     /// What the load generator wrote on it.
     pub(crate) planned: Option<Box<Planned>>,
+}
+
+impl Span {
+    /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.half.as_ref()?.database.as_deref()
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+pub use crate::influx::InfluxStats;
 use crate::join::{self, Closing};
 use crate::otlp::Rejections;
 use crate::span::{Source, SpanKind};
@@ -114,6 +115,7 @@ impl Counters {
             last_error: self.sinks.last_error.lock().clone(),
             spans_lost,
             rss_bytes: crate::process::own_rss_bytes(),
+            influxdb: None,
         }
     }
 }
@@ -166,4 +168,7 @@ pub struct Stats {
     pub spans_lost: BTreeMap<String, u64>,
     /// Resident memory of the sidecar, in bytes.
     pub rss_bytes: u64,
+    /// What became of points for InfluxDB; absent where none is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub influxdb: Option<InfluxStats>,
 }

@@ -49,8 +49,33 @@ fn every_setting_is_explained() {
         "--sample-every",
         "--stop-with-stdin",
         "--watch",
+        "--run",
+        "--influxdb-url",
+        "--influxdb-org",
+        "--influxdb-bucket",
+        "--spool",
+        "--spool-limit",
     ] {
         assert!(help.contains(flag), "{flag} is missing:\n{help}");
     }
     assert!(help.contains("[default: 127.0.0.1:4317]") && help.contains("[default: 5s]"));
+    assert!(!help.contains("--influxdb-token"), "a token is no argument:\n{help}");
+}
+
+#[test]
+fn a_token_comes_by_the_environment_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_file = folder.path().join("run.db");
+    let output = sidecar()
+        .args(["--run-file", run_file.to_str().unwrap(), "--influxdb-url", "http://127.0.0.1:9"])
+        .env("LAB_INFLUXDB_TOKEN", "s3cr\u{e9}t")
+        .env("RUST_LOG", "trace")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("LAB_INFLUXDB_TOKEN must be of visible ASCII"), "{message}");
+    assert!(!message.contains("s3cr"), "{message}");
+    let refused = sidecar().args(["--influxdb-token", "x"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "a token is no argument");
 }

@@ -251,6 +251,12 @@ async fn settings_are_checked_before_anything_is_made() {
         ("--max-traces 0", "--max-traces 0: must be 1 to 10000000"),
         ("--run-file /no/such/folder/x.db", "its folder must exist"),
         ("--watch ghost=4294967295", "there is no process 4294967295 here"),
+        ("--influxdb-url https://a:1 --spool /tmp", "--influxdb-url https://a:1: must be http://"),
+        ("--influxdb-url http://u:pw@a:1 --spool /tmp", "--influxdb-url a:1: must not hold cred"),
+        ("--influxdb-url http://a:1", "needs --spool DIR where there is no --run-file"),
+        ("--influxdb-bucket a\\b", "--influxdb-bucket \"a\\\\b\": must be 1 to 256 bytes"),
+        ("--spool-limit 2000000000000", "--spool-limit 2000000000000: must be 0 to 1 TiB"),
+        ("--influxdb-url http://127.0.0.1:9 --spool /proc/no", "cannot make the spool /proc/no: "),
     ] {
         let error = sidecar::Sidecar::bind(config(flags), Vec::new()).await.err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");

@@ -136,7 +136,7 @@ async fn bench(arguments: &Arguments) -> Result<()> {
         "payload {} B, server in a process of its own, tap on, traces at most 200/s",
         arguments.payload
     );
-    match Tool::K6.find() {
+    match Tool::K6.find()? {
         Some(path) => {
             let k6 = K6 { program: path, address: server.address, rate, seconds };
             compare(&bench, &k6, &server, arguments).await?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::k6::K6Error;
 use crate::plan::PlanError;
 use crate::run::RunError;
 
@@ -66,7 +67,14 @@ impl From<PlanError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Failure {
-        let exit = if matches!(error, RunError::Part(_)) { Exit::NotStarted } else { Exit::Other };
+        let exit = match &error {
+            RunError::Part(_) | RunError::K6(K6Error::Start { .. } | K6Error::Ended { .. }) => {
+                Exit::NotStarted
+            }
+            RunError::K6(K6Error::Unable { .. }) => Exit::Usage,
+            RunError::Interrupted => Exit::Interrupted,
+            _ => Exit::Other,
+        };
         Failure { exit, error: error.into() }
     }
 }

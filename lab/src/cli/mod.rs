@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and which exit code answers it.
 
 mod certify;
+mod configuration;
 mod doctor;
 mod exit;
 mod part;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use configuration::configuration;
 pub use exit::{Exit, Failure};
 
 /// What the help says after the options.
@@ -57,7 +59,7 @@ enum Command {
     /// Carry out a plan, print what was found and write a report
     #[command(after_help = AFTER)]
     Run(run::RunArgs),
-    /// Start the services and the sidecar, print where they listen, and stay until Ctrl-C
+    /// Start everything there is, print where it listens and what to open, and stay until Ctrl-C
     Up(up::UpArgs),
     /// Show a run again and rewrite its reports from its result.json
     Report(results::ReportArgs),

@@ -4,6 +4,7 @@
 use clap::Subcommand;
 use echo::EchoConfig;
 use gateway::GatewayConfig;
+use pg_client::{PgClientConfig, SeedConfig};
 use sidecar::SidecarConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +20,12 @@ pub(super) enum PartCommand {
     /// Run the echo service
     #[command(hide = true)]
     Echo(EchoConfig),
+    /// Run the users service
+    #[command(hide = true)]
+    PgClient(PgClientConfig),
+    /// Fill the users table
+    #[command(hide = true)]
+    Seed(SeedConfig),
     /// Run the sidecar
     #[command(hide = true)]
     Sidecar(SidecarConfig),
@@ -39,6 +46,11 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
             let service = config.service.clone();
             service.block_on(echo::run(config, service.stop_requested()))
         }
+        PartCommand::PgClient(config) => {
+            let service = config.service.clone();
+            service.block_on(pg_client::run(config, service.stop_requested()))
+        }
+        PartCommand::Seed(config) => run_seed(&config),
         PartCommand::Sidecar(config) => run_sidecar(config),
         // The exit code is that of the program that was kept.
         PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),
@@ -58,6 +70,14 @@ fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
         };
         Ok(sidecar::run(config, stop).await?)
     })
+}
+
+fn run_seed(config: &SeedConfig) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = &mut |step| eprintln!("{step}");
+    let seeded = runtime.block_on(pg_client::seed(config, told))?;
+    eprintln!("{seeded}");
+    Ok(())
 }
 
 fn log_to_stderr() {

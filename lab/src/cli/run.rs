@@ -7,12 +7,11 @@ use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
 use super::{Exit, Failure, terminal};
-use crate::launch::Tool;
-use crate::model::{Component, Protocol};
+use crate::launch::{Inventory, Tool};
+use crate::model::{Component, Protocol, Workload};
 use crate::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
 use crate::progress;
 use crate::report::{self, REPORT_HTML};
-use crate::result;
 use crate::run::{Interrupt, Order, Outcome, Utc, carry_out};
 use crate::verdict::Status;
 
@@ -31,9 +30,8 @@ pub(super) struct RunArgs {
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
     driver: DriverChoice,
-    /// Real parts to insist on, instead of what stands in for them
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
-    require: Vec<Tool>,
+    #[command(flatten)]
+    real: RealParts,
     /// Run these protocols only
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     protocol: Vec<ProtocolChoice>,
@@ -63,10 +61,38 @@ pub(super) struct RunArgs {
     no_certify: bool,
 }
 
+/// Which real parts are to be used. Those that are found are, unless something else is said.
+#[derive(Debug, Args)]
+pub(super) struct RealParts {
+    /// Real parts to insist on, instead of what stands in for them
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    require: Vec<Tool>,
+    /// Real parts to leave out even where they are found
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    without: Vec<Tool>,
+}
+
+impl RealParts {
+    /// Looks for the parts; `more` are required too, and `less` left out.
+    pub(super) async fn look(self, more: &[Tool], less: &[Tool]) -> Result<Inventory, Failure> {
+        let required = [self.require.as_slice(), more].concat();
+        if let Some(both) = required.iter().find(|tool| self.without.contains(tool)) {
+            let name = both.name();
+            return Err(Failure::usage(format!("{name} is both required and left out")));
+        }
+        let without = [self.without.as_slice(), less].concat();
+        let inventory = Inventory::take(&without).await.map_err(Failure::usage)?;
+        match inventory.missing(&required) {
+            Some(missing) => Err(Failure::missing(missing)),
+            None => Ok(inventory),
+        }
+    }
+}
+
 /// Load generators to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DriverChoice {
-    /// The best there is: in this version, the built-in one
+    /// k6 if it is found, the built-in one otherwise
     Auto,
     /// The built-in open-loop driver
     Builtin,
@@ -94,8 +120,14 @@ impl From<ProtocolChoice> for Protocol {
 
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
-    available(&arguments)?;
-    let plan = plan::load(&arguments.plan, &overrides(&arguments)?)?;
+    let mut plan = plan::load(&arguments.plan, &overrides(&arguments)?)?;
+    let (more, less): (&[Tool], &[Tool]) = match arguments.driver {
+        DriverChoice::Auto => (&[], &[]),
+        DriverChoice::Builtin => (&[], &[Tool::K6]),
+        DriverChoice::K6 => (&[Tool::K6], &[]),
+    };
+    let inventory = arguments.real.look(more, less).await?;
+    let left_out = leave_out_users(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
     let (run_id, out) = match arguments.out {
@@ -104,7 +136,8 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     };
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
-        components: components(&plan),
+        components: components(&plan, &inventory, left_out),
+        inventory,
         plan,
         out: out.clone(),
         run_id,
@@ -117,7 +150,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
 
 /// Writes and prints the reports, and settles the exit code.
 fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
-    let result = result::build(&outcome.measure, &outcome.requests, &outcome.samples);
+    let result = outcome.result;
     let written = report::write_all(&out, &result).map_err(|error| Failure::other(error.into()));
     // Shown even if it could not be written: it is all that is left of the run then.
     let shown = terminal::print(report::terminal(&result, terminal::width(), terminal::colour()));
@@ -139,30 +172,18 @@ fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
     Ok(if invalid { Exit::Invalid } else { Exit::Done })
 }
 
-/// Refuses what this version cannot do yet.
-fn available(arguments: &RunArgs) -> Result<(), Failure> {
-    let mut required = arguments.require.clone();
-    if arguments.driver == DriverChoice::K6 {
-        required.push(Tool::K6);
+/// Without a database, cells that ask for users are left out; returns how many.
+fn leave_out_users(plan: &mut Plan, inventory: &Inventory) -> Result<usize, Failure> {
+    if inventory.of(Tool::Postgres).is_some() {
+        return Ok(0);
     }
-    let Some(tool) = required.first() else {
-        return Ok(());
-    };
-    let (stand_in, _) = tool.stand_in();
-    let found = match tool.find() {
-        Some(path) => format!(
-            "{} is at {}, but run-lab {}",
-            tool.name(),
-            path.display(),
-            env!("CARGO_PKG_VERSION")
-        ),
-        None => {
-            format!("{} is not on PATH, and run-lab {}", tool.name(), env!("CARGO_PKG_VERSION"))
-        }
-    };
-    Err(Failure::missing(format!(
-        "{found} cannot use it yet; leave the requirement out to run with what stands in for it ({stand_in})"
-    )))
+    let before = plan.cells.len();
+    plan.cells.retain(|cell| cell.workload != Workload::Users);
+    if plan.cells.is_empty() {
+        let missing = inventory.missing(&[Tool::Postgres]).unwrap_or_default();
+        return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));
+    }
+    Ok(before - plan.cells.len())
 }
 
 /// Makes a folder for a run that names none. Two of one plan may start in the same second: the later
@@ -239,9 +260,13 @@ pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Tabl
     Ok(settings)
 }
 
-/// The parts of a run: what stands in for the real ones, and the lab's own.
-fn components(plan: &Plan) -> Vec<Component> {
-    let own = ["gateway", "echo", "sidecar"].map(|name| Component {
+/// The parts of a run: the real ones, what stands in for others, and the lab's own.
+fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Component> {
+    let mut own = vec!["gateway", "echo", "sidecar"];
+    if plan.cells.iter().any(|cell| cell.workload == Workload::Users) {
+        own.push("pg-client");
+    }
+    let own = own.into_iter().map(|name| Component {
         role: name.to_owned(),
         name: format!("run-lab {name}"),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -249,11 +274,29 @@ fn components(plan: &Plan) -> Vec<Component> {
         real: true,
         note: String::new(),
     });
-    let mut components: Vec<Component> = Tool::ALL.map(Tool::component).into();
+    let mut components: Vec<Component> =
+        Tool::ALL.iter().map(|&tool| inventory.component(tool)).collect();
     components.extend(own);
+    let note = |components: &mut [Component], role: &str, text: String| {
+        if let Some(component) = components.iter_mut().find(|part| part.role == role) {
+            component.note = text;
+        }
+    };
+    let asked = plan.cells.iter().any(|cell| cell.workload == Workload::Users);
+    if inventory.of(Tool::Postgres).is_some() && !asked {
+        note(&mut components, Tool::Postgres.role(), "no cell of this plan asks it".to_owned());
+    }
+    if left_out > 0 {
+        let why = format!(
+            "{left_out} cells that ask for users are left out; to get PostgreSQL: {}",
+            Tool::Postgres.how_to_get()
+        );
+        note(&mut components, Tool::Postgres.role(), why);
+    }
     let double = plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug.is_some()).count();
-    if let Some(gateway) = components.iter_mut().find(|part| part.role == "gateway" && double > 0) {
-        gateway.note = format!("in {double} cells a double that sends a wrong size by REST");
+    if double > 0 {
+        let what = format!("in {double} cells a double that sends a wrong size by REST");
+        note(&mut components, "gateway", what);
     }
     components
 }

@@ -1,25 +1,33 @@
-//! `run-lab up`: the services and the sidecar, for somebody else's load.
+//! `run-lab up`: everything there is, for somebody else's load and for exploring what earlier runs left.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::run::{new_folder, overlay_settings, own_folder};
+use super::run::{RealParts, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::event::{LabEvent, Reporter};
+use crate::launch::{Store, Tool};
+use crate::model::Knobs;
 use crate::plan;
-use crate::run::{Interrupt, LOGS, RUN_FILE, Rig, RunError, Utc};
+use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
 
 /// What to start.
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
-    /// Folder for the run file and the logs; it must not exist [default: lab-runs/up-TIME]
+    /// Folder for the run file, the data and the logs; it must not exist [default: lab-runs/up-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Folder of an earlier run: its points are shown, and new ones are added to them
+    #[arg(long, value_name = "RUN_DIR")]
+    show: Option<PathBuf>,
     /// Where the gateway is to listen; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     gateway: SocketAddr,
+    #[command(flatten)]
+    real: RealParts,
     /// Set a knob of the services (repeatable), e.g. stream_window=64KiB
     #[arg(long, value_name = "KNOB=VALUE")]
     set: Vec<String>,
@@ -28,15 +36,19 @@ pub(super) struct UpArgs {
     inject: Vec<String>,
 }
 
-/// Says where parts listen.
+/// Says what is being done, and where parts listen.
 struct Addresses;
 
 impl Reporter for Addresses {
     fn on(&mut self, event: &LabEvent) {
-        if let LabEvent::Ready { part, address, pid } = event {
-            // Whoever does not read addresses may use the services all the same.
-            let _ = terminal::print(format_args!("{part:<8} http://{address} (process {pid})\n"));
-        }
+        // Whoever does not read this may use the services all the same.
+        let _ = match event {
+            LabEvent::Ready { part, address, pid } => {
+                terminal::print(format_args!("{part:<9} http://{address} (process {pid})\n"))
+            }
+            LabEvent::Preparing { what } => terminal::print(format_args!("{what} …\n")),
+            _ => Ok(()),
+        };
     }
 }
 
@@ -44,37 +56,94 @@ impl Reporter for Addresses {
 pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let knobs = plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
         .map_err(Failure::usage)?;
+    let store_folder = arguments.show.as_deref().map(data_of).transpose()?;
+    let more: &[Tool] = if store_folder.is_some() { &[Tool::Influxdb] } else { &[] };
+    let inventory = arguments.real.look(more, &[Tool::K6]).await?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
+    let run = format!("up-{}", Utc::now().compact());
     let out = match arguments.out {
         Some(out) => new_folder(out)?,
-        None => own_folder(&format!("up-{}", Utc::now().compact()))?.1,
+        None => own_folder(&run)?.1,
     };
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
-    let (rig, mut deaths) = Rig::set_up(&out, &executable, &interrupt).await?;
-    let mut rig = rig.listening(arguments.gateway);
-    let mut died = None;
-    match rig.serve(&knobs, &mut Addresses).await {
-        Err(error) => died = Some(error),
-        Ok(_) => {
-            let (pid, otlp, control) = rig.sidecar().map_err(RunError::from)?;
-            let _ = terminal::print(format_args!(
-                "sidecar  http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
-                 run file {}, logs in {}\nstop with Ctrl-C\n",
-                out.join(RUN_FILE).display(),
-                out.join(LOGS).display()
-            ));
-            tokio::select! {
-                () = interrupt.stop.cancelled() => {}
-                death = deaths.recv() => died = death.map(RunError::Part),
-            }
-        }
-    }
+    let setup = Setup {
+        out: &out,
+        executable: &executable,
+        run: &run,
+        inventory: &inventory,
+        asks_database: true,
+        store_folder: store_folder.as_deref(),
+        listen: arguments.gateway,
+    };
+    let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
+    let died = tokio::select! {
+        served = serve(&mut rig, &knobs, &out) => match served {
+            Err(error) => Some(error),
+            Ok(()) => tokio::select! {
+                () = interrupt.stop.cancelled() => None,
+                death = deaths.recv() => death.map(RunError::Part),
+            },
+        },
+        () = interrupt.stop.cancelled() => None,
+    };
     let closed = rig.close().await;
     match died {
         Some(error) => Err(error.into()),
-        None => match closed.map_err(RunError::from)? {
-            (_, Some(unwritten)) => Err(RunError::from(unwritten).into()),
-            _ => Ok(Exit::Done),
-        },
+        None => closed.map(|_| Exit::Done).map_err(Failure::from),
+    }
+}
+
+/// The data of the store of an earlier run.
+fn data_of(run: &Path) -> Result<PathBuf, Failure> {
+    let folder = run.join(INFLUXDB_FOLDER);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(Failure::usage(format!(
+        "--show {}: there is no folder {INFLUXDB_FOLDER} in it; the run was made without InfluxDB, or with \
+         one of somebody else",
+        run.display()
+    )))
+}
+
+/// Starts the services and says how to use them.
+async fn serve(rig: &mut Rig, knobs: &Knobs, out: &Path) -> Result<(), RunError> {
+    rig.seed(knobs, &mut Addresses).await?;
+    let gateway = rig.serve(knobs, &mut Addresses).await?;
+    let (pid, otlp, control) = rig.sidecar()?;
+    let mut text = format!(
+        "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
+         run file {}, logs in {}\n",
+        out.join(RUN_FILE).display(),
+        out.join(LOGS).display()
+    );
+    how_to(rig, gateway, &mut text);
+    text.push_str("stop with Ctrl-C\n");
+    let _ = terminal::print(text);
+    Ok(())
+}
+
+/// What to open, and how to make load. Writing to a string cannot fail.
+fn how_to(rig: &Rig, gateway: SocketAddr, text: &mut String) {
+    if let Some((_, grafana)) = rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
+        let _ = writeln!(text, "\nopen     http://{grafana}/d/lab-breakdown");
+    }
+    let _ = writeln!(
+        text,
+        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' http://{gateway}/grpc/ping"
+    );
+    if rig.users().is_some() {
+        let ask = format!("http://{gateway}/rest/users/count?email=common0@example.com");
+        let _ = writeln!(text, "         curl {ask}");
+    }
+    let _ = writeln!(
+        text,
+        "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 k6/ping.js"
+    );
+    if let Some(Store { url, database, .. }) = rig.store() {
+        let _ = writeln!(
+            text,
+            "points   {url}, database {database}, user lab with the secret in the folder of its data"
+        );
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! The probe measures the call from inside; the driver's stopwatch stands outside of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use lab_proto::PingRequest;
+use lab_proto::{PingRequest, UsersCountReply, query_of_email};
 use probe::{Call, Carries, Client, ClientOptions, Probe, Root, Stopwatch};
 
+use super::question::Questions;
 use super::reply::Reply;
 use super::target::{Arrival, Called, Target};
-use crate::model::{Cell, Protocol};
+use crate::model::{Cell, DEFAULT_USERS, Protocol, Workload};
 
 /// The name under which the load generator appears in hops.
 pub const SERVICE: &str = "driver";
@@ -26,19 +28,24 @@ impl Connections {
     }
 }
 
-/// The gateway, asked for the payload of one cell in one round.
+/// The gateway, asked what one cell asks for in one round.
 pub struct Gateway {
     client: Client,
-    path: &'static str,
     protocol: Protocol,
-    size: u64,
+    ask: Ask,
     cell: Arc<str>,
     round: u32,
     weight: f64,
 }
 
+/// What is asked.
+enum Ask {
+    Ping { size: u64 },
+    Users(Questions),
+}
+
 impl Gateway {
-    /// Requests for `cell`'s payload, which belong to `name` (empty: to no cell) in the books.
+    /// What `cell` asks for, by requests that belong to `name` (empty: to no cell) in the books.
     #[must_use]
     pub fn new(
         connections: &Connections,
@@ -49,16 +56,44 @@ impl Gateway {
     ) -> Gateway {
         Gateway {
             client: connections.0.clone(),
-            path: match cell.protocol {
-                Protocol::Rest => "/rest/ping",
-                Protocol::Grpc => "/grpc/ping",
-            },
             protocol: cell.protocol,
-            size: cell.payload_bytes,
+            ask: match cell.workload {
+                Workload::Ping => Ask::Ping { size: cell.payload_bytes },
+                Workload::Users => {
+                    Ask::Users(Questions::about(cell.knobs.users.unwrap_or(DEFAULT_USERS)))
+                }
+            },
             cell: name.into(),
             round,
             weight,
         }
+    }
+
+    async fn ping(&self, size: u64, call: Call) -> Result<(), Cow<'static, str>> {
+        let path = match self.protocol {
+            Protocol::Rest => "/rest/ping",
+            Protocol::Grpc => "/grpc/ping",
+        };
+        let reply: Result<Reply, _> =
+            self.client.post_json(path, &PingRequest { size }, call).await;
+        reply.map_err(|error| error.to_string())?.check(self.protocol, size)
+    }
+
+    async fn count(&self, email: &str, call: Call) -> Result<(), Cow<'static, str>> {
+        let path = match self.protocol {
+            Protocol::Rest => "/rest/users/count",
+            Protocol::Grpc => "/grpc/users/count",
+        };
+        let query = query_of_email(email);
+        let reply: Result<UsersCountReply, _> = self.client.get_json(path, &query, call).await;
+        let reply = reply.map_err(|error| error.to_string())?;
+        if reply.protocol != self.protocol.name() || reply.email != email {
+            let (protocol, email) = (reply.protocol, reply.email);
+            return Err(
+                format!("the reply is about {email} by {protocol}, not what was asked").into()
+            );
+        }
+        Ok(())
     }
 }
 
@@ -81,11 +116,9 @@ impl Target for Gateway {
                 stopwatch: stopwatch.clone(),
             }),
         };
-        let request = PingRequest { size: self.size };
-        let reply: Result<Reply, _> = self.client.post_json(self.path, &request, call).await;
-        let outcome = match reply {
-            Ok(reply) => reply.check(self.protocol, self.size),
-            Err(error) => Err(error.to_string().into()),
+        let outcome = match &self.ask {
+            Ask::Ping { size } => self.ping(*size, call).await,
+            Ask::Users(questions) => self.count(&questions.next(), call).await,
         };
         let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> {
             Box::new(move |ns| watch.stop(ns))

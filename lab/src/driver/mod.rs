@@ -8,6 +8,7 @@
 mod books;
 mod gateway;
 mod pacer;
+mod question;
 mod reply;
 mod sampling;
 mod target;
@@ -225,6 +226,8 @@ impl Running {
             send_delay: closed.send_delay,
             seconds: closed.seconds,
             errors: closed.errors,
+            statements: None,
+            k6: None,
             driver_cpu_ns,
             host_cpu_share,
         }

@@ -27,7 +27,7 @@ pub use command::SERVICE;
 pub use error::K6Error;
 
 use crate::launch::Supervisor;
-use crate::model::{Cell, Requests, RoundMeasure};
+use crate::model::{Cell, K6Measure, Requests, RoundMeasure};
 use command::Call;
 use watch::Watch;
 
@@ -115,6 +115,25 @@ pub struct Driven {
     pub summary: PathBuf,
     /// What else its stream says.
     pub facts: Facts,
+}
+
+impl Driven {
+    /// What was measured, with what only k6 says of a round.
+    #[must_use]
+    pub fn into_measure(self) -> RoundMeasure {
+        let Facts { joined, not_joined, lines_refused, connected, connecting_ns, spans_lost } =
+            self.facts;
+        let k6 = K6Measure {
+            thresholds_failed: self.thresholds_failed,
+            joined,
+            not_joined,
+            lines_refused,
+            connected,
+            connecting_ns,
+            spans_lost,
+        };
+        RoundMeasure { k6: Some(k6), ..self.measure }
+    }
 }
 
 /// Takes notice of how a round goes on: what became of the requests, how many are in flight, and the time since

@@ -205,6 +205,8 @@ impl<'a> Watch<'a> {
             send_delay: entries.send_delay,
             seconds: entries.seconds,
             errors: entries.errors,
+            statements: None,
+            k6: None,
             driver_cpu_ns,
             host_cpu_share,
         };

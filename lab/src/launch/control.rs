@@ -48,6 +48,30 @@ impl Control {
         self.post("/watch", &json!({ "name": name, "pid": pid })).await.map(drop)
     }
 
+    /// Tells the sidecar which protocol and payload the points of each of `cells` are tagged with.
+    ///
+    /// # Errors
+    /// If it does not answer with success.
+    pub async fn announce(&self, cells: &[Announced<'_>]) -> Result<(), ControlError> {
+        let cells: Vec<Value> = cells
+            .iter()
+            .map(|cell| {
+                json!({ "cell": cell.cell, "protocol": cell.protocol, "payload": cell.payload })
+            })
+            .collect();
+        self.post("/plan", &json!({ "cells": cells })).await.map(drop)
+    }
+
+    /// Has the sidecar write `lines`, in InfluxDB's line protocol with nanoseconds.
+    ///
+    /// # Errors
+    /// If it does not answer with success.
+    pub async fn points(&self, lines: String) -> Result<(), ControlError> {
+        let url = format!("http://{}/points", self.address);
+        let request = self.client.post(url).header("Content-Type", "text/plain").body(lines);
+        self.send("/points", request).await.map(drop)
+    }
+
     /// Has the sidecar close all traces and write them to the run file; returns its counters, and why
     /// the latest row that could not be written was not (empty if all were).
     ///
@@ -62,19 +86,36 @@ impl Control {
     }
 
     async fn post(&self, path: &'static str, body: &Value) -> Result<Value, ControlError> {
-        let error = |reason: String| ControlError { path, address: self.address, reason };
         let url = format!("http://{}{path}", self.address);
-        let reply = self.client.post(url).json(body).send().await;
-        let reply = reply
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(|e| error(e.to_string()))?;
+        self.send(path, self.client.post(url).json(body)).await
+    }
+
+    async fn send(
+        &self,
+        path: &'static str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Value, ControlError> {
+        let error = |reason: String| ControlError { path, address: self.address, reason };
+        let reply = request.send().await.map_err(|e| error(e.to_string()))?;
+        let status = reply.status();
         let text = reply.text().await.map_err(|e| error(e.to_string()))?;
-        if text.trim().is_empty() {
-            return Ok(Value::Null);
+        if !status.is_success() {
+            return Err(error(format!("{status} {}", text.trim())));
         }
         // An answer that is no JSON carries no counters.
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
+}
+
+/// A cell of the plan, as the sidecar is told of it.
+#[derive(Debug, Clone)]
+pub struct Announced<'a> {
+    /// The cell.
+    pub cell: &'a str,
+    /// Its protocol.
+    pub protocol: &'a str,
+    /// Its payload in bytes, or that it has none.
+    pub payload: String,
 }
 
 /// Numbers of nested objects under dotted names.

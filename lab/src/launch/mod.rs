@@ -6,18 +6,27 @@
 
 mod control;
 mod foreign;
+mod grafana;
+mod influxdb;
+mod inventory;
 mod keeper;
 mod log;
 mod part;
+mod postgres;
+mod secret;
 mod services;
 mod tools;
 
-pub use control::{Control, ControlError};
+pub use control::{Announced, Control, ControlError};
 pub use foreign::{Foreign, free_port};
+pub use grafana::start_grafana;
+pub use influxdb::{Store, start_influxdb};
+pub use inventory::{Found, Inventory, Place};
 pub use keeper::{KeeperConfig, StopSignal, keep};
 pub use part::{Part, Supervisor};
-pub use services::{ANY_PORT, Services, start_services, start_sidecar};
-pub use tools::{NOTHING, Tool};
+pub use postgres::{Database, start_postgres};
+pub use services::{ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar};
+pub use tools::{NOTHING, NotAProgram, Tool};
 
 use std::process::ExitStatus;
 
@@ -81,6 +90,16 @@ pub enum PartError {
         status: ExitStatus,
         /// The last lines it wrote.
         tail: log::Tail,
+    },
+    /// It could not be prepared, or told what to do once it ran.
+    #[error("{part}: cannot {attempt}: {reason}")]
+    Setup {
+        /// The part.
+        part: String,
+        /// What was attempted.
+        attempt: String,
+        /// Why it failed.
+        reason: String,
     },
     /// It does not answer on its control address.
     #[error(transparent)]

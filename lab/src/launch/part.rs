@@ -27,6 +27,17 @@ const READY_SECONDS: u64 = 20;
 /// How long a part may take to stop before it is killed. It sends its last spans meanwhile.
 const STOP: Duration = Duration::from_secs(6);
 
+/// Variables that parts read and that are not passed on: the lab says itself which part gets them.
+const INHERITED_BY_NOBODY: [&str; 7] = [
+    "LAB_INFLUXDB_URL",
+    "LAB_INFLUXDB_ORG",
+    "LAB_INFLUXDB_BUCKET",
+    "LAB_INFLUXDB_DATABASE",
+    "LAB_INFLUXDB_TOKEN",
+    "LAB_DATABASE_URL",
+    "PG_CLIENT_DATABASE_URL",
+];
+
 /// Starts parts and watches over them.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -50,6 +61,11 @@ impl Supervisor {
         kill: CancellationToken,
     ) -> Supervisor {
         Supervisor { executable, logs, deaths, watchers, kill }
+    }
+
+    /// The program that parts are started from.
+    pub(super) fn executable(&self) -> &Path {
+        &self.executable
     }
 
     /// Starts a part and waits until it says where it listens.
@@ -80,7 +96,12 @@ impl Supervisor {
         let spawn_error =
             |error| PartError::Spawn { part: name.to_owned(), command: command.clone(), error };
         let stderr = log::open(&log, &command).map_err(spawn_error)?;
-        let mut child = Command::new(&self.executable)
+        let mut command_line = Command::new(&self.executable);
+        // Which store and database there are is said to those who are to use them, and to nobody else.
+        for variable in INHERITED_BY_NOBODY {
+            command_line.env_remove(variable);
+        }
+        let mut child = command_line
             .args(arguments)
             .envs(env.iter().copied())
             .stdin(Stdio::piped())

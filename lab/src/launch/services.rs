@@ -3,20 +3,28 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
+use super::foreign::Foreign;
+use super::influxdb::Store;
 use super::part::{Part, Supervisor};
 use super::{Control, PartError};
-use crate::model::{Knobs, PayloadSource};
+use crate::model::{DEFAULT_USERS, Knobs, PayloadSource};
 
 /// Environment variable that turns the probes of a process off.
 const PROBES: &str = "LAB_PROBES";
+/// Environment variable that names the users service's database: a password is in it.
+const DATABASE_URL: &str = "PG_CLIENT_DATABASE_URL";
+/// Subcommand and name of the users service.
+const USERS: &str = "pg-client";
 /// Loopback, and whatever port is free.
 pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
-/// A gateway with the echo service behind it.
+/// A gateway with the services behind it.
 #[derive(Debug)]
 pub struct Services {
     /// The echo service.
     pub echo: Part,
+    /// The users service, where there is a database to ask.
+    pub users: Option<Part>,
     /// The gateway.
     pub gateway: Part,
     /// The settings they were started with.
@@ -24,14 +32,19 @@ pub struct Services {
 }
 
 impl Services {
-    /// Stops the gateway, then the service behind it.
+    /// Stops the gateway, then the services behind it.
     pub async fn stop(self) {
         self.gateway.stop().await;
-        self.echo.stop().await;
+        stop_all([Some(self.echo), self.users]).await;
+    }
+
+    /// Every part, those behind the gateway first.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        [Some(&self.echo), self.users.as_ref(), Some(&self.gateway)].into_iter().flatten()
     }
 
     /// Whether a cell with `knobs` can be run without restarting them. Delays that the driver
-    /// injects are none of theirs.
+    /// injects are none of theirs, nor is what the users table holds.
     #[must_use]
     pub fn serve(&self, knobs: &Knobs) -> bool {
         of_services(&self.knobs) == of_services(knobs)
@@ -39,44 +52,119 @@ impl Services {
 }
 
 fn of_services(knobs: &Knobs) -> Knobs {
-    let mut knobs = knobs.clone();
+    let mut knobs = Knobs { users: None, unindexed: false, ..knobs.clone() };
     knobs.inject.retain(|place, _| !place.starts_with("driver:"));
     knobs
 }
 
-/// Starts the echo service on any port and a gateway to it that listens on `listen`. `suffix` tells
-/// their logs from those of another pair.
+async fn stop_all(parts: [Option<Part>; 2]) {
+    for part in parts.into_iter().flatten() {
+        part.stop().await;
+    }
+}
+
+/// What services are started for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Where spans go.
+    pub otlp: SocketAddr,
+    /// Where the gateway is to listen.
+    pub listen: SocketAddr,
+    /// The database to ask for users, if there is one.
+    pub database_url: Option<&'a str>,
+    /// Tells their logs from those of another pair.
+    pub suffix: &'a str,
+}
+
+/// Starts the services on any port and a gateway to them.
 ///
 /// # Errors
-/// If one of them does not start; the other is stopped then.
+/// If one of them does not start; the others are stopped then.
 pub async fn start_services(
     supervisor: &Supervisor,
     knobs: &Knobs,
-    otlp: SocketAddr,
-    listen: SocketAddr,
-    suffix: &str,
+    target: Target<'_>,
 ) -> Result<Services, PartError> {
+    let Target { otlp, listen, database_url, suffix } = target;
     let env = if knobs.probes_off { vec![(PROBES, "off")] } else { Vec::new() };
-    let mut arguments = common("echo", knobs, otlp, ANY_PORT);
+    let arguments = common("echo", knobs, otlp, ANY_PORT);
     let echo = supervisor.start(&format!("echo{suffix}"), &arguments, &env).await?;
-    arguments = common("gateway", knobs, otlp, listen);
-    arguments.extend(of_gateway(knobs, echo.address("")?));
-    match supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await {
-        Ok(gateway) => Ok(Services { echo, gateway, knobs: knobs.clone() }),
+    let users = match start_users(supervisor, knobs, target, &env, database_url).await {
+        Ok(users) => users,
         Err(error) => {
             echo.stop().await;
+            return Err(error);
+        }
+    };
+    let mut arguments = common("gateway", knobs, otlp, listen);
+    let started = async {
+        arguments.extend(of_gateway(knobs, echo.address("")?));
+        if let Some(users) = &users {
+            arguments.extend(["--users-url".to_owned(), format!("http://{}", users.address("")?)]);
+        }
+        supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await
+    };
+    match started.await {
+        Ok(gateway) => Ok(Services { echo, users, gateway, knobs: knobs.clone() }),
+        Err(error) => {
+            stop_all([Some(echo), users]).await;
             Err(error)
         }
     }
 }
 
-/// Starts the sidecar, which writes the run file at `run_file`.
+/// Starts the users service, if there is a database.
+async fn start_users(
+    supervisor: &Supervisor,
+    knobs: &Knobs,
+    target: Target<'_>,
+    env: &[(&str, &str)],
+    database_url: Option<&str>,
+) -> Result<Option<Part>, PartError> {
+    let Some(url) = database_url else {
+        return Ok(None);
+    };
+    let mut arguments = common(USERS, knobs, target.otlp, ANY_PORT);
+    if let Some(connections) = knobs.pool_size {
+        arguments.extend(["--pool-size".to_owned(), connections.to_string()]);
+    }
+    let mut env = env.to_vec();
+    env.push((DATABASE_URL, url));
+    supervisor.start(&format!("{USERS}{}", target.suffix), &arguments, &env).await.map(Some)
+}
+
+/// Fills the users table of the database at `url` as `knobs` say. Does nothing where it is so already.
+///
+/// # Errors
+/// If the seeding does not start or does not succeed.
+pub async fn seed(supervisor: &Supervisor, knobs: &Knobs, url: &str) -> Result<(), PartError> {
+    let mut seeding = Foreign::new("seed", supervisor.executable().to_owned());
+    let users = knobs.users.unwrap_or(DEFAULT_USERS).to_string();
+    let index = (!knobs.unindexed).to_string();
+    seeding.arguments = ["seed", "--users", &users, "--email-index", &index].map(Into::into).into();
+    seeding.env = vec![(DATABASE_URL, url.to_owned())];
+    seeding.finite = true;
+    supervisor.keep(seeding).await?.end().await
+}
+
+/// Where the sidecar writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Collector<'a> {
+    /// Name of the run, in points.
+    pub run: &'a str,
+    /// The run file to make.
+    pub run_file: &'a Path,
+    /// The store of points, if there is one.
+    pub store: Option<&'a Store>,
+}
+
+/// Starts the sidecar.
 ///
 /// # Errors
 /// If it does not start or names no control address.
 pub async fn start_sidecar(
     supervisor: &Supervisor,
-    run_file: &Path,
+    collector: Collector<'_>,
 ) -> Result<(Part, Control), PartError> {
     let arguments = [
         "sidecar",
@@ -85,10 +173,14 @@ pub async fn start_sidecar(
         "--control",
         "127.0.0.1:0",
         "--stop-with-stdin",
+        "--run",
+        collector.run,
         "--run-file",
-        &run_file.to_string_lossy(),
+        &collector.run_file.to_string_lossy(),
     ];
-    let sidecar = supervisor.start("sidecar", &arguments.map(str::to_owned), &[]).await?;
+    let env = collector.store.map(Store::env).unwrap_or_default();
+    let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let sidecar = supervisor.start("sidecar", &arguments.map(str::to_owned), &env).await?;
     let control = Control::new(sidecar.address("control")?)?;
     Ok((sidecar, control))
 }

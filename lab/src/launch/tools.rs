@@ -1,19 +1,12 @@
-//! The real parts that may be on this machine, and what stands in for each.
-//!
-//! Finding only. This version of the lab does not use them yet, and every line it prints says so.
+//! The real parts that may be on this machine: how each is called, and where it is looked for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::model::Component;
-
 /// How long a program may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The name of what stands in where nothing does.
-pub const NOTHING: &str = "none";
 
 /// A real part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,6 +19,14 @@ pub enum Tool {
     Postgres,
     /// The dashboards.
     Grafana,
+}
+
+/// A variable names a part that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}={}: not a program that can be run", value.display())]
+pub struct NotAProgram {
+    variable: &'static str,
+    value: PathBuf,
 }
 
 impl Tool {
@@ -54,14 +55,59 @@ impl Tool {
         }
     }
 
+    /// What it does where it is there.
+    #[must_use]
+    pub const fn use_of(self) -> &'static str {
+        match self {
+            Tool::K6 => "makes the load, at a constant arrival rate",
+            Tool::Influxdb => "keeps points second by second, beside the run file",
+            Tool::Postgres => "answers the questions of the plan `users`",
+            Tool::Grafana => "shows what InfluxDB keeps",
+        }
+    }
+
     /// The part of the lab that stands in for it, and what that does.
     #[must_use]
     pub const fn stand_in(self) -> (&'static str, &'static str) {
         match self {
             Tool::K6 => ("built-in driver", "constant arrival rate, open loop"),
             Tool::Influxdb => ("run file", "SQLite, one row per request and hop"),
-            Tool::Postgres => (NOTHING, "no plan of this version asks a database"),
+            Tool::Postgres => (NOTHING, "cells that ask for users are left out"),
             Tool::Grafana => ("HTML report", "one file, no server"),
+        }
+    }
+
+    /// How to come by it.
+    #[must_use]
+    pub const fn how_to_get(self) -> &'static str {
+        match self {
+            Tool::K6 => "go install go.k6.io/k6@v1.8.1, or nix develop",
+            Tool::Influxdb => {
+                "go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10, or nix develop"
+            }
+            Tool::Postgres => "apt-get install postgresql, or nix develop",
+            Tool::Grafana => "a package of grafana.com, or nix develop",
+        }
+    }
+
+    /// The environment variable that names its program, past PATH.
+    #[must_use]
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Tool::K6 => "LAB_K6",
+            Tool::Influxdb => "LAB_INFLUXD",
+            Tool::Postgres => "LAB_POSTGRES",
+            Tool::Grafana => "LAB_GRAFANA",
+        }
+    }
+
+    /// The environment variable that names one that runs already, where that can be used.
+    #[must_use]
+    pub const fn address_variable(self) -> Option<&'static str> {
+        match self {
+            Tool::Influxdb => Some("LAB_INFLUXDB_URL"),
+            Tool::Postgres => Some("LAB_DATABASE_URL"),
+            Tool::K6 | Tool::Grafana => None,
         }
     }
 
@@ -75,53 +121,52 @@ impl Tool {
         }
     }
 
-    /// Where it is, if it is on PATH or, for PostgreSQL, where Debian puts it.
-    #[must_use]
-    pub fn find(self) -> Option<PathBuf> {
+    /// Its program: the one that its variable names, one on PATH or, for PostgreSQL, where Debian puts it.
+    ///
+    /// # Errors
+    /// If the variable names something that cannot be run.
+    pub fn find(self) -> Result<Option<PathBuf>, NotAProgram> {
+        if let Some(value) = std::env::var_os(self.variable()).filter(|value| !value.is_empty()) {
+            let value = PathBuf::from(value);
+            return if executable(&value) {
+                Ok(Some(value))
+            } else {
+                Err(NotAProgram { variable: self.variable(), value })
+            };
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         if self == Tool::Postgres {
             folders.extend(debian_postgres(Path::new("/usr/lib/postgresql")));
         }
         let programs = self.programs().0;
-        folders
+        Ok(folders
             .iter()
             .flat_map(|folder| programs.iter().map(|name| folder.join(name)))
-            .find(|file| executable(file))
+            .find(|file| executable(file)))
     }
 
-    /// What the program at `path` says its version is: its first line.
+    /// What the program at `path` says its version is: `v1.8.1`, `15.18`, or `of an unknown version`, as a
+    /// program that was built from its source without its repository has it.
     pub async fn version(self, path: &Path) -> Option<String> {
         let output = Command::new(path).arg(self.programs().1).kill_on_drop(true).output();
         let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+        Some(self.number(line).unwrap_or("of an unknown version").to_owned())
     }
 
-    /// The stand-in, as a part of a run.
-    #[must_use]
-    pub fn component(self) -> Component {
-        let (name, what) = self.stand_in();
-        let why = match self.find() {
-            Some(path) => {
-                format!("{} at {} is not used by this version", self.name(), path.display())
-            }
-            None => format!("{} is not on PATH", self.name()),
-        };
-        Component {
-            role: self.role().to_owned(),
-            name: name.to_owned(),
-            version: if self == Tool::Postgres {
-                String::new()
-            } else {
-                env!("CARGO_PKG_VERSION").to_owned()
-            },
-            address: None,
-            real: false,
-            note: format!("{what}; {why}"),
-        }
+    /// The version number in the line that the program writes.
+    fn number(self, line: &str) -> Option<&str> {
+        let words = line.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ','));
+        words
+            .filter(|word| !word.eq_ignore_ascii_case(self.name()))
+            .find(|word| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()))
     }
 }
+
+/// The name of what stands in where nothing does.
+pub const NOTHING: &str = "none";
 
 /// The program folders of Debian's PostgreSQL, newest version first.
 fn debian_postgres(root: &Path) -> Vec<PathBuf> {
@@ -148,6 +193,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_version_is_read_from_what_each_program_writes() {
+        for (tool, line, version) in [
+            (Tool::K6, "k6 v1.8.1 (go1.26.8, linux/amd64)", Some("v1.8.1")),
+            (Tool::Influxdb, "InfluxDB v2.7.12 (git: none) build_date: 1970", Some("v2.7.12")),
+            (Tool::Influxdb, "InfluxDB vunknown (git: unknown unknown)", None),
+            (Tool::Postgres, "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", Some("15.18")),
+            (Tool::Grafana, "Version 12.4.0 (commit: abc, branch: HEAD)", Some("12.4.0")),
+        ] {
+            assert_eq!(tool.number(line), version, "{line}");
+        }
+    }
+
+    #[test]
     fn the_newest_postgres_of_debian_comes_first() {
         let dir = tempfile::tempdir().unwrap();
         for version in ["9", "15", "17", "common"] {
@@ -157,13 +215,5 @@ mod tests {
         let expected: Vec<_> =
             ["17", "15", "9"].map(|version| dir.path().join(version).join("bin")).into();
         assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_stand_in_says_what_it_stands_in_for() {
-        for tool in Tool::ALL {
-            let component = tool.component();
-            assert!(!component.real && component.note.contains(tool.name()), "{component:?}");
-        }
     }
 }

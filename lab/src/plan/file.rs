@@ -71,6 +71,7 @@ impl Default for CertifyFile {
 pub(super) struct VariantFile {
     #[serde(default)]
     pub(super) name: String,
+    pub(super) workload: Option<Workload>,
     pub(super) protocol: Option<Vec<Protocol>>,
     pub(super) payload: Option<Vec<Payload>>,
     #[serde(default)]

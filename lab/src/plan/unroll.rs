@@ -161,6 +161,7 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
     let refused = |reason: String| PlanError::Cells { file: file.to_owned(), reason };
     let plain = [VariantFile {
         name: String::new(),
+        workload: None,
         protocol: None,
         payload: None,
         knobs: toml::Table::new(),
@@ -196,7 +197,7 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
 
 /// What the cells of `variant` ask for: each of its payloads, or a workload without one.
 fn subjects(raw: &PlanFile, variant: &VariantFile) -> Vec<(Workload, u64)> {
-    match raw.workload {
+    match variant.workload.unwrap_or(raw.workload) {
         Workload::Ping => {
             let payloads = variant.payload.as_ref().unwrap_or(&raw.payload);
             payloads.iter().map(|payload| (Workload::Ping, payload.0)).collect()
@@ -207,15 +208,16 @@ fn subjects(raw: &PlanFile, variant: &VariantFile) -> Vec<(Workload, u64)> {
 
 /// A workload without a payload is given none.
 fn hold_workload(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
-    let payload = !raw.payload.is_empty() || raw.variant.iter().any(|one| one.payload.is_some());
-    let reason = match raw.workload {
-        Workload::Users if payload => "`workload = \"users\"` has no `payload` (nor --size)",
-        Workload::Users if raw.certify.is_some() => {
-            "`workload = \"users\"` has no `[certify]`: the probe's cost is certified on pings"
-        }
-        _ => return Ok(()),
-    };
-    Err(PlanError::Cells { file: file.to_owned(), reason: reason.to_owned() })
+    let of = |variant: &VariantFile| variant.workload.unwrap_or(raw.workload);
+    let all_users = raw.workload == Workload::Users
+        && raw.variant.iter().all(|variant| of(variant) == Workload::Users);
+    let given = (all_users && !raw.payload.is_empty())
+        || raw.variant.iter().any(|one| of(one) == Workload::Users && one.payload.is_some());
+    if given {
+        let reason = "`workload = \"users\"` has no `payload` (nor --size)".to_owned();
+        return Err(PlanError::Cells { file: file.to_owned(), reason });
+    }
+    Ok(())
 }
 
 /// What tells a cell from others of its protocol and payload.

@@ -70,9 +70,9 @@ impl Reporter for Bar {
             LabEvent::Closing | LabEvent::Stopping { .. } => self.bar.set_message(String::new()),
             _ => {}
         }
-        // Ready parts scroll by too fast to be read; a log has them.
-        if let Some(line) = plain::line(event).filter(|_| !matches!(event, LabEvent::Ready { .. }))
-        {
+        // Ready parts scroll by too fast to be read, and a log has them; but a page is there to be opened.
+        let hidden = matches!(event, LabEvent::Ready { part, .. } if part != "grafana");
+        if let Some(line) = plain::line(event).filter(|_| !hidden) {
             // Progress that nobody can read must not stop the run.
             self.bar.suspend(|| {
                 let _ = writeln!(std::io::stderr(), "{line}");

@@ -38,6 +38,7 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
             )
         }
         LabEvent::Uses(component) => component_line(component),
+        LabEvent::Preparing { what } => format!("{what} …"),
         LabEvent::Ready { part, address, pid } => {
             format!("{part} listens on {address} (process {pid})")
         }

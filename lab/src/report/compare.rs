@@ -57,7 +57,9 @@ fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
 }
 
 /// Everything about a place that may change a number; not when it was.
-fn place(at: &Environment) -> [(&'static str, String); 8] {
+fn place(at: &Environment) -> [(&'static str, String); 11] {
+    // Enough of a digest to tell two files apart, and to find one in a history.
+    let short = |digest: &str| digest.chars().take(12).collect();
     [
         ("lab version", at.lab_version.clone()),
         ("CPU", at.cpu_model.clone()),
@@ -66,6 +68,9 @@ fn place(at: &Environment) -> [(&'static str, String); 8] {
         ("kernel", at.kernel.clone()),
         ("frequency governor", at.governor.clone()),
         ("compiler", at.rustc.clone()),
+        ("build", at.build.clone()),
+        ("Cargo.lock", short(&at.cargo_lock)),
+        ("flake.lock", short(&at.flake_lock)),
         ("clock source", at.clocksource.clone()),
     ]
 }

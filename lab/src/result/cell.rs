@@ -51,10 +51,46 @@ pub struct CellResult {
     pub injected: Vec<Injected>,
     /// CPU and memory of every process while the cell's rounds ran.
     pub resources: Vec<ResourceResult>,
+    /// What the database says of its own part, where there is one.
+    #[serde(default)]
+    pub database: Option<DatabaseResult>,
+    /// What only k6 says, where it drove.
+    #[serde(default)]
+    pub k6: Option<K6Result>,
     /// Where the time went, in words.
     pub explanation: String,
     /// Whether to believe the cell.
     pub verdict: Verdict,
+}
+
+/// What the database says of its own part of the query's round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseResult {
+    /// Executions that its server counted, warm-up included.
+    pub queries: u64,
+    /// Mean time that its server spent in one, in microseconds.
+    pub server_mean_us: f64,
+    /// Mean round trip of a query as the users service saw it, in microseconds.
+    pub round_trip_mean_us: f64,
+    /// The first over the second: the rest is protocol, sockets, and waiting for a process.
+    pub server_share: f64,
+}
+
+/// What only k6 says of a cell that it drove, all rounds together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct K6Result {
+    /// Rounds in which a threshold was not kept.
+    pub thresholds_failed: u64,
+    /// Requests of which its stream says everything.
+    pub joined: u64,
+    /// Requests of which it does not.
+    pub not_joined: u64,
+    /// Lines of its stream that could not be read.
+    pub lines_refused: u64,
+    /// Requests that opened a connection.
+    pub connected: u64,
 }
 
 /// What was asked of a cell.

@@ -24,9 +24,9 @@ use crate::model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure};
 use crate::verdict::{self, Verdict};
 
 pub use cell::{
-    CellResult, CurvePoint, Factors, FamilyResult, Injected, LatencyResult, LoadResult,
-    MarksResult, Residual, ResourceResult, SecondResult, SendDelay, StageResult, Traced,
-    WireResult,
+    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
+    LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
+    StageResult, Traced, WireResult,
 };
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
@@ -175,9 +175,43 @@ fn build_cell(
         marks: marks(&succeeded),
         injected: injected(&succeeded),
         resources: resources::resources(measure, samples),
+        database: database(measure, &succeeded),
+        k6: k6(measure),
         explanation: String::new(),
         verdict: Verdict::default(),
     }
+}
+
+/// What the database counted, beside what its client saw.
+fn database(measure: &CellMeasure, rows: &[&RequestRow]) -> Option<DatabaseResult> {
+    let counted: Vec<_> = measure.rounds.iter().filter_map(|round| round.statements).collect();
+    let queries: u64 = counted.iter().map(|one| one.calls).sum();
+    if queries == 0 {
+        return None;
+    }
+    let exec_us: f64 = counted.iter().map(|one| one.exec_us).sum();
+    let hops = rows.iter().flat_map(|row| &row.hops);
+    let trips = hops.map(|hop| hop.stages.get(Stage::QueryRoundTrip).ns).filter(|&ns| ns > 0);
+    let round_trip = rounding::mean(trips.map(|ns| ns as f64));
+    let server = exec_us / queries as f64;
+    Some(DatabaseResult {
+        queries,
+        server_mean_us: rounding::us(server * 1e3),
+        round_trip_mean_us: rounding::us(round_trip),
+        server_share: ratio(server * 1e3, round_trip),
+    })
+}
+
+/// What k6 alone said, where it drove.
+fn k6(measure: &CellMeasure) -> Option<K6Result> {
+    let told: Vec<_> = measure.rounds.iter().filter_map(|round| round.k6).collect();
+    (!told.is_empty()).then(|| K6Result {
+        thresholds_failed: told.iter().filter(|round| round.thresholds_failed).count() as u64,
+        joined: told.iter().map(|round| round.joined).sum(),
+        not_joined: told.iter().map(|round| round.not_joined).sum(),
+        lines_refused: told.iter().map(|round| round.lines_refused).sum(),
+        connected: told.iter().map(|round| round.connected).sum(),
+    })
 }
 
 /// Counts what the marks themselves say about how far they can be trusted.

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::certify::Certifier;
-use super::{Halt, Interrupt, Rig, RunError, capture, start_driver, stopping_reason};
+use super::{Halt, Interrupt, Rig, RunError, Setup, capture, start_driver, stopping_reason};
 use crate::event::{LabEvent, Reporter};
+use crate::launch::{ANY_PORT, Inventory};
 use crate::plan::Certify;
 use crate::result::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 
@@ -47,7 +48,16 @@ pub async fn certify_cells(
         mean: None,
     };
     let driver = start_driver()?;
-    let (rig, deaths) = Rig::set_up(dir, executable, interrupt).await?;
+    let setup = Setup {
+        out: dir,
+        executable,
+        run: "certify",
+        inventory: &Inventory::empty(),
+        asks_database: false,
+        store_folder: None,
+        listen: ANY_PORT,
+    };
+    let (rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
     let halt = Halt::new(interrupt, deaths);
     let mut certifier = Certifier {
         driver: &driver,
@@ -67,7 +77,7 @@ pub async fn certify_cells(
     }
     reporter.on(&LabEvent::Closing);
     if let Err(error) = rig.close().await {
-        failure.get_or_insert(error.into());
+        failure.get_or_insert(error);
     }
     Ok(Certified { costs, failure, interrupted })
 }

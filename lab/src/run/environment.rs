@@ -18,6 +18,9 @@ pub fn capture() -> Environment {
         kernel: line("/proc/sys/kernel/osrelease"),
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         rustc: env!("LAB_RUSTC").to_owned(),
+        build: env!("LAB_BUILD").to_owned(),
+        cargo_lock: env!("LAB_CARGO_LOCK").to_owned(),
+        flake_lock: env!("LAB_FLAKE_LOCK").to_owned(),
         clocksource: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         started_at: Utc::now().rfc3339(),
     }
@@ -114,5 +117,12 @@ mod tests {
         assert!(environment.rustc.starts_with("rustc "), "{}", environment.rustc);
         assert!(environment.cpus > 0 && environment.memory_bytes > 1 << 20);
         assert!(!environment.kernel.is_empty() && !environment.clocksource.is_empty());
+        assert!(environment.build.contains("linux"), "{}", environment.build);
+        for digest in [&environment.cargo_lock, &environment.flake_lock] {
+            assert!(
+                digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()),
+                "{digest}"
+            );
+        }
     }
 }

@@ -3,39 +3,49 @@
 //! What was measured is kept whatever happens on the way: an interrupted run and one whose part died
 //! end with a measurement that says so. Judging and showing it are not done here.
 
+mod backing;
 mod certify;
 mod costs;
 mod edge;
 mod environment;
 mod interrupt;
 mod load;
+mod points;
 mod rig;
 mod student;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use backing::INFLUXDB_FOLDER;
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
-pub use rig::{Rig, Unwritten};
+use points::Points;
+pub use rig::{Rig, Setup, Unwritten};
 pub use student::{crossover, interval};
 
 use crate::driver::Driver;
 use crate::event::{LabEvent, Reporter};
-use crate::launch::PartError;
-use crate::model::{CellMeasure, Component, RunMeasure};
+use crate::k6::{self, K6, K6Error};
+use crate::launch::{ANY_PORT, Inventory, PartError, Place, Tool};
+use crate::model::{CellMeasure, Component, RunMeasure, Workload};
 use crate::plan::Plan;
+use crate::result::{self, RunResult};
 
 /// Name of the run file in a run's folder.
 pub const RUN_FILE: &str = "run.sqlite";
 /// Name of the folder of logs in a run's folder.
 pub const LOGS: &str = "logs";
+
+/// How long a service may take to answer a question that is not load.
+const ASIDE: Duration = Duration::from_secs(5);
 
 /// What to carry out.
 #[derive(Debug, Clone)]
@@ -50,6 +60,8 @@ pub struct Order {
     pub command: String,
     /// The parts it uses.
     pub components: Vec<Component>,
+    /// The real parts that are there to be used.
+    pub inventory: Inventory,
     /// The program that children are started from: this one.
     pub executable: PathBuf,
 }
@@ -57,12 +69,8 @@ pub struct Order {
 /// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was measured.
-    pub measure: RunMeasure,
-    /// The traced requests.
-    pub requests: Vec<RequestRow>,
-    /// The resources of every process.
-    pub samples: Vec<ProcessSample>,
+    /// What was measured, and judged.
+    pub result: RunResult,
     /// What ended the run before its time, if anything did.
     pub failure: Option<RunError>,
     /// Somebody asked it to stop.
@@ -83,6 +91,12 @@ pub enum RunError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// k6 did not drive a round, or not to its end.
+    #[error(transparent)]
+    K6(#[from] K6Error),
+    /// Somebody asked it to stop before anything was measured.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
     /// The driver's own probe did not start.
     #[error("the driver's probe: {0}")]
     Probe(#[from] probe::ProbeError),
@@ -146,14 +160,27 @@ pub async fn carry_out(
     order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
     let driver = start_driver()?;
-    let (mut rig, deaths) = Rig::set_up(&order.out, &order.executable, interrupt).await?;
+    let setup = Setup {
+        out: &order.out,
+        executable: &order.executable,
+        run: &order.run_id,
+        inventory: &order.inventory,
+        asks_database: order.plan.cells.iter().any(|cell| cell.workload == Workload::Users),
+        store_folder: None,
+        listen: ANY_PORT,
+    };
+    let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
     let halt = Halt::new(interrupt, deaths);
+    let points = Points::new(rig.store().map(|_| rig.control.clone()), &order.run_id);
     let mut load = load::Load {
         plan: &order.plan,
-        driver: &driver,
+        generator: &driver,
+        k6: k6(&order, &rig),
+        points: &points,
         rig: &mut rig,
         reporter,
         halt: halt.token.clone(),
+        http: reqwest::Client::builder().no_proxy().timeout(ASIDE).build().unwrap_or_default(),
     };
     let mut failure = load.run(&mut measure).await.err();
     // A death explains what went wrong after it.
@@ -165,27 +192,60 @@ pub async fn carry_out(
     }
     reporter.on(&LabEvent::Closing);
     rig.note_addresses(&mut measure.components);
-    let closed = rig.close().await;
+    let result = close(&mut rig, &order, measure, &mut failure).await;
+    if let Err(error) = points.verdicts(&result).await {
+        failure.get_or_insert(PartError::from(error).into());
+    }
+    rig.stop().await;
     drop(driver);
-    let (requests, samples) = read(&order.out.join(RUN_FILE)).await.unwrap_or_else(|error| {
+    Ok(Outcome { result, failure, interrupted })
+}
+
+/// Closes the books: what was measured, with the rows of the run file, becomes a result. What goes wrong
+/// on the way is the run's failure, unless it has failed before.
+async fn close(
+    rig: &mut Rig,
+    order: &Order,
+    mut measure: RunMeasure,
+    failure: &mut Option<RunError>,
+) -> RunResult {
+    let mut fail = |measure: &mut RunMeasure, error: RunError| {
         failure.get_or_insert(error);
         measure.incomplete = true;
-        (Vec::new(), Vec::new())
-    });
-    match closed {
+    };
+    match rig.close_books().await {
         Ok((lost, unwritten)) => {
             measure.spans_lost = lost;
             if let Some(unwritten) = unwritten {
-                failure.get_or_insert(unwritten.into());
-                measure.incomplete = true;
+                fail(&mut measure, unwritten.into());
             }
         }
-        Err(error) => {
-            failure.get_or_insert(error.into());
-            measure.incomplete = true;
-        }
+        Err(error) => fail(&mut measure, error.into()),
     }
-    Ok(Outcome { measure, requests, samples, failure, interrupted })
+    let (requests, samples) = match read(&order.out.join(RUN_FILE)).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            fail(&mut measure, error);
+            (Vec::new(), Vec::new())
+        }
+    };
+    result::build(&measure, &requests, &samples)
+}
+
+/// k6, if it is to drive.
+fn k6(order: &Order, rig: &Rig) -> Option<K6> {
+    let Place::Program(program) = &order.inventory.of(Tool::K6)?.place else {
+        return None;
+    };
+    let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
+    k6.otlp = Some(rig.otlp);
+    k6.store = rig.store().map(|store| k6::Store {
+        url: store.url.clone(),
+        database: store.database.clone(),
+        user: Some(store.user.clone()).filter(|_| !store.password.is_empty()),
+        password: Some(store.password.clone()).filter(|password| !password.is_empty()),
+    });
+    Some(k6)
 }
 
 fn start_driver() -> Result<Driver, RunError> {

@@ -7,15 +7,17 @@ use std::path::Path;
 
 use tokio::sync::mpsc;
 
+use super::backing::Backing;
 use super::edge::Edge;
 use super::interrupt::Interrupt;
 use super::{LOGS, RUN_FILE, RunError};
 use crate::driver::{Connections, SERVICE};
 use crate::event::{LabEvent, Reporter};
 use crate::launch::{
-    ANY_PORT, Control, Part, PartError, Services, Supervisor, start_services, start_sidecar,
+    ANY_PORT, Collector, Control, Inventory, Part, PartError, Services, Store, Supervisor, Target,
+    Tool, seed, start_services, start_sidecar,
 };
-use crate::model::{Component, Knobs};
+use crate::model::{Component, DEFAULT_USERS, Knobs};
 
 /// The sidecar's counter of rows that it could not write.
 const ROWS_FAILED: &str = "rows_failed";
@@ -29,54 +31,85 @@ pub struct Unwritten {
     reason: String,
 }
 
+/// What a rig is set up from.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// Folder of the run, for run file, logs and data.
+    pub out: &'a Path,
+    /// The program that parts are started from.
+    pub executable: &'a Path,
+    /// Name of the run.
+    pub run: &'a str,
+    /// The real parts to use.
+    pub inventory: &'a Inventory,
+    /// Somebody will ask the database.
+    pub asks_database: bool,
+    /// InfluxDB's data, if it is that of an earlier run.
+    pub store_folder: Option<&'a Path>,
+    /// Where the gateway is to listen.
+    pub listen: SocketAddr,
+}
+
 /// Parts that are set up.
 pub struct Rig {
-    supervisor: Supervisor,
+    pub(super) supervisor: Supervisor,
+    pub(super) control: Control,
+    pub(super) otlp: SocketAddr,
     sidecar: Part,
-    control: Control,
-    otlp: SocketAddr,
+    backing: Backing,
     services: Option<Services>,
+    /// What the users table holds: rows, and whether there is no index.
+    seeded: Option<(Option<u64>, bool)>,
     edge: Option<Edge>,
     lost: u64,
     listen: SocketAddr,
 }
 
 impl Rig {
-    /// Starts the sidecar, whose run file and log go into the folder `out`. Deaths of parts come out
-    /// of the channel.
+    /// Starts the real parts and the sidecar. Deaths of parts come out of the channel.
     ///
     /// # Errors
-    /// If the folder of logs cannot be made, or the sidecar does not start.
+    /// If the folder of logs cannot be made, or a part does not start.
     pub async fn set_up(
-        out: &Path,
-        executable: &Path,
+        setup: Setup<'_>,
         interrupt: &Interrupt,
+        reporter: &mut dyn Reporter,
     ) -> Result<(Rig, mpsc::UnboundedReceiver<PartError>), RunError> {
-        let logs = out.join(LOGS);
+        let logs = setup.out.join(LOGS);
         std::fs::create_dir_all(&logs).map_err(|error| RunError::System {
             attempt: format!("make the folder {}", logs.display()),
             error,
         })?;
         let (deaths, died) = mpsc::unbounded_channel();
         let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
-        let supervisor = Supervisor::new(executable.to_owned(), logs, deaths, watchers, kill);
-        let (sidecar, control) = start_sidecar(&supervisor, &out.join(RUN_FILE)).await?;
+        let supervisor = Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
+        let backing = tokio::select! {
+            backing = Backing::start(&supervisor, &setup, reporter) => backing?,
+            () = interrupt.stop.cancelled() => return Err(RunError::Interrupted),
+        };
+        let run_file = setup.out.join(RUN_FILE);
+        let collector = Collector { run: setup.run, run_file: &run_file, store: backing.store() };
+        let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let otlp = sidecar.address("otlp")?;
-        for (name, pid) in [("sidecar", sidecar.pid), (SERVICE, std::process::id())] {
-            control.watch(name, pid).await.map_err(PartError::from)?;
+        let mut watched = backing.processes();
+        watched.push(("sidecar".to_owned(), sidecar.pid));
+        watched.push((SERVICE.to_owned(), std::process::id()));
+        for (name, pid) in watched {
+            control.watch(&name, pid).await.map_err(PartError::from)?;
         }
-        let (services, edge) = (None, None);
-        Ok((
-            Rig { supervisor, sidecar, control, otlp, services, edge, lost: 0, listen: ANY_PORT },
-            died,
-        ))
-    }
-
-    /// Has the gateway listen on `listen` instead of any free port.
-    #[must_use]
-    pub fn listening(mut self, listen: SocketAddr) -> Rig {
-        self.listen = listen;
-        self
+        let rig = Rig {
+            supervisor,
+            control,
+            otlp,
+            sidecar,
+            backing,
+            services: None,
+            seeded: None,
+            edge: None,
+            lost: 0,
+            listen: setup.listen,
+        };
+        Ok((rig, died))
     }
 
     /// The sidecar's process id and addresses: where it receives spans, and where it is controlled.
@@ -87,38 +120,55 @@ impl Rig {
         Ok((self.sidecar.pid, self.otlp, self.sidecar.address("control")?))
     }
 
-    /// The services that run now.
+    /// The store of points, if there is one.
     #[must_use]
-    pub fn services(&self) -> Option<&Services> {
-        self.services.as_ref()
+    pub fn store(&self) -> Option<&Store> {
+        self.backing.store()
     }
 
-    /// Sees to it that services with the settings `knobs` run, and returns connections to them.
+    /// Where the real parts are that are ours.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Tool, SocketAddr)> {
+        self.backing.addresses()
+    }
+
+    /// Sees to it that services with the settings `knobs` run; returns where the gateway is.
     ///
     /// # Errors
-    /// If a service or the driver's probe does not start.
+    /// If a service does not start.
     pub async fn serve(
         &mut self,
         knobs: &Knobs,
         reporter: &mut dyn Reporter,
-    ) -> Result<Connections, RunError> {
+    ) -> Result<SocketAddr, RunError> {
         if !self.services.as_ref().is_some_and(|services| services.serve(knobs)) {
             self.stop_services().await;
             let services = self.pair(knobs, "").await?;
-            for part in [&services.echo, &services.gateway] {
+            for part in services.parts() {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
                 self.control.watch(&part, pid).await.map_err(PartError::from)?;
                 reporter.on(&LabEvent::Ready { part, address, pid });
             }
             self.services = Some(services);
         }
+        Ok(match &self.services {
+            Some(services) => services.gateway.address("")?,
+            None => self.listen,
+        })
+    }
+
+    /// Connections of the built-in driver to the gateway at `gateway`.
+    ///
+    /// # Errors
+    /// If the driver's probe does not start.
+    pub async fn connect(
+        &mut self,
+        knobs: &Knobs,
+        gateway: SocketAddr,
+    ) -> Result<Connections, RunError> {
         if !self.edge.as_ref().is_some_and(|edge| edge.serves(knobs)) {
             self.stop_edge().await;
         }
-        let gateway = match &self.services {
-            Some(services) => services.gateway.address("")?,
-            None => self.listen,
-        };
         let edge = match self.edge.take() {
             Some(edge) => edge,
             None => Edge::start(knobs, gateway, self.otlp)?,
@@ -128,10 +178,43 @@ impl Rig {
         Ok(connections)
     }
 
-    /// Starts a pair of services beside those that run, for somebody else to stop.
+    /// Sees to it that the users table is as `knobs` say.
+    ///
+    /// # Errors
+    /// If it cannot be filled.
+    pub async fn seed(
+        &mut self,
+        knobs: &Knobs,
+        reporter: &mut dyn Reporter,
+    ) -> Result<(), RunError> {
+        let wanted = (knobs.users, knobs.unindexed);
+        let Some(url) = self.backing.database_url().filter(|_| self.seeded != Some(wanted)) else {
+            return Ok(());
+        };
+        let index = if knobs.unindexed { "without" } else { "with" };
+        reporter.on(&LabEvent::Preparing {
+            what: format!(
+                "filling the users table: {} rows, {index} an index on e-mail",
+                knobs.users.unwrap_or(DEFAULT_USERS)
+            ),
+        });
+        seed(&self.supervisor, knobs, url).await?;
+        self.seeded = Some(wanted);
+        Ok(())
+    }
+
+    /// Where the users service is, if it runs.
+    #[must_use]
+    pub fn users(&self) -> Option<SocketAddr> {
+        self.services.as_ref()?.users.as_ref()?.address("").ok()
+    }
+
+    /// Starts services beside those that run, for somebody else to stop.
     pub(super) async fn pair(&self, knobs: &Knobs, suffix: &str) -> Result<Services, PartError> {
         let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
-        start_services(&self.supervisor, knobs, self.otlp, listen, suffix).await
+        let database_url = self.backing.database_url().filter(|_| suffix.is_empty());
+        let target = Target { otlp: self.otlp, listen, database_url, suffix };
+        start_services(&self.supervisor, knobs, target).await
     }
 
     /// An edge to another gateway than the one that [`Rig::serve`] is for.
@@ -154,24 +237,25 @@ impl Rig {
 
     /// Notes where the parts listen.
     pub(super) fn note_addresses(&self, components: &mut [Component]) {
-        let services =
-            self.services.iter().flat_map(|services| [&services.echo, &services.gateway]);
-        for part in services {
+        for part in self.services.iter().flat_map(Services::parts) {
             note(components, &part.name, part.address("").ok());
         }
         note(components, "sidecar", Some(self.otlp));
+        for (tool, address) in self.addresses() {
+            note(components, tool.role(), Some(address));
+        }
     }
 
-    /// Stops everything: first those who send spans, then the sidecar, which closes its books between.
-    /// Returns how many spans are in no row, by reason, and which rows are not in the run file.
+    /// Stops those who send spans and has the sidecar close its books. Returns how many spans are in no
+    /// row, by reason, and which rows are not in the run file.
     ///
     /// # Errors
     /// If the sidecar does not close its books.
-    pub async fn close(mut self) -> Result<(BTreeMap<String, u64>, Option<Unwritten>), PartError> {
+    pub(super) async fn close_books(
+        &mut self,
+    ) -> Result<(BTreeMap<String, u64>, Option<Unwritten>), PartError> {
         self.stop_services().await;
-        let flushed = self.control.flush().await;
-        self.sidecar.stop().await;
-        let (counters, reason) = flushed?;
+        let (counters, reason) = self.control.flush().await?;
         let rows = counters.get(ROWS_FAILED).copied().unwrap_or_default();
         let mut lost = lost_spans(&counters);
         if self.lost > 0 {
@@ -179,6 +263,26 @@ impl Rig {
             *own = self.lost.max(*own);
         }
         Ok((lost, (rows > 0).then_some(Unwritten { rows, reason })))
+    }
+
+    /// Stops everything: first those who send spans, then the sidecar, then the real parts.
+    pub async fn stop(mut self) {
+        self.stop_services().await;
+        self.sidecar.stop().await;
+        self.backing.stop().await;
+    }
+
+    /// As [`Rig::stop`], when the books have been closed.
+    ///
+    /// # Errors
+    /// If the sidecar does not close its books, or rows are missing from the run file.
+    pub async fn close(mut self) -> Result<BTreeMap<String, u64>, RunError> {
+        let closed = self.close_books().await;
+        self.stop().await;
+        match closed? {
+            (_, Some(unwritten)) => Err(unwritten.into()),
+            (lost, None) => Ok(lost),
+        }
     }
 }
 

@@ -99,6 +99,10 @@ impl Part<'_> {
         format!("{} of {}", names.join(", "), self.hop)
     }
 
+    fn is(&self, stage: Stage) -> bool {
+        self.stages.iter().any(|part| part.stage == stage.name())
+    }
+
     /// The part as a phrase after "12 % is". `time` tells which of its stages are worth naming.
     pub(super) fn words(&self, time: Time) -> String {
         let (client, server) = self.ends();
@@ -111,7 +115,10 @@ impl Part<'_> {
             Cause::After => format!("queueing of the reply ({})", self.named(time)),
             Cause::WireIn => format!("between writing a request and the {server} reading it"),
             Cause::WireOut => format!("between writing a reply and the {client} reading it"),
-            Cause::Of(Family::Backend) if self.stages.iter().any(|part| part.stage == "remote") => {
+            Cause::Of(Family::Backend) if self.is(Stage::QueryRoundTrip) => {
+                format!("the query's round trip to {server}")
+            }
+            Cause::Of(Family::Backend) if self.is(Stage::Remote) => {
                 format!("the call to {server}, which reports nothing of itself")
             }
             Cause::Of(Family::Backend) => format!("the {server}'s handler"),

@@ -38,7 +38,19 @@ pub fn explain(cell: &CellResult) -> String {
         text.push_str(&sentence);
     }
     text.extend(slowest);
+    text.extend(database(cell));
     text
+}
+
+/// What the database says of its own part of the query's round trip.
+fn database(cell: &CellResult) -> Option<String> {
+    let database = cell.database?;
+    Some(format!(
+        " Of {} that a query's round trip takes, the database counts {} ({}) as its own.",
+        time(database.round_trip_mean_us),
+        time(database.server_mean_us),
+        percent(database.server_share)
+    ))
 }
 
 /// A part of at least this share of a latency is worth naming on its own.
@@ -247,6 +259,9 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
             "A wire within one machine takes microseconds; the rest is the {reader} being woken, or \
              being busy."
         ),
+        Cause::Of(Family::Backend) if first.mostly() == Some(Stage::QueryRoundTrip.name()) => {
+            "The database is what costs, not the protocol.".to_owned()
+        }
         Cause::Of(Family::Backend) => {
             "The service's own code is what costs, not the protocol.".to_owned()
         }

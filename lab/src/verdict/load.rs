@@ -14,6 +14,7 @@ pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reaso
     outcome(cell, reasons);
     overload(cell, reasons);
     generator(cell, reasons);
+    by_k6(cell, reasons);
     machine(cell, reasons);
     fold(cell, reasons);
 }
@@ -166,6 +167,26 @@ fn generator(cell: &CellResult, reasons: &mut Vec<Reason>) {
             "the load generator used {} cores (limit {limit}): it may measure itself. Ask for less, \
              or run it on another machine",
             trimmed(cores)
+        )
+    }));
+}
+
+fn by_k6(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let Some(k6) = cell.k6 else { return };
+    reasons.extend(rules::THRESHOLDS.check(k6.thresholds_failed as f64, |_| {
+        format!(
+            "in {} of {} rounds a threshold of k6 was not kept (limit 0); its summary in the run's \
+             folder says which",
+            count(k6.thresholds_failed),
+            count(cell.factors.rounds)
+        )
+    }));
+    let lost = ratio(k6.not_joined as f64, (k6.joined + k6.not_joined) as f64);
+    reasons.extend(rules::NOT_JOINED.check(lost, |_| {
+        format!(
+            "of {} requests k6's stream does not say everything (limit 0): they count as errors, and \
+             their latency is not known",
+            count(k6.not_joined)
         )
     }));
 }

@@ -181,6 +181,12 @@ rules! {
     GENERATOR_CPU = "generator_cpu", Above(suspect(0.9)),
         "CPU of the load generator, in cores",
         "The load generator fills a core: it may measure itself.";
+    THRESHOLDS = "thresholds", Above(suspect(0.0)),
+        "rounds in which one of k6's thresholds was not kept",
+        "What was asked of the system in k6's own words was not reached: k6's summary in the run's folder says which.";
+    NOT_JOINED = "not_joined", Above(suspect(0.0)),
+        "requests of which k6's stream does not say everything, over all",
+        "They were cut off when k6 stopped, or lines were lost: they count as errors, and their latency is not known.";
     HOST_SATURATED = "host_saturated", Above(suspect(0.95)),
         "CPU of the whole machine in the busiest round, as a share of all cores",
         "Load generator and services compete for the CPU. Ask for less, or use more cores.";

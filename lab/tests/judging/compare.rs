@@ -3,7 +3,8 @@
 use expect_test::expect;
 use ledger::{Kind, Stage};
 use run_lab::model::Protocol;
-use run_lab::report::compare;
+use run_lab::report::{self, compare};
+use run_lab::result::RunResult;
 
 use crate::fixture::{cell, run};
 
@@ -42,6 +43,38 @@ fn a_slower_handler_is_seen_where_it_is() {
         grpc-10B: only in B
 
     "#]].assert_eq(&compare(&a.result(), &b.result()));
+}
+
+#[test]
+fn other_locks_and_another_build_are_warned_about() {
+    let a = run(vec![cell(Protocol::Rest, 10)], 1);
+    let mut b = run(vec![cell(Protocol::Rest, 10)], 1);
+    b.run.environment.build = "x86_64-unknown-linux-gnu debug".to_owned();
+    b.run.environment.cargo_lock = "d1".repeat(32);
+    b.run.environment.flake_lock = "unknown".to_owned();
+    let text = compare(&a.result(), &b.result());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for warning in [
+        "build differs: A has x86_64-unknown-linux-gnu release, B has x86_64-unknown-linux-gnu debug;",
+        "Cargo.lock differs: A has c0c0c0c0c0c0, B has d1d1d1d1d1d1;",
+        "flake.lock differs: A has f1f1f1f1f1f1, B has unknown;",
+    ] {
+        assert!(text.contains(warning), "{warning}\n{text}");
+    }
+    assert_eq!(text.matches("WARNING").count(), 3, "{text}");
+}
+
+#[test]
+fn a_result_of_an_earlier_version_does_not_know_its_locks() {
+    let result = run(vec![cell(Protocol::Rest, 10)], 1).result();
+    let mut json: serde_json::Value = serde_json::from_str(&report::json(&result)).unwrap();
+    let environment = json["environment"].as_object_mut().unwrap();
+    for later in ["build", "cargo_lock", "flake_lock"] {
+        environment.remove(later).unwrap();
+    }
+    let old = RunResult::from_json(&json.to_string()).unwrap();
+    assert_eq!(old.environment.cargo_lock, "unknown");
+    assert!(compare(&old, &result).contains("Cargo.lock differs: A has unknown"));
 }
 
 #[test]

@@ -39,11 +39,8 @@ pub async fn run(
     config: EchoConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
-    let probe = config.service.probe(SERVICE)?;
-    let listener = probe::process::listen(config.listen).await?;
-    serve(listener, &config, &probe, shutdown).await?;
-    probe.shutdown().await;
-    Ok(())
+    let serve = async |listener, probe: &_| serve(listener, &config, probe, shutdown).await;
+    Ok(probe::process::run(SERVICE, &config.service, config.listen, serve).await?)
 }
 
 /// Serves on a bound listener.

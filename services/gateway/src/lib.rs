@@ -1,13 +1,16 @@
 //! The gateway: the lab's front door. Makes a payload of the size asked for, sends it through the
-//! echo service by REST or gRPC, and answers in JSON either way.
+//! echo service by REST or gRPC, and answers in JSON either way; or asks the users service how many
+//! users have an e-mail.
 //!
 //! The path names the protocol of the inner hop only, so that both arms of a comparison have the
 //! same outer hop.
 
+mod echo;
 mod payload;
 mod ping;
 mod reply;
 mod upstream;
+mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,14 +43,17 @@ pub struct GatewayConfig {
     /// Where the echo service is.
     #[arg(long, env = "GATEWAY_ECHO_URL", default_value = "http://127.0.0.1:8081", value_name = "URL", value_parser = base_url)]
     pub echo_url: Uri,
-    /// How long the echo service may take before the gateway answers 504, in seconds.
+    /// Where the users service is; without it the users routes answer 503.
+    #[arg(long, env = "GATEWAY_USERS_URL", value_name = "URL", value_parser = base_url)]
+    pub users_url: Option<Uri>,
+    /// How long the service behind it may take before the gateway answers 504, in seconds.
     #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
     /// How the gateway comes by its payload: a slice of a pool made at start-up, or a random
     /// string made for each request under one lock.
     #[arg(long, value_enum, default_value = "pool")]
     pub payload_source: PayloadSource,
-    /// Connect to the echo service anew for each request.
+    /// Connect to the service behind it anew for each request.
     #[arg(long)]
     pub connection_per_request: bool,
     /// Test double: send this many bytes by REST whatever size is asked for.
@@ -71,7 +77,8 @@ fn base_url(text: &str) -> Result<Uri, String> {
 /// What every request needs.
 #[derive(Debug)]
 struct State {
-    upstream: Upstream,
+    echo: Upstream,
+    users: Option<Upstream>,
     generator: Generator,
     rest_size_bug: Option<u64>,
 }
@@ -84,11 +91,8 @@ pub async fn run(
     config: GatewayConfig,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
-    let probe = config.service.probe(SERVICE)?;
-    let listener = probe::process::listen(config.listen).await?;
-    serve(listener, &config, &probe, shutdown).await?;
-    probe.shutdown().await;
-    Ok(())
+    let serve = async |listener, probe: &_| serve(listener, &config, probe, shutdown).await;
+    Ok(probe::process::run(SERVICE, &config.service, config.listen, serve).await?)
 }
 
 /// Serves on a bound listener.
@@ -101,10 +105,12 @@ pub async fn serve(
     probe: &probe::Probe,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let timeout = Duration::from_secs(config.timeout);
-    let pooled = !config.connection_per_request;
+    let behaviour = (!config.connection_per_request, Duration::from_secs(config.timeout));
+    let upstream =
+        |peer, target: &Uri| Upstream::new(probe, peer, target, &config.service, behaviour);
     let state = Arc::new(State {
-        upstream: Upstream::new(probe, &config.echo_url, &config.service, pooled, timeout),
+        echo: upstream(echo::PEER, &config.echo_url),
+        users: config.users_url.as_ref().map(|target| upstream(users::PEER, target)),
         generator: Generator::new(config.payload_source),
         rest_size_bug: config.rest_size_bug,
     });
@@ -113,6 +119,8 @@ pub async fn serve(
     let routes = Router::new()
         .route("/rest/ping", post(ping::rest))
         .route("/grpc/ping", post(ping::grpc))
+        .route("/rest/users/count", get(users::rest))
+        .route("/grpc/users/count", get(users::grpc))
         .route("/healthz", get(healthz))
         .with_state(state)
         .merge(Routes::new(health).into_axum_router().reset_fallback())

@@ -11,6 +11,7 @@ use probe::{Carries, JsonError, JsonReply};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::echo;
 use crate::reply::Refusal;
 
 /// Largest payload that can be asked for, in bytes: 16 MiB.
@@ -29,7 +30,7 @@ pub(crate) async fn rest(
     let turn = state.generator.turn().await;
     let sent = state.rest_size_bug.unwrap_or(size);
     probe::handler(async {
-        let payload = state.upstream.rest(made(turn.make(sent as usize).await)?).await?;
+        let payload = echo::rest(&state.echo, made(turn.make(sent as usize).await)?).await?;
         Ok(reply("rest", size, payload))
     })
     .await
@@ -43,7 +44,7 @@ pub(crate) async fn grpc(
     let size = asked(request).await?;
     let turn = state.generator.turn().await;
     probe::handler(async {
-        let payload = state.upstream.grpc(made(turn.make(size as usize).await)?).await?;
+        let payload = echo::grpc(&state.echo, made(turn.make(size as usize).await)?).await?;
         Ok(reply("grpc", size, payload))
     })
     .await

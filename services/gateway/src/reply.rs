@@ -5,7 +5,7 @@ use http::{Method, StatusCode, Uri};
 use lab_proto::ErrorReply;
 use probe::JsonReply;
 
-/// A request that was not answered with a payload.
+/// A request that was not answered with what it asked for.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -25,7 +25,8 @@ impl IntoResponse for Refusal {
 }
 
 pub(crate) async fn no_such_route(uri: Uri) -> Refusal {
-    let routes = "POST /rest/ping, POST /grpc/ping, GET /healthz";
+    let routes = "POST /rest/ping, POST /grpc/ping, GET /rest/users/count?email=E, \
+                  GET /grpc/users/count?email=E, GET /healthz";
     Refusal::new(StatusCode::NOT_FOUND, format!("no route {}; there are {routes}", uri.path()))
 }
 

@@ -1,72 +1,59 @@
-//! The inner hop: the echo service by either protocol.
+//! The inner hop: a service by either protocol, within a time limit.
 
 use std::time::Duration;
 
 use http::{StatusCode, Uri};
-use lab_proto::v1::echo_client::EchoClient;
-use lab_proto::{EchoReply, EchoRequest};
 use probe::process::ServiceArgs;
-use probe::{Call, CallError, Client, LONGEST_BODY, Probe, Version};
+use probe::{CallError, Client, Probe, Version};
+use tonic::Status;
 
 use crate::reply::Refusal;
 
-/// Name of the called service in spans.
-const PEER: &str = "echo";
-
-/// The echo service.
+/// A service that the gateway calls.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    rest: Client,
-    grpc: Client,
+    peer: &'static str,
+    pub(crate) rest: Client,
+    pub(crate) grpc: Client,
     timeout: Duration,
 }
 
 impl Upstream {
+    /// The service called `peer` in spans, at `target`.
     pub(crate) fn new(
         probe: &Probe,
+        peer: &'static str,
         target: &Uri,
         service: &ServiceArgs,
-        pooled: bool,
-        timeout: Duration,
+        (pooled, timeout): (bool, Duration),
     ) -> Self {
         let client = |version| {
-            Client::new(probe, PEER, target.clone(), service.client_options(version, pooled))
+            Client::new(probe, peer, target.clone(), service.client_options(version, pooled))
         };
-        Upstream { rest: client(Version::Http1), grpc: client(Version::Http2), timeout }
+        Upstream { peer, rest: client(Version::Http1), grpc: client(Version::Http2), timeout }
     }
 
-    /// Sends `payload` by REST and answers what came back.
-    pub(crate) async fn rest(&self, payload: String) -> Result<String, Refusal> {
-        let request = EchoRequest { payload };
-        let call = self.rest.post_json::<_, EchoReply>("/echo", &request, Call::default());
-        let reply = self.in_time(call).await?;
-        reply.map(|reply| reply.payload).map_err(|error| match error {
-            CallError::Request { .. } => {
-                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-            }
-            other => Refusal::new(StatusCode::BAD_GATEWAY, other.to_string()),
-        })
-    }
-
-    /// Sends `payload` by gRPC and answers what came back.
-    pub(crate) async fn grpc(&self, payload: String) -> Result<String, Refusal> {
-        let call = self.grpc.unary("lab.v1.Echo/Echo", Call::default(), |channel| async move {
-            let mut client = EchoClient::new(channel)
-                .max_decoding_message_size(LONGEST_BODY)
-                .max_encoding_message_size(LONGEST_BODY);
-            client.echo(EchoRequest { payload }).await
-        });
-        let reply = self.in_time(call).await?;
-        reply.map(|reply| reply.into_inner().payload).map_err(|status| {
-            let (code, message) = (status.code(), status.message());
-            Refusal::new(StatusCode::BAD_GATEWAY, format!("calling {PEER}: {code:?}: {message}"))
-        })
-    }
-
-    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, Refusal> {
+    /// Waits for `call` no longer than the limit.
+    pub(crate) async fn in_time<T>(&self, call: impl Future<Output = T>) -> Result<T, Refusal> {
         tokio::time::timeout(self.timeout, call).await.map_err(|_| {
-            let error = format!("{PEER} did not answer within the limit of {:?}", self.timeout);
+            let error =
+                format!("{} did not answer within the limit of {:?}", self.peer, self.timeout);
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, error)
         })
+    }
+
+    /// What a failed REST call is answered with.
+    pub(crate) fn rest_failed(&self, error: &CallError) -> Refusal {
+        let status = match error {
+            CallError::Request { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        Refusal::new(status, error.to_string())
+    }
+
+    /// What a failed gRPC call is answered with.
+    pub(crate) fn grpc_failed(&self, status: &Status) -> Refusal {
+        let error = format!("calling {}: {:?}: {}", self.peer, status.code(), status.message());
+        Refusal::new(StatusCode::BAD_GATEWAY, error)
     }
 }

@@ -36,6 +36,7 @@ async fn start_gateway(echo: SocketAddr, probe: Probe) -> String {
     let config = GatewayConfig {
         listen,
         echo_url: format!("http://{echo}").parse().unwrap(),
+        users_url: None,
         timeout: 1,
         payload_source: PayloadSource::Pool,
         connection_per_request: false,

@@ -90,7 +90,10 @@ fn hop_name(hop: &Hop, spans: &[Span]) -> String {
     let client = hop.client.map_or("?", service);
     let server = match (hop.server, hop.client) {
         (Some(server), _) => service(server),
-        (None, Some(client)) => spans[client].peer.as_deref().unwrap_or("?"),
+        (None, Some(client)) => {
+            let span = &spans[client];
+            span.peer.as_deref().or(span.database()).unwrap_or("?")
+        }
         (None, None) => "?",
     };
     [client, "→", server].concat()

@@ -9,7 +9,7 @@ use ledger::{Half, Kind, Point, Side, Stage};
 use proptest::prelude::*;
 
 use super::*;
-use crate::runfile::RequestRow;
+use crate::runfile::{HopRow, RequestRow};
 use crate::span::{Planned, Source, SpanKind};
 
 const SECOND: u64 = 1_000_000_000;
@@ -115,6 +115,39 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
     assert_eq!(row.hops[1].stages.get(Stage::Remote).ns, 600);
 }
 
+/// A span of a call to a database, as an instrumentation of any SDK makes it.
+fn query(id: u64, parent: u64, service: &str, interval: (u64, u64)) -> Span {
+    let mut span = span(Client, id, parent, service, interval);
+    span.half.as_mut().unwrap().database = Some("postgresql".into());
+    span
+}
+
+#[test]
+fn a_call_to_a_database_needs_no_server_span() {
+    let mut spans = ping();
+    spans.push(query(5, 4, "echo", (1_400, 1_650)));
+    let closing = close_trace(trace_of(spans));
+    let row = &closing.rows[0];
+    assert_eq!(names(row)[2], (2, "echo→postgresql"));
+    assert!(row.hops.iter().all(|hop| !hop.unjoined));
+    let round_trip = row.hops[2].stages.get(Stage::QueryRoundTrip);
+    assert_eq!((round_trip.ns, round_trip.kind), (250, Kind::Measured));
+    assert_eq!(row.hops[1].stages.get(Stage::Handler).ns, 400 - 250);
+    assert_eq!((row.latency_ns, closing.joined, closing.unplaced), (1_000, 5, 0));
+}
+
+#[test]
+fn a_database_call_round_another_of_the_same_process_is_one_call() {
+    // An object mapper's span round its driver's.
+    let mut outer = query(5, 4, "echo", (1_400, 1_650));
+    outer.peer = Some("postgres".into());
+    let closing = close_trace(trace_of(
+        ping().into_iter().chain([outer, query(6, 5, "echo", (1_410, 1_640))]),
+    ));
+    assert_eq!(names(&closing.rows[0])[2..], [(2, "echo→postgres")]);
+    assert_eq!(closing.unplaced, 1);
+}
+
 #[test]
 fn without_its_root_client_the_topmost_server_is_the_root() {
     let row = &rows(ping().split_off(1))[0];
@@ -218,12 +251,17 @@ fn chains_of_any_depth_are_cut_and_counted() {
 
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
 fn any_spans() -> impl Strategy<Value = Vec<Span>> {
-    let one = (0..5_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
+    // The sixth kind is a CLIENT span that calls a database.
+    let one = (0..6_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
     let spans = proptest::collection::vec(one, 1..24);
     spans.prop_map(|spans| {
         let service = ["a", "b", "c"];
         let make = |(kind, id, parent, at, start, length): (usize, _, _, usize, _, _)| {
-            span(SpanKind::ALL[kind], id, parent, service[at], (start, start + length))
+            let interval = (start, start + length);
+            match SpanKind::ALL.get(kind) {
+                Some(&kind) => span(kind, id, parent, service[at], interval),
+                None => query(id, parent, service[at], interval),
+            }
         };
         let mut seen = HashSet::new();
         spans.into_iter().map(make).filter(|span| seen.insert((span.id, span.kind))).collect()
@@ -279,7 +317,9 @@ proptest! {
         let closing = close_trace(trace_of(spans));
         prop_assert_eq!(closing.joined + closing.links + closing.unplaced, offered);
         let halves = closing.rows.iter().flat_map(|row| &row.hops);
-        let halves: u64 = halves.map(|hop| if hop.unjoined { 1 } else { 2 }).sum();
+        let database = |hop: &HopRow| hop.stages.get(Stage::QueryRoundTrip).kind != Kind::Absent;
+        let halves: u64 =
+            halves.map(|hop| if hop.unjoined || database(hop) { 1 } else { 2 }).sum();
         prop_assert_eq!(closing.joined, halves);
         for row in &closing.rows {
             let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();

@@ -66,7 +66,7 @@ impl Trace {
     }
 
     /// Whether nothing is known to be missing: there is a root CLIENT span, every parent is there,
-    /// and every CLIENT span has its SERVER span.
+    /// and every CLIENT span has its SERVER span, unless it calls a database: those send none.
     ///
     /// A subtree of which nothing has come yet cannot be missed. But a call ends before the span
     /// around it does, so processes that export in order of ending send it no later: the grace
@@ -75,7 +75,8 @@ impl Trace {
         let spans = &self.spans;
         let linked = |span: &Span| span.parent == 0 || spans.iter().any(|up| up.id == span.parent);
         let answered = |call: &Span| {
-            spans.iter().any(|span| span.kind == SpanKind::Server && span.parent == call.id)
+            call.database().is_some()
+                || spans.iter().any(|span| span.kind == SpanKind::Server && span.parent == call.id)
         };
         spans.len() <= MAX_CHECKED
             && spans.iter().any(|span| span.kind == SpanKind::Client && span.parent == 0)

@@ -89,6 +89,8 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
             source.clock = value.lossy_text(limits::NAME_BYTES);
         } else if key == names::PROCESS_PID.as_bytes() {
             source.pid = value.whole().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        } else if key == names::PID_NAMESPACE.as_bytes() {
+            source.pid_namespace = value.lossy_text(limits::NAME_BYTES);
         }
     }
     Ok(())
@@ -124,6 +126,7 @@ struct Draft<'a> {
     error: bool,
     peer: Option<&'a [u8]>,
     peer_is_service: bool,
+    database: Option<&'a [u8]>,
     half: Option<Box<Half>>,
     planned: Option<Box<Planned>>,
 }
@@ -176,6 +179,8 @@ impl<'a> Draft<'a> {
             (self.peer, self.peer_is_service) = (value.bytes(), true);
         } else if key == names::SERVER_ADDRESS.as_bytes() && !self.peer_is_service {
             self.peer = value.bytes();
+        } else if key == names::DB_SYSTEM_NAME.as_bytes() || key == names::DB_SYSTEM.as_bytes() {
+            self.database = value.bytes().filter(|name| !name.is_empty());
         }
         Ok(())
     }
@@ -276,13 +281,18 @@ impl<'a> Draft<'a> {
             half.side = side;
             half.interval = (self.start, self.end);
             limits::half(&mut half)?;
+            if side == Side::Client {
+                half.database = self.database.map(name);
+            }
             span.start = half.interval.0;
             span.half = Some(half);
-            span.peer = self.peer.map(|name| {
-                let name = &name[..name.len().min(limits::NAME_BYTES)];
-                String::from_utf8_lossy(name).into()
-            });
+            span.peer = self.peer.map(|peer| name(peer).into());
         }
         Ok(span)
     }
+}
+
+/// The beginning of a name that a peer chose.
+fn name(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(limits::NAME_BYTES)]).into_owned()
 }

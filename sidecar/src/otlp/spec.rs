@@ -55,6 +55,7 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
             text(names::SERVICE_NAME, "app"),
             text(names::CLOCK, "boot"),
             attribute(names::PROCESS_PID, Value::IntValue(42)),
+            text(names::PID_NAMESPACE, "pid:[1]"),
         ],
         ..Default::default()
     };
@@ -79,7 +80,28 @@ fn a_span_made_by_generated_code_is_read() {
     assert_eq!(span.half.as_ref().unwrap().interval, (1_000, 3_000));
     let source = &span.source;
     assert_eq!((source.service.as_str(), source.clock.as_str(), source.pid), ("app", "boot", 42));
+    assert_eq!(source.pid_namespace, "pid:[1]");
     assert_eq!(batch.rejected.total(), 0);
+}
+
+#[test]
+fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
+    let calls = |key: &str, value: Value| {
+        let span = with(|span| span.attributes.push(attribute(key, value)));
+        decode(vec![span]).spans[0].database().map(str::to_owned)
+    };
+    let of = |name: &str| Value::StringValue(name.into());
+    assert_eq!(calls(names::DB_SYSTEM_NAME, of("postgresql")).as_deref(), Some("postgresql"));
+    assert_eq!(calls(names::DB_SYSTEM, of("redis")).as_deref(), Some("redis"));
+    assert_eq!(calls(names::DB_SYSTEM, of(&"x".repeat(9_999))).map(|name| name.len()), Some(256));
+    for not_a_name in [of(""), Value::IntValue(1)] {
+        assert_eq!(calls(names::DB_SYSTEM_NAME, not_a_name), None);
+    }
+    let server = with(|span| {
+        span.kind = otlp::span::SpanKind::Server as i32;
+        span.attributes.push(text(names::DB_SYSTEM_NAME, "postgresql"));
+    });
+    assert_eq!(decode(vec![server]).spans[0].database(), None);
 }
 
 #[test]

@@ -15,16 +15,20 @@ pub(crate) struct Sampler {
     threads: HashMap<(u32, u64), Threads>,
     /// Nanoseconds of a clock tick.
     tick_ns: u64,
+    /// What the whole machine is called.
+    host: String,
 }
 
 impl Sampler {
-    pub(crate) fn new() -> Result<Self, sysinfo::Error> {
+    /// The whole machine is sampled under the name `host`.
+    pub(crate) fn new(host: String) -> Result<Self, sysinfo::Error> {
         let tick_ns = 1_000_000_000 / procfs::ticks_per_second().max(1);
-        Ok(Sampler { system: System::new()?, threads: HashMap::new(), tick_ns })
+        Ok(Sampler { system: System::new()?, threads: HashMap::new(), tick_ns, host })
     }
 
     /// Samples the host and every process of `watched` that runs. Blocks for some 100 µs a process.
     pub(crate) fn sample(&mut self, watched: &Watched) -> Vec<ProcessSample> {
+        watched.look_for_commands();
         let processes = watched.running();
         let pids: Vec<_> = processes.iter().map(|process| Pid::from_u32(process.pid)).collect();
         let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
@@ -71,7 +75,7 @@ impl Sampler {
         });
         ProcessSample {
             at_ns,
-            process: "host".to_owned(),
+            process: self.host.clone(),
             pid: 0,
             cpu_ns: busy * self.tick_ns,
             rss_bytes: self.system.used_memory(),
@@ -99,9 +103,9 @@ mod tests {
     fn a_busy_child_is_seen_to_work_and_forgotten_when_it_ends() {
         let mut child =
             std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let watched = Watched::new();
+        let watched = Watched::new(Vec::new());
         watched.add("busy", child.id()).unwrap();
-        let mut sampler = Sampler::new().unwrap();
+        let mut sampler = Sampler::new("host".to_owned()).unwrap();
         let mut busy = || sampler.sample(&watched).into_iter().find(|s| s.process == "busy");
         let first = busy().unwrap();
         let deadline = ledger::clock::now() + 20_000_000_000;
@@ -124,9 +128,9 @@ mod tests {
 
     #[test]
     fn the_host_is_always_sampled() {
-        let samples = Sampler::new().unwrap().sample(&Watched::new());
+        let samples = Sampler::new("node-1".to_owned()).unwrap().sample(&Watched::default());
         assert_eq!(samples.len(), 1);
-        assert!(samples[0].process == "host" && samples[0].pid == 0);
+        assert!(samples[0].process == "node-1" && samples[0].pid == 0);
         assert!(samples[0].cpu_ns > 0 && samples[0].rss_bytes > 0);
         assert!(samples[0].threads > 0 && samples[0].voluntary_switches > 0);
     }

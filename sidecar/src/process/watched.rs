@@ -35,13 +35,23 @@ pub(crate) enum WatchError {
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     processes: Mutex<Vec<Process>>,
-    /// The clock of this machine, to tell processes elsewhere with pids that exist here too.
+    /// The clock of this machine and the namespace of its processes, to tell processes elsewhere with
+    /// pids that exist here too.
     clock: String,
+    namespace: String,
+    /// Programs whose processes are watched as they start.
+    commands: Vec<String>,
 }
 
 impl Watched {
-    pub(crate) fn new() -> Self {
-        Watched { processes: Mutex::default(), clock: ledger::clock::identity() }
+    /// Watches nothing yet, but every process of the programs `commands` as it starts.
+    pub(crate) fn new(commands: Vec<String>) -> Self {
+        Watched {
+            processes: Mutex::default(),
+            clock: ledger::clock::identity(),
+            namespace: ledger::process::namespace(),
+            commands,
+        }
     }
 
     /// Watches `pid` as `name`, in place of any name it had.
@@ -63,10 +73,13 @@ impl Watched {
 
     /// Watches the process that made spans, if it is one of this machine and not watched yet.
     ///
-    /// In another container a process may give a pid that here is another's. Its clock is the same,
-    /// so only the likeliest mistake is caught: that it claims to be this very process.
+    /// In another container a process may give a pid that here is another's. Its clock is the same; the
+    /// lab's own services say in which namespace their pid counts. Of others only the likeliest mistake is
+    /// caught: that one claims to be this very process.
     pub(crate) fn offer(&self, source: &Source) {
-        let elsewhere = !source.clock.is_empty() && source.clock != self.clock;
+        let differs = |theirs: &str, ours: &str| !theirs.is_empty() && theirs != ours;
+        let elsewhere =
+            differs(&source.clock, &self.clock) || differs(&source.pid_namespace, &self.namespace);
         if source.pid == 0 || elsewhere || source.pid == std::process::id() {
             return;
         }
@@ -75,6 +88,26 @@ impl Watched {
         }
         // What peers claim may be wrong: then there is nothing to watch.
         let _ = self.add(&source.service, source.pid);
+    }
+
+    /// Looks for processes of the programs to be watched that have started since. Reads the name of every
+    /// process there is, if there are such programs.
+    pub(crate) fn look_for_commands(&self) {
+        if self.commands.is_empty() {
+            return;
+        }
+        let Ok(all) = procfs::process::all_processes() else {
+            return;
+        };
+        for process in all.flatten() {
+            let Ok(stat) = process.stat() else { continue };
+            let Ok(pid) = u32::try_from(stat.pid) else { continue };
+            let known = || self.processes.lock().iter().any(|known| known.pid == pid);
+            if self.commands.contains(&stat.comm) && !known() {
+                // It may have ended this moment, or too many are watched: the next look tells.
+                let _ = self.add(&stat.comm, pid);
+            }
+        }
     }
 
     /// The processes that still run. Those that have ended are forgotten.
@@ -98,22 +131,48 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_here_is_refused_by_name() {
-        let error = Watched::new().add("ghost", u32::MAX).unwrap_err();
+        let error = Watched::default().add("ghost", u32::MAX).unwrap_err();
         assert_eq!(error.to_string(), "cannot watch ghost: there is no process 4294967295 here");
-        assert!(Watched::new().add("", std::process::id()).is_err());
+        assert!(Watched::default().add("", std::process::id()).is_err());
     }
 
     #[test]
     fn spans_make_their_process_watched_only_if_it_is_on_this_machine() {
-        let watched = Watched::new();
+        let watched = Watched::new(Vec::new());
         let parent = std::os::unix::process::parent_id();
-        let source = |clock: &str, pid| Source { service: "svc".into(), clock: clock.into(), pid };
+        let source = |clock: &str, pid| Source {
+            service: "svc".into(),
+            clock: clock.into(),
+            pid,
+            ..Source::default()
+        };
         watched.offer(&source("another boot", parent));
+        let container = Source { pid_namespace: "pid:[1]".into(), ..source("", parent) };
+        watched.offer(&container);
         watched.offer(&source("", std::process::id()));
         watched.offer(&source("", u32::MAX));
         assert_eq!(watched.running(), []);
         watched.offer(&source("", parent));
-        watched.offer(&source(&ledger::clock::identity(), parent));
+        let neighbour = Source { pid_namespace: ledger::process::namespace(), ..container };
+        watched.offer(&Source { clock: ledger::clock::identity(), ..neighbour });
         assert_eq!(watched.running().len(), 1);
+    }
+
+    #[test]
+    fn a_program_is_watched_whenever_a_process_of_it_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("lab-sleeper");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let watched = Watched::new(vec!["lab-sleeper".to_owned()]);
+        watched.look_for_commands();
+        assert_eq!(watched.running(), []);
+        let mut child = std::process::Command::new(program).arg("600").spawn().unwrap();
+        watched.look_for_commands();
+        watched.look_for_commands();
+        let seen: Vec<_> = watched.running().into_iter().map(|p| (p.name, p.pid)).collect();
+        assert_eq!(seen, [("lab-sleeper".to_owned(), child.id())]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(watched.running(), []);
     }
 }

@@ -102,6 +102,7 @@ impl Rig {
             parent: context.span_id,
             name: String::new(),
             peer: None,
+            database: None,
             extra: Vec::new(),
         });
         Some(record)

@@ -63,6 +63,7 @@ impl Setup {
         let config = GatewayConfig {
             listen: gateway,
             echo_url: format!("http://{echo}").parse().unwrap(),
+            users_url: None,
             timeout: 60,
             payload_source: if self.per_request_payload {
                 PayloadSource::PerRequest

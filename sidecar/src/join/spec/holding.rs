@@ -40,6 +40,19 @@ fn a_complete_trace_is_closed_when_it_has_been_quiet() {
 }
 
 #[test]
+fn a_trace_is_complete_without_the_server_of_a_database_call() {
+    let mut joiner = Joiner::new(LIMITS);
+    ping().into_iter().for_each(|span| joiner.insert(span, 0));
+    joiner.insert(query(5, 4, "echo", (1_400, 1_650)), 0);
+    assert_eq!(joiner.due(SECOND, 9).len(), 1);
+    // Of any other call the server span is waited for.
+    let mut joiner = Joiner::new(LIMITS);
+    ping().into_iter().for_each(|span| joiner.insert(span, 0));
+    joiner.insert(span(Client, 5, 4, "echo", (1_400, 1_650)), 0);
+    assert_eq!(joiner.due(SECOND, 9).len(), 0);
+}
+
+#[test]
 fn past_the_bound_the_oldest_trace_is_closed_early() {
     let mut joiner = Joiner::new(Limits { max_traces: 8, ..LIMITS });
     for trace in 1..=10 {

@@ -1,0 +1,88 @@
+//! What is said to an InfluxDB that is being set up.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::{Json, Router};
+
+use super::*;
+
+#[test]
+fn a_generation_is_told_by_the_version() {
+    let of = Generation::of;
+    assert_eq!(of("v1.8.10"), Generation::One);
+    assert_eq!(of("of an unknown version"), Generation::One);
+    assert_eq!(of("v2.7.12"), Generation::Two);
+    assert_eq!(of("2.7.12"), Generation::Two);
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let store = Store { token: "hidden".into(), ..Store::elsewhere("http://127.0.0.1:1/") };
+    assert!(!format!("{store:?}").contains("hidden"));
+    assert_eq!(store.url, "http://127.0.0.1:1");
+}
+
+/// What a server was asked: path, `Authorization`, body.
+type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
+
+/// A server that answers every question as a new InfluxDB 2.x does.
+async fn newcomer(State(asked): State<Asked>, request: Request) -> (StatusCode, Json<Value>) {
+    let path = request.uri().path().to_owned();
+    let header = request.headers().get("authorization");
+    let who = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let body = axum::body::to_bytes(request.into_body(), 4_096).await.unwrap();
+    asked.lock().unwrap().push((path, who, serde_json::from_slice(&body).unwrap_or_default()));
+    let made = json!({"org": {"id": "o1"}, "bucket": {"id": "b1"}, "auth": {"token": "t"}});
+    (StatusCode::CREATED, Json(made))
+}
+
+async fn serve(routes: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://{address}")
+}
+
+fn store(url: String) -> Store {
+    Store {
+        bucket: "lab".into(),
+        password: "secret".into(),
+        token: "secret".into(),
+        ..Store::elsewhere(&url)
+    }
+}
+
+#[tokio::test]
+async fn a_second_generation_gets_org_bucket_token_and_a_mapping_for_influxql() {
+    let asked = Asked::default();
+    let routes = Router::new().fallback(newcomer).with_state(Arc::clone(&asked));
+    set_up_two(&store(serve(routes).await)).await.unwrap();
+    let asked = asked.lock().unwrap();
+    let [(setup, nobody, first), (mapping, owner, second)] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert_eq!((setup.as_str(), nobody.as_str()), ("/api/v2/setup", ""));
+    for (field, value) in [("org", "lab"), ("bucket", "lab"), ("token", "secret")] {
+        assert_eq!(first[field], value);
+    }
+    assert_eq!((mapping.as_str(), owner.as_str()), ("/api/v2/dbrps", "Token secret"));
+    let expected = json!({
+        "orgID": "o1", "bucketID": "b1", "database": "lab", "retention_policy": "autogen",
+        "default": true,
+    });
+    assert_eq!(*second, expected);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_words_of_the_server_and_without_the_secret() {
+    let refuse =
+        || async { (StatusCode::UNPROCESSABLE_ENTITY, "onboarding has already been done") };
+    let store = store(serve(Router::new().fallback(refuse)).await);
+    for error in [set_up_one(&store).await, set_up_two(&store).await] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("onboarding") && error.contains("422"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

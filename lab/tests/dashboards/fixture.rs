@@ -1,0 +1,122 @@
+//! The points of a run that never happened, named by `ledger`'s constants and shaped as the sidecar and the
+//! lab write them: for the test of the queries only. What a real run's panels show is tested with a real run.
+
+use std::fmt::Write as _;
+
+use ledger::names::*;
+use ledger::{Family, Stage};
+
+/// The run's name: with characters that mean something in a regular expression.
+pub(crate) const RUN: &str = "smoke-20261124T120000Z.v1(2)";
+/// When it began and ended, in milliseconds since 1970.
+pub(crate) const FROM: u64 = 1_795_521_600_000;
+pub(crate) const TO: u64 = FROM + 1_000 * SECONDS * CELLS.len() as u64;
+/// Arrivals planned and dropped, over all cells.
+pub(crate) const PLANNED: u64 = 100 * SECONDS * CELLS.len() as u64;
+pub(crate) const DROPPED: u64 = DROPPED_OF_LAST * SECONDS;
+
+const SECONDS: u64 = 6;
+const DROPPED_OF_LAST: u64 = 37;
+/// Cell, protocol, payload.
+const CELLS: [(&str, &str, &str); 5] = [
+    ("rest-10B", "rest", "10"),
+    ("grpc-10B", "grpc", "10"),
+    ("grpc-users", "grpc", "0"),
+    ("rest-1MB", "rest", "1000000"),
+    ("grpc-1MB", "grpc", "1000000"),
+];
+const HOPS: [&str; 2] = ["driver→gateway", "gateway→echo"];
+
+/// Names of its cells.
+pub(crate) fn cells() -> Vec<&'static str> {
+    CELLS.iter().map(|(name, ..)| *name).collect()
+}
+
+/// Every point of the run, and one of an older run, as line protocol.
+pub(crate) fn points() -> String {
+    let mut lines = Lines(String::new());
+    for (at, cell) in CELLS.iter().enumerate() {
+        let dropped = if at + 1 == CELLS.len() { DROPPED_OF_LAST } else { 0 };
+        let begins = FROM + at as u64 * SECONDS * 1_000;
+        let tags = tags(RUN, cell);
+        lines.point(M_CELL, &tags, &format!("{F_EVENT}=\"began\",{F_ROUND}=0i"), begins);
+        for second in 0..SECONDS {
+            let time = begins + second * 1_000;
+            lines.point(M_LOAD, &tags, &load(dropped), time);
+            traced(&mut lines, &tags, time);
+            processes(&mut lines, time);
+        }
+        lines.point(M_CELL, &tags, &format!("{F_EVENT}=\"ended\",{F_ROUND}=0i"), begins + 5_999);
+        lines.point(M_VERDICT, &tags, &verdict(dropped), TO - 1);
+    }
+    lines.point(M_LOAD, &tags("zz-older", &CELLS[0]), &load(0), FROM - 60_000);
+    lines.0
+}
+
+fn tags(run: &str, (cell, protocol, payload): &(&str, &str, &str)) -> String {
+    format!("{T_RUN}={run},{T_CELL}={cell},{T_PROTOCOL}={protocol},{T_PAYLOAD}={payload}")
+}
+
+fn load(dropped: u64) -> String {
+    let started = 100 - dropped;
+    format!(
+        "{F_PLANNED}=100i,{F_STARTED}={started}i,{F_DROPPED}={dropped}i,{F_LATE}=1i,{F_OK}={}i,{F_ERROR}=2i,\
+         {F_LATENCY_SUM_US}=50000,{F_LATENCY_COUNT}={}i",
+        started - 2,
+        started - 2
+    )
+}
+
+/// Every stage of every hop takes 10 µs, and 1 µs is left over.
+fn traced(lines: &mut Lines, tags: &str, time: u64) {
+    let stages = (HOPS.len() * Stage::ALL.len()) as u64;
+    for (hop, stage) in HOPS.iter().flat_map(|hop| Stage::ALL.iter().map(move |stage| (hop, stage)))
+    {
+        let family: Family = stage.family();
+        let tags =
+            format!("{tags},{T_HOP}={hop},{T_FAMILY}={},{T_STAGE}={}", family.name(), stage.name());
+        let fields = format!(
+            "{F_COUNT}=50i,{F_SUM_US}=500,{F_MEAN_US}=10,{F_P50_US}=10,{F_P99_US}=12,{F_MAX_US}=13,\
+             {F_P50_BAND_US}=10,{F_P99_BAND_US}=11"
+        );
+        lines.point(M_HOP, &tags, &fields, time);
+    }
+    let latency = stages * 10 + 1;
+    let fields = format!(
+        "{F_COUNT}=50i,{F_SUM_US}={},{F_MEAN_US}={latency},{F_P50_US}={latency},{F_P99_US}={},{F_MAX_US}={},\
+         {F_RESIDUAL_SUM_US}=50,{F_RESIDUAL_ABS_SUM_US}=60,{F_INFERRED_SUM_US}=500,{F_WIRE_BYTES}=10150i,\
+         {F_PAYLOAD_BYTES}=500i,{F_UNJOINED}=0i",
+        latency * 50,
+        latency * 2,
+        latency * 3
+    );
+    lines.point(M_REQUEST, tags, &fields, time);
+}
+
+fn processes(lines: &mut Lines, time: u64) {
+    for process in ["gateway", "echo", "driver", "host"] {
+        let fields = format!(
+            "{F_CPU_CORES}=0.25,{F_RSS_BYTES}=8000000i,{F_THREADS}=4i,{F_VOLUNTARY_SWITCHES}=900,\
+             {F_INVOLUNTARY_SWITCHES}=20,{F_RUN_QUEUE_WAIT}=0.01"
+        );
+        lines.point(M_PROCESS, &format!("{T_RUN}={RUN},{T_PROCESS}={process}"), &fields, time);
+    }
+}
+
+/// A verdict without the cost of the probe: a run need not be certified.
+fn verdict(dropped: u64) -> String {
+    let (status, name, reasons) =
+        if dropped > 0 { (1, "SUSPECT", "rate_not_kept,dropped") } else { (0, "VALID", "") };
+    format!(
+        "{F_STATUS}={status}i,{F_STATUS_NAME}=\"{name}\",{F_REASONS}=\"{reasons}\",{F_RESIDUAL_P50_SHARE}=0.002,\
+         {F_RESIDUAL_P99_SHARE}=0.004,{F_INFERRED_SHARE}=0,{F_SPANS_LOST}=0i,{F_BYTES_DISAGREE}=0i"
+    )
+}
+
+struct Lines(String);
+
+impl Lines {
+    fn point(&mut self, measurement: &str, tags: &str, fields: &str, time_ms: u64) {
+        writeln!(self.0, "{measurement},{tags} {fields} {time_ms}000000").unwrap();
+    }
+}

@@ -1,0 +1,111 @@
+//! The dashboards are whole, name only what the lab writes, and every query of them returns rows.
+
+mod fixture;
+mod influxd;
+#[path = "panels/mod.rs"]
+mod panels;
+mod shape;
+mod words;
+
+use influxd::Influxd;
+use panels::board::boards;
+use panels::expand::{Chosen, Range, Selection, expand};
+use panels::{Influx, Series, every_panel_returns_rows};
+
+#[tokio::test]
+async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load() {
+    let influxd = Influxd::start();
+    influxd.write("lab", &fixture::points()).await;
+    let (run, from, to) = (fixture::RUN, fixture::FROM, fixture::TO);
+    let answers = every_panel_returns_rows(&influxd.url, "lab", run, from, to).await;
+    let expected = fixture::DROPPED as f64 / fixture::PLANNED as f64;
+    assert!(expected > 0.0);
+    let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
+    assert!((shown - expected).abs() < 1e-12, "{shown} is not {expected}");
+
+    let influx = Influx::new(&influxd.url, "lab");
+    every_column_has_a_value(&influx).await;
+    the_newest_run_is_offered_first(&influx).await;
+    families_and_residual_add_up_to_the_latency(&influx).await;
+    a_choice_of_cells_narrows_what_is_shown(&influx).await;
+}
+
+/// The query of `panel`, for the fixture's run and the cells in `cells`.
+async fn shown(influx: &Influx, board: &str, panel: &str, cells: &[&str]) -> Vec<Series> {
+    let mut selection = Selection::default();
+    selection.choose("run", Chosen::One(fixture::RUN.to_owned()));
+    for variable in ["protocol", "payload", "hop", "process"] {
+        selection.choose(variable, Chosen::All(".*".to_owned()));
+    }
+    selection.choose("cell", Chosen::Several(cells.iter().map(|c| (*c).to_owned()).collect()));
+    let range = Range { from: fixture::FROM, to: fixture::TO }.with_points(1_000, 1_000);
+    let board = boards().into_iter().find(|b| b.uid == board).unwrap();
+    let panel = board.panels().into_iter().find(|p| p.title == panel).unwrap();
+    let mut series = Vec::new();
+    for target in panel.targets {
+        series
+            .extend(influx.ask(&expand(&target.query, &selection, range).unwrap()).await.unwrap());
+    }
+    series
+}
+
+/// InfluxQL answers null, and no error, to a name that is not there and to sums of whole numbers by broken ones.
+async fn every_column_has_a_value(influx: &Influx) {
+    for board in boards() {
+        for panel in board.panels() {
+            for series in shown(influx, &board.uid, &panel.title, &fixture::cells()).await {
+                for (at, column) in series.columns.iter().enumerate() {
+                    let some = series.values.iter().any(|row| !row[at].is_null());
+                    // The fixture's run is not certified.
+                    let may = column == "probe cost";
+                    assert!(some || may, "{}, {}: {column} is empty", board.uid, panel.title);
+                }
+            }
+        }
+    }
+}
+
+async fn the_newest_run_is_offered_first(influx: &Influx) {
+    let variable = boards()[0].variables().remove(0);
+    let offered = influx.ask(&variable.query).await.unwrap();
+    assert_eq!(offered[0].second_column(), [fixture::RUN, "zz-older"]);
+}
+
+async fn families_and_residual_add_up_to_the_latency(influx: &Influx) {
+    let stack = shown(influx, "lab-breakdown", "Where the latency goes", &["rest-10B"]).await;
+    let latency = shown(influx, "lab-breakdown", "Latency", &["rest-10B"]).await;
+    let first = |series: &Series| series.numbers_of_first_row().iter().sum::<f64>();
+    let stacked: f64 = stack.iter().map(first).sum();
+    let mean = latency[0].numbers_of_first_row()[0];
+    assert!((stacked - mean).abs() < 1e-6, "{stacked} is not {mean}");
+    let bands = shown(influx, "lab-breakdown", "Slowest requests (p99 band)", &["rest-10B"]).await;
+    let band: f64 = bands.iter().map(first).sum();
+    assert!((band - 1.1 * (mean - 1.0)).abs() < 1e-6, "{band} is not 1.1 times {mean}");
+}
+
+async fn a_choice_of_cells_narrows_what_is_shown(influx: &Influx) {
+    for cells in [&["rest-10B"][..], &["rest-10B", "grpc-1MB"]] {
+        let table = shown(influx, "lab-trust", "Conservation by cell", cells).await;
+        let found: Vec<_> = table.iter().map(|series| series.tags["cell"].as_str()).collect();
+        let mut cells = cells.to_vec();
+        cells.sort_unstable();
+        assert_eq!(found, cells);
+    }
+}
+
+#[test]
+fn queries_are_expanded_as_grafana_does() {
+    let mut selection = Selection::default();
+    selection.choose("run", Chosen::One("a.b/c".to_owned()));
+    selection.choose("cell", Chosen::Several(vec!["x-1.5".to_owned(), "y(2)".to_owned()]));
+    selection.choose("hop", Chosen::All(".*".to_owned()));
+    let shown = Range { from: 60_000, to: 3_660_000 }.with_points(1_000, 1_000);
+    let check = |query: &str, expected: &str| {
+        assert_eq!(expand(query, &selection, shown).as_deref(), Ok(expected));
+    };
+    check("\"run\" =~ /^$run$/", r#""run" =~ /^a\.b\/c$/"#);
+    check("/^${cell}$/ /^$hop$/", r"/^(x-1\.5|y\(2\))$/ /^.*$/");
+    check("$timeFilter", "time >= 60000ms and time <= 3660000ms");
+    check("time($__interval) $__interval_ms $__range", "time(5s) 5000 3600s");
+    assert!(expand("$nosuch", &selection, shown).unwrap_err().contains("nosuch"));
+}

@@ -1,0 +1,105 @@
+//! InfluxDB holds what happened: every point, also of the time it was away, and the drop rate that the
+//! result has.
+
+use std::time::Duration;
+
+use run_lab::launch::Tool;
+
+use super::influxd::Influxd;
+use crate::process::{Run, dir, result};
+use crate::{need, panels};
+
+/// Requests of all cells together, by what became of them.
+fn requests(result: &serde_json::Value, of: &str) -> u64 {
+    let cells = result["cells"].as_array().expect("cells");
+    cells.iter().map(|cell| cell["requests"][of].as_u64().expect("a count")).sum()
+}
+
+/// What `load` says of the same.
+fn points(influxd: &Influxd, of: &str) -> f64 {
+    influxd.number(&format!("SELECT sum({of}) FROM load"))
+}
+
+#[test]
+fn no_point_is_missing_after_influxdb_was_away() {
+    need(&[Tool::Influxdb]);
+    let mut influxd = Influxd::start();
+    let dir = dir();
+    let url = influxd.url();
+    let arguments = [
+        "run",
+        "--plan",
+        "smoke",
+        "--duration",
+        "8s",
+        "--rate",
+        "50",
+        "--driver",
+        "builtin",
+        "--protocol",
+        "rest",
+        "--without",
+        "grafana",
+        "--require",
+        "influxdb",
+    ];
+    let mut run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    run.line("gateway listens");
+    run.wait_for_rows(dir.path());
+    influxd.kill();
+    std::thread::sleep(Duration::from_secs(3));
+    influxd.start_again();
+    let (code, text) = run.end();
+    assert_eq!(code, Some(0), "{text}");
+    let result = result(dir.path());
+    for of in ["planned", "started", "dropped", "ok", "error"] {
+        assert_eq!(points(&influxd, of), requests(&result, of) as f64, "{of}");
+    }
+    let traced = result["cells"][0]["traced"]["succeeded"].as_f64().expect("a count");
+    assert_eq!(influxd.number("SELECT sum(count) FROM request WHERE cell != 'none'"), traced);
+    assert_eq!(
+        influxd
+            .number("SELECT sum(count) FROM hop WHERE stage = 'handler' AND hop = 'gateway→echo'"),
+        traced
+    );
+    assert_eq!(influxd.number("SELECT count(status) FROM verdict"), 2.0);
+    assert_eq!(influxd.number("SELECT count(event) FROM cell"), 2.0);
+}
+
+/// Milliseconds since 1970 that hold every point of the run.
+fn span(influxd: &Influxd) -> (u64, u64) {
+    let time = |which: &str| {
+        let query = format!("SELECT {which}(planned) FROM load");
+        let answer = influxd.query(&query, "lab");
+        let at = &answer["results"][0]["series"][0]["values"][0][0];
+        at.as_u64().unwrap_or_else(|| panic!("{query}: {answer}")) / 1_000_000
+    };
+    // Samples of processes begin before the load, verdicts come after it.
+    (time("first") - 10_000, time("last") + 30_000)
+}
+
+#[tokio::test]
+async fn every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_the_result() {
+    need(&[Tool::Influxdb, Tool::Postgres]);
+    let influxd = Influxd::start();
+    let dir = dir();
+    // A gateway that makes 300 kB of letters under one lock, asked for more than it can make.
+    let plan = "name = \"drops\"\nprotocol = [\"rest\", \"grpc\"]\npayload = [\"300kB\"]\nrate = 150\n\
+                duration = \"3s\"\nwarmup = \"0s\"\nmax_in_flight = 5\n[knobs]\n\
+                payload_source = \"per_request\"\n[certify]\npairs = 2\nround = \"300ms\"\n";
+    std::fs::write(dir.path().join("drops.toml"), plan).expect("a file");
+    let url = influxd.url();
+    let arguments = ["run", "--plan", "drops.toml", "--driver", "builtin", "--without", "grafana"];
+    let run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    let (code, text) = run.end();
+    assert_eq!(code, Some(0), "{text}");
+    let result = result(dir.path());
+    let (dropped, planned) = (requests(&result, "dropped"), requests(&result, "planned"));
+    assert!(dropped > 0, "{text}");
+    let name = result["run_id"].as_str().expect("a name");
+    let (from, to) = span(&influxd);
+    let answers = panels::every_panel_returns_rows(&url, "lab", name, from, to).await;
+    let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
+    let measured = dropped as f64 / planned as f64;
+    assert!((shown - measured).abs() < 1e-9, "{shown} is not {measured}");
+}

@@ -1,0 +1,109 @@
+# The workspace, built once with its tests; the programs out of it; and the lints over the same sources.
+{ lib, pkgs }:
+let
+  # What the build and its tests read, and nothing else: another README is no other program.
+  source = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions (
+      [
+        ../Cargo.toml
+        ../Cargo.lock
+        ../flake.lock
+        ../clippy.toml
+        ../rustfmt.toml
+        ../ledger
+        ../proto
+        ../probe
+        ../services
+        ../sidecar
+        ../lab
+        ../k6
+        ../docker/health
+        ../docs/measuring.md
+      ]
+      ++ lib.optional (builtins.pathExists ../grafana) ../grafana
+    );
+  };
+
+  workspace = pkgs.rustPlatform.buildRustPackage {
+    pname = "hoplab";
+    version = (lib.importTOML ../Cargo.toml).workspace.package.version;
+    src = source;
+    cargoLock.lockFile = ../Cargo.lock;
+    cargoBuildFlags = [ "--workspace" ];
+    # The rule: tests that start no program. These are the unit tests of every crate and the tests of the
+    # ledger's arithmetic, of plans, and of verdicts and reports. What starts the lab, k6, InfluxDB or
+    # PostgreSQL is in the other files of the crates' tests/ folders, and is .ci/run's to run.
+    cargoTestFlags = [
+      "--workspace"
+      "--lib"
+      "--test"
+      "books"
+      "--test"
+      "plans"
+      "--test"
+      "judging"
+    ];
+    meta = {
+      description = "A lab that says where a microservice's latency goes";
+      license = [
+        lib.licenses.asl20
+        lib.licenses.mit
+      ];
+      platforms = lib.platforms.linux;
+      mainProgram = "run-lab";
+    };
+  };
+
+  # A check is the same build with another last step.
+  lint =
+    name: tools: command:
+    workspace.overrideAttrs (old: {
+      pname = "hoplab-${name}";
+      nativeBuildInputs = old.nativeBuildInputs ++ tools;
+      buildPhase = command;
+      doCheck = false;
+      installPhase = "touch $out";
+    });
+
+  program =
+    name:
+    pkgs.runCommand name { meta.mainProgram = name; } ''
+      install -D -m755 ${workspace}/bin/${name} $out/bin/${name}
+    '';
+
+  realParts = [
+    pkgs.k6
+    pkgs.influxdb2
+    pkgs.grafana
+    pkgs.postgresql_17
+  ];
+  # Grafana finds its own pages relative to nothing: it has to be told.
+  grafanaHome = "${pkgs.grafana}/share/grafana";
+in
+{
+  inherit workspace realParts grafanaHome;
+
+  gateway = program "gateway";
+  echo = program "echo";
+  pg-client = program "pg-client";
+  sidecar = program "sidecar";
+  health = program "health";
+
+  # The pinned parts come before whatever else is on PATH: runs on two machines use the same ones.
+  run-lab =
+    pkgs.runCommand "run-lab"
+      {
+        nativeBuildInputs = [ pkgs.makeWrapper ];
+        meta.mainProgram = "run-lab";
+      }
+      ''
+        mkdir -p $out/bin
+        makeWrapper ${workspace}/bin/run-lab $out/bin/run-lab \
+          --prefix PATH : ${lib.makeBinPath realParts} \
+          --set-default LAB_GRAFANA_HOME ${grafanaHome}
+      '';
+
+  clippy = lint "clippy" [ pkgs.clippy ] "cargo clippy --workspace --all-targets --offline -- -D warnings";
+  format = lint "format" [ pkgs.rustfmt ] "cargo fmt --all --check";
+}

@@ -1,0 +1,127 @@
+//! A call while it happens, whatever it calls: from asking for it to its return.
+//!
+//! What a caller waits for in between is the business of [`crate::client`] and [`crate::database`].
+
+use std::sync::Arc;
+
+use ledger::{Point, Side, Stage, Value, names};
+
+use crate::client::{Call, Root};
+use crate::context::SpanContext;
+use crate::probe::Probe;
+use crate::record::{Identity, Record};
+use crate::slot::Slot;
+use crate::stopwatch::Stopwatch;
+
+/// Who is called, as spans say it.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Name of the called service.
+    pub(crate) name: Arc<str>,
+    /// Kind of database, if it is one.
+    pub(crate) database: Option<Arc<str>>,
+}
+
+/// A call that has begun. Dropping it (the caller gave up) closes its record too.
+#[derive(Debug)]
+pub(crate) struct Ongoing {
+    slot: Option<Slot>,
+    probe: Probe,
+    stopwatch: Option<Arc<Stopwatch>>,
+}
+
+impl Ongoing {
+    /// Begins a call of `peer`. With probes off nothing is recorded.
+    pub(crate) fn begin(
+        probe: &Probe,
+        peer: &Peer,
+        name: impl FnOnce() -> String,
+        call: Call,
+    ) -> Ongoing {
+        if !probe.enabled() {
+            return Ongoing { slot: None, probe: probe.clone(), stopwatch: None };
+        }
+        let record = Arc::new(Record::new(Side::Client));
+        let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
+        let (context, parent, extra, stopwatch) = match (call.root, parent) {
+            (Some(root), _) => {
+                let extra = if root.sampled { root_attributes(&root) } else { Vec::new() };
+                (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
+            }
+            (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
+            (None, None) => (SpanContext::new_root(false), 0, Vec::new(), None),
+        };
+        let name = if context.sampled { name() } else { String::new() };
+        let database = peer.database.clone();
+        let peer = Some(Arc::clone(&peer.name));
+        record.identify(Identity { context, parent, name, peer, database, extra });
+        record.set(Point::Planned, call.planned.unwrap_or(0));
+        record.mark(Point::CallStart);
+        let slot = Slot { record, injector: probe.injector() };
+        Ongoing { slot: Some(slot), probe: probe.clone(), stopwatch }
+    }
+
+    /// The call's record and the delays to inject into it; `None` with probes off.
+    pub(crate) fn slot(&self) -> Option<&Slot> {
+        self.slot.as_ref()
+    }
+
+    /// Runs the whole call with its record as the current one.
+    pub(crate) async fn run<R, E>(
+        self,
+        work: impl Future<Output = Result<R, E>>,
+        say: impl FnOnce(&E) -> String,
+    ) -> Result<R, E> {
+        let Some(slot) = self.slot.clone() else {
+            return work.await;
+        };
+        slot.delay(Stage::SendQueue).await;
+        let result = slot.scope(work).await;
+        self.end(result, say).await
+    }
+
+    /// Ends the call with what it came to.
+    pub(crate) async fn end<R, E>(
+        mut self,
+        result: Result<R, E>,
+        say: impl FnOnce(&E) -> String,
+    ) -> Result<R, E> {
+        if let Some(slot) = &self.slot {
+            slot.delay(Stage::WakeUp).await;
+            if let Err(error) = &result {
+                slot.record.failed(say(error));
+            }
+            self.finish();
+        }
+        result
+    }
+
+    fn finish(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        slot.record.mark(Point::CallEnd);
+        if let Some(identity) = slot.record.identity() {
+            self.probe.outstanding().remove(identity.context.span_id);
+        }
+        match &self.stopwatch {
+            Some(stopwatch) => stopwatch.hold(self.probe.sink().clone(), slot.record),
+            None => self.probe.sink().submit(&slot.record),
+        }
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            slot.record.failed("the caller gave up");
+            self.finish();
+        }
+    }
+}
+
+pub(crate) fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
+    vec![
+        (names::CELL, Value::Text(root.cell.to_string())),
+        (names::ROUND, Value::Int(i64::from(root.round))),
+        (names::WEIGHT, Value::Float(root.weight)),
+    ]
+}

@@ -1,0 +1,86 @@
+//! Why a question to the database was not answered, and what the caller is told.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use lab_proto::{EmailError, ErrorReply};
+use probe::JsonReply;
+use tonic::Status;
+
+/// A question that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// It was none.
+    #[error(transparent)]
+    Email(#[from] EmailError),
+    /// There is no database, or it takes no connection, or it went away.
+    #[error("the database at {address} is down: {source}")]
+    Down { address: String, source: sqlx::Error },
+    /// All connections of the pool stayed in use.
+    #[error("no connection to the database became free within the limit of {0:?}; see --pool-size")]
+    Busy(Duration),
+    /// The database lacks something that is made once.
+    #[error("the database at {address} is not ready: {missing}")]
+    Missing { address: String, missing: String },
+    /// The database refused the query.
+    #[error("asking the database: {0}")]
+    Refused(sqlx::Error),
+}
+
+/// Classes and codes of SQLSTATE (PostgreSQL, appendix A) that mean that the server takes no queries:
+/// connection exceptions, authorization, no such database, resources, operator intervention.
+const DOWN: [&str; 5] = ["08", "28", "3D", "53", "57P"];
+/// A table that does not exist.
+const UNDEFINED_TABLE: &str = "42P01";
+
+impl Failure {
+    /// What `error` of the database at `address` means, where the pool waits as long as `longest`.
+    pub(crate) fn of(error: sqlx::Error, address: String, longest: Duration) -> Failure {
+        let code = match &error {
+            sqlx::Error::PoolTimedOut => return Failure::Busy(longest),
+            sqlx::Error::Database(error) => error.code(),
+            sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } => {
+                return Failure::Refused(error);
+            }
+            // Everything else is about the connection: I/O, protocol, the pool being closed.
+            _ => return Failure::Down { address, source: error },
+        };
+        let code = code.as_deref().unwrap_or_default();
+        if DOWN.iter().any(|class| code.starts_with(class)) {
+            return Failure::Down { address, source: error };
+        }
+        if code == UNDEFINED_TABLE {
+            let missing = format!("{error}; `pg-client seed` makes the table users");
+            return Failure::Missing { address, missing };
+        }
+        Failure::Refused(error)
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Failure::Email(_) => StatusCode::BAD_REQUEST,
+            Failure::Down { .. } | Failure::Busy(_) | Failure::Missing { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Failure::Refused(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        JsonReply(self.status(), ErrorReply { error: self.to_string() }).into_response()
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let error = failure.to_string();
+        match failure.status() {
+            StatusCode::BAD_REQUEST => Status::invalid_argument(error),
+            StatusCode::SERVICE_UNAVAILABLE => Status::unavailable(error),
+            _ => Status::internal(error),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What writing to InfluxDB promises.
+
+mod backlog;
+mod fake;
+mod lines;
+mod names;
+mod windows;
+mod writer;
+
+use ledger::{Kind, Stage, StageSet, Traffic};
+
+use super::wall::{SECOND, WallClock};
+use super::windows::{Tags, Windows};
+use crate::runfile::{HopRow, RequestRow};
+
+/// Wall time less monotonic time in these tests, in nanoseconds.
+const OFFSET: u64 = 1_790_000_000 * SECOND + 123;
+/// A monotonic time at which a wall second begins, in nanoseconds.
+const START: u64 = 5_000 * SECOND - 123;
+/// That second.
+const START_S: u64 = 1_790_005_000;
+
+/// Windows of the run `r`, held for 10 s, of a sidecar that started at [`START`].
+fn windows() -> Windows {
+    let hold = std::time::Duration::from_secs(10);
+    let mut windows = Windows::new("r".into(), hold, WallClock::with_offset(OFFSET), START);
+    windows.announce(vec![tags("rest-10B")]).unwrap();
+    windows
+}
+
+fn tags(cell: &str) -> Tags {
+    Tags { cell: cell.into(), protocol: "rest".into(), payload: "10".into() }
+}
+
+/// One hop of which some stages are measured.
+fn hop(name: &str, stages: &[(Stage, i64)]) -> HopRow {
+    let mut set = StageSet::default();
+    for &(stage, ns) in stages {
+        set.add(stage, ns, Kind::Measured);
+    }
+    HopRow {
+        hop: name.into(),
+        depth: 0,
+        unjoined: false,
+        stages: set,
+        request: Traffic { wire: 100, ..Traffic::default() },
+        reply: Traffic { wire: 200, payload: 10, ..Traffic::default() },
+        wire_disagrees: false,
+        connection: 1,
+        http: 11,
+        attempts: 1,
+        injected: Vec::new(),
+    }
+}
+
+/// A request of cell `rest-10B` that started at `start_ns`: 1 µs of encoding, the rest is handler.
+fn request(start_ns: u64, latency_ns: i64) -> RequestRow {
+    let stages = [(Stage::RequestEncode, 1_000), (Stage::Handler, latency_ns - 1_000)];
+    RequestRow {
+        trace_id: String::new(),
+        cell: "rest-10B".into(),
+        round: 0,
+        start_ns,
+        latency_ns,
+        stopwatch_ns: None,
+        weight: 7.0,
+        out_of_order: 0,
+        early: false,
+        error: false,
+        hops: vec![hop("driver→gateway", &stages)],
+    }
+}

@@ -1,0 +1,182 @@
+//! One cell in one second: exact sums over its requests, a sample of them, and the points they make.
+
+use ledger::{Kind, Stage, names};
+
+use super::cells::Cell;
+use super::sample::{Room, Row, Sample, percentile, rank};
+use super::{NS_PER_US, Tags};
+use crate::influx::line::Lines;
+use crate::runfile::RequestRow;
+
+/// A sum, and the largest that went into it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    sum: i64,
+    max: i64,
+}
+
+impl Sum {
+    fn add(&mut self, value: i64, first: bool) {
+        self.sum = self.sum.saturating_add(value);
+        self.max = if first { value } else { self.max.max(value) };
+    }
+}
+
+/// The requests of one cell that were to start in one second.
+#[derive(Debug, Default)]
+pub(super) struct CellWindow {
+    count: u64,
+    errors: u64,
+    unjoined: u64,
+    latency: Sum,
+    residual: i64,
+    residual_abs: i64,
+    inferred: i64,
+    wire_bytes: u64,
+    payload_bytes: u64,
+    columns: Vec<Sum>,
+    sample: Sample,
+}
+
+impl CellWindow {
+    /// Adds a request. A stage that it does not have counts as 0, so that means add up.
+    pub(super) fn add(
+        &mut self,
+        row: &RequestRow,
+        cell: &mut Cell,
+        scratch: &mut Vec<i64>,
+        room: &mut Room,
+    ) {
+        if row.error {
+            self.errors += 1;
+            return;
+        }
+        let first = self.count == 0;
+        self.count += 1;
+        scratch.clear();
+        scratch.resize(cell.columns(), 0);
+        for hop in &row.hops {
+            let base = cell.hop(&hop.hop) * Stage::COUNT;
+            scratch.resize(scratch.len().max(base + Stage::COUNT), 0);
+            for (stage, time) in hop.stages.iter() {
+                scratch[base + stage as usize] += time.ns;
+                cell.saw(base + stage as usize);
+            }
+            self.inferred += hop.stages.total_of(Kind::Inferred);
+            self.wire_bytes += hop.request.wire + hop.reply.wire;
+        }
+        self.payload_bytes += row.hops.first().map_or(0, |edge| edge.reply.payload);
+        self.unjoined += u64::from(row.hops.iter().any(|hop| hop.unjoined));
+        let stopwatch = row.stopwatch_ns.and_then(|ns| i64::try_from(ns).ok());
+        let latency = stopwatch.unwrap_or(row.latency_ns);
+        self.latency.add(latency, first);
+        self.residual += latency - row.latency_ns;
+        self.residual_abs += (latency - row.latency_ns).abs();
+        // A column that is new here was 0 in every request before: so is its largest.
+        self.columns.resize(scratch.len().max(self.columns.len()), Sum::default());
+        for (column, &ns) in self.columns.iter_mut().zip(scratch.iter()) {
+            column.add(ns, first);
+        }
+        self.sample.offer(latency, scratch, room);
+    }
+
+    /// Gives back the room that its sample took.
+    pub(super) fn release(&self, room: &mut Room) {
+        self.sample.release(room);
+    }
+
+    /// Writes its points.
+    pub(super) fn write(&self, lines: &mut Lines, run: &str, cell: &Cell, at_ns: u64) {
+        let Tags { cell: name, protocol, payload } = &cell.tags;
+        let common = [
+            (names::T_RUN, run),
+            (names::T_CELL, name),
+            (names::T_PROTOCOL, protocol),
+            (names::T_PAYLOAD, payload),
+        ];
+        self.write_request(lines, &common, at_ns);
+        if self.count == 0 {
+            return;
+        }
+        let bands = Bands::of(self.sample.rows());
+        let mut values = Vec::with_capacity(self.sample.rows().len());
+        for (column, hop, stage) in cell.known() {
+            values.clear();
+            values.extend(self.sample.rows().iter().map(|row| row.get(column)));
+            let (p50_band, p99_band) = bands.means(&values);
+            let Sum { sum, max } = self.columns.get(column).copied().unwrap_or_default();
+            let [run, cell, protocol, payload] = common;
+            let family = (names::T_FAMILY, stage.family().name());
+            let tags = [run, cell, protocol, payload, (names::T_HOP, hop), family];
+            let tags = [&tags[..], &[(names::T_STAGE, stage.name())]].concat();
+            lines
+                .point(names::M_HOP, &tags)
+                .count(names::F_COUNT, self.count)
+                .float(names::F_SUM_US, us(sum))
+                .float(names::F_MEAN_US, us(sum) / self.count as f64)
+                .float(names::F_P50_US, percentile(&mut values, 50, f64::total_cmp) / NS_PER_US)
+                .float(names::F_P99_US, percentile(&mut values, 99, f64::total_cmp) / NS_PER_US)
+                .float(names::F_MAX_US, us(max))
+                .float(names::F_P50_BAND_US, p50_band / NS_PER_US)
+                .float(names::F_P99_BAND_US, p99_band / NS_PER_US)
+                .at(at_ns);
+        }
+    }
+
+    fn write_request(&self, lines: &mut Lines, tags: &[(&str, &str)], at_ns: u64) {
+        let fields = lines.point(names::M_REQUEST, tags).count(names::F_COUNT, self.count);
+        let fields = fields.count(names::F_ERROR, self.errors);
+        if self.count == 0 {
+            // Every traced request failed: there is nothing to say of latency.
+            return fields.at(at_ns);
+        }
+        let mut latencies: Vec<i64> = self.sample.rows().iter().map(|row| row.latency).collect();
+        fields
+            .float(names::F_SUM_US, us(self.latency.sum))
+            .float(names::F_MEAN_US, us(self.latency.sum) / self.count as f64)
+            .float(names::F_P50_US, us(percentile(&mut latencies, 50, i64::cmp)))
+            .float(names::F_P99_US, us(percentile(&mut latencies, 99, i64::cmp)))
+            .float(names::F_MAX_US, us(self.latency.max))
+            .float(names::F_RESIDUAL_SUM_US, us(self.residual))
+            .float(names::F_RESIDUAL_ABS_SUM_US, us(self.residual_abs))
+            .float(names::F_INFERRED_SUM_US, us(self.inferred))
+            .count(names::F_WIRE_BYTES, self.wire_bytes)
+            .count(names::F_PAYLOAD_BYTES, self.payload_bytes)
+            .count(names::F_UNJOINED, self.unjoined)
+            .at(at_ns);
+    }
+}
+
+fn us(ns: i64) -> f64 {
+    ns as f64 / NS_PER_US
+}
+
+/// Which requests of a sample lie in its bands: from p45 to p55 of latency, and at or above p99, by nearest
+/// rank. The same rule as that of the lab's result, so neither band is ever empty.
+struct Bands {
+    p50: Vec<usize>,
+    p99: Vec<usize>,
+}
+
+impl Bands {
+    fn of(rows: &[Row]) -> Bands {
+        let mut latencies: Vec<i64> = rows.iter().map(|row| row.latency).collect();
+        latencies.sort_unstable();
+        let at = |percent| latencies.get(rank(latencies.len(), percent)).copied().unwrap_or(0);
+        let (p45, p55, p99) = (at(45), at(55), at(99));
+        let all = || rows.iter().enumerate();
+        Bands {
+            p50: all().filter(|(_, r)| (p45..=p55).contains(&r.latency)).map(|(i, _)| i).collect(),
+            p99: all().filter(|(_, r)| r.latency >= p99).map(|(i, _)| i).collect(),
+        }
+    }
+
+    /// Means over both bands of one column's `values`, in the order of the rows.
+    fn means(&self, values: &[f64]) -> (f64, f64) {
+        let mean = |band: &[usize]| {
+            let sum: f64 = band.iter().filter_map(|&at| values.get(at)).sum();
+            sum / band.len().max(1) as f64
+        };
+        (mean(&self.p50), mean(&self.p99))
+    }
+}

@@ -1,0 +1,145 @@
+//! The cells that were announced, and what tags their points get: bounded, whatever peers send.
+
+use std::collections::HashMap;
+
+use ledger::{Stage, names};
+use serde::Deserialize;
+
+/// Cells that can be announced to one sidecar.
+const MOST_CELLS: usize = 2_000;
+/// Hops that a cell's points tell apart; later ones are [`OTHER`].
+pub(super) const MOST_HOPS: usize = 32;
+/// Tag of what is past a bound.
+pub(super) const OTHER: &str = "other";
+/// Longest tag, in bytes.
+const LONGEST: usize = 256;
+
+/// A cell of the plan, with the tags of its points.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tags {
+    /// Name of the cell.
+    pub(crate) cell: String,
+    /// Protocol of its inner hop.
+    pub(crate) protocol: String,
+    /// Declared payload, in bytes.
+    pub(crate) payload: String,
+}
+
+/// Why a cell cannot be announced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("{what} {value:?}: must be 1 to {LONGEST} bytes without control characters")]
+    Tag { what: &'static str, value: String },
+    #[error("cell \"none\": points of no cell are called so")]
+    Reserved,
+    #[error("cell {cell:?}: {MOST_CELLS} cells were announced already")]
+    TooMany { cell: String },
+}
+
+/// A cell, with the columns of its windows: one for each stage of each hop that was seen.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) tags: Tags,
+    hops: Vec<String>,
+    seen: Vec<bool>,
+}
+
+impl Cell {
+    fn new(tags: Tags) -> Cell {
+        Cell { tags, hops: Vec::new(), seen: Vec::new() }
+    }
+
+    /// The place of `hop`.
+    pub(super) fn hop(&mut self, hop: &str) -> usize {
+        if let Some(at) = self.hops.iter().position(|known| known == hop) {
+            return at;
+        }
+        if self.hops.len() < MOST_HOPS {
+            self.hops.push(hop.to_owned());
+        } else if self.hops.len() == MOST_HOPS {
+            self.hops.push(OTHER.to_owned());
+        }
+        self.hops.len() - 1
+    }
+
+    /// How many columns there are.
+    pub(super) fn columns(&self) -> usize {
+        self.hops.len() * Stage::COUNT
+    }
+
+    /// Notes that a request had the stage of `column`. From then on every window has a point of it, so that
+    /// sums over its points cover the same requests as those of other stages.
+    pub(super) fn saw(&mut self, column: usize) {
+        if column >= self.seen.len() {
+            self.seen.resize(column + 1, false);
+        }
+        self.seen[column] = true;
+    }
+
+    /// The columns that were seen, with their hop and stage.
+    pub(super) fn known(&self) -> impl Iterator<Item = (usize, &str, Stage)> {
+        let hop = |at: usize| self.hops.get(at / Stage::COUNT).map_or(OTHER, String::as_str);
+        let seen = self.seen.iter().enumerate().filter(|(_, seen)| **seen);
+        seen.map(move |(at, _)| (at, hop(at), Stage::ALL[at % Stage::COUNT]))
+    }
+}
+
+/// All cells. The first is that of requests without one.
+#[derive(Debug)]
+pub(super) struct Cells {
+    all: Vec<Cell>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Cells {
+    pub(super) fn new() -> Cells {
+        let none = || names::NO_CELL.to_owned();
+        let tags = Tags { cell: none(), protocol: none(), payload: none() };
+        Cells { all: vec![Cell::new(tags)], by_name: HashMap::new() }
+    }
+
+    /// Announces a cell; one announced again with other tags gets these from its next window on.
+    pub(super) fn announce(&mut self, tags: Tags) -> Result<(), PlanError> {
+        if let Some(&at) = self.by_name.get(&tags.cell)
+            && self.all[at].tags == tags
+        {
+            return Ok(());
+        }
+        if self.all.len() > MOST_CELLS {
+            return Err(PlanError::TooMany { cell: tags.cell });
+        }
+        self.by_name.insert(tags.cell.clone(), self.all.len());
+        self.all.push(Cell::new(tags));
+        Ok(())
+    }
+
+    /// The place of the cell called `name`; that of no cell, if it was not announced.
+    pub(super) fn find(&self, name: &str) -> usize {
+        self.by_name.get(name).copied().unwrap_or(0)
+    }
+
+    pub(super) fn get(&self, at: usize) -> &Cell {
+        &self.all[at]
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut Cell {
+        &mut self.all[at]
+    }
+}
+
+/// Checks the tags of a cell.
+pub(crate) fn check(tags: &Tags) -> Result<(), PlanError> {
+    let Tags { cell, protocol, payload } = tags;
+    for (what, value) in [("cell", cell), ("protocol", protocol), ("payload", payload)] {
+        if !is_tag(value) {
+            return Err(PlanError::Tag { what, value: value.chars().take(LONGEST).collect() });
+        }
+    }
+    if cell == names::NO_CELL { Err(PlanError::Reserved) } else { Ok(()) }
+}
+
+/// Whether `text` can be a tag as it is.
+pub(crate) fn is_tag(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && !text.contains(|c: char| c.is_control() || c == '\\')
+}

@@ -1,0 +1,203 @@
+//! Closed requests and process samples, summed into windows of one second per cell and per process.
+//!
+//! Pure: rows and the time go in, points come out. How many points there are depends on seconds, cells, hops
+//! and stages, never on load. A window is held long after its second, because slow requests and slow senders
+//! come late; whenever it changed it is written again *whole*, so that a point is only ever overwritten by one
+//! that says more. What comes after its window was let go is counted, and is in the run file alone.
+
+mod cell;
+mod cells;
+mod process;
+mod sample;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) use cells::{PlanError, Tags, check as check_tags, is_tag};
+
+use super::line::Lines;
+use super::wall::{SECOND, WallClock};
+use crate::runfile::{ProcessSample, RequestRow};
+use cell::CellWindow;
+use cells::Cells;
+use process::{Processes, ProcessesOfSecond};
+use sample::{ROOM, Room};
+
+const NS_PER_US: f64 = 1e3;
+/// A window is written when nothing came for this long, in nanoseconds …
+const QUIET: u64 = SECOND;
+/// … or when it has been waiting for this long.
+const IMPATIENCE: u64 = 5 * SECOND;
+/// A start further from now than this is on no clock that we know.
+const PLAUSIBLE: u64 = 3_600 * SECOND;
+
+/// When a window changed, and whether that has been written.
+#[derive(Debug, Clone, Copy, Default)]
+struct Changes {
+    /// Of the first change that is not written, on [`ledger::clock`].
+    since: Option<u64>,
+    latest: u64,
+}
+
+impl Changes {
+    fn note(&mut self, now: u64) {
+        self.since.get_or_insert(now);
+        self.latest = now;
+    }
+
+    fn due(&self, now: u64) -> bool {
+        let waited = |since: u64, most: u64| now.saturating_sub(since) >= most;
+        self.since.is_some_and(|since| waited(self.latest, QUIET) || waited(since, IMPATIENCE))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Second {
+    /// By place in [`Cells`]. A second of a run has one cell, hardly ever two.
+    cells: Vec<(usize, CellWindow)>,
+    processes: ProcessesOfSecond,
+    cells_changed: Changes,
+    processes_changed: Changes,
+}
+
+/// What did not get into a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Missed {
+    /// Requests that came after their window was let go, or of before the sidecar's start.
+    pub(crate) late: u64,
+    /// Requests whose start is on no clock that we know: they are in the second in which they came.
+    pub(crate) misdated: u64,
+}
+
+/// All windows that are held.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    run: String,
+    clock: WallClock,
+    hold: u64,
+    /// The second in which this sidecar began. What was before may have been written by another sidecar, and
+    /// would be overwritten with less; so would the part of this second that was before, but two sidecars do
+    /// not write for one run in one second.
+    first: u64,
+    /// Seconds before this one were let go.
+    held_from: u64,
+    cells: Cells,
+    seconds: BTreeMap<u64, Second>,
+    processes: Processes,
+    room: Room,
+    missed: Missed,
+    scratch: Vec<i64>,
+}
+
+impl Windows {
+    /// Windows of the run called `run`, held for `hold` after their second.
+    pub(crate) fn new(run: String, hold: Duration, clock: WallClock, now: u64) -> Windows {
+        let first = clock.wall_ns(now) / SECOND;
+        Windows {
+            run,
+            clock,
+            hold: u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX),
+            first,
+            held_from: first,
+            cells: Cells::new(),
+            seconds: BTreeMap::new(),
+            processes: Processes::default(),
+            room: Room(ROOM),
+            missed: Missed::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Announces cells that [`check_tags`] found right.
+    pub(crate) fn announce(&mut self, cells: Vec<Tags>) -> Result<(), PlanError> {
+        cells.into_iter().try_for_each(|tags| self.cells.announce(tags))
+    }
+
+    /// What did not get into a window so far.
+    pub(crate) fn missed(&self) -> Missed {
+        self.missed
+    }
+
+    /// Stage times that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> i64 {
+        ROOM - self.room.0
+    }
+
+    /// Adds requests.
+    pub(crate) fn requests(&mut self, rows: &[RequestRow], now: u64) {
+        for row in rows {
+            let second = self.second_of(row.start_ns, now);
+            if second < self.held_from {
+                self.missed.late += 1;
+                continue;
+            }
+            let at = self.cells.find(&row.cell);
+            let held = self.seconds.entry(second).or_default();
+            held.cells_changed.note(now);
+            let place = held.cells.iter().position(|(cell, _)| *cell == at).unwrap_or_else(|| {
+                held.cells.push((at, CellWindow::default()));
+                held.cells.len() - 1
+            });
+            let window = &mut held.cells[place].1;
+            window.add(row, self.cells.get_mut(at), &mut self.scratch, &mut self.room);
+        }
+    }
+
+    /// Adds process samples of one time.
+    pub(crate) fn samples(&mut self, samples: &[ProcessSample], now: u64) {
+        let clock = self.clock;
+        let gains = self.processes.gains(samples, self.held_from, |ns| clock.wall_ns(ns));
+        for gain in gains {
+            let held = self.seconds.entry(gain.second).or_default();
+            held.processes_changed.note(now);
+            held.processes.entry(gain.name.clone()).or_default().add(&gain);
+        }
+    }
+
+    /// Writes the windows whose time has come (all that changed, if `all`), and lets go of old ones.
+    pub(crate) fn due(&mut self, now: u64, all: bool) -> Lines {
+        let mut lines = Lines::default();
+        let wall = self.clock.wall_ns(now);
+        let held_from = (wall / SECOND).saturating_sub(self.hold.div_ceil(SECOND)).max(self.first);
+        for (&second, held) in &mut self.seconds {
+            let all = all || second < held_from;
+            let at_ns = second * SECOND;
+            if held.cells_changed.since.is_some() && (all || held.cells_changed.due(now)) {
+                for (cell, window) in &held.cells {
+                    window.write(&mut lines, &self.run, self.cells.get(*cell), at_ns);
+                }
+                held.cells_changed.since = None;
+            }
+            if held.processes_changed.since.is_some() && (all || held.processes_changed.due(now)) {
+                for (name, window) in &held.processes {
+                    window.write(&mut lines, &self.run, name, at_ns);
+                }
+                held.processes_changed.since = None;
+            }
+        }
+        self.held_from = self.held_from.max(held_from);
+        let kept = self.seconds.split_off(&self.held_from);
+        let gone = std::mem::replace(&mut self.seconds, kept);
+        for (_, window) in gone.values().flat_map(|second| &second.cells) {
+            window.release(&mut self.room);
+        }
+        lines
+    }
+
+    /// The second of wall time in which a request was to start. Processes of the lab date their spans by
+    /// [`ledger::clock`], others by wall time, and the two are decades apart. Of a clock that is neither there
+    /// is no telling: then it is the second in which the request came.
+    fn second_of(&mut self, start_ns: u64, now: u64) -> u64 {
+        let wall = self.clock.wall_ns(now);
+        let near = |now: u64| start_ns < now + SECOND && now.saturating_sub(start_ns) < PLAUSIBLE;
+        if near(now) {
+            self.clock.wall_ns(start_ns) / SECOND
+        } else if near(wall) {
+            start_ns / SECOND
+        } else {
+            self.missed.misdated += 1;
+            wall / SECOND
+        }
+    }
+}

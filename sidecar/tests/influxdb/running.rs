@@ -1,0 +1,153 @@
+//! A sidecar that writes to InfluxDB, and what the lab and its services send it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use ledger::names;
+use opentelemetry_proto::tonic::collector::trace::v1 as collector;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1 as otlp;
+use sidecar::runfile::{RequestRow, RunFile};
+use sidecar::stats::{InfluxStats, Stats};
+use sidecar::{Sidecar, SidecarConfig, SidecarError};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+type Client = collector::trace_service_client::TraceServiceClient<tonic::transport::Channel>;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    config: SidecarConfig,
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn wall_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+/// A running sidecar.
+pub(crate) struct Running {
+    control: String,
+    run_file: PathBuf,
+    http: reqwest::Client,
+    spans: Client,
+    traces: u128,
+    /// Wall time when it had started, in nanoseconds.
+    pub(crate) started: u64,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), SidecarError>>,
+}
+
+impl Running {
+    /// Starts one with its run file in `folder`.
+    pub(crate) async fn start(folder: &Path, url: &str, flags: &[&str]) -> Running {
+        let run_file = folder.join("run.db");
+        let file = run_file.to_str().unwrap();
+        let fixed = ["sidecar", "--otlp", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+        let more = ["--join-window", "200ms", "--sample-every", "50ms", "--run-file", file];
+        let influxdb: &[&str] = if url.is_empty() { &[] } else { &["--influxdb-url", url] };
+        let all = [&fixed[..], &more, influxdb, flags].concat();
+        let config = Arguments::parse_from(all).config;
+        let sidecar = Sidecar::bind(config, Vec::new()).await.unwrap();
+        let started = wall_ns();
+        let control = format!("http://{}", sidecar.control());
+        let otlp = format!("http://{}", sidecar.otlp());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(sidecar.serve(async { _ = stopped.await }));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let spans = Client::connect(otlp).await.unwrap();
+        Running { control, run_file, http, spans, traces: 0, started, stop, serving }
+    }
+
+    /// Waits until the first whole second of the sidecar has begun: what is before has no window.
+    pub(crate) async fn first_second(&self) {
+        while wall_ns() / 1_000_000_000 == self.started / 1_000_000_000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Sends one request of `cell` that starts now and takes `latency_us`.
+    pub(crate) async fn request(&mut self, cell: &str, latency_us: u64) {
+        let text = |key: &str, value: &str| {
+            let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
+            KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+        };
+        self.traces += 1;
+        let now = wall_ns();
+        let span = otlp::Span {
+            trace_id: self.traces.to_be_bytes().to_vec(),
+            span_id: vec![1; 8],
+            kind: otlp::span::SpanKind::Client as i32,
+            start_time_unix_nano: now,
+            end_time_unix_nano: now + latency_us * 1_000,
+            attributes: vec![
+                text(names::CELL, cell),
+                text(names::PEER_SERVICE, "far, away = \"x\""),
+            ],
+            ..otlp::Span::default()
+        };
+        let resource =
+            Resource { attributes: vec![text(names::SERVICE_NAME, "k6")], ..Resource::default() };
+        let scope_spans = vec![otlp::ScopeSpans { spans: vec![span], ..Default::default() }];
+        let resource_spans = vec![otlp::ResourceSpans {
+            resource: Some(resource),
+            scope_spans,
+            ..Default::default()
+        }];
+        let request = collector::ExportTraceServiceRequest { resource_spans };
+        self.spans.export(request).await.unwrap();
+    }
+
+    /// Posts to the control endpoint; answers status and body.
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
+        let url = format!("{}{path}", self.control);
+        let json = ("content-type", "application/json");
+        let sent = self.http.post(url).header(json.0, json.1).body(body).send().await.unwrap();
+        (sent.status().as_u16(), sent.text().await.unwrap())
+    }
+
+    pub(crate) async fn plan(&self, cell: &str) {
+        let plan = serde_json::json!({
+            "cells": [{"cell": cell, "protocol": "grpc", "payload": "10"}]
+        });
+        assert_eq!(self.post("/plan", plan.to_string()).await.0, 204);
+    }
+
+    pub(crate) async fn points(&self, lines: &str) {
+        let (status, text) = self.post("/points", lines.to_owned()).await;
+        assert_eq!(status, 204, "{text}");
+    }
+
+    pub(crate) async fn stats(&self) -> Stats {
+        let reply = self.http.get(format!("{}/stats", self.control)).send().await.unwrap();
+        let stats: Stats = reply.json().await.unwrap();
+        let influx = stats.influxdb.clone().unwrap_or_default();
+        assert!(influx.points_waiting < 40_000, "{influx:?}");
+        stats
+    }
+
+    pub(crate) async fn influxdb(&self) -> InfluxStats {
+        self.stats().await.influxdb.unwrap()
+    }
+
+    pub(crate) async fn flush(&self) -> InfluxStats {
+        let (status, text) = self.post("/flush", "").await;
+        assert_eq!(status, 200);
+        serde_json::from_str::<Stats>(&text).unwrap().influxdb.unwrap()
+    }
+
+    /// The requests in the run file.
+    pub(crate) async fn rows(&self) -> Vec<RequestRow> {
+        RunFile::open(&self.run_file).await.unwrap().read_requests().await.unwrap()
+    }
+
+    /// Stops the sidecar and waits until it has ended.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        drop((self.http, self.spans));
+        self.serving.await.unwrap().unwrap();
+    }
+}
