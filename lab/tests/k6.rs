@@ -53,7 +53,7 @@ struct Lab {
 
 impl Lab {
     async fn start(knobs: &Knobs) -> Lab {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a folder");
         let supervisor = Supervisor::new(
             PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
             dir.path().to_owned(),
@@ -63,10 +63,10 @@ impl Lab {
         );
         let run_file = dir.path().join("run.sqlite");
         let collector = Collector { run: "test", run_file: &run_file, store: None };
-        let (sidecar, control) = start_sidecar(&supervisor, collector).await.unwrap();
-        let otlp = sidecar.address("otlp").unwrap();
+        let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
+        let otlp = sidecar.address("otlp").expect("an address");
         let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };
-        let services = start_services(&supervisor, knobs, target).await.unwrap();
+        let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = K6::new(program(), dir.path().to_owned(), "test");
         k6.otlp = Some(otlp);
         Lab { dir, supervisor, sidecar, control, services, k6, halt: CancellationToken::new() }
@@ -78,7 +78,7 @@ impl Lab {
         cell: &Cell,
         mut progress: impl FnMut(Requests) + Send,
     ) -> Result<Option<Driven>, K6Error> {
-        let gateway = self.services.gateway.address("").unwrap();
+        let gateway = self.services.gateway.address("").expect("an address");
         let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
         let progress = &mut |requests, _, _| progress(requests);
         let order = Order { gateway, cell, number: 0, limits };
@@ -88,7 +88,7 @@ impl Lab {
     /// Stops everything and returns the folder with the run file.
     async fn stop(self) -> tempfile::TempDir {
         self.services.stop().await;
-        self.control.flush().await.unwrap();
+        self.control.flush().await.expect("closed books");
         self.sidecar.stop().await;
         self.dir
     }
@@ -215,7 +215,7 @@ async fn a_k6_that_does_not_end_is_stopped_and_named() {
 
 /// The k6 that a lab in `dir` has started.
 fn k6_of(dir: &Path) -> Option<Pid> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let wanted = program().to_string_lossy().into_owned();
     pids.find(|pid| {
