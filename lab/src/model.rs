@@ -366,4 +366,6 @@ pub struct RunMeasure {
     pub command: String,
     /// Spans that processes lost before sending, and that the sidecar dropped, by reason.
     pub spans_lost: BTreeMap<String, u64>,
+    /// Points that InfluxDB did not have when the books were closed, by what became of them.
+    pub points_missing: BTreeMap<String, u64>,
 }

@@ -60,6 +60,10 @@ pub struct RunResult {
     pub probe_cost: Option<ProbeCost>,
     /// Spans lost on their way, by reason.
     pub spans_lost: BTreeMap<String, u64>,
+    /// Points that InfluxDB did not have when the books were closed, by what became of them. The run file
+    /// has everything all the same.
+    #[serde(default)]
+    pub points_missing: BTreeMap<String, u64>,
     /// The cells, in plan order.
     pub cells: Vec<CellResult>,
 }
@@ -131,6 +135,7 @@ pub fn build(run: &RunMeasure, rows: &[RequestRow], samples: &[ProcessSample]) -
         components: run.components.clone(),
         probe_cost: run.probe_cost.clone(),
         spans_lost: run.spans_lost.clone(),
+        points_missing: run.points_missing.clone(),
         cells,
     };
     verdict::judge(&mut result);

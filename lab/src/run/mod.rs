@@ -214,9 +214,10 @@ async fn close(
         measure.incomplete = true;
     };
     match rig.close_books().await {
-        Ok((lost, unwritten)) => {
-            measure.spans_lost = lost;
-            if let Some(unwritten) = unwritten {
+        Ok(closed) => {
+            measure.spans_lost = closed.lost;
+            measure.points_missing = closed.points_missing;
+            if let Some(unwritten) = closed.unwritten {
                 fail(&mut measure, unwritten.into());
             }
         }
@@ -276,6 +277,7 @@ fn nothing_yet(order: &Order) -> RunMeasure {
         incomplete: false,
         command: order.command.clone(),
         spans_lost: BTreeMap::new(),
+        points_missing: BTreeMap::new(),
     }
 }
 

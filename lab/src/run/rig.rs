@@ -246,14 +246,11 @@ impl Rig {
         }
     }
 
-    /// Stops those who send spans and has the sidecar close its books. Returns how many spans are in no
-    /// row, by reason, and which rows are not in the run file.
+    /// Stops those who send spans and has the sidecar close its books. Returns what is not in them.
     ///
     /// # Errors
     /// If the sidecar does not close its books.
-    pub(super) async fn close_books(
-        &mut self,
-    ) -> Result<(BTreeMap<String, u64>, Option<Unwritten>), PartError> {
+    pub(super) async fn close_books(&mut self) -> Result<Closed, PartError> {
         self.stop_services().await;
         let (counters, reason) = self.control.flush().await?;
         let rows = counters.get(ROWS_FAILED).copied().unwrap_or_default();
@@ -262,7 +259,11 @@ impl Rig {
             let own = lost.entry(format!("lost.{SERVICE}")).or_default();
             *own = self.lost.max(*own);
         }
-        Ok((lost, (rows > 0).then_some(Unwritten { rows, reason })))
+        Ok(Closed {
+            points_missing: missing_points(&counters),
+            lost,
+            unwritten: (rows > 0).then_some(Unwritten { rows, reason }),
+        })
     }
 
     /// Stops everything: first those who send spans, then the sidecar, then the real parts.
@@ -280,8 +281,8 @@ impl Rig {
         let closed = self.close_books().await;
         self.stop().await;
         match closed? {
-            (_, Some(unwritten)) => Err(unwritten.into()),
-            (lost, None) => Ok(lost),
+            Closed { unwritten: Some(unwritten), .. } => Err(unwritten.into()),
+            Closed { lost, .. } => Ok(lost),
         }
     }
 }
@@ -290,6 +291,27 @@ fn note(components: &mut [Component], role: &str, address: Option<SocketAddr>) {
     if let Some(component) = components.iter_mut().find(|component| component.role == role) {
         component.address = address.map(|address| address.to_string());
     }
+}
+
+/// What closing the books says of what is not in them.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    /// Spans that are in no row, by reason.
+    pub(super) lost: BTreeMap<String, u64>,
+    /// Rows that are not in the run file.
+    pub(super) unwritten: Option<Unwritten>,
+    /// Points that are not in InfluxDB, by what became of them.
+    pub(super) points_missing: BTreeMap<String, u64>,
+}
+
+/// Of the sidecar's counters, those that count points which InfluxDB does not have.
+fn missing_points(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let what = |name: &str| match name.strip_prefix("influxdb.points_")? {
+        waiting @ ("spooled" | "waiting") => Some(waiting.to_owned()),
+        name => Some(format!("dropped: {}", name.strip_prefix("dropped.")?)),
+    };
+    let missing = counters.iter().filter(|(_, count)| **count > 0);
+    missing.filter_map(|(name, count)| Some((what(name)?, *count))).collect()
 }
 
 /// Of the sidecar's counters, those that count spans which are in no row, by reason.
@@ -311,6 +333,20 @@ fn lost_spans(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_that_influxdb_has_are_not_missing() {
+        let counters = [
+            ("influxdb.points_taken", 9),
+            ("influxdb.points_written", 4),
+            ("influxdb.points_spooled", 3),
+            ("influxdb.points_waiting", 0),
+            ("influxdb.points_dropped.refused", 2),
+        ];
+        let counters = counters.map(|(name, count)| (name.to_owned(), count)).into();
+        let missing: Vec<_> = missing_points(&counters).into_iter().collect();
+        assert_eq!(missing, [("dropped: refused".to_owned(), 2), ("spooled".to_owned(), 3)]);
+    }
 
     #[test]
     fn only_spans_that_are_gone_count_as_lost() {

@@ -229,6 +229,9 @@ rules! {
     SPANS_LOST = "spans_lost", Above(suspect(0.0)),
         "spans lost by processes or dropped by the sidecar, the whole run",
         "Ledgers are missing or lack a side; the cells say which.";
+    POINTS_MISSING = "points_missing", Above(note(0.0)),
+        "points that InfluxDB did not have when the books were closed, the whole run",
+        "Dashboards show less than happened; the run file and this result have everything. Spooled points wait beside the run file.";
     PROBE_COST = "probe_cost", Above(note(1.03)),
         "lower end of the interval of the probe's cost, on over off",
         "Measuring itself uses CPU that the services would have.";

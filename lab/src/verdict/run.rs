@@ -29,6 +29,20 @@ pub(super) fn judge(result: &RunResult) -> Verdict {
             by_reason.join(", ")
         )
     }));
+    let missing: u64 = result.points_missing.values().sum();
+    reasons.extend(rules::POINTS_MISSING.check(missing as f64, |_| {
+        let what: Vec<_> = result
+            .points_missing
+            .iter()
+            .map(|(what, points)| format!("{} {what}", count(*points)))
+            .collect();
+        format!(
+            "{} points are not in InfluxDB ({}): dashboards show less than happened; the run file has \
+             everything, and the sidecar's log says why",
+            count(missing),
+            what.join(", ")
+        )
+    }));
     if let Some(cost) = &result.probe_cost {
         reasons.extend(rules::PROBE_COST.check(cost.interval.0, |limit| {
             format!(

@@ -66,6 +66,22 @@ fn no_point_is_missing_after_influxdb_was_away() {
     assert_eq!(influxd.number("SELECT count(event) FROM cell"), 2.0);
 }
 
+#[test]
+fn an_influxdb_that_is_away_takes_nothing_from_the_run_and_is_told_of() {
+    let dir = dir();
+    // Nobody listens there.
+    let url = format!("http://{}", run_lab::launch::free_port().expect("a free port"));
+    let arguments = ["run", "--plan", "smoke", "--driver", "builtin", "--without", "grafana"];
+    let run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    let (code, text) = run.end();
+    assert_eq!(code, Some(0), "{text}");
+    let result = result(dir.path());
+    assert_eq!(result["cells"][0]["traced"]["count"], 100);
+    assert!(result["points_missing"]["spooled"].as_u64() > Some(0), "{}", result["points_missing"]);
+    let reasons = result["verdict"]["reasons"].as_array().expect("reasons");
+    assert!(reasons.iter().any(|reason| reason["code"] == "points_missing"), "{reasons:?}");
+}
+
 /// Milliseconds since 1970 that hold every point of the run.
 fn span(influxd: &Influxd) -> (u64, u64) {
     let time = |which: &str| {
