@@ -26,8 +26,11 @@ fn a_clean_run_measures_every_request_and_leaves_no_process() {
     assert!(driver.contains("stands in") && driver.contains("k6"), "{driver}");
     let services = [run.line("echo listens"), run.line("gateway listens")].map(|line| pid(&line));
     let (code, text) = run.end();
-    // 3 would be a cell that contradicts its declaration: never, however slow the machine.
-    assert_eq!(code, Some(0), "{text}");
+    // 3 would be a cell that contradicts its declaration: never, however slow the machine. One so busy that
+    // the stopwatch itself is held up has a residual, and says so.
+    let invalid = invalid_reasons(&result(dir.path()));
+    let held_up = !invalid.is_empty() && invalid.iter().all(|code| code.starts_with("residual_"));
+    assert!(code == Some(0) || (code == Some(3) && held_up), "{code:?} {invalid:?} {text}");
     for service in services {
         assert!(test_kill_process(service).is_err(), "{service:?} is still there");
     }
@@ -40,6 +43,17 @@ fn a_clean_run_measures_every_request_and_leaves_no_process() {
     }
     assert_eq!(result["incomplete"], false);
     assert!(dir.path().join("out/report.html").exists());
+}
+
+/// Codes of the reasons for which cells are INVALID.
+fn invalid_reasons(result: &serde_json::Value) -> Vec<String> {
+    let cells = result["cells"].as_array().expect("cells").iter();
+    let reasons =
+        cells.flat_map(|cell| cell["verdict"]["reasons"].as_array().expect("reasons").iter());
+    reasons
+        .filter(|reason| reason["status"] == "INVALID")
+        .map(|reason| reason["code"].as_str().expect("a code").to_owned())
+        .collect()
 }
 
 #[test]
