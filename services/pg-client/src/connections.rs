@@ -109,7 +109,7 @@ impl Connections {
     pub(crate) fn failed(&self, error: sqlx::Error) -> Failure {
         let address = format!("{}:{}", self.options.get_host(), self.options.get_port());
         let failure = Failure::of(error, address, LONGEST_WAIT);
-        if matches!(failure, Failure::Down { .. }) {
+        if failure.lost_connection() {
             self.lost.fetch_max(clock::now(), Relaxed);
         }
         failure

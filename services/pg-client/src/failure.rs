@@ -31,6 +31,8 @@ pub(crate) enum Failure {
 /// Classes and codes of SQLSTATE (PostgreSQL, appendix A) that mean that the server takes no queries:
 /// connection exceptions, authorization, no such database, resources, operator intervention.
 const DOWN: [&str; 5] = ["08", "28", "3D", "53", "57P"];
+/// Those of them that end connections that were open.
+const GONE: [&str; 2] = ["08", "57P"];
 /// A table that does not exist.
 const UNDEFINED_TABLE: &str = "42P01";
 
@@ -55,6 +57,18 @@ impl Failure {
             return Failure::Missing { address, missing };
         }
         Failure::Refused(error)
+    }
+
+    /// Whether connections that were open are likely gone too: the server went away, and did not just
+    /// refuse another one.
+    pub(crate) fn lost_connection(&self) -> bool {
+        match self {
+            Failure::Down { source: sqlx::Error::Database(error), .. } => {
+                error.code().is_some_and(|code| GONE.iter().any(|class| code.starts_with(class)))
+            }
+            Failure::Down { .. } => true,
+            _ => false,
+        }
     }
 
     fn status(&self) -> StatusCode {
