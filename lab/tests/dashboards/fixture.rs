@@ -117,6 +117,6 @@ struct Lines(String);
 
 impl Lines {
     fn point(&mut self, measurement: &str, tags: &str, fields: &str, time_ms: u64) {
-        writeln!(self.0, "{measurement},{tags} {fields} {time_ms}000000").unwrap();
+        writeln!(self.0, "{measurement},{tags} {fields} {time_ms}000000").expect("memory");
     }
 }

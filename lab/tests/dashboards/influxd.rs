@@ -26,7 +26,7 @@ impl Influxd {
             "this test needs influxd 1.8.10, on PATH or named by LAB_INFLUXD; install it with\n    \
              go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10",
         );
-        let data = tempfile::tempdir().unwrap();
+        let data = tempfile::tempdir().expect("a folder");
         let folder = |name: &str| data.path().join(name);
         let mut child = Command::new(&program)
             .env("INFLUXDB_META_DIR", folder("meta"))
@@ -41,7 +41,7 @@ impl Influxd {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let log = BufReader::new(child.stderr.take().expect("a pipe"));
         let (found, address) = mpsc::channel();
         std::thread::spawn(move || {
             // Reads to the end, so that influxd never waits for its log to be read.
@@ -65,12 +65,13 @@ impl Influxd {
         let write = format!("{}/write?db={database}", self.url);
         let begun = std::time::Instant::now();
         loop {
-            let made = client.post(&create).send().await.unwrap().text().await.unwrap();
-            let reply = client.post(&write).body(lines.to_owned()).send().await.unwrap();
+            let made = client.post(&create).send().await.expect("an answer");
+            let made = made.text().await.expect("text");
+            let reply = client.post(&write).body(lines.to_owned()).send().await.expect("an answer");
             if reply.status().is_success() {
                 return;
             }
-            let said = reply.text().await.unwrap();
+            let said = reply.text().await.expect("text");
             assert!(begun.elapsed() < PATIENCE, "{made} {said}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

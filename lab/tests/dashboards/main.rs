@@ -43,12 +43,12 @@ async fn shown(influx: &Influx, board: &str, panel: &str, cells: &[&str]) -> Vec
     }
     selection.choose("cell", Chosen::Several(cells.iter().map(|c| (*c).to_owned()).collect()));
     let range = Range { from: fixture::FROM, to: fixture::TO }.with_points(1_000, 1_000);
-    let board = boards().into_iter().find(|b| b.uid == board).unwrap();
-    let panel = board.panels().into_iter().find(|p| p.title == panel).unwrap();
+    let board = boards().into_iter().find(|b| b.uid == board).expect("a board");
+    let panel = board.panels().into_iter().find(|p| p.title == panel).expect("a panel");
     let mut series = Vec::new();
     for target in panel.targets {
-        series
-            .extend(influx.ask(&expand(&target.query, &selection, range).unwrap()).await.unwrap());
+        let query = expand(&target.query, &selection, range).expect("every variable");
+        series.extend(influx.ask(&query).await.expect("an answer"));
     }
     series
 }
@@ -71,7 +71,7 @@ async fn every_column_has_a_value(influx: &Influx) {
 
 async fn the_newest_run_is_offered_first(influx: &Influx) {
     let variable = boards()[0].variables().remove(0);
-    let offered = influx.ask(&variable.query).await.unwrap();
+    let offered = influx.ask(&variable.query).await.expect("an answer");
     assert_eq!(offered[0].second_column(), [fixture::RUN, "zz-older"]);
 }
 
