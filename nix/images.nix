@@ -51,8 +51,8 @@ let
             health
           ];
           Interval = 5000000000;
-          Timeout = 3000000000;
-          StartPeriod = 10000000000;
+          Timeout = 10000000000;
+          StartPeriod = 60000000000;
         };
       };
     };
