@@ -2,7 +2,7 @@
 //!
 //! Rounds with and without `--influxdb-url` in turn (with without, without with, …), each with a sidecar of its own in
 //! this process. A child process sends ping traces of four spans over OTLP/gRPC as fast as they are taken, and another
-//! child answers in place of InfluxDB: so `/proc` tells the sidecar's CPU time from theirs. Every request must be in a
+//! child answers in place of InfluxDB: so the sidecar's CPU time is told from theirs. Every request must be in a
 //! point, or no figure is printed. Run it with
 //! `cargo run --release -p sidecar --example influxdb_cost [-- PAIRS [SECONDS]]`.
 
@@ -105,7 +105,7 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
     let plan =
         serde_json::json!({"cells": [{"cell": "grpc-10B", "protocol": "grpc", "payload": "10"}]});
     http.post(format!("http://{control}/plan")).json(&plan).send().await?.error_for_status()?;
-    let cpu = cpu_seconds()?;
+    let cpu = cpu_seconds();
     let generator = Command::new(std::env::current_exe()?)
         .args(["generate", &format!("http://{otlp}"), &seconds.to_string()])
         .stdout(Stdio::piped())
@@ -114,7 +114,7 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
     let sent: u64 = String::from_utf8(sent.stdout)?.trim().parse()?;
     let flush = http.post(format!("http://{control}/flush")).send().await?;
     let stats: sidecar::stats::Stats = flush.json().await?;
-    let cpu = cpu_seconds()? - cpu;
+    let cpu = cpu_seconds() - cpu;
     let _ = stop.send(());
     serving.await??;
     let influxdb = stats.influxdb.unwrap_or_default();
