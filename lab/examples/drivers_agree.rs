@@ -177,7 +177,12 @@ async fn drive(arguments: &Arguments, dir: &Path) -> Result<u32> {
     let supervisor = Supervisor::new(program, dir.to_owned(), deaths, watchers, kill);
     let (sidecar, control) = start_sidecar(
         &supervisor,
-        Collector { run: "drivers_agree", run_file: &dir.join("run.sqlite"), store: None },
+        Collector {
+            run: "drivers_agree",
+            run_file: &dir.join("run.sqlite"),
+            store: None,
+            spool: None,
+        },
     )
     .await?;
     let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());

@@ -62,7 +62,7 @@ impl Lab {
             CancellationToken::new(),
         );
         let run_file = dir.path().join("run.sqlite");
-        let collector = Collector { run: "test", run_file: &run_file, store: None };
+        let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
         let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };

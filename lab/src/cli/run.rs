@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
 use super::{Exit, Failure, terminal};
+use crate::k6;
 use crate::launch::{Inventory, Tool};
 use crate::model::{Component, Protocol, Workload};
 use crate::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
@@ -73,6 +74,11 @@ pub(super) struct RealParts {
 }
 
 impl RealParts {
+    /// Whether `tool` is insisted on.
+    pub(super) fn requires(&self, tool: Tool) -> bool {
+        self.require.contains(&tool)
+    }
+
     /// Looks for the parts; `more` are required too, and `less` left out.
     pub(super) async fn look(self, more: &[Tool], less: &[Tool]) -> Result<Inventory, Failure> {
         let required = [self.require.as_slice(), more].concat();
@@ -92,7 +98,7 @@ impl RealParts {
 /// Load generators to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DriverChoice {
-    /// k6 if it is found, the built-in one otherwise
+    /// k6 if it is found and can do what the cells ask for, the built-in one otherwise
     Auto,
     /// The built-in open-loop driver
     Builtin,
@@ -121,17 +127,19 @@ impl From<ProtocolChoice> for Protocol {
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let mut plan = plan::load(&arguments.plan, &overrides(&arguments)?)?;
-    let (more, less): (&[Tool], &[Tool]) = match arguments.driver {
-        DriverChoice::Auto => (&[], &[]),
-        DriverChoice::Builtin => (&[], &[Tool::K6]),
-        DriverChoice::K6 => (&[Tool::K6], &[]),
+    let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
+    let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
+        (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
+        (DriverChoice::K6, None) => (&[Tool::K6], &[]),
+        (DriverChoice::Builtin, _) | (DriverChoice::Auto, Some(_)) => (&[], &[Tool::K6]),
+        (DriverChoice::Auto, None) => (&[], &[]),
     };
     let inventory = arguments.real.look(more, less).await?;
     let left_out = leave_out_users(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
     let (run_id, out) = match arguments.out {
-        Some(out) => (run_id, new_folder(out)?),
+        Some(out) => (distinct(&run_id), new_folder(out)?),
         None => own_folder(&run_id)?,
     };
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
@@ -184,6 +192,11 @@ fn leave_out_users(plan: &mut Plan, inventory: &Inventory) -> Result<usize, Fail
         return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));
     }
     Ok(before - plan.cells.len())
+}
+
+/// A name of a run that no other process on this machine gives in this second: runs may share an InfluxDB.
+pub(super) fn distinct(run_id: &str) -> String {
+    format!("{run_id}-{}", std::process::id())
 }
 
 /// Makes a folder for a run that names none. Two of one plan may start in the same second: the later

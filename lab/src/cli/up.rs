@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::run::{RealParts, new_folder, overlay_settings, own_folder};
+use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::event::{LabEvent, Reporter};
 use crate::launch::{Store, Tool};
@@ -56,14 +56,20 @@ impl Reporter for Addresses {
 pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let knobs = plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
         .map_err(Failure::usage)?;
-    let store_folder = arguments.show.as_deref().map(data_of).transpose()?;
-    let more: &[Tool] = if store_folder.is_some() { &[Tool::Influxdb] } else { &[] };
+    if knobs.inject.keys().any(|place| place.starts_with("driver:")) {
+        return Err(Failure::usage("--inject driver:…: `up` makes no load, so there is no driver"));
+    }
+    if arguments.real.requires(Tool::K6) {
+        return Err(Failure::usage("--require k6: `up` makes no load; run k6 by hand against it"));
+    }
+    arguments.show.as_deref().map(has_data).transpose()?;
+    let more: &[Tool] = if arguments.show.is_some() { &[Tool::Influxdb] } else { &[] };
     let inventory = arguments.real.look(more, &[Tool::K6]).await?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", Utc::now().compact());
-    let out = match arguments.out {
-        Some(out) => new_folder(out)?,
-        None => own_folder(&run)?.1,
+    let (run, out) = match arguments.out {
+        Some(out) => (distinct(&run), new_folder(out)?),
+        None => own_folder(&run)?,
     };
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let setup = Setup {
@@ -72,7 +78,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         run: &run,
         inventory: &inventory,
         asks_database: true,
-        store_folder: store_folder.as_deref(),
+        show: arguments.show.as_deref(),
         listen: arguments.gateway,
     };
     let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
@@ -93,11 +99,10 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The data of the store of an earlier run.
-fn data_of(run: &Path) -> Result<PathBuf, Failure> {
-    let folder = run.join(INFLUXDB_FOLDER);
-    if folder.is_dir() {
-        return Ok(folder);
+/// Refuses a run whose points are not in its folder.
+fn has_data(run: &Path) -> Result<(), Failure> {
+    if run.join(INFLUXDB_FOLDER).is_dir() {
+        return Ok(());
     }
     Err(Failure::usage(format!(
         "--show {}: there is no folder {INFLUXDB_FOLDER} in it; the run was made without InfluxDB, or with \
@@ -141,9 +146,8 @@ fn how_to(rig: &Rig, gateway: SocketAddr, text: &mut String) {
         "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 k6/ping.js"
     );
     if let Some(Store { url, database, .. }) = rig.store() {
-        let _ = writeln!(
-            text,
-            "points   {url}, database {database}, user lab with the secret in the folder of its data"
-        );
+        let own = rig.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);
+        let secret = if own { ", user lab with the secret in the folder of its data" } else { "" };
+        let _ = writeln!(text, "points   {url}, database {database}{secret}");
     }
 }

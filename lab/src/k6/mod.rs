@@ -192,7 +192,10 @@ impl K6 {
 }
 
 /// Whether k6 can do what the cell asks for.
-fn check(cell: &Cell) -> Result<(), K6Error> {
+///
+/// # Errors
+/// [`K6Error::Unable`] says what it cannot.
+pub fn check(cell: &Cell) -> Result<(), K6Error> {
     let unable = |reason: String| Err(K6Error::Unable { cell: cell.id.clone(), reason });
     if let Some(place) = cell.knobs.inject.keys().find(|place| place.starts_with("driver:")) {
         return unable(format!("only the built-in driver can inject a delay into {place}"));

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::part::{Part, Supervisor};
+use super::part::{Part, Supervisor, Terms};
 use super::{PartError, StopSignal};
 
 /// A program that is not ours, to be started under a keeper.
@@ -29,7 +30,14 @@ pub struct Foreign<'a> {
     pub stop: StopSignal,
     /// It ends by itself when its work is done: its end is no death.
     pub finite: bool,
+    /// How long it may take to be ready: first starts make databases of their own.
+    pub patience: Duration,
+    /// A folder that goes when it has ended, however it and run-lab end.
+    pub remove: Option<PathBuf>,
 }
+
+/// How long a program that is not ours may take to be ready, unless it says otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl<'a> Foreign<'a> {
     /// A program that is ready at once, gets no arguments, and stops with SIGTERM.
@@ -45,6 +53,8 @@ impl<'a> Foreign<'a> {
             user: None,
             stop: StopSignal::Term,
             finite: false,
+            patience: PATIENCE,
+            remove: None,
         }
     }
 }
@@ -72,11 +82,15 @@ impl Supervisor {
         if foreign.stop == StopSignal::Int {
             option("--stop", "int".to_owned());
         }
+        if let Some(folder) = &foreign.remove {
+            arguments.extend([OsString::from("--remove"), folder.clone().into_os_string()]);
+        }
         arguments.push("--".into());
         arguments.push(foreign.program.into_os_string());
         arguments.extend(foreign.arguments);
         let env: Vec<_> = foreign.env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.begin(foreign.name, &arguments, &env, foreign.finite).await
+        let Foreign { finite, patience, remove, .. } = foreign;
+        self.begin(foreign.name, &arguments, &env, Terms { finite, patience, remove }).await
     }
 }
 

@@ -69,7 +69,7 @@ pub async fn start_grafana(
     foreign.address = Some(address);
     foreign.health = Some("/api/health");
     let inside = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    foreign.env = store.env();
+    foreign.env = store.env_of_reader();
     foreign.env.extend([
         ("LAB_GRAFANA_DASHBOARDS", inside("dashboards")),
         ("GF_PATHS_DATA", inside("data")),
@@ -80,8 +80,8 @@ pub async fn start_grafana(
         ("GF_SERVER_HTTP_PORT", address.port().to_string()),
         ("GF_SECURITY_ADMIN_PASSWORD", password),
         ("GF_AUTH_ANONYMOUS_ENABLED", "true".to_owned()),
-        // To explore is to change a panel and see.
-        ("GF_AUTH_ANONYMOUS_ORG_ROLE", "Editor".to_owned()),
+        // Who looks may ask the store anything, so Grafana is given a secret that only reads.
+        ("GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer".to_owned()),
         ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", inside("dashboards/lab-breakdown.json")),
         ("GF_ANALYTICS_REPORTING_ENABLED", "false".to_owned()),
         ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false".to_owned()),
@@ -94,6 +94,7 @@ pub async fn start_grafana(
 
 /// Writes what is provisioned into `folder`.
 fn provision(folder: &Path) -> io::Result<()> {
+    secret::folder(folder)?;
     for (path, content) in FILES {
         let file = folder.join(path);
         if let Some(parent) = file.parent() {

@@ -18,8 +18,11 @@ use super::{PartError, secret};
 const PART: &str = "influxdb";
 /// User, organisation, bucket and database that the lab makes.
 const NAME: &str = "lab";
-/// File of the secret in the data folder.
+/// Name of the user who may only read.
+const READER: &str = "reader";
+/// Files of the secrets in the data folder: the owner's password, the reader's token.
 const SECRET_FILE: &str = "secret";
+const READER_FILE: &str = "secret-of-reader";
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,6 +43,8 @@ pub struct Store {
     pub password: String,
     /// Token for the v2 API; empty where there is none.
     pub token: String,
+    /// Token of somebody who may only read.
+    pub reader: String,
 }
 
 impl fmt::Debug for Store {
@@ -66,7 +71,24 @@ impl Store {
             user: user.to_owned(),
             password: password.to_owned(),
             token: token.clone(),
+            reader: token.clone(),
         }
+    }
+
+    /// Makes the database where that is possible and it is not there: a 1.x server takes points for one that
+    /// exists only, and refuses them by name.
+    pub async fn make_database(&self) {
+        let query = format!("CREATE DATABASE {}", self.database);
+        if let Ok(setup) = Setup::new(self) {
+            // A server that does not let us, or is away, says so again when points are written.
+            let _ = setup.query("make its database", &query, Some(self)).await;
+        }
+    }
+
+    /// As [`Store::env`], for somebody who may only read.
+    #[must_use]
+    pub fn env_of_reader(&self) -> Vec<(&'static str, String)> {
+        Store { token: self.reader.clone(), ..self.clone() }.env()
     }
 
     /// What tells the sidecar, Grafana and a shell about it.
@@ -118,7 +140,7 @@ pub async fn start_influxdb(
             reason: error.to_string(),
         }
     };
-    std::fs::create_dir_all(data).map_err(failed("make its data folder"))?;
+    secret::folder(data).map_err(failed("make its data folder"))?;
     let address = free_port().map_err(failed("find a free port"))?;
     let kept = std::fs::read_to_string(data.join(SECRET_FILE)).ok();
     let password = match &kept {
@@ -135,7 +157,7 @@ pub async fn start_influxdb(
         Generation::One => (format!("{NAME}/autogen"), format!("{NAME}:{password}")),
         Generation::Two => (NAME.to_owned(), password.clone()),
     };
-    let store = Store {
+    let mut store = Store {
         url: format!("http://{address}"),
         org: NAME.to_owned(),
         bucket,
@@ -143,15 +165,18 @@ pub async fn start_influxdb(
         user: NAME.to_owned(),
         password,
         token,
+        reader: std::fs::read_to_string(data.join(READER_FILE)).unwrap_or_default(),
     };
     if kept.is_none() {
         let set_up = match generation {
             Generation::One => set_up_one(&store).await,
             Generation::Two => set_up_two(&store).await,
         };
-        let kept = set_up.and_then(|()| {
+        let kept = set_up.and_then(|reader| {
+            store.reader = reader;
             secret::keep(&data.join(SECRET_FILE), &store.password)
-                .map_err(failed("keep its secret"))
+                .and_then(|()| secret::keep(&data.join(READER_FILE), &store.reader))
+                .map_err(failed("keep its secrets"))
         });
         if let Err(error) = kept {
             part.stop().await;
@@ -195,17 +220,26 @@ fn environment(
     }
 }
 
-/// Makes user and database. Until there is a user, a 1.x server lets anybody make one, and nothing else.
-async fn set_up_one(store: &Store) -> Result<(), PartError> {
+/// Makes a user, a database, and a user who may only read. Until there is a user, a 1.x server lets anybody make
+/// one, and nothing else. Returns the reader's token.
+async fn set_up_one(store: &Store) -> Result<String, PartError> {
     let setup = Setup::new(store)?;
     let user = format!("CREATE USER {NAME} WITH PASSWORD '{}' WITH ALL PRIVILEGES", store.password);
     setup.query("make its user", &user, None).await?;
-    let database = format!("CREATE DATABASE {}", store.database);
-    setup.query("make its database", &database, Some(store)).await
+    let password = secret::make().map_err(|error| refused("make a secret", &error))?;
+    for (attempt, query) in [
+        ("make its database", format!("CREATE DATABASE {}", store.database)),
+        ("make its reader", format!("CREATE USER {READER} WITH PASSWORD '{password}'")),
+        ("let its reader read", format!("GRANT READ ON {} TO {READER}", store.database)),
+    ] {
+        setup.query(attempt, &query, Some(store)).await?;
+    }
+    Ok(format!("{READER}:{password}"))
 }
 
-/// Makes user, organisation, bucket and token, and maps the database of InfluxQL onto the bucket.
-async fn set_up_two(store: &Store) -> Result<(), PartError> {
+/// Makes user, organisation, bucket and token, maps the database of InfluxQL onto the bucket, and makes a token
+/// that only reads, which it returns.
+async fn set_up_two(store: &Store) -> Result<String, PartError> {
     let setup = Setup::new(store)?;
     let made = setup
         .post(
@@ -223,7 +257,23 @@ async fn set_up_two(store: &Store) -> Result<(), PartError> {
         "orgID": id("org"), "bucketID": id("bucket"), "database": store.database,
         "retention_policy": "autogen", "default": true,
     });
-    setup.post("map its bucket", "/api/v2/dbrps", &mapping, Some(store)).await.map(drop)
+    setup.post("map its bucket", "/api/v2/dbrps", &mapping, Some(store)).await?;
+    let of = |kind: &str, id: String| {
+        json!({
+            "action": "read", "resource": { "type": kind, "id": id, "orgID": made["org"]["id"] },
+        })
+    };
+    // InfluxQL looks for the mapping before it looks into the bucket.
+    let reader = json!({
+        "orgID": id("org"), "description": READER,
+        "permissions": [
+            of("buckets", id("bucket")),
+            { "action": "read", "resource": { "type": "dbrp", "orgID": id("org") } },
+        ],
+    });
+    let made =
+        setup.post("make its reader", "/api/v2/authorizations", &reader, Some(store)).await?;
+    Ok(made["token"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Requests that set an InfluxDB up.

@@ -22,6 +22,9 @@ const STOP: Duration = Duration::from_secs(4);
 /// How often a program that is starting is asked whether it is ready.
 const ASK: Duration = Duration::from_millis(20);
 
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// What to start, and how to know that it is ready.
 #[derive(Debug, Args)]
 pub struct KeeperConfig {
@@ -37,6 +40,9 @@ pub struct KeeperConfig {
     /// User and group to run it as, as numbers
     #[arg(long, value_name = "UID:GID", value_parser = parse_user)]
     user: Option<(u32, u32)>,
+    /// Folder to remove when the program has ended
+    #[arg(long, value_name = "DIR")]
+    remove: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     command: Vec<PathBuf>,
@@ -63,7 +69,12 @@ fn parse_user(text: &str) -> Result<(u32, u32), String> {
 /// If the program cannot be started or waited for.
 pub fn keep(config: &KeeperConfig) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(code(runtime.block_on(watch_over(config))?))
+    let ended = runtime.block_on(watch_over(config));
+    if let Some(folder) = &config.remove {
+        std::fs::remove_dir_all(folder)
+            .map_err(|error| anyhow::anyhow!("cannot remove {}: {error}", folder.display()))?;
+    }
+    Ok(code(ended?))
 }
 
 fn code(status: ExitStatus) -> i32 {
@@ -81,7 +92,7 @@ async fn watch_over(config: &KeeperConfig) -> anyhow::Result<ExitStatus> {
     tokio::pin!(ordered);
     let pid = child.id().unwrap_or_default();
     let ready = async {
-        wait_until_ready(config.address, config.health.as_deref()).await;
+        wait_until_ready(config.address, config.health.as_deref()).await?;
         say_ready(config.address, pid)
     };
     let running = async {
@@ -143,9 +154,10 @@ async fn stop(child: &mut Child, how: StopSignal) -> io::Result<ExitStatus> {
 }
 
 /// Returns when the program accepts connections, and answers 200 if there is a path to ask for.
-async fn wait_until_ready(address: Option<SocketAddr>, health: Option<&str>) {
-    let Some(address) = address else { return };
-    let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+async fn wait_until_ready(address: Option<SocketAddr>, health: Option<&str>) -> io::Result<()> {
+    let Some(address) = address else { return Ok(()) };
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build();
+    let client = client.map_err(io::Error::other)?;
     loop {
         let ready = match health {
             None => TcpStream::connect(address).await.is_ok(),
@@ -155,7 +167,7 @@ async fn wait_until_ready(address: Option<SocketAddr>, health: Option<&str>) {
             }
         };
         if ready {
-            return;
+            return Ok(());
         }
         tokio::time::sleep(ASK).await;
     }

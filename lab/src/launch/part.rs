@@ -22,21 +22,18 @@ use tokio_util::task::TaskTracker;
 use super::PartError;
 use super::log::{self, Tail};
 
-/// How long a part may take to say where it listens, in seconds: a busy machine is slow.
-const READY_SECONDS: u64 = 20;
+/// How long a part of ours may take to say where it listens: a busy machine is slow.
+const READY: Duration = Duration::from_secs(20);
 /// How long a part may take to stop before it is killed. It sends its last spans meanwhile.
 const STOP: Duration = Duration::from_secs(6);
 
-/// Variables that parts read and that are not passed on: the lab says itself which part gets them.
-const INHERITED_BY_NOBODY: [&str; 7] = [
-    "LAB_INFLUXDB_URL",
-    "LAB_INFLUXDB_ORG",
-    "LAB_INFLUXDB_BUCKET",
-    "LAB_INFLUXDB_DATABASE",
-    "LAB_INFLUXDB_TOKEN",
-    "LAB_DATABASE_URL",
-    "PG_CLIENT_DATABASE_URL",
-];
+/// Variables with these prefixes are settings of parts. They are not inherited: what a plan does not say
+/// would change what its cells measure (k6 lets `K6_VUS` replace a script's load), and secrets are for those
+/// who are to use them.
+const SETTINGS_OF_PARTS: [&str; 9] =
+    ["LAB_", "K6_", "GATEWAY_", "ECHO_", "PG_CLIENT_", "OTEL_", "INFLUXDB_", "INFLUXD_", "GF_"];
+/// Turns probes off, in this process and in all that it starts.
+const PROBES: &str = "LAB_PROBES";
 
 /// Starts parts and watches over them.
 #[derive(Debug)]
@@ -79,16 +76,16 @@ impl Supervisor {
         env: &[(&str, &str)],
     ) -> Result<Part, PartError> {
         let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
-        self.begin(name, &arguments, env, false).await
+        self.begin(name, &arguments, env, Terms::default()).await
     }
 
-    /// As [`Supervisor::start`]; the end of a `finite` part is no death.
+    /// As [`Supervisor::start`], on other terms.
     pub(super) async fn begin(
         &self,
         name: &str,
         arguments: &[OsString],
         env: &[(&str, &str)],
-        finite: bool,
+        terms: Terms,
     ) -> Result<Part, PartError> {
         let words = arguments.join(OsStr::new(" "));
         let command = format!("{} {}", self.executable.display(), words.display());
@@ -97,9 +94,11 @@ impl Supervisor {
             |error| PartError::Spawn { part: name.to_owned(), command: command.clone(), error };
         let stderr = log::open(&log, &command).map_err(spawn_error)?;
         let mut command_line = Command::new(&self.executable);
-        // Which store and database there are is said to those who are to use them, and to nobody else.
-        for variable in INHERITED_BY_NOBODY {
-            command_line.env_remove(variable);
+        for (variable, _) in std::env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name != PROBES && SETTINGS_OF_PARTS.iter().any(|prefix| name.starts_with(prefix)) {
+                command_line.env_remove(&variable);
+            }
         }
         let mut child = command_line
             .args(arguments)
@@ -112,17 +111,63 @@ impl Supervisor {
             .spawn()
             .map_err(spawn_error)?;
         let group = child.id().unwrap_or_default();
+        let whole = Group { id: group, remove: terms.remove };
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
         let stdin = child.stdin.take();
-        let mut birth = Birth { name, command: &command, log: &log, child: &mut child };
+        let within = terms.patience;
+        let mut birth = Birth { name, command: &command, log: &log, child: &mut child, within };
         let (Listening { addresses, pid }, stdout) = birth.ready().await?;
         let (stop, stopping) = oneshot::channel();
-        let deaths = (!finite).then(|| self.deaths.clone());
+        let deaths = (!terms.finite).then(|| self.deaths.clone());
         let pid = pid.unwrap_or(group);
-        let watch = Watch { name: name.to_owned(), pid, group, command, log, deaths };
+        let watch = Watch { name: name.to_owned(), pid, group: whole, command, log, deaths };
         let ended =
             self.watchers.spawn(watch.over(child, stdin, stdout, stopping, self.kill.clone()));
         Ok(Part { name: name.to_owned(), pid, addresses, stop, ended })
+    }
+}
+
+/// What is agreed with a part beyond its command line.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// Its end is no death.
+    pub(super) finite: bool,
+    /// How long it may take to say where it listens.
+    pub(super) patience: Duration,
+    /// A folder that goes when it has ended.
+    pub(super) remove: Option<PathBuf>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms { finite: false, patience: READY, remove: None }
+    }
+}
+
+/// A child and whatever it started. Dropped, all of it is killed: whoever gives up waiting for a part to be
+/// ready leaves none behind.
+#[derive(Debug)]
+struct Group {
+    id: u32,
+    remove: Option<PathBuf>,
+}
+
+impl Group {
+    fn kill(&self) {
+        if let Some(group) = i32::try_from(self.id).ok().and_then(Pid::from_raw) {
+            // Fails only if nobody is left in it.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+        if let Some(folder) = &self.remove {
+            // Its keeper may have done it, and what cannot be removed harms nobody.
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
@@ -174,6 +219,7 @@ struct Birth<'a> {
     command: &'a str,
     log: &'a Path,
     child: &'a mut Child,
+    within: Duration,
 }
 
 impl Birth<'_> {
@@ -184,8 +230,7 @@ impl Birth<'_> {
             return Err(self.address_error(String::new()));
         };
         let mut lines = BufReader::new(stdout).lines();
-        let within = Duration::from_secs(READY_SECONDS);
-        match tokio::time::timeout(within, lines.next_line()).await {
+        match tokio::time::timeout(self.within, lines.next_line()).await {
             Ok(Ok(Some(line))) => match parse_listening(&line) {
                 Some(listening) => Ok((listening, Some(lines))),
                 None => Err(self.address_error(line)),
@@ -194,7 +239,7 @@ impl Birth<'_> {
             Err(_) => Err(PartError::Silent {
                 part: self.name.to_owned(),
                 command: self.command.to_owned(),
-                seconds: READY_SECONDS,
+                seconds: self.within.as_secs(),
                 tail: Tail::of(self.log),
             }),
         }
@@ -246,8 +291,7 @@ struct Watch {
     name: String,
     /// The process that does the work.
     pid: u32,
-    /// The child and whatever it started.
-    group: u32,
+    group: Group,
     command: String,
     log: PathBuf,
     /// Who is to hear of its death; nobody if it ends by itself.
@@ -296,7 +340,7 @@ impl Watch {
     /// It has ended by itself.
     fn ended(&self, status: ExitStatus) -> Result<(), PartError> {
         // A keeper that was killed has left its program behind.
-        self.kill_group();
+        self.group.kill();
         let died = || PartError::Died {
             part: self.name.clone(),
             pid: self.pid,
@@ -312,20 +356,13 @@ impl Watch {
     }
 
     async fn force(&self, child: &mut Child) {
-        self.kill_group();
+        self.group.kill();
         // Fails only if it has ended.
         let _ = child.kill().await;
     }
 
-    fn kill_group(&self) {
-        if let Some(group) = i32::try_from(self.group).ok().and_then(Pid::from_raw) {
-            // Fails only if nobody is left in it.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.group).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = i32::try_from(self.group.id).ok().and_then(Pid::from_raw) {
             // It may have ended this moment, and is not reaped before `wait`: the id is still its own.
             let _ = kill_process(pid, signal);
         }

@@ -8,7 +8,6 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::foreign::{Foreign, free_port};
@@ -31,14 +30,7 @@ const ASK: Duration = Duration::from_millis(20);
 pub struct Database {
     url: String,
     /// Absent where somebody else runs it.
-    own: Option<Own>,
-}
-
-#[derive(Debug)]
-struct Own {
-    part: Part,
-    /// Removed when the server has stopped.
-    folder: TempDir,
+    own: Option<Part>,
 }
 
 impl Database {
@@ -57,16 +49,14 @@ impl Database {
     /// Its process id and address, if it is ours.
     #[must_use]
     pub fn process(&self) -> Option<(u32, SocketAddr)> {
-        let part = &self.own.as_ref()?.part;
+        let part = self.own.as_ref()?;
         Some((part.pid, part.address("").ok()?))
     }
 
-    /// Stops it, if it is ours, and removes its data.
+    /// Stops it, if it is ours. Its data goes with it.
     pub async fn stop(self) {
-        if let Some(own) = self.own {
-            own.part.stop().await;
-            // What cannot be removed stays in the folder for temporary files.
-            let _ = own.folder.close();
+        if let Some(part) = self.own {
+            part.stop().await;
         }
     }
 }
@@ -104,13 +94,15 @@ pub async fn start_postgres(
     foreign.user = user;
     // SIGINT is its fast shutdown: SIGTERM waits for clients to leave.
     foreign.stop = StopSignal::Int;
+    // From here on it goes with the server, whatever becomes of this process.
+    foreign.remove = Some(folder.keep());
     let part = supervisor.keep(foreign).await?;
     if let Err(error) = wait_until_ready(&program.with_file_name("pg_isready"), address).await {
         part.stop().await;
         return Err(error);
     }
     let url = format!("postgres://{USER}:{password}@{address}/postgres");
-    Ok(Database { url, own: Some(Own { part, folder }) })
+    Ok(Database { url, own: Some(part) })
 }
 
 /// The user to run it as; `None` where the lab's own will do.

@@ -1,8 +1,8 @@
 //! Secrets for the parts of one run: made anew, kept in files that nobody else can read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Bytes of a secret. 128 bits cannot be guessed.
@@ -16,6 +16,14 @@ pub(super) fn make() -> io::Result<String> {
     let mut bytes = [0; BYTES];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Makes a folder, and those above it, that nobody else can look into. One that is there stays as it is.
+///
+/// # Errors
+/// If it cannot be made.
+pub(super) fn folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Writes `secret` to a new file that only its owner can read.

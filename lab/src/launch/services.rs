@@ -156,6 +156,8 @@ pub struct Collector<'a> {
     pub run_file: &'a Path,
     /// The store of points, if there is one.
     pub store: Option<&'a Store>,
+    /// Where points wait while the store is away, if not beside the run file.
+    pub spool: Option<&'a Path>,
 }
 
 /// Starts the sidecar.
@@ -180,7 +182,11 @@ pub async fn start_sidecar(
     ];
     let env = collector.store.map(Store::env).unwrap_or_default();
     let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let sidecar = supervisor.start("sidecar", &arguments.map(str::to_owned), &env).await?;
+    let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
+    if let Some(spool) = collector.spool.filter(|_| collector.store.is_some()) {
+        arguments.extend(["--spool".to_owned(), spool.to_string_lossy().into_owned()]);
+    }
+    let sidecar = supervisor.start("sidecar", &arguments, &env).await?;
     let control = Control::new(sidecar.address("control")?)?;
     Ok((sidecar, control))
 }

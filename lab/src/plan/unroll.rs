@@ -6,6 +6,8 @@ use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
 use crate::driver::MAX_TRACES_PER_SECOND;
 use crate::model::{Cell, Protocol, Workload};
 
+/// Bytes of a name at most.
+const MAX_NAME: usize = 100;
 /// Rounds of a plan at most.
 const MAX_ROUNDS: u64 = 1_000;
 /// Requests in flight at most: each holds a connection, and file descriptors end.
@@ -21,6 +23,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
     let mut raw: PlanFile = toml::from_str(text)
         .map_err(|error| PlanError::Format { file: file.to_owned(), error: Box::new(error) })?;
     apply(&mut raw, overrides);
+    hold_names(file, &raw)?;
     hold_workload(file, &raw)?;
     hold_limits(file, &raw)?;
     let cells = cells(file, &raw, overrides)?;
@@ -203,6 +206,24 @@ fn subjects(raw: &PlanFile, variant: &VariantFile) -> Vec<(Workload, u64)> {
             payloads.iter().map(|payload| (Workload::Ping, payload.0)).collect()
         }
         Workload::Users => vec![(Workload::Users, 0)],
+    }
+}
+
+/// Names go into tags of points, whose limits are InfluxDB's line protocol and good sense.
+fn hold_names(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
+    let names = raw.name.iter().chain(raw.variant.iter().map(|variant| &variant.name));
+    let fits = |name: &str| {
+        name.len() <= MAX_NAME && !name.contains(|c: char| c.is_control() || c == '\\')
+    };
+    match names.into_iter().find(|name| !fits(name)) {
+        None => Ok(()),
+        Some(name) => Err(PlanError::Cells {
+            file: file.to_owned(),
+            reason: format!(
+                "key `name`: {name:?} is longer than {MAX_NAME} bytes, or holds a backslash or a \
+                 control character"
+            ),
+        }),
     }
 }
 

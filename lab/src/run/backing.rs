@@ -24,27 +24,27 @@ pub(super) struct Backing {
 }
 
 impl Backing {
-    /// Starts what `setup` has found, or takes note of where it runs.
+    /// Starts what `setup` has found, or takes note of where it runs. After an error what was started is to be
+    /// stopped.
     pub(super) async fn start(
+        &mut self,
         supervisor: &Supervisor,
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
-    ) -> Result<Backing, PartError> {
-        let mut backing = Backing::default();
-        backing.start_store(supervisor, setup, reporter).await?;
-        if let (Some(store), Some(program)) =
-            (&backing.store, program(setup.inventory, Tool::Grafana))
+    ) -> Result<(), PartError> {
+        self.start_store(supervisor, setup, reporter).await?;
+        if let (Some(store), Some(program)) = (&self.store, program(setup.inventory, Tool::Grafana))
         {
             preparing(reporter, "starting Grafana");
             let folder = setup.out.join(GRAFANA_FOLDER);
             let part = start_grafana(supervisor, program, store, &folder).await?;
             ready(reporter, &part)?;
-            backing.grafana = Some(part);
+            self.grafana = Some(part);
         }
         if setup.asks_database {
-            backing.start_database(supervisor, setup, reporter).await?;
+            self.start_database(supervisor, setup, reporter).await?;
         }
-        Ok(backing)
+        Ok(())
     }
 
     async fn start_store(
@@ -57,13 +57,14 @@ impl Backing {
             return Ok(());
         };
         match place {
-            Place::Elsewhere { address, .. } => self.store = Some(Store::elsewhere(address)),
+            Place::Elsewhere { address, .. } => {
+                let store = Store::elsewhere(address);
+                store.make_database().await;
+                self.store = Some(store);
+            }
             Place::Program(program) => {
                 preparing(reporter, "starting InfluxDB");
-                let data = match setup.store_folder {
-                    Some(folder) => folder.to_owned(),
-                    None => setup.out.join(INFLUXDB_FOLDER),
-                };
+                let data = setup.show.unwrap_or(setup.out).join(INFLUXDB_FOLDER);
                 let (part, store) = start_influxdb(supervisor, program, version, &data).await?;
                 ready(reporter, &part)?;
                 (self.influxdb, self.store) = (Some(part), Some(store));

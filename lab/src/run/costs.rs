@@ -54,7 +54,7 @@ pub async fn certify_cells(
         run: "certify",
         inventory: &Inventory::empty(),
         asks_database: false,
-        store_folder: None,
+        show: None,
         listen: ANY_PORT,
     };
     let (rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;

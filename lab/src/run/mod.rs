@@ -166,7 +166,7 @@ pub async fn carry_out(
         run: &order.run_id,
         inventory: &order.inventory,
         asks_database: order.plan.cells.iter().any(|cell| cell.workload == Workload::Users),
-        store_folder: None,
+        show: None,
         listen: ANY_PORT,
     };
     let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;

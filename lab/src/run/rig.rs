@@ -19,6 +19,8 @@ use crate::launch::{
 };
 use crate::model::{Component, DEFAULT_USERS, Knobs};
 
+/// What the sidecar adds to the name of the run file for the folder of points that wait.
+const SPOOL: &str = "spool";
 /// The sidecar's counter of rows that it could not write.
 const ROWS_FAILED: &str = "rows_failed";
 
@@ -44,8 +46,8 @@ pub struct Setup<'a> {
     pub inventory: &'a Inventory,
     /// Somebody will ask the database.
     pub asks_database: bool,
-    /// InfluxDB's data, if it is that of an earlier run.
-    pub store_folder: Option<&'a Path>,
+    /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
+    pub show: Option<&'a Path>,
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
 }
@@ -83,20 +85,19 @@ impl Rig {
         let (deaths, died) = mpsc::unbounded_channel();
         let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
         let supervisor = Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
-        let backing = tokio::select! {
-            backing = Backing::start(&supervisor, &setup, reporter) => backing?,
-            () = interrupt.stop.cancelled() => return Err(RunError::Interrupted),
+        let mut backing = Backing::default();
+        let begun = tokio::select! {
+            begun = begin(&mut backing, &supervisor, &setup, reporter) => begun,
+            () = interrupt.stop.cancelled() => Err(RunError::Interrupted),
         };
-        let run_file = setup.out.join(RUN_FILE);
-        let collector = Collector { run: setup.run, run_file: &run_file, store: backing.store() };
-        let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
+        let (sidecar, control) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                backing.stop().await;
+                return Err(error);
+            }
+        };
         let otlp = sidecar.address("otlp")?;
-        let mut watched = backing.processes();
-        watched.push(("sidecar".to_owned(), sidecar.pid));
-        watched.push((SERVICE.to_owned(), std::process::id()));
-        for (name, pid) in watched {
-            control.watch(&name, pid).await.map_err(PartError::from)?;
-        }
         let rig = Rig {
             supervisor,
             control,
@@ -291,6 +292,32 @@ fn note(components: &mut [Component], role: &str, address: Option<SocketAddr>) {
     if let Some(component) = components.iter_mut().find(|component| component.role == role) {
         component.address = address.map(|address| address.to_string());
     }
+}
+
+/// Starts the real parts, then the sidecar, which is told whom to watch.
+async fn begin(
+    backing: &mut Backing,
+    supervisor: &Supervisor,
+    setup: &Setup<'_>,
+    reporter: &mut dyn Reporter,
+) -> Result<(Part, Control), RunError> {
+    backing.start(supervisor, setup, reporter).await?;
+    let run_file = setup.out.join(RUN_FILE);
+    let spool = setup.show.map(|run| run.join(RUN_FILE).with_added_extension(SPOOL));
+    let collector = Collector {
+        run: setup.run,
+        run_file: &run_file,
+        store: backing.store(),
+        spool: spool.as_deref(),
+    };
+    let (sidecar, control) = start_sidecar(supervisor, collector).await?;
+    let mut watched = backing.processes();
+    watched.push(("sidecar".to_owned(), sidecar.pid));
+    watched.push((SERVICE.to_owned(), std::process::id()));
+    for (name, pid) in watched {
+        control.watch(&name, pid).await.map_err(PartError::from)?;
+    }
+    Ok((sidecar, control))
 }
 
 /// What closing the books says of what is not in them.

@@ -1,7 +1,8 @@
 //! InfluxDB holds what happened: every point, also of the time it was away, and the drop rate that the
 //! result has.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use run_lab::launch::Tool;
 
@@ -18,6 +19,19 @@ fn requests(result: &serde_json::Value, of: &str) -> u64 {
 /// What `load` says of the same.
 fn points(influxd: &Influxd, of: &str) -> f64 {
     influxd.number(&format!("SELECT sum({of}) FROM load"))
+}
+
+/// Waits until points are kept on disk: InfluxDB has been missed.
+fn wait_for_spool(folder: &Path) {
+    let kept = || {
+        let files = std::fs::read_dir(folder).ok()?.flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|data| data.len()).max()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while kept().is_none_or(|bytes| bytes < 1_000) {
+        assert!(Instant::now() < deadline, "nothing is kept in {}", folder.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -47,7 +61,7 @@ fn no_point_is_missing_after_influxdb_was_away() {
     run.line("gateway listens");
     run.wait_for_rows(dir.path());
     influxd.kill();
-    std::thread::sleep(Duration::from_secs(3));
+    wait_for_spool(&dir.path().join("out/run.sqlite.spool"));
     influxd.start_again();
     let (code, text) = run.end();
     assert_eq!(code, Some(0), "{text}");

@@ -16,6 +16,8 @@ const REPORT_ROWS: u64 = 200_000;
 const OURS: &str = "made by pg-client seed";
 /// Any number: two that seed one database at a time take turns by it.
 const LOCK: i64 = 0x6c61_6275_7365_7273;
+/// How long to wait for the other's turn to end.
+const LOCK_LIMIT: &str = "SET lock_timeout = '10min'";
 /// The index on e-mail.
 const ADD_INDEX: &str = "CREATE INDEX IF NOT EXISTS users_email ON users (email)";
 const DROP_INDEX: &str = "DROP INDEX IF EXISTS users_email";
@@ -114,6 +116,8 @@ pub async fn seed(
     let began = clock::now();
     let options = config.database_url.options()?;
     let connection = &mut PgConnection::connect_with(&options).await.to("connecting")?;
+    // Whoever else seeds is done in minutes; without an end this would wait for one that hangs.
+    connection.execute(LOCK_LIMIT).await.to("limiting how long to wait for another that seeds")?;
     let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK);
     lock.execute(&mut *connection).await.to("waiting for another that seeds")?;
     if let Err(error) =

@@ -34,7 +34,7 @@ async fn newcomer(State(asked): State<Asked>, request: Request) -> (StatusCode, 
     let who = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let body = axum::body::to_bytes(request.into_body(), 4_096).await.unwrap();
     asked.lock().unwrap().push((path, who, serde_json::from_slice(&body).unwrap_or_default()));
-    let made = json!({"org": {"id": "o1"}, "bucket": {"id": "b1"}, "auth": {"token": "t"}});
+    let made = json!({"org": {"id": "o1"}, "bucket": {"id": "b1"}, "token": "only reads"});
     (StatusCode::CREATED, Json(made))
 }
 
@@ -58,9 +58,11 @@ fn store(url: String) -> Store {
 async fn a_second_generation_gets_org_bucket_token_and_a_mapping_for_influxql() {
     let asked = Asked::default();
     let routes = Router::new().fallback(newcomer).with_state(Arc::clone(&asked));
-    set_up_two(&store(serve(routes).await)).await.unwrap();
+    let reader = set_up_two(&store(serve(routes).await)).await.unwrap();
+    assert_eq!(reader, "only reads");
     let asked = asked.lock().unwrap();
-    let [(setup, nobody, first), (mapping, owner, second)] = asked.as_slice() else {
+    let [(setup, nobody, first), (mapping, owner, second), (reader, _, third)] = asked.as_slice()
+    else {
         panic!("{asked:?}");
     };
     assert_eq!((setup.as_str(), nobody.as_str()), ("/api/v2/setup", ""));
@@ -73,6 +75,9 @@ async fn a_second_generation_gets_org_bucket_token_and_a_mapping_for_influxql() 
         "default": true,
     });
     assert_eq!(*second, expected);
+    assert_eq!(reader, "/api/v2/authorizations");
+    let allowed = third["permissions"].as_array().unwrap();
+    assert!(allowed.iter().all(|one| one["action"] == "read"), "{third}");
 }
 
 #[tokio::test]
