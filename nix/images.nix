@@ -80,6 +80,8 @@ in
         "up"
         "--gateway"
         "0.0.0.0:8080"
+        "--grafana"
+        "0.0.0.0:3000"
       ]
     ];
     programs = [ programs.run-lab ];

@@ -26,6 +26,9 @@ pub(super) struct UpArgs {
     /// Where the gateway is to listen; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     gateway: SocketAddr,
+    /// Where Grafana is to listen, if there is one; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    grafana: SocketAddr,
     #[command(flatten)]
     real: RealParts,
     /// Set a knob of the services (repeatable), e.g. stream_window=64KiB
@@ -80,6 +83,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         asks_database: true,
         show: arguments.show.as_deref(),
         listen: arguments.gateway,
+        grafana: arguments.grafana,
     };
     let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
     let died = tokio::select! {

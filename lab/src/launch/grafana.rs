@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::foreign::{Foreign, free_port};
@@ -39,7 +40,8 @@ const FILES: [(&str, &str); 6] = [
     ("dashboards/lab-trust.json", include_str!("../../../grafana/dashboards/lab-trust.json")),
 ];
 
-/// Starts the Grafana at `program` on a free port of loopback. It reads `store`; its data is in `folder`.
+/// Starts the Grafana at `program`, to listen on `listen` (port 0: any free one). It reads `store`; its data is in
+/// `folder`.
 ///
 /// # Errors
 /// If its files cannot be written, or it does not start.
@@ -48,6 +50,7 @@ pub async fn start_grafana(
     program: &Path,
     store: &Store,
     folder: &Path,
+    listen: SocketAddr,
 ) -> Result<Part, PartError> {
     let failed = |attempt: &'static str| {
         move |error: io::Error| PartError::Setup {
@@ -57,7 +60,10 @@ pub async fn start_grafana(
         }
     };
     provision(folder).map_err(failed("write its dashboards"))?;
-    let address = free_port().map_err(failed("find a free port"))?;
+    let address = match listen.port() {
+        0 => SocketAddr::new(listen.ip(), free_port().map_err(failed("find a free port"))?.port()),
+        _ => listen,
+    };
     let password = secret::make().map_err(failed("make a secret"))?;
     let mut foreign = Foreign::new(PART, program.to_owned());
     if program.file_name().is_some_and(|name| name == "grafana") {

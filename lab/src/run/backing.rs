@@ -37,7 +37,7 @@ impl Backing {
         {
             preparing(reporter, "starting Grafana");
             let folder = setup.out.join(GRAFANA_FOLDER);
-            let part = start_grafana(supervisor, program, store, &folder).await?;
+            let part = start_grafana(supervisor, program, store, &folder, setup.grafana).await?;
             ready(reporter, &part)?;
             self.grafana = Some(part);
         }

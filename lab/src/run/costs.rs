@@ -56,6 +56,7 @@ pub async fn certify_cells(
         asks_database: false,
         show: None,
         listen: ANY_PORT,
+        grafana: ANY_PORT,
     };
     let (rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
     let halt = Halt::new(interrupt, deaths);

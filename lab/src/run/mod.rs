@@ -168,6 +168,7 @@ pub async fn carry_out(
         asks_database: order.plan.cells.iter().any(|cell| cell.workload == Workload::Users),
         show: None,
         listen: ANY_PORT,
+        grafana: ANY_PORT,
     };
     let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
     let halt = Halt::new(interrupt, deaths);

@@ -50,6 +50,8 @@ pub struct Setup<'a> {
     pub show: Option<&'a Path>,
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
+    /// Where Grafana is to listen.
+    pub grafana: SocketAddr,
 }
 
 /// Parts that are set up.
