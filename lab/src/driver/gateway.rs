@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lab_proto::{PingRequest, UsersCountReply, query_of_email};
 use probe::{Call, Carries, Client, ClientOptions, Probe, Root, Stopwatch};
 
-use super::question::Questions;
+use super::question::{Question, Questions};
 use super::reply::Reply;
 use super::target::{Arrival, Called, Target};
 use crate::model::{Cell, DEFAULT_USERS, Protocol, Workload};
@@ -79,12 +79,13 @@ impl Gateway {
         reply.map_err(|error| error.to_string())?.check(self.protocol, size)
     }
 
-    async fn count(&self, email: &str, call: Call) -> Result<(), Cow<'static, str>> {
+    async fn count(&self, question: Question, call: Call) -> Result<(), Cow<'static, str>> {
+        let Question { email, count } = question;
         let path = match self.protocol {
             Protocol::Rest => "/rest/users/count",
             Protocol::Grpc => "/grpc/users/count",
         };
-        let query = query_of_email(email);
+        let query = query_of_email(&email);
         let reply: Result<UsersCountReply, _> = self.client.get_json(path, &query, call).await;
         let reply = reply.map_err(|error| error.to_string())?;
         if reply.protocol != self.protocol.name() || reply.email != email {
@@ -92,6 +93,10 @@ impl Gateway {
             return Err(
                 format!("the reply is about {email} by {protocol}, not what was asked").into()
             );
+        }
+        if reply.count != count {
+            let counted = reply.count;
+            return Err(format!("counted {counted} users of an e-mail that {count} have").into());
         }
         Ok(())
     }
@@ -118,7 +123,7 @@ impl Target for Gateway {
         };
         let outcome = match &self.ask {
             Ask::Ping { size } => self.ping(*size, call).await,
-            Ask::Users(questions) => self.count(&questions.next(), call).await,
+            Ask::Users(questions) => self.count(questions.next(), call).await,
         };
         let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> {
             Box::new(move |ns| watch.stop(ns))

@@ -3,10 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Common e-mails of the users table.
-const COMMON: u64 = 100;
-/// One of so many questions is about an e-mail that one user has.
-const UNIQUE_ONE_IN: u64 = 5;
+use pg_client::emails::{COMMON, UNIQUE_EVERY, common, own, sharing};
 
 /// E-mails to ask for, the same in every run.
 #[derive(Debug)]
@@ -15,21 +12,29 @@ pub(super) struct Questions {
     asked: AtomicU64,
 }
 
+/// An e-mail to ask for, and how many users have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) email: String,
+    pub(super) count: u64,
+}
+
 impl Questions {
     /// About a table of `users` rows.
     pub(super) fn about(users: u64) -> Questions {
-        Questions { users: users.max(1), asked: AtomicU64::new(0) }
+        Questions { users, asked: AtomicU64::new(0) }
     }
 
-    /// The next e-mail.
-    pub(super) fn next(&self) -> String {
+    /// The next question.
+    pub(super) fn next(&self) -> Question {
         let dice = mix(self.asked.fetch_add(1, Ordering::Relaxed));
-        let (which, who) = (dice % UNIQUE_ONE_IN, dice / UNIQUE_ONE_IN);
-        if which == 0 {
-            format!("user{}@example.com", 1 + who % self.users)
-        } else {
-            format!("common{}@example.com", who % COMMON)
+        let (which, who) = (dice % UNIQUE_EVERY, dice / UNIQUE_EVERY);
+        let unique = self.users / UNIQUE_EVERY;
+        if which == 0 && unique > 0 {
+            return Question { email: own(UNIQUE_EVERY * (1 + who % unique)), count: 1 };
         }
+        let number = who % COMMON;
+        Question { email: common(number), count: sharing(self.users, number) }
     }
 }
 
@@ -49,11 +54,24 @@ mod tests {
     #[test]
     fn four_of_five_are_common_and_every_common_one_is_asked_for() {
         let questions = Questions::about(1_000_000);
-        let emails: Vec<String> = (0..10_000).map(|_| questions.next()).collect();
+        let emails: Vec<String> = (0..10_000).map(|_| questions.next().email).collect();
         let common = emails.iter().filter(|email| email.starts_with("common")).count();
         assert!((7_800..8_200).contains(&common), "{common}");
         let distinct: std::collections::BTreeSet<_> =
             emails.iter().filter(|email| email.starts_with("common")).collect();
         assert_eq!(distinct.len(), 100);
+    }
+
+    #[test]
+    fn every_question_is_about_an_e_mail_that_the_table_has_so_often() {
+        let users = 2_003;
+        let questions = Questions::about(users);
+        let email = |id| pg_client::emails::common_of(id).map_or_else(|| own(id), common);
+        let mut table = std::collections::BTreeMap::<String, u64>::new();
+        (1..=users).for_each(|id| *table.entry(email(id)).or_default() += 1);
+        for _ in 0..5_000 {
+            let question = questions.next();
+            assert_eq!(table.get(&question.email), Some(&question.count), "{question:?}");
+        }
     }
 }

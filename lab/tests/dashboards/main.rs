@@ -1,7 +1,5 @@
 //! The dashboards are whole, name only what the lab writes, and every query of them returns rows.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail where they stand")]
-
 mod fixture;
 mod influxd;
 #[path = "panels/mod.rs"]

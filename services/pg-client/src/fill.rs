@@ -1,14 +1,10 @@
 //! The rows of the table `users`, and how COPY takes them.
 //!
-//! Every fifth user has an e-mail of its own; the others take the common ones in turn, so that each of
-//! those is spread over the whole table. User N is row N: the same table each time.
+//! Each common e-mail is spread over the whole table. User N is row N: the same table each time.
 
 use std::io::Write as _;
 
-/// E-mails that many users share.
-pub(crate) const COMMON: u64 = 100;
-/// Of so many users, one has an e-mail of its own.
-pub(crate) const UNIQUE_EVERY: u64 = 5;
+use crate::emails::{common, common_of, own};
 
 /// The table.
 pub(crate) const CREATE: &str = "CREATE TABLE users (id bigint NOT NULL, username text NOT NULL, \
@@ -45,8 +41,8 @@ impl Chunk {
         self.field(|bytes| bytes.extend_from_slice(&id.to_be_bytes()));
         self.field(|bytes| put(bytes, format_args!("user{id}")));
         self.field(|bytes| match common_of(id) {
-            None => put(bytes, format_args!("user{id}@example.com")),
-            Some(common) => put(bytes, format_args!("common{common}@example.com")),
+            None => bytes.extend_from_slice(own(id).as_bytes()),
+            Some(number) => bytes.extend_from_slice(common(number).as_bytes()),
         });
         self.field(|bytes| bytes.extend_from_slice(&created_us.to_be_bytes()));
     }
@@ -79,15 +75,10 @@ fn put(bytes: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = bytes.write_fmt(text);
 }
 
-/// Which of the common e-mails user `id` has, unless it has one of its own.
-fn common_of(id: u64) -> Option<u64> {
-    let commons_before = id - id / UNIQUE_EVERY - 1;
-    (!id.is_multiple_of(UNIQUE_EVERY)).then_some(commons_before % COMMON)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emails::COMMON;
 
     #[test]
     fn of_a_million_users_a_hundred_emails_have_eight_thousand_each() {

@@ -5,6 +5,7 @@
 
 mod config;
 mod connections;
+pub mod emails;
 mod failure;
 mod fill;
 mod seed;
