@@ -151,14 +151,17 @@ async fn compare(arguments: &Arguments) -> Result<()> {
     let pairs = || builtin.iter().zip(&k6);
     let outside = |of: &(f64, f64)| of.1 - of.0;
     let apart: Vec<f64> = pairs().map(|(own, other)| other.0 - own.0).collect();
+    let mut disagree = false;
     if let Some((mean, (low, high))) = run_lab::run::crossover(&apart) {
         let agree = if low <= 0.0 && 0.0 <= high { "they agree" } else { "they do NOT agree" };
         println!("k6 less built-in: {mean:.1} us (95 % interval {low:.1} to {high:.1}): {agree}");
+        disagree = low > 0.0 || high < 0.0;
     }
     said(
         "outside the gateway, k6 less built-in (the drivers' own)",
         pairs().map(|(own, other)| outside(other) - outside(own)).collect(),
     );
+    anyhow::ensure!(!disagree, "the drivers do not agree on the gateway's share");
     Ok(())
 }
 

@@ -278,7 +278,9 @@ fn without_server(client: &Half) -> (Stage, Kind) {
     match &client.database {
         None => (Stage::Remote, Kind::Inferred),
         Some(_) if marked && sent == [false, false] => (Stage::SendQueue, Kind::Measured),
-        Some(_) => (Stage::QueryRoundTrip, Kind::Measured),
+        Some(_) if marked => (Stage::QueryRoundTrip, Kind::Measured),
+        // A foreign span: what its SDK timed by the wall, the wait for a connection included.
+        Some(_) => (Stage::QueryRoundTrip, Kind::Inferred),
     }
 }
 

@@ -178,7 +178,7 @@ fn a_foreign_database_span_is_one_round_trip() {
     span.database = Some("redis".into());
     let books = close(&call_to_database(span.clone()));
     let found: Vec<_> = books.hops[0].stages.iter().collect();
-    let whole = ledger::StageTime { ns: 900, kind: Kind::Measured };
+    let whole = ledger::StageTime { ns: 900, kind: Kind::Inferred };
     assert_eq!(found, [(Stage::QueryRoundTrip, whole)]);
     assert!(!books.hops[0].unjoined);
     // One that does send spans is a server like any other.

@@ -68,7 +68,8 @@ impl From<PlanError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Failure {
         let exit = match &error {
-            RunError::Part(_) | RunError::K6(K6Error::Start { .. } | K6Error::Ended { .. }) => {
+            RunError::Part(_)
+            | RunError::K6(K6Error::Start { .. } | K6Error::Ended { .. } | K6Error::Stuck { .. }) => {
                 Exit::NotStarted
             }
             RunError::K6(K6Error::Unable { .. }) => Exit::Usage,

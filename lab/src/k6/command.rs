@@ -129,8 +129,10 @@ impl Call<'_> {
         if let Some(store) = &self.k6.store {
             // Texts of errors are many; as a field they make no series.
             env.push(("K6_INFLUXDB_TAGS_AS_FIELDS", "vu:int,iter:int,url,error".to_owned()));
-            env.extend(store.user.clone().map(|user| ("K6_INFLUXDB_USERNAME", user)));
-            env.extend(store.password.clone().map(|word| ("K6_INFLUXDB_PASSWORD", word)));
+            if !store.password.is_empty() {
+                env.push(("K6_INFLUXDB_USERNAME", store.user.clone()));
+                env.push(("K6_INFLUXDB_PASSWORD", store.password.clone()));
+            }
         }
         env
     }
@@ -139,7 +141,8 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k6::{Limits, Store};
+    use crate::k6::Limits;
+    use crate::launch::Store;
     use crate::model::{Cell, Knobs, Protocol};
 
     fn cell() -> Cell {
@@ -193,10 +196,9 @@ mod tests {
     fn credentials_of_the_store_are_no_arguments() {
         let mut k6 = k6();
         k6.store = Some(Store {
-            url: "http://127.0.0.1:8086/".to_owned(),
             database: "lab".to_owned(),
-            user: Some("lab".to_owned()),
-            password: Some("secret".to_owned()),
+            password: "secret".to_owned(),
+            ..Store::elsewhere("http://127.0.0.1:8086/")
         });
         k6.otlp = Some(([127, 0, 0, 1], 4317).into());
         let users = Cell { workload: Workload::Users, rate: 500.0, ..cell() };

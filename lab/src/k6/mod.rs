@@ -26,7 +26,7 @@ pub use books::Facts;
 pub use command::SERVICE;
 pub use error::K6Error;
 
-use crate::launch::Supervisor;
+use crate::launch::{Store, Supervisor};
 use crate::model::{Cell, K6Measure, Requests, RoundMeasure};
 use command::Call;
 use watch::Watch;
@@ -57,29 +57,6 @@ pub struct K6 {
     /// How long k6 may take to start and to stop, beyond the round and the time-out of its last request. A store
     /// that accepts its numbers and never answers would keep it for ever.
     pub patience: Duration,
-}
-
-/// An InfluxDB for k6's own metrics, written by k6's own output (the v1 API).
-#[derive(Clone)]
-pub struct Store {
-    /// Its address, `http://127.0.0.1:8086`.
-    pub url: String,
-    /// The database; on InfluxDB 2 one that is mapped to a bucket.
-    pub database: String,
-    /// The user, if it asks for one. k6 gets it by environment.
-    pub user: Option<String>,
-    /// The password, or on InfluxDB 2 the token. k6 gets it by environment.
-    pub password: Option<String>,
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Store { url, database, .. } = self;
-        f.debug_struct("Store")
-            .field("url", url)
-            .field("database", database)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Limits of a round that its cell does not name.

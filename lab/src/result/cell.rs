@@ -78,7 +78,7 @@ pub struct DatabaseResult {
 }
 
 /// What only k6 says of a cell that it drove, all rounds together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct K6Result {
     /// Rounds in which a threshold was not kept.
@@ -91,6 +91,9 @@ pub struct K6Result {
     pub lines_refused: u64,
     /// Requests that opened a connection.
     pub connected: u64,
+    /// What that took in all of them, in microseconds: k6's latency (blocked + connecting + duration) has it
+    /// twice.
+    pub connecting_us: f64,
 }
 
 /// What was asked of a cell.

@@ -216,6 +216,7 @@ fn k6(measure: &CellMeasure) -> Option<K6Result> {
         not_joined: told.iter().map(|round| round.not_joined).sum(),
         lines_refused: told.iter().map(|round| round.lines_refused).sum(),
         connected: told.iter().map(|round| round.connected).sum(),
+        connecting_us: rounding::us(told.iter().map(|round| round.connecting_ns as f64).sum()),
     })
 }
 

@@ -217,6 +217,7 @@ async fn close(
     match rig.close_books().await {
         Ok(closed) => {
             measure.spans_lost = closed.lost;
+            lost_by_k6(&mut measure);
             measure.points_missing = closed.points_missing;
             if let Some(unwritten) = closed.unwritten {
                 fail(&mut measure, unwritten.into());
@@ -241,13 +242,17 @@ fn k6(order: &Order, rig: &Rig) -> Option<K6> {
     };
     let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
     k6.otlp = Some(rig.otlp);
-    k6.store = rig.store().map(|store| k6::Store {
-        url: store.url.clone(),
-        database: store.database.clone(),
-        user: Some(store.user.clone()).filter(|_| !store.password.is_empty()),
-        password: Some(store.password.clone()).filter(|password| !password.is_empty()),
-    });
+    k6.store = rig.store().cloned();
     Some(k6)
+}
+
+/// Root spans of k6's requests that did not reach the sidecar.
+fn lost_by_k6(measure: &mut RunMeasure) {
+    let rounds = measure.cells.iter().flat_map(|cell| &cell.rounds);
+    let lost: u64 = rounds.filter_map(|round| round.k6).map(|k6| k6.spans_lost).sum();
+    if lost > 0 {
+        measure.spans_lost.insert(format!("lost.{}", k6::SERVICE), lost);
+    }
 }
 
 fn start_driver() -> Result<Driver, RunError> {

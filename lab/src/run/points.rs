@@ -74,8 +74,12 @@ impl Points {
             let mut lines = Lines::default();
             for second in seconds {
                 let at = measured.start_ns + second.second * 1_000_000_000;
-                load_fields(self.of_cell(&mut lines, names::M_LOAD, cell), second)
-                    .at(self.since_1970 + at);
+                let mut fields = load_fields(self.of_cell(&mut lines, names::M_LOAD, cell), second);
+                // How late a request was is what k6 does not tell: unknown, not none.
+                if measured.k6.is_none() {
+                    fields = fields.count(names::F_LATE, second.late);
+                }
+                fields.at(self.since_1970 + at);
             }
             control.points(lines.as_str().to_owned()).await?;
         }
@@ -147,7 +151,6 @@ fn load_fields<'a>(point: sidecar::Fields<'a>, second: &Second) -> sidecar::Fiel
         .count(names::F_PLANNED, second.planned)
         .count(names::F_STARTED, second.started)
         .count(names::F_DROPPED, second.dropped)
-        .count(names::F_LATE, second.late)
         .count(names::F_OK, second.ok)
         .count(names::F_ERROR, second.error)
         .float(names::F_LATENCY_SUM_US, second.latency_sum_us)

@@ -21,7 +21,7 @@ const DROPPED_OF_LAST: u64 = 37;
 const CELLS: [(&str, &str, &str); 5] = [
     ("rest-10B", "rest", "10"),
     ("grpc-10B", "grpc", "10"),
-    ("grpc-users", "grpc", "0"),
+    ("grpc-users", "grpc", NO_CELL),
     ("rest-1MB", "rest", "1000000"),
     ("grpc-1MB", "grpc", "1000000"),
 ];
