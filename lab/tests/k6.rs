@@ -317,3 +317,69 @@ async fn thresholds_pass_through_and_other_failures_are_explained() {
     let users: Vec<_> = rows.iter().filter(|row| row.cell == "rest-users").collect();
     assert!(!users.is_empty() && users.iter().all(|row| row.error));
 }
+
+/// What became of a second of questions about 1,003 users to a gateway that answers `answer(email)`.
+async fn asked(answer: fn(&str) -> String) -> (Requests, Vec<String>) {
+    use axum::extract::Query;
+    use std::collections::HashMap;
+    let emails: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = emails.clone();
+    let count = move |Query(query): Query<HashMap<String, String>>| {
+        let email = query["email"].clone();
+        let text = answer(&email);
+        seen.lock().expect("no panic").push(email);
+        async move { text }
+    };
+    let router = axum::Router::new().route("/rest/users/count", axum::routing::get(count));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let gateway = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let dir = tempfile::tempdir().expect("a folder");
+    let supervisor = Supervisor::new(
+        PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
+        dir.path().to_owned(),
+        mpsc::unbounded_channel().0,
+        TaskTracker::new(),
+        CancellationToken::new(),
+    );
+    let k6 = K6::new(program(), dir.path().to_owned(), "test");
+    let knobs = Knobs { users: Some(1_003), ..Knobs::default() };
+    let cell = Cell { workload: Workload::Users, knobs, ..cell(200.0, 0, 1_000) };
+    let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
+    let order = Order { gateway, cell: &cell, number: 0, limits };
+    let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;
+    server.abort();
+    let requests = driven.expect("k6 drives").expect("a measure").measure.requests;
+    let emails = emails.lock().expect("no panic").clone();
+    (requests, emails)
+}
+
+fn seeded(email: &str) -> usize {
+    (1..=1_003).filter(|&id| pg_client::emails::email_of(id) == email).count()
+}
+
+/// An answer in the gateway's own words.
+fn reply(email: &str, count: usize) -> String {
+    let reply = lab_proto::UsersCountReply {
+        protocol: "rest".to_owned(),
+        email: email.to_owned(),
+        count: count as u64,
+    };
+    serde_json::to_string(&reply).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_asked_for_that_exist_and_the_seeds_count_is_right() {
+    let (requests, emails) = asked(|email| reply(email, seeded(email))).await;
+    assert!(requests.ok > 150 && requests.error == 0, "{requests:?}");
+    assert!(emails.iter().all(|email| seeded(email) > 0), "{emails:?}");
+    assert!(emails.iter().any(|email| email.starts_with("user")), "{emails:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_count_and_an_answer_that_is_no_json_are_errors() {
+    for answer in [|email: &str| reply(email, 0), |_: &str| "<html>".to_owned()] {
+        let (requests, _) = asked(answer).await;
+        assert!(requests.ok == 0 && requests.error > 150, "{requests:?}");
+    }
+}

@@ -74,6 +74,20 @@ pub enum K6Error {
         /// What was measured, if the measured part had begun.
         kept: Option<Box<Driven>>,
     },
+    /// Its stream could not be read any more, and k6 was stopped.
+    #[error(
+        "round {round} of cell {cell} was not driven to its end: cannot read k6's stream: {source}"
+    )]
+    Unreadable {
+        /// The cell.
+        cell: String,
+        /// The round, from 0.
+        round: u32,
+        /// What the system said.
+        source: io::Error,
+        /// What was measured until then, if the measured part had begun.
+        kept: Option<Box<Driven>>,
+    },
     /// k6 ended well and had not made one request.
     #[error(
         "k6 made no request in round {round} of cell {cell} that could be read \
@@ -93,9 +107,9 @@ impl K6Error {
     /// Takes out what was measured before k6 ended.
     pub fn take_kept(&mut self) -> Option<Driven> {
         match self {
-            K6Error::Ended { kept, .. } | K6Error::Stuck { kept, .. } => {
-                kept.take().map(|driven| *driven)
-            }
+            K6Error::Ended { kept, .. }
+            | K6Error::Stuck { kept, .. }
+            | K6Error::Unreadable { kept, .. } => kept.take().map(|driven| *driven),
             _ => None,
         }
     }

@@ -27,6 +27,7 @@ enum End {
     ByItself(Result<(), PartError>),
     Halted,
     Stuck { pid: u32, waited: Duration },
+    Unreadable(std::io::Error),
 }
 
 /// Everything that is learnt of a round while k6 drives it.
@@ -82,15 +83,19 @@ impl<'a> Watch<'a> {
         let stuck = tokio::time::sleep(waited);
         tokio::pin!(stuck);
         let mut tick = tokio::time::interval(TICK);
-        let end = loop {
+        let mut end = loop {
             tokio::select! {
-                read = stream.read(|line| self.line(line)) => self.readable(read)?,
+                read = stream.read(|line| self.line(line)) => if let Err(error) = read {
+                    break End::Unreadable(error);
+                },
                 ended = part.end() => break End::ByItself(ended),
                 () = halt.cancelled() => break End::Halted,
                 () = &mut stuck => break End::Stuck { pid: part.pid, waited },
                 _ = tick.tick() => self.tick(&mut *progress),
             }
         };
+        // What cannot be read is not tried again: stopping k6 goes on without.
+        let mut readable = !matches!(end, End::Unreadable(_));
         if !matches!(end, End::ByItself(_)) {
             // k6 tells what is left while it stops, and would wait for ever if nobody read.
             let stop = part.stop();
@@ -98,23 +103,19 @@ impl<'a> Watch<'a> {
             loop {
                 tokio::select! {
                     () = &mut stop => break,
-                    read = stream.read(|line| self.line(line)) => self.readable(read)?,
+                    read = stream.read(|line| self.line(line)), if readable => if let Err(error) = read {
+                        readable = false;
+                        end = End::Unreadable(error);
+                    },
                 }
             }
         }
-        let read = stream.rest(|line| self.line(line));
-        self.readable(read)?;
+        if readable && let Err(error) = stream.rest(|line| self.line(line)) {
+            end = End::Unreadable(error);
+        }
         self.refused += stream.too_long();
         self.tick(progress);
         self.close(end).await
-    }
-
-    fn readable(&self, read: std::io::Result<()>) -> Result<(), K6Error> {
-        read.map_err(|error| K6Error::System {
-            cell: self.cell.id.clone(),
-            attempt: "read k6's stream".to_owned(),
-            error,
-        })
     }
 
     /// Takes a line of the stream. What cannot be read is counted, never told one by one.
@@ -175,6 +176,9 @@ impl<'a> Watch<'a> {
             End::Stuck { pid, waited } => {
                 Err(K6Error::Stuck { cell, round, pid, waited, kept: kept(driven) })
             }
+            End::Unreadable(source) => {
+                Err(K6Error::Unreadable { cell, round, source, kept: kept(driven) })
+            }
             End::ByItself(_) if driven.is_none() => {
                 Err(K6Error::Nothing { cell, round, lines_refused })
             }
@@ -211,5 +215,44 @@ impl<'a> Watch<'a> {
             host_cpu_share,
         };
         Some(Driven { measure, thresholds_failed, summary: self.summary, facts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k6::Limits;
+    use crate::model::{Knobs, Protocol, Workload};
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_loses_nothing_that_was_read() {
+        let cell = Cell {
+            id: "rest-1kB".to_owned(),
+            protocol: Protocol::Rest,
+            workload: Workload::Ping,
+            payload_bytes: 1_000,
+            rate: 100.0,
+            duration_ns: 1_000_000_000,
+            warmup_ns: 0,
+            max_in_flight: 20,
+            knobs: Knobs::default(),
+        };
+        let limits = Limits { timeout_ns: 1, preallocated: 1 };
+        let gateway = ([127, 0, 0, 1], 1).into();
+        let order = Order { gateway, cell: &cell, number: 0, limits };
+        let mut watch = Watch::new(order, None, std::process::id(), None, PathBuf::new());
+        let point = |metric: &str, value: &str| {
+            format!(
+                r#"{{"metric":"{metric}","type":"Point","data":{{"time":"2026-11-25T00:21:39.5Z","value":{value},"tags":{{"phase":"measured"}},"metadata":{{"trace_id":"{:032x}","span_id":"{:016x}","sampled":"0"}}}}}}"#,
+                1, 1
+            )
+        };
+        watch.line(point("scenario_origin_ms", "1795566099000").as_bytes());
+        watch.line(point("requests_started", "1").as_bytes());
+        let broken = End::Unreadable(std::io::Error::other("broken"));
+        let mut error = watch.close(broken).await.expect_err("the stream broke");
+        assert!(error.to_string().contains("cannot read k6's stream: broken"), "{error}");
+        let kept = error.take_kept().expect("what was read");
+        assert_eq!((kept.measure.requests.started, kept.measure.requests.unfinished), (1, 1));
     }
 }

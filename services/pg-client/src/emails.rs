@@ -27,6 +27,12 @@ pub fn own(id: u64) -> String {
     format!("user{id}@example.com")
 }
 
+/// The e-mail of user `id`, counted from 1.
+#[must_use]
+pub fn email_of(id: u64) -> String {
+    common_of(id).map_or_else(|| own(id), common)
+}
+
 /// How many of `users` users have the common e-mail number `common`.
 #[must_use]
 pub fn sharing(users: u64, common: u64) -> u64 {

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use crate::emails::{common, common_of, own};
+use crate::emails::email_of;
 
 /// The table.
 pub(crate) const CREATE: &str = "CREATE TABLE users (id bigint NOT NULL, username text NOT NULL, \
@@ -40,10 +40,7 @@ impl Chunk {
         self.bytes.extend_from_slice(&FIELDS.to_be_bytes());
         self.field(|bytes| bytes.extend_from_slice(&id.to_be_bytes()));
         self.field(|bytes| put(bytes, format_args!("user{id}")));
-        self.field(|bytes| match common_of(id) {
-            None => bytes.extend_from_slice(own(id).as_bytes()),
-            Some(number) => bytes.extend_from_slice(common(number).as_bytes()),
-        });
+        self.field(|bytes| bytes.extend_from_slice(email_of(id).as_bytes()));
         self.field(|bytes| bytes.extend_from_slice(&created_us.to_be_bytes()));
     }
 
@@ -78,7 +75,7 @@ fn put(bytes: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emails::COMMON;
+    use crate::emails::{COMMON, common_of};
 
     #[test]
     fn of_a_million_users_a_hundred_emails_have_eight_thousand_each() {
