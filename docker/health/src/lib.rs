@@ -62,7 +62,9 @@ fn exchange(address: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    // In one piece: a service that answers and closes before it has read all would reset the connection.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut reply = Vec::new();
     stream.take(LONGEST_REPLY).read_to_end(&mut reply)?;
     Ok(String::from_utf8_lossy(&reply).into_owned())
@@ -80,10 +82,15 @@ mod tests {
         let url = format!("http://{}/healthz", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 256];
-            let count = stream.read(&mut request).unwrap();
+            let mut request = Vec::new();
+            let mut piece = [0; 256];
+            while !request.ends_with(b"\r\n\r\n") {
+                let count = stream.read(&mut piece).unwrap();
+                assert!(count > 0, "the request ends before its head does");
+                request.extend_from_slice(&piece[..count]);
+            }
             stream.write_all(reply.as_bytes()).unwrap();
-            String::from_utf8_lossy(&request[..count]).into_owned()
+            String::from_utf8_lossy(&request).into_owned()
         });
         let answer = ask(&url);
         assert!(server.join().unwrap().starts_with("GET /healthz HTTP/1.1\r\n"));
