@@ -20,6 +20,7 @@ let
         ../k6
         ../docker/health
         ../docs/measuring.md
+        ../docs/influxdb.md
       ]
       ++ lib.optional (builtins.pathExists ../grafana) ../grafana
     );
