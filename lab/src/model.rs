@@ -238,11 +238,12 @@ impl Statements {
 /// What k6 alone says of a round that it drove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct K6Measure {
-    /// A threshold was not kept.
+    /// A threshold was not kept (k6's exit code 99). That is a finding, not an error.
     pub thresholds_failed: bool,
     /// Requests of which everything is known.
     pub joined: u64,
-    /// Requests of which k6's stream does not say everything: they count as errors or unfinished.
+    /// Requests of which lines are missing, so that their latency is not known: cut off when k6 stopped, or
+    /// their lines were refused. They count as errors, or as unfinished in a round that was halted.
     pub not_joined: u64,
     /// Lines of its stream that could not be read.
     pub lines_refused: u64,

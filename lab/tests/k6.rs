@@ -40,6 +40,17 @@ fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
     }
 }
 
+/// Starts parts whose logs go into `logs`.
+fn supervisor(logs: &Path) -> Supervisor {
+    Supervisor::new(
+        PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
+        logs.to_owned(),
+        mpsc::unbounded_channel().0,
+        TaskTracker::new(),
+        CancellationToken::new(),
+    )
+}
+
 /// Services, a sidecar, and k6 to drive them.
 struct Lab {
     dir: tempfile::TempDir,
@@ -54,13 +65,7 @@ struct Lab {
 impl Lab {
     async fn start(knobs: &Knobs) -> Lab {
         let dir = tempfile::tempdir().expect("a folder");
-        let supervisor = Supervisor::new(
-            PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
-            dir.path().to_owned(),
-            mpsc::unbounded_channel().0,
-            TaskTracker::new(),
-            CancellationToken::new(),
-        );
+        let supervisor = supervisor(dir.path());
         let run_file = dir.path().join("run.sqlite");
         let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
@@ -126,7 +131,7 @@ async fn every_request_is_joined_and_what_k6_measured_is_broken_down() {
     assert_eq!(*seen.lock().unwrap(), requests);
     assert_eq!((facts.joined, facts.not_joined, facts.lines_refused), (requests.started, 0, 0));
     assert_eq!((measure.traced, measure.weight, facts.spans_lost), (requests.started, 1.0, 0));
-    assert!(!driven.thresholds_failed);
+    assert!(!driven.facts.thresholds_failed);
     // k6 does not say when a request was planned.
     assert_eq!((requests.late, measure.send_delay.len()), (0, 0));
     assert!(measure.driver_cpu_ns > 10_000_000 && measure.host_cpu_share > 0.0);
@@ -278,7 +283,7 @@ async fn thresholds_pass_through_and_other_failures_are_explained() {
     lab.k6.thresholds = Some(r#"{"http_req_duration": ["max<0.001"]}"#.to_owned());
     let short = cell(50.0, 0, 1_000);
     let driven = lab.round(&short, |_| ()).await.expect("a finding, no error").expect("a measure");
-    assert!(driven.thresholds_failed);
+    assert!(driven.facts.thresholds_failed);
     assert!(driven.measure.requests.ok >= 45, "{:?}", driven.measure.requests);
 
     // Answers other than asked for: the gateway of this lab has no users service.
@@ -335,13 +340,7 @@ async fn asked(answer: fn(&str) -> String) -> (Requests, Vec<String>) {
     let gateway = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let dir = tempfile::tempdir().expect("a folder");
-    let supervisor = Supervisor::new(
-        PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
-        dir.path().to_owned(),
-        mpsc::unbounded_channel().0,
-        TaskTracker::new(),
-        CancellationToken::new(),
-    );
+    let supervisor = supervisor(dir.path());
     let k6 = K6::new(program(), dir.path().to_owned(), "test");
     let knobs = Knobs { users: Some(1_003), ..Knobs::default() };
     let cell = Cell { workload: Workload::Users, knobs, ..cell(200.0, 0, 1_000) };

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use super::sample::{Metric, Request, Sample};
 use super::wall::Wall;
 use crate::driver::Entries;
-use crate::model::Requests;
+use crate::model::{K6Measure, Requests};
 
 /// Requests under way besides those the cell allows: lines of one that has ended may come behind the
 /// first of the next.
@@ -36,26 +36,7 @@ pub(super) struct Books {
     /// When the last request ended, in nanoseconds since 1970.
     last_end: u64,
     /// What else there is to know.
-    pub(super) facts: Facts,
-}
-
-/// What k6's stream says beyond the measure of a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Facts {
-    /// Requests of which every line came.
-    pub joined: u64,
-    /// Requests of which lines are missing, so that their latency is not known: cut off when k6 stopped, or
-    /// their lines were refused. They count as errors, or as unfinished in a round that was halted.
-    pub not_joined: u64,
-    /// Lines that could not be what k6 writes.
-    pub lines_refused: u64,
-    /// Requests that opened a connection.
-    pub connected: u64,
-    /// What connecting took in them, in nanoseconds. k6's `blocked` has it in it, so that blocked +
-    /// connecting + duration counts it twice.
-    pub connecting_ns: u64,
-    /// Spans that did not reach the sidecar.
-    pub spans_lost: u64,
+    pub(super) facts: K6Measure,
 }
 
 /// What is known of a request that is not joined yet.
@@ -100,7 +81,7 @@ impl Books {
             early_drops: Vec::new(),
             entries: Entries::new(),
             last_end: 0,
-            facts: Facts::default(),
+            facts: K6Measure::default(),
         }
     }
 

@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use books::Facts;
 pub use command::SERVICE;
 pub use error::K6Error;
 
@@ -86,30 +85,17 @@ pub struct Order<'a> {
 pub struct Driven {
     /// What was measured. Late requests and send delays are unknown with k6: 0 and empty.
     pub measure: RoundMeasure,
-    /// A threshold was not kept (k6's exit code 99). That is a finding, not an error.
-    pub thresholds_failed: bool,
     /// Where k6's summary is; it may lack if k6 was killed.
     pub summary: PathBuf,
     /// What else its stream says.
-    pub facts: Facts,
+    pub facts: K6Measure,
 }
 
 impl Driven {
     /// What was measured, with what only k6 says of a round.
     #[must_use]
     pub fn into_measure(self) -> RoundMeasure {
-        let Facts { joined, not_joined, lines_refused, connected, connecting_ns, spans_lost } =
-            self.facts;
-        let k6 = K6Measure {
-            thresholds_failed: self.thresholds_failed,
-            joined,
-            not_joined,
-            lines_refused,
-            connected,
-            connecting_ns,
-            spans_lost,
-        };
-        RoundMeasure { k6: Some(k6), ..self.measure }
+        RoundMeasure { k6: Some(self.facts), ..self.measure }
     }
 }
 

@@ -160,12 +160,13 @@ impl<'a> Watch<'a> {
         // Killed or stopped, it cut its requests off: nobody knows how they would have ended.
         let to_its_end = thresholds_failed || matches!(end, End::ByItself(Ok(())));
         self.books.close(!to_its_end);
+        self.books.facts.thresholds_failed = thresholds_failed;
         self.books.facts.lines_refused = self.refused;
         if let Some(teller) = self.teller.take() {
             self.books.facts.spans_lost = teller.stop().await;
         }
         let (cell, round, lines_refused) = (self.cell.id.clone(), self.number, self.refused);
-        let driven = self.driven(thresholds_failed);
+        let driven = self.driven();
         let kept = |driven: Option<Driven>| driven.map(Box::new);
         match end {
             End::Halted => Ok(driven),
@@ -187,7 +188,7 @@ impl<'a> Watch<'a> {
     }
 
     /// What was measured, if the measured part had begun.
-    fn driven(self, thresholds_failed: bool) -> Option<Driven> {
+    fn driven(self) -> Option<Driven> {
         let start_ns = self.books.start_ns()?;
         let last_end = self.books.last_end_ns();
         let (requests, facts) = (self.books.requests().0, self.books.facts);
@@ -214,7 +215,7 @@ impl<'a> Watch<'a> {
             driver_cpu_ns,
             host_cpu_share,
         };
-        Some(Driven { measure, thresholds_failed, summary: self.summary, facts })
+        Some(Driven { measure, summary: self.summary, facts })
     }
 }
 
