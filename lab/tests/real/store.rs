@@ -1,10 +1,12 @@
 //! InfluxDB holds what happened: every point, also of the time it was away, and the drop rate that the
 //! result has.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use run_lab::launch::Tool;
+use sidecar::runfile::RunFile;
 
 use super::influxd::Influxd;
 use crate::process::{Run, dir, result};
@@ -34,8 +36,11 @@ fn wait_for_spool(folder: &Path) {
     }
 }
 
-#[test]
-fn no_point_is_missing_after_influxdb_was_away() {
+/// How long InfluxDB is away in the middle of a run, in nanoseconds.
+const AWAY_NS: u64 = 20_000_000_000;
+
+#[tokio::test]
+async fn an_influxdb_away_for_20_seconds_costs_no_point_no_latency_and_little_memory() {
     need(&[Tool::Influxdb]);
     let mut influxd = Influxd::start();
     let dir = dir();
@@ -45,7 +50,7 @@ fn no_point_is_missing_after_influxdb_was_away() {
         "--plan",
         "smoke",
         "--duration",
-        "8s",
+        "36s",
         "--rate",
         "50",
         "--driver",
@@ -61,14 +66,24 @@ fn no_point_is_missing_after_influxdb_was_away() {
     run.line("gateway listens");
     run.wait_for_rows(dir.path());
     influxd.kill();
+    let from = ledger::clock::now();
     wait_for_spool(&dir.path().join("out/run.sqlite.spool"));
+    let back = from + AWAY_NS;
+    std::thread::sleep(Duration::from_nanos(back.saturating_sub(ledger::clock::now())));
     influxd.start_again();
     let (code, text) = run.end();
     assert_eq!(code, Some(0), "{text}");
-    let result = result(dir.path());
+    every_point_is_there(&influxd, &result(dir.path()));
+    let file = RunFile::open(dir.path().join("out/run.sqlite")).await.expect("a run file");
+    nothing_was_disturbed(file, from..back).await;
+}
+
+/// InfluxDB holds of the only cell what the result does.
+fn every_point_is_there(influxd: &Influxd, result: &serde_json::Value) {
     for of in ["planned", "started", "dropped", "ok", "error"] {
-        assert_eq!(points(&influxd, of), requests(&result, of) as f64, "{of}");
+        assert_eq!(points(influxd, of), requests(result, of) as f64, "{of}");
     }
+    assert_eq!(requests(result, "dropped"), 0);
     let traced = result["cells"][0]["traced"]["succeeded"].as_f64().expect("a count");
     assert_eq!(influxd.number("SELECT sum(count) FROM request WHERE cell != 'none'"), traced);
     assert_eq!(
@@ -78,6 +93,32 @@ fn no_point_is_missing_after_influxdb_was_away() {
     );
     assert_eq!(influxd.number("SELECT count(status) FROM verdict"), 2.0);
     assert_eq!(influxd.number("SELECT count(event) FROM cell"), 2.0);
+}
+
+/// The load was as fast `away` as it was before and after, and the sidecar stayed as small: what the run file
+/// says, which does not need InfluxDB.
+async fn nothing_was_disturbed(mut file: RunFile, away: Range<u64>) {
+    let rows = file.read_requests().await.expect("requests");
+    let median = |inside: bool| {
+        let of = rows.iter().filter(|row| away.contains(&row.start_ns) == inside);
+        let mut latencies: Vec<_> = of.map(|row| row.latency_ns).collect();
+        latencies.sort_unstable();
+        assert!(latencies.len() >= 250, "only {} requests", latencies.len());
+        latencies[latencies.len() / 2]
+    };
+    let (there, gone) = (median(false), median(true));
+    println!("median latency: {} us, {} us while InfluxDB was away", there / 1_000, gone / 1_000);
+    // Far above what else happens on a machine, far below what one write that is waited for would cost.
+    assert!(gone < 2 * there + 1_000_000, "{gone} ns is not {there} ns");
+    let samples = file.read_samples().await.expect("samples");
+    let most = |when: Range<u64>| {
+        let of = samples.iter().filter(|sample| sample.process == "sidecar");
+        let of = of.filter(|sample| when.contains(&sample.at_ns));
+        of.map(|sample| sample.rss_bytes).max().expect("samples of the sidecar") >> 10
+    };
+    let (before, since) = (most(0..away.start), most(away.start..u64::MAX));
+    println!("sidecar: {before} KiB at most, {since} KiB since InfluxDB was away");
+    assert!(since < before + 16 * 1_024, "{since} KiB is not {before} KiB");
 }
 
 #[test]
