@@ -132,8 +132,9 @@ pub struct Requests {
     pub started: u64,
     /// Arrivals for which no slot was free.
     pub dropped: u64,
-    /// Requests sent more than [`LATE_NS`] after their planned time.
-    pub late: u64,
+    /// Requests sent more than [`LATE_NS`] after their planned time; `None` where the load generator does not
+    /// tell (k6).
+    pub late: Option<u64>,
     /// Requests answered as the contract says.
     pub ok: u64,
     /// Requests answered otherwise or not at all.
@@ -150,7 +151,7 @@ impl std::ops::AddAssign for Requests {
         self.planned += other.planned;
         self.started += other.started;
         self.dropped += other.dropped;
-        self.late += other.late;
+        self.late = self.late.zip(other.late).map(|(own, other)| own + other);
         self.ok += other.ok;
         self.error += other.error;
         self.unfinished += other.unfinished;
@@ -170,8 +171,8 @@ pub struct Second {
     pub dropped: u64,
     /// Of those planned in it, requests that were sent.
     pub started: u64,
-    /// Of those, requests sent more than [`LATE_NS`] after their planned time.
-    pub late: u64,
+    /// Of those, requests sent more than [`LATE_NS`] after their planned time; `None` as in [`Requests`].
+    pub late: Option<u64>,
     /// Of those, requests answered as the contract says.
     pub ok: u64,
     /// Of those, requests answered otherwise or not at all.

@@ -16,6 +16,7 @@ mod marks;
 pub mod names;
 pub mod process;
 mod stage;
+pub mod wall;
 
 pub use close::{HopLedger, HopNode, RequestLedger, close};
 pub use half::{Attribute, Half, HalfError, Side, Value};

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ledger::wall::WallClock;
 use ledger::{Side, Value, names};
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -99,7 +100,7 @@ impl Exporter {
             scope: InstrumentationScope::builder("probe")
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),
-            wall: WallClock::new(),
+            wall: WallClock::read(),
             lost: Arc::clone(&sink.lost),
             told: 0,
         };
@@ -112,27 +113,6 @@ impl Exporter {
         self.stop.cancel();
         // A panic in the task would have been reported by the runtime; there is nothing to add.
         let _ = self.task.await;
-    }
-}
-
-/// Turns monotonic marks into wall times, for display by other tools only.
-#[derive(Debug, Clone, Copy)]
-struct WallClock {
-    wall: SystemTime,
-    mark: u64,
-}
-
-impl WallClock {
-    fn new() -> Self {
-        WallClock { wall: SystemTime::now(), mark: ledger::clock::now() }
-    }
-
-    fn at(self, mark: u64) -> SystemTime {
-        if mark >= self.mark {
-            self.wall + Duration::from_nanos(mark - self.mark)
-        } else {
-            self.wall - Duration::from_nanos(self.mark - mark)
-        }
     }
 }
 
@@ -205,6 +185,11 @@ impl Worker {
         }
     }
 
+    /// A mark as wall time, for display by other tools only.
+    fn at(&self, mark: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.wall.to_wall(mark))
+    }
+
     fn span(&self, record: &Record) -> Option<SpanData> {
         let identity = record.identity()?;
         let half = record.half();
@@ -235,8 +220,8 @@ impl Worker {
                 Side::Server => SpanKind::Server,
             },
             name: identity.name.clone().into(),
-            start_time: self.wall.at(half.interval.0),
-            end_time: self.wall.at(half.interval.1),
+            start_time: self.at(half.interval.0),
+            end_time: self.at(half.interval.1),
             attributes,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),

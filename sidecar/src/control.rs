@@ -72,6 +72,9 @@ async fn flush(State(parts): State<Parts>) -> Json<Stats> {
 struct Watch {
     name: String,
     pid: u32,
+    /// Whether the processes that it starts are watched under its name too.
+    #[serde(default)]
+    children: bool,
 }
 
 #[derive(Serialize)]
@@ -88,9 +91,10 @@ fn refuse(status: StatusCode, error: impl ToString) -> Refusal {
 
 async fn watch(
     State(parts): State<Parts>,
-    Json(Watch { name, pid }): Json<Watch>,
+    Json(Watch { name, pid, children }): Json<Watch>,
 ) -> Result<StatusCode, Refusal> {
-    parts.pipeline.watched().add(&name, pid).map(|()| StatusCode::NO_CONTENT).map_err(|error| {
+    let added = parts.pipeline.watched().add(&name, pid, children);
+    added.map(|()| StatusCode::NO_CONTENT).map_err(|error| {
         let status = match error {
             WatchError::NoSuchProcess { .. } => StatusCode::NOT_FOUND,
             WatchError::Name { .. } => StatusCode::BAD_REQUEST,

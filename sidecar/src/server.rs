@@ -130,7 +130,9 @@ impl Sidecar {
         let watched = Arc::new(Watched::new(config.watch_command.clone()));
         let own = (placed("sidecar", config.at.as_deref()), std::process::id());
         for (name, pid) in std::iter::once(&own).chain(&config.watch) {
-            watched.add(name, *pid).map_err(|error| SidecarError::Watch(error.to_string()))?;
+            watched
+                .add(name, *pid, false)
+                .map_err(|error| SidecarError::Watch(error.to_string()))?;
         }
         let otlp = listen("OTLP", config.otlp).await?;
         let control = listen("control", config.control).await?;

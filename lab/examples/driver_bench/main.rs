@@ -100,16 +100,17 @@ impl Bench {
         loop {
             let measured = self.round(rate, 1).await?;
             let requests = measured.requests;
+            let late = requests.late.unwrap_or_default();
             let p99 = measured.send_delay.value_at_quantile(0.99);
             println!(
                 "  {rate:>7.0}/s: {} of {} ok, {} late, send delay p99 {} us, {:.0} requests per CPU second",
                 requests.ok,
                 requests.planned,
-                requests.late,
+                late,
                 p99 / 1_000,
                 per_cpu_second(&measured)
             );
-            if requests.ok < requests.planned || requests.late * 100 > requests.started {
+            if requests.ok < requests.planned || late * 100 > requests.started {
                 return Ok(best);
             }
             best = rate;
@@ -158,7 +159,7 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     println!(
         "capacity {capacity:.0} requests/s; at half of it: send delay p99 {} us, {} late of {}, {:.0} requests per CPU second",
         p99 / 1_000,
-        half.requests.late,
+        half.requests.late.unwrap_or_default(),
         half.requests.started,
         per_cpu_second(&half)
     );

@@ -40,7 +40,9 @@ pub(super) struct Books {
 impl Books {
     /// Empty books of a measured part that begins at `start_ns`.
     pub(super) fn new(start_ns: u64) -> Books {
-        Books { start_ns, entries: Mutex::new(Entries::new()) }
+        let mut entries = Entries::new();
+        entries.requests.late = Some(0);
+        Books { start_ns, entries: Mutex::new(entries) }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -120,7 +122,7 @@ impl Books {
 }
 
 impl Entries {
-    /// Nothing counted yet.
+    /// Nothing counted yet; how many are late is not known.
     pub(crate) fn new() -> Entries {
         let histogram = |digits| {
             Histogram::new_with_bounds(RANGE_NS.0, RANGE_NS.1, digits)
@@ -141,7 +143,8 @@ impl Entries {
     pub(crate) fn second(&mut self, since_start_ns: u64) -> &mut Second {
         let index = (since_start_ns / 1_000_000_000) as usize;
         while self.seconds.len() <= index {
-            self.seconds.push(Second { second: self.seconds.len() as u64, ..Second::default() });
+            let (second, late) = (self.seconds.len() as u64, self.requests.late.map(|_| 0));
+            self.seconds.push(Second { second, late, ..Second::default() });
         }
         &mut self.seconds[index]
     }
@@ -150,8 +153,8 @@ impl Entries {
     fn sent(&mut self, planned: u64, delay: u64) {
         self.send_delay.saturating_record(delay);
         let late = u64::from(delay > LATE_NS);
-        self.requests.late += late;
-        self.second(planned).late += late;
+        *self.requests.late.get_or_insert(0) += late;
+        *self.second(planned).late.get_or_insert(0) += late;
     }
 
     /// Counts what an error said, within the bound of different texts.
@@ -262,7 +265,7 @@ mod tests {
             books.arrived(START, true);
             books.ended(arrival(0), START + called, START + called, Ok(()));
         }
-        assert_eq!(books.requests().0.late, 1);
+        assert_eq!(books.requests().0.late, Some(1));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use ledger::wall::WallClock;
+
 use super::sample::{Metric, Request, Sample};
-use super::wall::Wall;
 use crate::driver::Entries;
 use crate::model::{K6Measure, Requests};
 
@@ -21,7 +22,7 @@ const EARLY_DROPS: usize = 4_096;
 /// Books of one round.
 #[derive(Debug)]
 pub(super) struct Books {
-    wall: Wall,
+    wall: WallClock,
     warmup_ns: u64,
     /// The longest that anything can come after the start of the measured part: a wrong time must not fill
     /// the memory with seconds.
@@ -70,7 +71,12 @@ pub(super) struct Joined {
 impl Books {
     /// Empty books of a round with so long a warm-up, whose measured part with all that comes after it is
     /// over within `longest_ns`, and with at most so many requests in flight.
-    pub(super) fn new(wall: Wall, warmup_ns: u64, longest_ns: u64, max_in_flight: usize) -> Books {
+    pub(super) fn new(
+        wall: WallClock,
+        warmup_ns: u64,
+        longest_ns: u64,
+        max_in_flight: usize,
+    ) -> Books {
         Books {
             wall,
             warmup_ns,
@@ -101,12 +107,12 @@ impl Books {
 
     /// When the measured part begins, on [`ledger::clock`]; known once k6 has begun.
     pub(super) fn start_ns(&self) -> Option<u64> {
-        Some(self.wall.to_clock(self.origin?.saturating_add(self.warmup_ns)))
+        Some(self.wall.to_mark(self.origin?.saturating_add(self.warmup_ns)))
     }
 
     /// When the last request ended, on [`ledger::clock`]; 0 if none has.
     pub(super) fn last_end_ns(&self) -> u64 {
-        if self.last_end == 0 { 0 } else { self.wall.to_clock(self.last_end) }
+        if self.last_end == 0 { 0 } else { self.wall.to_mark(self.last_end) }
     }
 
     /// What became of the requests so far, and how many are in flight.
@@ -235,7 +241,7 @@ impl Books {
             self.entries.second(began).error += 1;
             self.entries.failed(Cow::Owned(open.failure.clone()));
         }
-        let end = self.wall.to_clock(ended);
+        let end = self.wall.to_mark(ended);
         let start = end.saturating_sub(latency).max(1);
         Some(Joined {
             request: Request { sampled: open.sampled, ..request },

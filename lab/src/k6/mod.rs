@@ -13,7 +13,6 @@ mod spans;
 mod stream;
 mod time;
 mod usage;
-mod wall;
 mod watch;
 
 use std::net::SocketAddr;

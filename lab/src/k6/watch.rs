@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ledger::clock;
+use ledger::wall::WallClock;
 use tokio_util::sync::CancellationToken;
 
 use super::books::Books;
@@ -11,7 +12,6 @@ use super::sample;
 use super::spans::Teller;
 use super::stream::Stream;
 use super::usage::Readings;
-use super::wall::Wall;
 use super::{Driven, K6Error, Order, Progress};
 use crate::driver::Sampling;
 use crate::launch::{Part, PartError};
@@ -60,7 +60,7 @@ impl<'a> Watch<'a> {
             number,
             timeout_ns: limits.timeout_ns,
             sampling,
-            books: Books::new(Wall::read(), cell.warmup_ns, longest_ns, cell.max_in_flight),
+            books: Books::new(WallClock::read(), cell.warmup_ns, longest_ns, cell.max_in_flight),
             readings: Readings::of(pid),
             teller,
             traced: 0,

@@ -40,12 +40,15 @@ impl Control {
         Ok(Control { address, client })
     }
 
-    /// Has the sidecar sample the CPU and memory of process `pid` under `name`.
+    /// Has the sidecar sample the CPU and memory of process `pid` under `name`, and with `children` of those
+    /// that it starts.
     ///
     /// # Errors
     /// If it does not answer with success.
-    pub async fn watch(&self, name: &str, pid: u32) -> Result<(), ControlError> {
-        self.post("/watch", &json!({ "name": name, "pid": pid })).await.map(drop)
+    pub async fn watch(&self, name: &str, pid: u32, children: bool) -> Result<(), ControlError> {
+        self.post("/watch", &json!({ "name": name, "pid": pid, "children": children }))
+            .await
+            .map(drop)
     }
 
     /// Tells the sidecar which protocol and payload the points of each of `cells` are tagged with.

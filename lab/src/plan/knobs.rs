@@ -103,6 +103,9 @@ fn injection_place(place: &str) -> Result<String, KnobError> {
     Probe::start(asked).map_err(|error| refused(error.to_string()))?;
     let callers = CALLERS.map(Stage::name).join(", ");
     match (process, CALLERS.contains(&stage)) {
+        (other, _) if stage == Stage::QueryRoundTrip && other != "pg-client" => {
+            return Err(refused(format!("{other} asks no database: pg-client does")));
+        }
         ("driver", false) => {
             return Err(refused(format!("the driver only calls, and passes only {callers}")));
         }
@@ -255,6 +258,7 @@ mod tests {
             ("request_wire=1ms", "request_encode"),
             ("driver:handler=1ms", "only calls"),
             ("echo:wake_up=1ms", "only answers"),
+            ("query_round_trip=1ms", "pg-client does"),
         ] {
             let error = injection(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -90,7 +90,7 @@ fn round_line(cell: &str, round: u32, r: Requests, (p50, p99): (u64, u64)) -> St
         (r.dropped, "dropped"),
         (r.error, "failed"),
         (r.unfinished, "unfinished"),
-        (r.late, "late"),
+        (r.late.unwrap_or(0), "late"),
     ] {
         if count > 0 {
             line.push_str(&format!(", {count} {what}"));

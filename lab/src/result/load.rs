@@ -23,16 +23,20 @@ impl Load {
     /// Adds up the rounds of `measure`.
     pub(super) fn of(measure: &CellMeasure) -> Load {
         let rounds = &measure.rounds;
-        let mut requests = Requests::default();
+        let mut requests: Option<Requests> = None;
         let mut errors: BTreeMap<String, u64> = BTreeMap::new();
         for round in rounds {
-            requests += round.requests;
+            match &mut requests {
+                Some(all) => *all += round.requests,
+                None => requests = Some(round.requests),
+            }
             for (text, count) in &round.errors {
                 *errors.entry(text.clone()).or_default() += count;
             }
         }
         let latencies = merge(rounds.iter().map(|round| &round.latency));
         let delays = merge(rounds.iter().map(|round| &round.send_delay));
+        let requests = requests.unwrap_or_default();
         Load {
             requests,
             result: result(measure, requests),

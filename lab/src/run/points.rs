@@ -1,8 +1,7 @@
 //! What the lab itself tells InfluxDB: the load, second by second, where cells begin and end, and the
 //! verdicts. It goes through the sidecar, which has the one writer.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use ledger::wall::WallClock;
 use ledger::{clock, names};
 use sidecar::Lines;
 
@@ -19,16 +18,13 @@ const LINES_AT_ONCE: usize = 2_000;
 pub(super) struct Points {
     control: Option<Control>,
     run: String,
-    /// From [`ledger::clock`] to nanoseconds since 1970. Wall times are shown, never subtracted.
-    since_1970: u64,
+    wall: WallClock,
 }
 
 impl Points {
     /// For the run called `run`; with `control` if there is an InfluxDB.
     pub(super) fn new(control: Option<Control>, run: &str) -> Points {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let since_1970 = u64::try_from(wall).unwrap_or(u64::MAX).saturating_sub(clock::now());
-        Points { control, run: run.to_owned(), since_1970 }
+        Points { control, run: run.to_owned(), wall: WallClock::read() }
     }
 
     /// Says with which tags the points of each of `cells` go.
@@ -59,7 +55,7 @@ impl Points {
         self.of_cell(&mut lines, names::M_CELL, cell)
             .text(names::F_EVENT, event)
             .int(names::F_ROUND, i64::from(round))
-            .at(self.since_1970 + clock::now());
+            .at(self.wall.to_wall(clock::now()));
         control.points(lines.as_str().to_owned()).await
     }
 
@@ -75,11 +71,10 @@ impl Points {
             for second in seconds {
                 let at = measured.start_ns + second.second * 1_000_000_000;
                 let mut fields = load_fields(self.of_cell(&mut lines, names::M_LOAD, cell), second);
-                // How late a request was is what k6 does not tell: unknown, not none.
-                if measured.k6.is_none() {
-                    fields = fields.count(names::F_LATE, second.late);
+                if let Some(late) = second.late {
+                    fields = fields.count(names::F_LATE, late);
                 }
-                fields.at(self.since_1970 + at);
+                fields.at(self.wall.to_wall(at));
             }
             control.points(lines.as_str().to_owned()).await?;
         }
@@ -89,7 +84,7 @@ impl Points {
     /// The verdicts of the run and of each of its cells.
     pub(super) async fn verdicts(&self, result: &RunResult) -> Result<(), ControlError> {
         let Some(control) = &self.control else { return Ok(()) };
-        let now = self.since_1970 + clock::now();
+        let now = self.wall.to_wall(clock::now());
         let mut lines = Lines::default();
         let lost: u64 = result.spans_lost.values().sum();
         let none = names::NO_CELL;

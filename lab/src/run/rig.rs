@@ -149,7 +149,7 @@ impl Rig {
             let services = self.pair(knobs, "").await?;
             for part in services.parts() {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
-                self.control.watch(&part, pid).await.map_err(PartError::from)?;
+                self.control.watch(&part, pid, false).await.map_err(PartError::from)?;
                 reporter.on(&LabEvent::Ready { part, address, pid });
             }
             self.services = Some(services);
@@ -313,11 +313,11 @@ async fn begin(
         spool: spool.as_deref(),
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
-    let mut watched = backing.processes();
-    watched.push(("sidecar".to_owned(), sidecar.pid));
-    watched.push((SERVICE.to_owned(), std::process::id()));
-    for (name, pid) in watched {
-        control.watch(&name, pid).await.map_err(PartError::from)?;
+    for (name, pid) in backing.processes() {
+        control.watch(&name, pid, true).await.map_err(PartError::from)?;
+    }
+    for (name, pid) in [("sidecar", sidecar.pid), (SERVICE, std::process::id())] {
+        control.watch(name, pid, false).await.map_err(PartError::from)?;
     }
     Ok((sidecar, control))
 }

@@ -38,7 +38,7 @@ fn accounting(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let astray = all.planned.abs_diff(accounted.0)
         + all.started.abs_diff(accounted.1)
         + all.ok.abs_diff(cell.latency_us.count)
-        + all.late.saturating_sub(all.started);
+        + all.late.unwrap_or(0).saturating_sub(all.started);
     reasons.extend(rules::CONSERVATION.check(astray as f64, |_| {
         format!(
             "the accounting cannot place {} requests (limit 0): {} planned, {} started and {} \

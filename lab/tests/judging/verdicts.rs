@@ -104,7 +104,9 @@ fn connections_are_as_many_as_the_cell_declares() {
 
 #[test]
 fn accounting_that_does_not_add_up_is_invalid() {
-    check("INVALID conservation", |fixture| fixture.run.cells[0].rounds[0].requests.late = 501);
+    check("INVALID conservation", |fixture| {
+        fixture.run.cells[0].rounds[0].requests.late = Some(501)
+    });
     check("INVALID conservation", |fixture| fixture.run.cells[0].rounds[0].requests.planned += 2);
 }
 

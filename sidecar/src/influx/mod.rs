@@ -11,7 +11,6 @@ mod line;
 mod parse;
 mod sink;
 mod spool;
-mod wall;
 mod windows;
 mod writer;
 
@@ -24,6 +23,9 @@ pub(crate) use sink::{InfluxSink, Tasks};
 pub(crate) use spool::Spool;
 pub use spool::SpoolError;
 pub(crate) use windows::{PlanError, Tags, is_tag};
+
+/// Nanoseconds of a second.
+const SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod spec;

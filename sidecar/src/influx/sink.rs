@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use ledger::wall::WallClock;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,6 @@ use super::client::{Client, Target};
 use super::counts::{Counts, InfluxStats};
 use super::parse::{self, BadLine};
 use super::spool::Spool;
-use super::wall::WallClock;
 use super::windows::{PlanError, Tags, Windows, check_tags};
 use super::writer::{Patience, Queue};
 use crate::sink::{Batch, Done, Sink};

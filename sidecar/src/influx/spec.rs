@@ -7,9 +7,10 @@ mod names;
 mod windows;
 mod writer;
 
+use ledger::wall::WallClock;
 use ledger::{Kind, Stage, StageSet, Traffic};
 
-use super::wall::{SECOND, WallClock};
+use super::SECOND;
 use super::windows::{Tags, Windows};
 use crate::runfile::{HopRow, RequestRow};
 
@@ -23,7 +24,7 @@ const START_S: u64 = 1_790_005_000;
 /// Windows of the run `r`, held for 10 s, of a sidecar that started at [`START`].
 fn windows() -> Windows {
     let hold = std::time::Duration::from_secs(10);
-    let mut windows = Windows::new("r".into(), hold, WallClock::with_offset(OFFSET), START);
+    let mut windows = Windows::new("r".into(), hold, WallClock::ahead_by(OFFSET as i64), START);
     windows.announce(vec![tags("rest-10B")]).unwrap();
     windows
 }

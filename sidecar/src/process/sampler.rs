@@ -28,7 +28,7 @@ impl Sampler {
 
     /// Samples the host and every process of `watched` that runs. Blocks for some 100 µs a process.
     pub(crate) fn sample(&mut self, watched: &Watched) -> Vec<ProcessSample> {
-        watched.look_for_commands();
+        watched.look();
         let processes = watched.running();
         let pids: Vec<_> = processes.iter().map(|process| Pid::from_u32(process.pid)).collect();
         let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
@@ -104,7 +104,7 @@ mod tests {
         let mut child =
             std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
         let watched = Watched::new(Vec::new());
-        watched.add("busy", child.id()).unwrap();
+        watched.add("busy", child.id(), false).unwrap();
         let mut sampler = Sampler::new("host".to_owned()).unwrap();
         let mut busy = || sampler.sample(&watched).into_iter().find(|s| s.process == "busy");
         let first = busy().unwrap();

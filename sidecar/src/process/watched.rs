@@ -16,6 +16,8 @@ pub(crate) struct Process {
     pub(crate) name: String,
     /// Process id.
     pub(crate) pid: u32,
+    /// Whether those that it starts are watched under its name.
+    children: bool,
     /// When it started, in clock ticks since boot: tells it from a later process with its id.
     pub(super) started: u64,
 }
@@ -54,8 +56,8 @@ impl Watched {
         }
     }
 
-    /// Watches `pid` as `name`, in place of any name it had.
-    pub(crate) fn add(&self, name: &str, pid: u32) -> Result<(), WatchError> {
+    /// Watches `pid` as `name`, in place of any name it had; with `children`, those that it starts too.
+    pub(crate) fn add(&self, name: &str, pid: u32, children: bool) -> Result<(), WatchError> {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(WatchError::Name { pid, bytes: name.len() });
         }
@@ -67,7 +69,7 @@ impl Watched {
         if processes.len() >= MAX_WATCHED {
             return Err(WatchError::TooMany { name: name.to_owned() });
         }
-        processes.push(Process { name: name.to_owned(), pid, started });
+        processes.push(Process { name: name.to_owned(), pid, children, started });
         Ok(())
     }
 
@@ -83,16 +85,42 @@ impl Watched {
         if source.pid == 0 || elsewhere || source.pid == std::process::id() {
             return;
         }
-        if self.processes.lock().iter().any(|process| process.pid == source.pid) {
+        if self.known(source.pid) {
             return;
         }
         // What peers claim may be wrong: then there is nothing to watch.
-        let _ = self.add(&source.service, source.pid);
+        let _ = self.add(&source.service, source.pid, false);
     }
 
-    /// Looks for processes of the programs to be watched that have started since. Reads the name of every
-    /// process there is, if there are such programs.
-    pub(crate) fn look_for_commands(&self) {
+    /// Looks for processes to be watched that have started since.
+    pub(crate) fn look(&self) {
+        self.look_for_commands();
+        self.look_for_children();
+    }
+
+    fn known(&self, pid: u32) -> bool {
+        self.processes.lock().iter().any(|process| process.pid == pid)
+    }
+
+    /// Those that the main threads of processes watched with their children have started: a database serves
+    /// each connection by a process of its own.
+    fn look_for_children(&self) {
+        let parents: Vec<_> =
+            self.processes.lock().iter().filter(|process| process.children).cloned().collect();
+        for parent in parents {
+            // It may have ended this moment; not every kernel tells whose child a process is.
+            for pid in children(parent.pid).unwrap_or_default() {
+                if !self.known(pid) {
+                    // It may have ended this moment, or too many are watched: the next look tells.
+                    let _ = self.add(&parent.name, pid, false);
+                }
+            }
+        }
+    }
+
+    /// Processes of the programs to be watched. Reads the name of every process there is, if there are such
+    /// programs.
+    fn look_for_commands(&self) {
         if self.commands.is_empty() {
             return;
         }
@@ -102,10 +130,9 @@ impl Watched {
         for process in all.flatten() {
             let Ok(stat) = process.stat() else { continue };
             let Ok(pid) = u32::try_from(stat.pid) else { continue };
-            let known = || self.processes.lock().iter().any(|known| known.pid == pid);
-            if self.commands.contains(&stat.comm) && !known() {
+            if self.commands.contains(&stat.comm) && !self.known(pid) {
                 // It may have ended this moment, or too many are watched: the next look tells.
-                let _ = self.add(&stat.comm, pid);
+                let _ = self.add(&stat.comm, pid, false);
             }
         }
     }
@@ -116,6 +143,12 @@ impl Watched {
         processes.retain(|process| started(process.pid) == Some(process.started));
         processes.clone()
     }
+}
+
+/// The processes that the main thread of `pid` has started and that have not ended.
+fn children(pid: u32) -> Option<Vec<u32>> {
+    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
+    process.task_main_thread().ok()?.children().ok()
 }
 
 /// When process `pid` started, if it runs (a zombie does not).
@@ -131,9 +164,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_here_is_refused_by_name() {
-        let error = Watched::default().add("ghost", u32::MAX).unwrap_err();
+        let error = Watched::default().add("ghost", u32::MAX, false).unwrap_err();
         assert_eq!(error.to_string(), "cannot watch ghost: there is no process 4294967295 here");
-        assert!(Watched::default().add("", std::process::id()).is_err());
+        assert!(Watched::default().add("", std::process::id(), false).is_err());
     }
 
     #[test]
@@ -159,16 +192,44 @@ mod tests {
     }
 
     #[test]
+    fn children_are_watched_under_the_name_of_who_started_them_if_that_was_asked_for() {
+        let script = "sleep 600 & sleep 600 & echo; wait";
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Both run once the shell speaks.
+        std::io::Read::read_exact(&mut shell.stdout.take().unwrap(), &mut [0]).unwrap();
+        let watched = Watched::default();
+        watched.add("shell", shell.id(), false).unwrap();
+        watched.look();
+        assert_eq!(watched.running().len(), 1);
+        watched.add("shell", shell.id(), true).unwrap();
+        watched.look();
+        watched.look();
+        let seen = watched.running();
+        assert_eq!(seen.len(), 3, "{seen:?}");
+        assert!(seen.iter().all(|process| process.name == "shell"), "{seen:?}");
+        for child in children(shell.id()).unwrap() {
+            let kill = format!("kill {child}");
+            std::process::Command::new("sh").args(["-c", &kill]).status().unwrap();
+        }
+        shell.wait().unwrap();
+        assert_eq!(watched.running(), []);
+    }
+
+    #[test]
     fn a_program_is_watched_whenever_a_process_of_it_starts() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("lab-sleeper");
         std::fs::copy("/bin/sleep", &program).unwrap();
         let watched = Watched::new(vec!["lab-sleeper".to_owned()]);
-        watched.look_for_commands();
+        watched.look();
         assert_eq!(watched.running(), []);
         let mut child = std::process::Command::new(program).arg("600").spawn().unwrap();
-        watched.look_for_commands();
-        watched.look_for_commands();
+        watched.look();
+        watched.look();
         let seen: Vec<_> = watched.running().into_iter().map(|p| (p.name, p.pid)).collect();
         assert_eq!(seen, [("lab-sleeper".to_owned(), child.id())]);
         child.kill().unwrap();

@@ -48,7 +48,7 @@ fn request(id: u64, ms: u64, answered: bool, tags: &str) -> Vec<String> {
 }
 
 fn books() -> Books {
-    Books::new(Wall::read(), SECOND, 60 * SECOND, 10)
+    Books::new(WallClock::read(), SECOND, 60 * SECOND, 10)
 }
 
 fn read(books: &mut Books, lines: &[String]) -> Vec<Joined> {

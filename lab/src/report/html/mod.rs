@@ -137,7 +137,8 @@ const SECTIONS: [Section; 12] = [
     Section::new(
         "curves",
         "How slow the slow ones are",
-        "Latency from the planned start, up to the percentile under the curve: further right, fewer requests.",
+        "Latency from the planned start (where k6 drove: from when its user asks), up to the percentile under the \
+             curve: further right, fewer requests.",
         graphs::curves,
     ),
     Section::new(

@@ -90,7 +90,8 @@ pub(super) fn cells(result: &RunResult) -> String {
         "done /s", "mean", "p50", "p90", "p99", "max",
     ];
     let mut table = Table::new(
-        "Latency from the planned start of every successful request. planned = started + dropped.",
+        "Latency of every successful request, from its planned start (where k6 drove: from when its user asks). \
+         planned = started + dropped.",
         &headings,
         2,
     );
@@ -98,7 +99,9 @@ pub(super) fn cells(result: &RunResult) -> String {
         let (all, latency) = (cell.requests, cell.latency_us);
         let mut row =
             vec![escape(&cell.id), chip(cell.verdict.status), rate(cell.factors.rate_per_s)];
-        row.extend([all.planned, all.started, all.dropped, all.late, all.ok, all.error].map(count));
+        row.extend([all.planned, all.started, all.dropped].map(count));
+        row.push(all.late.map_or_else(|| "unknown".to_owned(), count));
+        row.extend([all.ok, all.error].map(count));
         row.push(rate(cell.load.completed_per_s));
         row.extend([latency.mean, latency.p50, latency.p90, latency.p99, latency.max].map(time));
         table.row(&row);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger::names;
 
 use super::{START, request, windows};
+use crate::influx::SECOND;
 use crate::influx::parse::{Value, point};
-use crate::influx::wall::SECOND;
 use crate::runfile::ProcessSample;
 
 const NAMES: &str = include_str!("../../../../ledger/src/names.rs");

@@ -6,8 +6,8 @@ use ledger::{Kind, Stage, names};
 use proptest::prelude::*;
 
 use super::{OFFSET, START, START_S, hop, request, tags, windows};
+use crate::influx::SECOND;
 use crate::influx::parse::{Point, Value, point};
-use crate::influx::wall::SECOND;
 use crate::influx::windows::{Missed, Windows};
 use crate::runfile::ProcessSample;
 

@@ -13,10 +13,12 @@ mod sample;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ledger::wall::WallClock;
+
 pub(crate) use cells::{PlanError, Tags, check as check_tags, is_tag};
 
+use super::SECOND;
 use super::line::Lines;
-use super::wall::{SECOND, WallClock};
 use crate::runfile::{ProcessSample, RequestRow};
 use cell::CellWindow;
 use cells::Cells;
@@ -92,7 +94,7 @@ pub(crate) struct Windows {
 impl Windows {
     /// Windows of the run called `run`, held for `hold` after their second.
     pub(crate) fn new(run: String, hold: Duration, clock: WallClock, now: u64) -> Windows {
-        let first = clock.wall_ns(now) / SECOND;
+        let first = clock.to_wall(now) / SECOND;
         Windows {
             run,
             clock,
@@ -147,7 +149,7 @@ impl Windows {
     /// Adds process samples of one time.
     pub(crate) fn samples(&mut self, samples: &[ProcessSample], now: u64) {
         let clock = self.clock;
-        let gains = self.processes.gains(samples, self.held_from, |ns| clock.wall_ns(ns));
+        let gains = self.processes.gains(samples, self.held_from, |ns| clock.to_wall(ns));
         for gain in gains {
             let held = self.seconds.entry(gain.second).or_default();
             held.processes_changed.note(now);
@@ -158,7 +160,7 @@ impl Windows {
     /// Writes the windows whose time has come (all that changed, if `all`), and lets go of old ones.
     pub(crate) fn due(&mut self, now: u64, all: bool) -> Lines {
         let mut lines = Lines::default();
-        let wall = self.clock.wall_ns(now);
+        let wall = self.clock.to_wall(now);
         let held_from = (wall / SECOND).saturating_sub(self.hold.div_ceil(SECOND)).max(self.first);
         for (&second, held) in &mut self.seconds {
             let all = all || second < held_from;
@@ -189,10 +191,10 @@ impl Windows {
     /// [`ledger::clock`], others by wall time, and the two are decades apart. Of a clock that is neither there
     /// is no telling: then it is the second in which the request came.
     fn second_of(&mut self, start_ns: u64, now: u64) -> u64 {
-        let wall = self.clock.wall_ns(now);
+        let wall = self.clock.to_wall(now);
         let near = |now: u64| start_ns < now + SECOND && now.saturating_sub(start_ns) < PLAUSIBLE;
         if near(now) {
-            self.clock.wall_ns(start_ns) / SECOND
+            self.clock.to_wall(start_ns) / SECOND
         } else if near(wall) {
             start_ns / SECOND
         } else {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use ledger::names;
 
 use super::cells::OTHER;
+use crate::influx::SECOND;
 use crate::influx::line::Lines;
-use crate::influx::wall::SECOND;
 use crate::runfile::ProcessSample;
 
 /// Process names that points tell apart; later ones are [`OTHER`].
