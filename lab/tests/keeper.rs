@@ -124,3 +124,56 @@ async fn a_program_that_has_done_its_work_has_not_died() {
     assert!(part.end().await.unwrap_err().to_string().contains("exit status: 3"));
     assert!(deaths.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn what_has_to_succeed_first_does_or_the_program_is_never_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let (supervisor, _deaths) = supervisor(dir.path());
+    let made = dir.path().join("made");
+    let first = |script: String| vec!["/bin/sh".into(), "-c".into(), script.into()];
+    let mut foreign = shell(&format!("cat {} >&2 && exec sleep 1000", made.display()));
+    foreign.first = first(format!("echo done > {}", made.display()));
+    let part = supervisor.keep(foreign.clone()).await.unwrap();
+    part.stop().await;
+    foreign.first = first("echo no space left >&2; exit 4".to_owned());
+    let error = supervisor.keep(foreign).await.unwrap_err().to_string();
+    assert!(
+        error.contains("no space left") && error.contains("/bin/sh: exit status: 4"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_listens_already_is_not_taken_for_the_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let (supervisor, _deaths) = supervisor(dir.path());
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut foreign = shell("exec sleep 1000");
+    foreign.address = Some(other.local_addr().unwrap());
+    let error = supervisor.keep(foreign.clone()).await.unwrap_err().to_string();
+    let named = format!("another process listens on {} already", other.local_addr().unwrap());
+    assert!(error.contains("shell") && error.contains(&named), "{error}");
+}
+
+#[test]
+fn a_folder_goes_with_run_lab_even_while_the_program_is_being_prepared() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, begun) = (dir.path().join("data"), dir.path().join("begun"));
+    std::fs::create_dir(&folder).unwrap();
+    let first = format!("--first=echo > {}; exec sleep 1000", begun.display());
+    let mut keeper = Command::new(env!("CARGO_BIN_EXE_run-lab"))
+        .args(["keep", "--remove"])
+        .arg(&folder)
+        .args(["--first=/bin/sh", "--first=-c", &first, "--", "/bin/true"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    while !begun.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(folder.exists());
+    drop(keeper.stdin.take());
+    assert_eq!(keeper.wait().unwrap().code(), Some(128 + 15));
+    assert!(!folder.exists());
+}

@@ -24,7 +24,7 @@ const COMMANDS: [(&str, &str); 11] = [
 ];
 
 /// Environment variables that no option stands for.
-const VARIABLES: [(&str, &str); 8] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("LAB_PROBES", "`off` turns the probes of a service off: no tap, no spans, no header"),
     (
         "LAB_INFLUXDB_URL",
@@ -33,10 +33,17 @@ const VARIABLES: [(&str, &str); 8] = [
     ("LAB_INFLUXDB_ORG", "its organisation (2.x) [default: `lab`]"),
     (
         "LAB_INFLUXDB_BUCKET",
-        "its bucket, or `DATABASE/RETENTION-POLICY` (1.8) [default: `lab/autogen`]",
+        "its bucket, or `DATABASE/RETENTION-POLICY` (1.8) [default: `autogen` of the database]",
     ),
-    ("LAB_INFLUXDB_DATABASE", "its database, for InfluxQL and k6 [default: `lab`]"),
+    (
+        "LAB_INFLUXDB_DATABASE",
+        "its database, for InfluxQL and k6 [default: that of the bucket, or `lab`]",
+    ),
     ("LAB_INFLUXDB_TOKEN", "its token; `USER:PASSWORD` (1.8). Never given as an argument"),
+    (
+        "LAB_INFLUXDB_READER_TOKEN",
+        "a token that may only read, for Grafana: where there is a token and not this one, Grafana is not started, since whoever opens it may ask with its token",
+    ),
     (
         "LAB_DATABASE_URL",
         "a PostgreSQL that runs already, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: the users table is made there, none is started",

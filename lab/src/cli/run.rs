@@ -31,6 +31,9 @@ pub(super) struct RunArgs {
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
     driver: DriverChoice,
+    /// What k6 is to hold each round to, as JSON in its own words, e.g. '{"http_req_duration": ["p(99)<100"]}'
+    #[arg(long, value_name = "JSON", value_parser = parse_thresholds)]
+    thresholds: Option<String>,
     #[command(flatten)]
     real: RealParts,
     /// Run these protocols only
@@ -124,17 +127,36 @@ impl From<ProtocolChoice> for Protocol {
     }
 }
 
+/// Whether a metric has these thresholds is for k6 to say.
+fn parse_thresholds(text: &str) -> Result<String, String> {
+    let example = r#"{"http_req_duration": ["p(99)<100"]}"#;
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("not a JSON object such as {example}: {error}")),
+    }
+}
+
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let mut plan = plan::load(&arguments.plan, &overrides(&arguments)?)?;
     let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
+        (_, Some(error)) if arguments.real.requires(Tool::K6) => return Err(Failure::usage(error)),
         (DriverChoice::K6, None) => (&[Tool::K6], &[]),
-        (DriverChoice::Builtin, _) | (DriverChoice::Auto, Some(_)) => (&[], &[Tool::K6]),
-        (DriverChoice::Auto, None) => (&[], &[]),
+        (DriverChoice::Builtin, _) => (&[], &[Tool::K6]),
+        (DriverChoice::Auto, _) => (&[], &[]),
     };
-    let inventory = arguments.real.look(more, less).await?;
+    let mut inventory = arguments.real.look(more, less).await?;
+    if let Some(error) = unable {
+        inventory.no_use(Tool::K6, &error.to_string());
+    }
+    if arguments.thresholds.is_some() && inventory.of(Tool::K6).is_none() {
+        let note = inventory.component(Tool::K6).note;
+        return Err(Failure::usage(format!(
+            "--thresholds are k6's, and it does not drive: {note}"
+        )));
+    }
     let left_out = leave_out_users(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
@@ -147,6 +169,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         components: components(&plan, &inventory, left_out),
         inventory,
         plan,
+        thresholds: arguments.thresholds,
         out: out.clone(),
         run_id,
         command: std::env::args().collect::<Vec<_>>().join(" "),

@@ -3,16 +3,22 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
 use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::event::{LabEvent, Reporter};
-use crate::launch::{Store, Tool};
+use crate::launch::{Found, Store, Tool};
 use crate::model::Knobs;
-use crate::plan;
+use crate::report::RESULT_JSON;
+use crate::result::RunResult;
 use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
+use crate::{k6, plan, progress};
+
+/// What is shown of the time before and after an earlier run, in milliseconds.
+const MARGIN_MS: i64 = 30_000;
 
 /// What to start.
 #[derive(Debug, Args)]
@@ -50,6 +56,9 @@ impl Reporter for Addresses {
                 terminal::print(format_args!("{part:<9} http://{address} (process {pid})\n"))
             }
             LabEvent::Preparing { what } => terminal::print(format_args!("{what} …\n")),
+            LabEvent::Uses(component) => {
+                terminal::print(format_args!("{}\n", progress::component_line(component)))
+            }
             _ => Ok(()),
         };
     }
@@ -68,12 +77,21 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     arguments.show.as_deref().map(has_data).transpose()?;
     let more: &[Tool] = if arguments.show.is_some() { &[Tool::Influxdb] } else { &[] };
     let inventory = arguments.real.look(more, &[Tool::K6]).await?;
+    if arguments.show.is_some() && inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere) {
+        // Points that wait in the run's folder would go there, and be gone from here.
+        return Err(Failure::usage(
+            "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
+        ));
+    }
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", Utc::now().compact());
     let (run, out) = match arguments.out {
         Some(out) => (distinct(&run), new_folder(out)?),
         None => own_folder(&run)?,
     };
+    for tool in Tool::ALL.into_iter().filter(|tool| *tool != Tool::K6) {
+        Addresses.on(&LabEvent::Uses(inventory.component(tool)));
+    }
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let setup = Setup {
         out: &out,
@@ -87,7 +105,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     };
     let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
     let died = tokio::select! {
-        served = serve(&mut rig, &knobs, &out) => match served {
+        served = serve(&mut rig, &knobs, &out, arguments.show.as_deref()) => match served {
             Err(error) => Some(error),
             Ok(()) => tokio::select! {
                 () = interrupt.stop.cancelled() => None,
@@ -116,7 +134,12 @@ fn has_data(run: &Path) -> Result<(), Failure> {
 }
 
 /// Starts the services and says how to use them.
-async fn serve(rig: &mut Rig, knobs: &Knobs, out: &Path) -> Result<(), RunError> {
+async fn serve(
+    rig: &mut Rig,
+    knobs: &Knobs,
+    out: &Path,
+    show: Option<&Path>,
+) -> Result<(), RunError> {
     rig.seed(knobs, &mut Addresses).await?;
     let gateway = rig.serve(knobs, &mut Addresses).await?;
     let (pid, otlp, control) = rig.sidecar()?;
@@ -126,17 +149,39 @@ async fn serve(rig: &mut Rig, knobs: &Knobs, out: &Path) -> Result<(), RunError>
         out.join(RUN_FILE).display(),
         out.join(LOGS).display()
     );
-    how_to(rig, gateway, &mut text);
+    let scripts = out.join(k6::FOLDER);
+    k6::write_scripts(&scripts).map_err(|error| RunError::System {
+        attempt: format!("write k6's scripts to {}", scripts.display()),
+        error,
+    })?;
+    if let Some((_, grafana)) = rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
+        let shown = show.and_then(shown).unwrap_or_default();
+        let _ = writeln!(text, "\nopen     http://{grafana}/d/lab-breakdown{shown}");
+    }
+    how_to(rig, gateway, &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
 }
 
-/// What to open, and how to make load. Writing to a string cannot fail.
-fn how_to(rig: &Rig, gateway: SocketAddr, text: &mut String) {
-    if let Some((_, grafana)) = rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
-        let _ = writeln!(text, "\nopen     http://{grafana}/d/lab-breakdown");
+/// The time and the name of an earlier run, for the address of a board; `None` where its folder does not tell.
+fn shown(run: &Path) -> Option<String> {
+    let file = run.join(RUN_FILE).metadata().ok()?;
+    let ms = |time: SystemTime| Some(time.duration_since(UNIX_EPOCH).ok()?.as_millis() as i64);
+    let end = ms(file.modified().ok()?)?;
+    // Where the file system does not say when it was made, a day will do: boards zoom in.
+    let begin = file.created().ok().and_then(ms).unwrap_or(end - 86_400_000);
+    let mut query = format!("?from={}&to={}", begin - MARGIN_MS, end + MARGIN_MS);
+    // Only `run-lab run` leaves a result; of others the board chooses by itself.
+    let result = std::fs::read_to_string(run.join(RESULT_JSON)).ok();
+    if let Some(result) = result.and_then(|text| RunResult::from_json(&text).ok()) {
+        let _ = write!(query, "&var-run={}", result.run_id);
     }
+    Some(query)
+}
+
+/// How to make load. Writing to a string cannot fail.
+fn how_to(rig: &Rig, gateway: SocketAddr, scripts: &Path, text: &mut String) {
     let _ = writeln!(
         text,
         "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' http://{gateway}/grpc/ping"
@@ -147,7 +192,8 @@ fn how_to(rig: &Rig, gateway: SocketAddr, text: &mut String) {
     }
     let _ = writeln!(
         text,
-        "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 k6/ping.js"
+        "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
+        scripts.join("ping.js").display()
     );
     if let Some(Store { url, database, .. }) = rig.store() {
         let own = rig.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);

@@ -19,7 +19,10 @@ const SCRIPTS: [(&str, &str); 3] = [
 ];
 
 /// Writes the scripts into the folder `into`, so that what was run can be read and run again.
-pub(super) fn write_scripts(into: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// If the folder or a file cannot be written.
+pub fn write_scripts(into: &Path) -> io::Result<()> {
     std::fs::create_dir_all(into)?;
     SCRIPTS.iter().try_for_each(|(name, text)| std::fs::write(into.join(name), text))
 }
@@ -123,9 +126,9 @@ impl Call<'_> {
                 env.push(("USERS", cell.knobs.users.unwrap_or(DEFAULT_USERS).to_string()));
             }
         }
-        if let Some(thresholds) = &self.k6.thresholds {
-            env.push(("THRESHOLDS", thresholds.clone()));
-        }
+        // None, rather than those of whoever started the lab: they would judge its cells unseen.
+        let thresholds = self.k6.thresholds.clone().unwrap_or_else(|| "{}".to_owned());
+        env.push(("THRESHOLDS", thresholds));
         if let Some(store) = &self.k6.store {
             // Texts of errors are many; as a field they make no series.
             env.push(("K6_INFLUXDB_TAGS_AS_FIELDS", "vu:int,iter:int,url,error".to_owned()));
@@ -188,7 +191,7 @@ mod tests {
         let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = "GATEWAY=http://127.0.0.1:8080 PROTOCOL=rest RATE=500.5 WARMUP=500ms \
             DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \
-            SUMMARY=/out/k6/rest-10-B-3.json SIZE=10";
+            SUMMARY=/out/k6/rest-10-B-3.json SIZE=10 THRESHOLDS={}";
         assert_eq!(env.join(" "), expected);
     }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use command::SERVICE;
+pub use command::{SERVICE, write_scripts};
 pub use error::K6Error;
 
 use crate::launch::{Store, Supervisor};
@@ -30,7 +30,7 @@ use command::Call;
 use watch::Watch;
 
 /// The folder in a run's folder that holds the scripts that were run, and k6's summaries.
-const FOLDER: &str = "k6";
+pub(crate) const FOLDER: &str = "k6";
 /// How long k6 may take to start and stop, unless somebody says otherwise: a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What k6 takes at least for a round, in nanoseconds.
@@ -49,8 +49,7 @@ pub struct K6 {
     pub store: Option<Store>,
     /// Where the sidecar takes spans; without it no request is traced.
     pub otlp: Option<SocketAddr>,
-    /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`. Absent, the environment
-    /// variable THRESHOLDS is passed on by being inherited.
+    /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`.
     pub thresholds: Option<String>,
     /// How long k6 may take to start and to stop, beyond the round and the time-out of its last request. A store
     /// that accepts its numbers and never answers would keep it for ever.

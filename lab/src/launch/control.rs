@@ -99,9 +99,9 @@ impl Control {
         request: reqwest::RequestBuilder,
     ) -> Result<Value, ControlError> {
         let error = |reason: String| ControlError { path, address: self.address, reason };
-        let reply = request.send().await.map_err(|e| error(e.to_string()))?;
+        let reply = request.send().await.map_err(|e| error(super::causes(&e)))?;
         let status = reply.status();
-        let text = reply.text().await.map_err(|e| error(e.to_string()))?;
+        let text = reply.text().await.map_err(|e| error(super::causes(&e)))?;
         if !status.is_success() {
             return Err(error(format!("{status} {}", text.trim())));
         }

@@ -16,6 +16,8 @@ pub struct Foreign<'a> {
     pub name: &'a str,
     /// The program.
     pub program: PathBuf,
+    /// A command that has to succeed first, under the same keeper; none if empty.
+    pub first: Vec<OsString>,
     /// Its arguments. Other users of the machine can read them: secrets belong into `env`.
     pub arguments: Vec<OsString>,
     /// Environment variables it gets besides ours.
@@ -46,6 +48,7 @@ impl<'a> Foreign<'a> {
         Foreign {
             name,
             program,
+            first: Vec::new(),
             arguments: Vec::new(),
             env: Vec::new(),
             address: None,
@@ -84,6 +87,12 @@ impl Supervisor {
         }
         if let Some(folder) = &foreign.remove {
             arguments.extend([OsString::from("--remove"), folder.clone().into_os_string()]);
+        }
+        for word in foreign.first {
+            // In one piece: a word may look like an option.
+            let mut first = OsString::from("--first=");
+            first.push(word);
+            arguments.push(first);
         }
         arguments.push("--".into());
         arguments.push(foreign.program.into_os_string());

@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::foreign::{Foreign, free_port};
+use super::inventory::READER as READER_TOKEN;
 use super::part::{Part, Supervisor};
-use super::{PartError, secret};
+use super::{PartError, causes, secret};
 
 /// Name of the part in logs and errors.
 const PART: &str = "influxdb";
@@ -61,24 +62,28 @@ impl Store {
             std::env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or_else(|| or.to_owned())
         };
         let token = variable("LAB_INFLUXDB_TOKEN", "");
+        let bucket = variable("LAB_INFLUXDB_BUCKET", "");
+        let of_bucket = bucket.split('/').next().filter(|name| !name.is_empty()).unwrap_or(NAME);
+        let database = variable("LAB_INFLUXDB_DATABASE", of_bucket);
         // The token of a 1.x server is USER:PASSWORD; of 2.x it is the password of any user.
         let (user, password) = token.split_once(':').unwrap_or((NAME, &token));
         Store {
             url: url.trim_end_matches('/').to_owned(),
             org: variable("LAB_INFLUXDB_ORG", NAME),
-            bucket: variable("LAB_INFLUXDB_BUCKET", "lab/autogen"),
-            database: variable("LAB_INFLUXDB_DATABASE", NAME),
+            bucket: if bucket.is_empty() { format!("{database}/autogen") } else { bucket },
+            database,
             user: user.to_owned(),
             password: password.to_owned(),
-            token: token.clone(),
-            reader: token.clone(),
+            reader: variable(READER_TOKEN, &token),
+            token,
         }
     }
 
     /// Makes the database where that is possible and it is not there: a 1.x server takes points for one that
     /// exists only, and refuses them by name.
     pub async fn make_database(&self) {
-        let query = format!("CREATE DATABASE {}", self.database);
+        let quoted = self.database.replace('\\', "\\\\").replace('"', "\\\"");
+        let query = format!("CREATE DATABASE \"{quoted}\"");
         if let Ok(setup) = Setup::new(self) {
             // A server that does not let us, or is away, says so again when points are written.
             let _ = setup.query("make its database", &query, Some(self)).await;
@@ -325,9 +330,11 @@ impl Setup {
 
 async fn answer(attempt: &str, request: reqwest::RequestBuilder) -> Result<Value, PartError> {
     // The address of the request holds what was asked, a password among it.
-    let reply = request.send().await.map_err(|error| refused(attempt, &error.without_url()))?;
+    let reply =
+        request.send().await.map_err(|error| refused(attempt, &causes(&error.without_url())))?;
     let status = reply.status();
-    let text = reply.text().await.map_err(|error| refused(attempt, &error.without_url()))?;
+    let text =
+        reply.text().await.map_err(|error| refused(attempt, &causes(&error.without_url())))?;
     if !status.is_success() {
         return Err(refused(attempt, &format!("{status}: {}", text.trim())));
     }

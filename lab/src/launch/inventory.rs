@@ -1,9 +1,13 @@
 //! Which real parts a run uses, and what stands in for the others.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::tools::{NOTHING, NotAProgram, Tool};
 use crate::model::Component;
+
+/// How long a server elsewhere may take to tell its version.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A real part that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +32,24 @@ pub enum Place {
     },
 }
 
+impl Found {
+    /// Whether somebody else runs it.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.place, Place::Elsewhere { .. })
+    }
+}
+
+/// Names a token of somebody else's InfluxDB that may only read.
+pub(super) const READER: &str = "LAB_INFLUXDB_READER_TOKEN";
+
 /// Why a part is not used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Absence {
     NotFound,
     LeftOut,
+    /// It is there, but of no use here: why.
+    NoUse(String),
 }
 
 /// What there is of every real part.
@@ -54,7 +71,27 @@ impl Inventory {
             };
             all.push((tool, found));
         }
-        Ok(Inventory(all))
+        let mut inventory = Inventory(all);
+        if inventory.of(Tool::Influxdb).is_none() {
+            inventory.no_use(Tool::Grafana, "there is no InfluxDB for it to show");
+        }
+        let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+        let elsewhere = inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere);
+        if elsewhere && set("LAB_INFLUXDB_TOKEN") && !set(READER) {
+            let why =
+                format!("whoever opens it could write; name a token that only reads by {READER}");
+            inventory.no_use(Tool::Grafana, &why);
+        }
+        Ok(inventory)
+    }
+
+    /// Does without `tool`, where it is there, for a reason that those who read of the run are told.
+    pub fn no_use(&mut self, tool: Tool, why: &str) {
+        for (known, found) in &mut self.0 {
+            if *known == tool && found.is_ok() {
+                *found = Err(Absence::NoUse(why.to_owned()));
+            }
+        }
     }
 
     /// An inventory in which nothing is there.
@@ -74,21 +111,26 @@ impl Inventory {
     pub fn missing(&self, required: &[Tool]) -> Option<String> {
         let tool = *required.iter().find(|tool| self.of(**tool).is_none())?;
         let (stand_in, _) = tool.stand_in();
+        let how = match self.absence(tool) {
+            Some(Absence::NotFound) => format!(" (to get it: {})", tool.how_to_get()),
+            _ => String::new(),
+        };
         Some(format!(
-            "{} is required, but {} (to get it: {}); leave the requirement out to run with what \
-             stands in for it: {stand_in}",
+            "{} is required, but {}{how}; leave the requirement out to run with what stands in for it: {stand_in}",
             tool.name(),
             self.why_not(tool),
-            tool.how_to_get(),
         ))
     }
 
+    fn absence(&self, tool: Tool) -> Option<&Absence> {
+        self.0.iter().find(|(known, _)| *known == tool).and_then(|(_, found)| found.as_ref().err())
+    }
+
     fn why_not(&self, tool: Tool) -> String {
-        let left_out = self.0.contains(&(tool, Err(Absence::LeftOut)));
-        if left_out {
-            "left out by choice".to_owned()
-        } else {
-            format!("not on PATH nor named by {}", tool.variable())
+        match self.absence(tool) {
+            Some(Absence::LeftOut) => "left out by choice".to_owned(),
+            Some(Absence::NoUse(why)) => format!("not used: {why}"),
+            _ => format!("not on PATH nor named by {}", tool.variable()),
         }
     }
 
@@ -105,8 +147,12 @@ impl Inventory {
                 real: true,
                 note: match &found.place {
                     Place::Program(path) => format!("{}; {}", tool.use_of(), path.display()),
-                    Place::Elsewhere { variable, .. } => {
-                        format!("{}; the one that {variable} names", tool.use_of())
+                    Place::Elsewhere { variable, address } => {
+                        format!(
+                            "{}; the one that {variable} names, {}",
+                            tool.use_of(),
+                            host(address)
+                        )
                     }
                 },
             },
@@ -127,13 +173,25 @@ impl Inventory {
     }
 }
 
+/// Host and port of a URL, without what else may stand in it, such as a password.
+fn host(url: &str) -> String {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if host.is_empty() { "on this machine".to_owned() } else { host.to_owned() }
+}
+
 async fn look_for(tool: Tool) -> Result<Option<Found>, NotAProgram> {
     let address = tool.address_variable().and_then(|variable| {
         let address = std::env::var(variable).ok().filter(|value| !value.trim().is_empty())?;
         Some(Place::Elsewhere { variable, address })
     });
     if let Some(place) = address {
-        return Ok(Some(Found { place, version: String::new() }));
+        let version = match (&place, tool) {
+            (Place::Elsewhere { address, .. }, Tool::Influxdb) => influxdb_version(address).await,
+            _ => None,
+        };
+        return Ok(Some(Found { place, version: version.unwrap_or_default() }));
     }
     let Some(path) = tool.find()? else {
         return Ok(None);
@@ -142,9 +200,28 @@ async fn look_for(tool: Tool) -> Result<Option<Found>, NotAProgram> {
     Ok(Some(Found { place: Place::Program(path), version }))
 }
 
+/// What the server at `url` says its version is; it may be away.
+async fn influxdb_version(url: &str) -> Option<String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().ok()?;
+    let reply = client.get(format!("{}/ping", url.trim_end_matches('/'))).send().await.ok()?;
+    Some(reply.headers().get("X-Influxdb-Version")?.to_str().ok()?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_an_address_elsewhere_only_host_and_port_are_told() {
+        for (url, told) in [
+            ("http://db.example:8086", "db.example:8086"),
+            ("postgres://lab:p@ss@[::1]:5432/lab?sslmode=disable", "[::1]:5432"),
+            ("postgres://u:s3cret@h", "h"),
+            ("postgres:///lab", "on this machine"),
+        ] {
+            assert_eq!(host(url), told);
+        }
+    }
 
     #[tokio::test]
     async fn a_stand_in_says_what_it_stands_in_for() {
@@ -153,9 +230,29 @@ mod tests {
             let component = nothing.component(tool);
             assert!(!component.real && component.note.contains(tool.name()), "{component:?}");
             let missing = nothing.missing(&[tool]).unwrap();
-            assert!(missing.contains(tool.name()) && missing.contains(tool.how_to_get()));
+            assert!(missing.contains(tool.name()) && missing.contains("by choice"), "{missing}");
         }
         assert_eq!(nothing.missing(&[]), None);
+        let absent = Inventory(vec![(Tool::K6, Err(Absence::NotFound))]);
+        let missing = absent.missing(&[Tool::K6]).unwrap();
+        assert!(missing.contains(Tool::K6.how_to_get()), "{missing}");
+    }
+
+    #[test]
+    fn what_is_there_and_of_no_use_says_why() {
+        let found = Found { place: Place::Program("/opt/grafana".into()), version: String::new() };
+        let mut inventory = Inventory(vec![(Tool::Grafana, Ok(found))]);
+        inventory.no_use(Tool::Grafana, "nothing to show");
+        let component = inventory.component(Tool::Grafana);
+        assert!(
+            !component.real && component.note.ends_with("Grafana is not used: nothing to show")
+        );
+        let missing = inventory.missing(&[Tool::Grafana]).unwrap();
+        assert!(missing.contains("nothing to show") && !missing.contains("to get it"), "{missing}");
+        // What was not there is still not there.
+        let mut absent = Inventory(vec![(Tool::K6, Err(Absence::NotFound))]);
+        absent.no_use(Tool::K6, "never mind");
+        assert!(absent.component(Tool::K6).note.contains("not on PATH"));
     }
 
     #[test]

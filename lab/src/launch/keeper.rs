@@ -4,12 +4,14 @@
 //! does: should run-lab be killed, the kernel closes the pipe, the keeper notices and stops its program.
 //! The keeper says `listening` in the words of every other part, once the program answers.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
@@ -40,12 +42,15 @@ pub struct KeeperConfig {
     /// User and group to run it as, as numbers
     #[arg(long, value_name = "UID:GID", value_parser = parse_user)]
     user: Option<(u32, u32)>,
+    /// A word of the command that has to succeed first, as the same user (repeatable, in order)
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    first: Vec<OsString>,
     /// Folder to remove when the program has ended
     #[arg(long, value_name = "DIR")]
     remove: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
-    command: Vec<PathBuf>,
+    command: Vec<OsString>,
 }
 
 /// Signals that ask a program to stop in order.
@@ -71,10 +76,21 @@ pub fn keep(config: &KeeperConfig) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(watch_over(config));
     if let Some(folder) = &config.remove {
-        std::fs::remove_dir_all(folder)
-            .map_err(|error| anyhow::anyhow!("cannot remove {}: {error}", folder.display()))?;
+        remove(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(code(ended?))
+}
+
+/// Removes a folder in which something that the program had started may still write for a moment.
+fn remove(folder: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + STOP;
+    loop {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(_) if Instant::now() < deadline => std::thread::sleep(ASK),
+            done => return done,
+        }
+    }
 }
 
 fn code(status: ExitStatus) -> i32 {
@@ -84,12 +100,27 @@ fn code(status: ExitStatus) -> i32 {
 
 async fn watch_over(config: &KeeperConfig) -> anyhow::Result<ExitStatus> {
     let mut term = signal(SignalKind::terminate())?;
-    let mut child = spawn(config)?;
     let closed = stdin_closed();
     let ordered = async {
         tokio::select! { _ = closed => {} _ = term.recv() => {} }
     };
     tokio::pin!(ordered);
+    if let Some(address) = config.address
+        && TcpStream::connect(address).await.is_ok()
+    {
+        // It would be taken for the program.
+        anyhow::bail!("another process listens on {address} already");
+    }
+    if let Some((program, arguments)) = config.first.split_first() {
+        let mut first = spawn(program, arguments, config.user)?;
+        let status = tokio::select! {
+            status = first.wait() => status?,
+            () = &mut ordered => return Ok(stop(&mut first, StopSignal::Term).await?),
+        };
+        anyhow::ensure!(status.success(), "{}: {status}", Path::new(program).display());
+    }
+    let (program, arguments) = config.command.split_first().context("no program is named")?;
+    let mut child = spawn(program, arguments, config.user)?;
     let pid = child.id().unwrap_or_default();
     let ready = async {
         wait_until_ready(config.address, config.health.as_deref()).await?;
@@ -102,7 +133,7 @@ async fn watch_over(config: &KeeperConfig) -> anyhow::Result<ExitStatus> {
     tokio::select! {
         status = child.wait() => {
             let status = status?;
-            eprintln!("{} ended by itself: {status}", config.command[0].display());
+            eprintln!("{} ended by itself: {status}", Path::new(program).display());
             Ok(status)
         }
         () = &mut ordered => Ok(stop(&mut child, config.stop).await?),
@@ -123,17 +154,20 @@ fn stdin_closed() -> oneshot::Receiver<()> {
     end
 }
 
-fn spawn(config: &KeeperConfig) -> anyhow::Result<Child> {
+fn spawn(
+    program: &OsStr,
+    arguments: &[OsString],
+    user: Option<(u32, u32)>,
+) -> anyhow::Result<Child> {
     let log = io::stderr();
     let log = rustix::io::dup(&log)?;
-    let mut command = Command::new(&config.command[0]);
-    command.args(&config.command[1..]).stdin(Stdio::null()).stdout(log).kill_on_drop(true);
-    if let Some((user, group)) = config.user {
-        command.uid(user).gid(group);
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(log).kill_on_drop(true);
+    if let Some((user, group)) = user {
+        // Another user may not enter the folder that this one is in.
+        command.uid(user).gid(group).current_dir("/");
     }
-    command
-        .spawn()
-        .map_err(|error| anyhow::anyhow!("cannot start {}: {error}", config.command[0].display()))
+    command.spawn().with_context(|| format!("cannot start {}", Path::new(program).display()))
 }
 
 /// Asks the program to stop, and kills it if it does not.

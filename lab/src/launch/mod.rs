@@ -30,6 +30,16 @@ pub use tools::{NOTHING, NotAProgram, Tool};
 
 use std::process::ExitStatus;
 
+/// What an error says, and what was at the bottom of it: a request that failed says no more than that it did.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let (says, cause) = (error.to_string(), innermost.to_string());
+    if says.contains(&cause) { says } else { format!("{says}: {cause}") }
+}
+
 /// A part that did not start, or ended when nobody asked it to.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {

@@ -87,6 +87,7 @@ impl Supervisor {
         env: &[(&str, &str)],
         terms: Terms,
     ) -> Result<Part, PartError> {
+        let leftovers = Leftovers(terms.remove);
         let words = arguments.join(OsStr::new(" "));
         let command = format!("{} {}", self.executable.display(), words.display());
         let log = self.logs.join(format!("{name}.log"));
@@ -111,7 +112,7 @@ impl Supervisor {
             .spawn()
             .map_err(spawn_error)?;
         let group = child.id().unwrap_or_default();
-        let whole = Group { id: group, remove: terms.remove };
+        let whole = Group { id: group, _leftovers: leftovers };
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
         let stdin = child.stdin.take();
         let within = terms.patience;
@@ -149,7 +150,21 @@ impl Default for Terms {
 #[derive(Debug)]
 struct Group {
     id: u32,
-    remove: Option<PathBuf>,
+    /// Goes after all that may write there has been killed.
+    _leftovers: Leftovers,
+}
+
+/// A folder that goes when this is dropped.
+#[derive(Debug)]
+struct Leftovers(Option<PathBuf>);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            // Its keeper may have done it, and what cannot be removed harms nobody.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
 }
 
 impl Group {
@@ -164,10 +179,6 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
-        if let Some(folder) = &self.remove {
-            // Its keeper may have done it, and what cannot be removed harms nobody.
-            let _ = std::fs::remove_dir_all(folder);
-        }
     }
 }
 

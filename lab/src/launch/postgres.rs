@@ -1,11 +1,12 @@
 //! PostgreSQL: a cluster of its own in a folder that goes with the run, on loopback, with a password made
 //! for it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -86,9 +87,9 @@ pub async fn start_postgres(
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
         .map_err(failed("close its folder to others"))?;
     let data = folder.path().join("data");
-    make_cluster(&program.with_file_name("initdb"), &data, &password_file, user).await?;
     let address = free_port().map_err(failed("find a free port"))?;
     let mut foreign = Foreign::new(PART, program.clone());
+    foreign.first = make_cluster(&program.with_file_name("initdb"), &data, &password_file);
     foreign.arguments = arguments(&data, address).into_iter().map(Into::into).collect();
     foreign.address = Some(address);
     foreign.user = user;
@@ -112,36 +113,22 @@ fn service_user() -> io::Result<Option<(u32, u32)>> {
     Ok((uid == 0).then_some((NOBODY, NOBODY)))
 }
 
-async fn make_cluster(
-    initdb: &PathBuf,
-    data: &Path,
-    password_file: &Path,
-    user: Option<(u32, u32)>,
-) -> Result<(), PartError> {
-    let mut command = Command::new(initdb);
+/// The command that makes the cluster. Nothing in it outlives the run, so it need not survive a loss of power.
+fn make_cluster(initdb: &Path, data: &Path, password_file: &Path) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec![
+        initdb.into(),
+        "--pgdata".into(),
+        data.into(),
+        "--pwfile".into(),
+        password_file.into(),
+    ];
+    for word in ["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"]
+        .into_iter()
+        .chain(["--locale", "C", "--no-sync", "--no-instructions"])
+    {
+        command.push(word.into());
+    }
     command
-        .arg("--pgdata")
-        .arg(data)
-        .arg("--pwfile")
-        .arg(password_file)
-        .args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
-        .args(["--locale", "C", "--no-sync", "--no-instructions"])
-        .current_dir("/")
-        .kill_on_drop(true);
-    if let Some((uid, gid)) = user {
-        command.uid(uid).gid(gid);
-    }
-    let attempt = format!("run {}", initdb.display());
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = match output {
-        Ok(output) => output.map_err(|error| setup(&attempt, &error.to_string()))?,
-        Err(_) => return Err(setup(&attempt, &format!("it took longer than {PATIENCE:?}"))),
-    };
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(setup(&attempt, &format!("{}: {}", output.status, said.trim())))
 }
 
 /// Waits until it takes questions. It accepts connections a little sooner, only to refuse them.

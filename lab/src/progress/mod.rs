@@ -26,7 +26,7 @@ pub fn reporter() -> Box<dyn Reporter> {
 }
 
 /// One line on a part: real or standing in, and why.
-fn component_line(component: &Component) -> String {
+pub(crate) fn component_line(component: &Component) -> String {
     let state = match component {
         Component { real: true, .. } => "real",
         Component { name, .. } if name == NOTHING => "left out",

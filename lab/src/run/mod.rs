@@ -34,10 +34,11 @@ pub use student::{crossover, interval};
 use crate::driver::Driver;
 use crate::event::{LabEvent, Reporter};
 use crate::k6::{self, K6, K6Error};
-use crate::launch::{ANY_PORT, Inventory, PartError, Place, Tool};
+use crate::launch::{ANY_PORT, ControlError, Inventory, PartError, Place, Tool};
 use crate::model::{CellMeasure, Component, RunMeasure, Workload};
 use crate::plan::Plan;
 use crate::result::{self, RunResult};
+use crate::verdict;
 
 /// Name of the run file in a run's folder.
 pub const RUN_FILE: &str = "run.sqlite";
@@ -64,6 +65,8 @@ pub struct Order {
     pub inventory: Inventory,
     /// The program that children are started from: this one.
     pub executable: PathBuf,
+    /// Thresholds of k6 in each round, as JSON.
+    pub thresholds: Option<String>,
 }
 
 /// What came of it.
@@ -193,13 +196,26 @@ pub async fn carry_out(
     }
     reporter.on(&LabEvent::Closing);
     rig.note_addresses(&mut measure.components);
-    let result = close(&mut rig, &order, measure, &mut failure).await;
-    if let Err(error) = points.verdicts(&result).await {
+    let mut result = close(&mut rig, &order, measure, &mut failure).await;
+    if let Err(error) = publish(&points, &rig, &mut result).await {
         failure.get_or_insert(PartError::from(error).into());
     }
     rig.stop().await;
     drop(driver);
     Ok(Outcome { result, failure, interrupted })
+}
+
+/// Tells InfluxDB the verdicts, and takes note if these points do not get there. Where earlier ones did not,
+/// that is known already.
+async fn publish(points: &Points, rig: &Rig, result: &mut RunResult) -> Result<(), ControlError> {
+    points.verdicts(result).await?;
+    if result.points_missing.is_empty() {
+        result.points_missing = rig.points_missing().await?;
+        if !result.points_missing.is_empty() {
+            verdict::judge(result);
+        }
+    }
+    Ok(())
 }
 
 /// Closes the books: what was measured, with the rows of the run file, becomes a result. What goes wrong
@@ -243,6 +259,7 @@ fn k6(order: &Order, rig: &Rig) -> Option<K6> {
     let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
     k6.otlp = Some(rig.otlp);
     k6.store = rig.store().cloned();
+    k6.thresholds.clone_from(&order.thresholds);
     Some(k6)
 }
 

@@ -14,8 +14,8 @@ use super::{LOGS, RUN_FILE, RunError};
 use crate::driver::{Connections, SERVICE};
 use crate::event::{LabEvent, Reporter};
 use crate::launch::{
-    ANY_PORT, Collector, Control, Inventory, Part, PartError, Services, Store, Supervisor, Target,
-    Tool, seed, start_services, start_sidecar,
+    ANY_PORT, Collector, Control, ControlError, Inventory, Part, PartError, Services, Store,
+    Supervisor, Target, Tool, seed, start_services, start_sidecar,
 };
 use crate::model::{Component, DEFAULT_USERS, Knobs};
 
@@ -267,6 +267,15 @@ impl Rig {
             lost,
             unwritten: (rows > 0).then_some(Unwritten { rows, reason }),
         })
+    }
+
+    /// The points that InfluxDB does not have although it was given time to take them.
+    ///
+    /// # Errors
+    /// If the sidecar does not answer.
+    pub(super) async fn points_missing(&self) -> Result<BTreeMap<String, u64>, ControlError> {
+        let (counters, _) = self.control.flush().await?;
+        Ok(missing_points(&counters))
     }
 
     /// Stops everything: first those who send spans, then the sidecar, then the real parts.

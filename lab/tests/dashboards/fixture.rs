@@ -8,7 +8,9 @@ use ledger::{Family, Stage};
 
 /// The run's name: with characters that mean something in a regular expression.
 pub(crate) const RUN: &str = "smoke-20261124T120000Z.v1(2)";
-/// When it began and ended, in milliseconds since 1970.
+/// Name of the run that [`points_of_the_sidecar`] are of.
+pub(crate) const RUN_UP: &str = "up-20261124T120000Z";
+/// When both began and ended, in milliseconds since 1970.
 pub(crate) const FROM: u64 = 1_795_521_600_000;
 pub(crate) const TO: u64 = FROM + 1_000 * SECONDS * CELLS.len() as u64;
 /// Arrivals planned and dropped, over all cells.
@@ -25,11 +27,15 @@ const CELLS: [(&str, &str, &str); 5] = [
     ("rest-1MB", "rest", "1000000"),
     ("grpc-1MB", "grpc", "1000000"),
 ];
+/// What belongs to no cell.
+const NONE: (&str, &str, &str) = (NO_CELL, NO_CELL, NO_CELL);
 const HOPS: [&str; 2] = ["driver→gateway", "gateway→echo"];
+/// Of a load generator that sends no spans only the other side is known.
+const HOPS_UP: [&str; 2] = ["?→gateway", "gateway→echo"];
 
-/// Names of its cells.
+/// Names of its cells, and of what belongs to none.
 pub(crate) fn cells() -> Vec<&'static str> {
-    CELLS.iter().map(|(name, ..)| *name).collect()
+    CELLS.iter().chain([&NONE]).map(|(name, ..)| *name).collect()
 }
 
 /// Every point of the run, and one of an older run, as line protocol.
@@ -43,13 +49,30 @@ pub(crate) fn points() -> String {
         for second in 0..SECONDS {
             let time = begins + second * 1_000;
             lines.point(M_LOAD, &tags, &load(dropped), time);
-            traced(&mut lines, &tags, time);
-            processes(&mut lines, time);
+            traced(&mut lines, &tags, HOPS, time);
+            processes(&mut lines, RUN, time);
         }
         lines.point(M_CELL, &tags, &format!("{F_EVENT}=\"ended\",{F_ROUND}=0i"), begins + 5_999);
         lines.point(M_VERDICT, &tags, &verdict(dropped), TO - 1);
     }
-    lines.point(M_LOAD, &tags("zz-older", &CELLS[0]), &load(0), FROM - 60_000);
+    traced(&mut lines, &tags(RUN, &NONE), HOPS, FROM);
+    processes(&mut lines, "zz-older", FROM - 60_000);
+    lines.0
+}
+
+/// The same of a run that k6 drove, which does not tell what it sent late.
+pub(crate) fn points_by_k6() -> String {
+    points().replace(&format!("{F_LATE}=1i,"), "")
+}
+
+/// What the sidecar writes by itself, whoever makes the load: `run-lab up`, compose, Kubernetes, services of
+/// one's own. Requests belong to no cell there.
+pub(crate) fn points_of_the_sidecar() -> String {
+    let mut lines = Lines(String::new());
+    for time in (FROM..TO).step_by(1_000) {
+        traced(&mut lines, &tags(RUN_UP, &NONE), HOPS_UP, time);
+        processes(&mut lines, RUN_UP, time);
+    }
     lines.0
 }
 
@@ -68,9 +91,9 @@ fn load(dropped: u64) -> String {
 }
 
 /// Every stage of every hop takes 10 µs, and 1 µs is left over.
-fn traced(lines: &mut Lines, tags: &str, time: u64) {
-    let stages = (HOPS.len() * Stage::ALL.len()) as u64;
-    for (hop, stage) in HOPS.iter().flat_map(|hop| Stage::ALL.iter().map(move |stage| (hop, stage)))
+fn traced(lines: &mut Lines, tags: &str, hops: [&str; 2], time: u64) {
+    let stages = (hops.len() * Stage::ALL.len()) as u64;
+    for (hop, stage) in hops.iter().flat_map(|hop| Stage::ALL.iter().map(move |stage| (hop, stage)))
     {
         let family: Family = stage.family();
         let tags =
@@ -93,13 +116,13 @@ fn traced(lines: &mut Lines, tags: &str, time: u64) {
     lines.point(M_REQUEST, tags, &fields, time);
 }
 
-fn processes(lines: &mut Lines, time: u64) {
+fn processes(lines: &mut Lines, run: &str, time: u64) {
     for process in ["gateway", "echo", "driver", "host"] {
         let fields = format!(
             "{F_CPU_CORES}=0.25,{F_RSS_BYTES}=8000000i,{F_THREADS}=4i,{F_VOLUNTARY_SWITCHES}=900,\
              {F_INVOLUNTARY_SWITCHES}=20,{F_RUN_QUEUE_WAIT}=0.01"
         );
-        lines.point(M_PROCESS, &format!("{T_RUN}={RUN},{T_PROCESS}={process}"), &fields, time);
+        lines.point(M_PROCESS, &format!("{T_RUN}={run},{T_PROCESS}={process}"), &fields, time);
     }
 }
 

@@ -10,9 +10,14 @@ mod words;
 use std::collections::BTreeSet;
 
 use influxd::Influxd;
+use ledger::names::{M_HOP, M_PROCESS, M_REQUEST};
 use panels::board::boards;
 use panels::expand::{Chosen, Range, Selection, expand};
-use panels::{Influx, Series, every_panel_returns_rows};
+use panels::{
+    Influx, Series, every_panel_but_returns_rows, every_panel_of_the_sidecar_returns_rows,
+    every_panel_returns_rows, queries_without_rows,
+};
+use words::Words;
 
 #[tokio::test]
 async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load() {
@@ -30,6 +35,57 @@ async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load() {
     the_newest_run_is_offered_first(&influx).await;
     families_and_residual_add_up_to_the_latency(&influx).await;
     a_choice_of_cells_narrows_what_is_shown(&influx).await;
+}
+
+#[tokio::test]
+async fn what_the_sidecar_writes_by_itself_is_offered_and_shown() {
+    let influxd = Influxd::start();
+    influxd.write("lab", &fixture::points_of_the_sidecar()).await;
+    let (run, from, to) = (fixture::RUN_UP, fixture::FROM, fixture::TO);
+    every_panel_of_the_sidecar_returns_rows(&influxd.url, "lab", run, from, to).await;
+}
+
+/// So there is no panel of the sidecar that could not fail the test above.
+#[tokio::test]
+async fn without_a_measurement_every_query_of_it_is_named_and_no_other() {
+    let influxd = Influxd::start();
+    let (run, from, to) = (fixture::RUN_UP, fixture::FROM, fixture::TO);
+    let of_boards: Vec<String> =
+        boards().iter().flat_map(shape::queries).map(|(_, query)| query).collect();
+    for measurement in [M_HOP, M_REQUEST, M_PROCESS] {
+        let all = fixture::points_of_the_sidecar();
+        let others = all.lines().filter(|line| !line.starts_with(&format!("{measurement},")));
+        let database = format!("without_{measurement}");
+        influxd.write(&database, &others.collect::<Vec<_>>().join("\n")).await;
+        let (_, mut empty) = queries_without_rows(&influxd.url, &database, run, from, to).await;
+        empty.retain(panels::Empty::is_of_the_sidecar);
+        let mut named: Vec<_> = empty.iter().map(|empty| empty.query.as_str()).collect();
+        let asks = |query: &&str| Words::of(query).measurements.contains(measurement);
+        let mut asked: Vec<_> = of_boards.iter().map(String::as_str).filter(asks).collect();
+        named.sort_unstable();
+        asked.sort_unstable();
+        assert!(!asked.is_empty());
+        assert_eq!(named, asked, "{measurement}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_run_by_k6_everything_is_shown_but_what_was_late() {
+    let influxd = Influxd::start();
+    influxd.write("lab", &fixture::points_by_k6()).await;
+    let (run, from, to) = (fixture::RUN, fixture::FROM, fixture::TO);
+    let exempt = [("lab-rest-vs-grpc", "Late")];
+    every_panel_but_returns_rows(&influxd.url, "lab", run, from, to, &exempt).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "it shows rows")]
+async fn a_panel_that_shows_rows_is_not_exempt() {
+    let influxd = Influxd::start();
+    influxd.write("lab", &fixture::points()).await;
+    let (run, from, to) = (fixture::RUN, fixture::FROM, fixture::TO);
+    let exempt = [("lab-rest-vs-grpc", "Late")];
+    every_panel_but_returns_rows(&influxd.url, "lab", run, from, to, &exempt).await;
 }
 
 /// The query of `panel`, for the fixture's run and the cells in `cells`.

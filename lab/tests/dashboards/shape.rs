@@ -19,7 +19,7 @@ const LANGUAGE: [&str; 26] = [
 ];
 
 /// Every query of a board, with where it is.
-fn queries(board: &Board) -> Vec<(String, String)> {
+pub(crate) fn queries(board: &Board) -> Vec<(String, String)> {
     let panels = board.panels();
     let targets = panels.iter().flat_map(|panel| {
         let at = |name: &str| format!("{}, {} ({name})", board.uid, panel.title);
@@ -128,7 +128,9 @@ fn queries_name_only_what_the_lab_writes() {
         for (name, value) in &words.compared {
             let known = match name.as_str() {
                 names::T_FAMILY => Family::from_name(value).is_some(),
-                names::T_PROTOCOL => protocols.contains(&value.as_str()),
+                names::T_PROTOCOL => {
+                    value == names::NO_CELL || protocols.contains(&value.as_str())
+                }
                 names::F_EVENT => value == "began",
                 _ => false,
             };

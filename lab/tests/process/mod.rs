@@ -1,5 +1,7 @@
 //! `run-lab` as a process: started, read line by line, ended.
 
+pub(crate) mod up;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! result has.
 
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use run_lab::launch::Tool;
 use sidecar::runfile::RunFile;
 
 use super::influxd::Influxd;
+use crate::process::up::Up;
 use crate::process::{Run, dir, result};
 use crate::{need, panels};
 
@@ -74,6 +76,7 @@ async fn an_influxdb_away_for_20_seconds_costs_no_point_no_latency_and_little_me
     let (code, text) = run.end();
     assert_eq!(code, Some(0), "{text}");
     every_point_is_there(&influxd, &result(dir.path()));
+    every_second_has_samples(&influxd, AWAY_NS / 1_000_000_000 + 10);
     let file = RunFile::open(dir.path().join("out/run.sqlite")).await.expect("a run file");
     nothing_was_disturbed(file, from..back).await;
 }
@@ -86,13 +89,33 @@ fn every_point_is_there(influxd: &Influxd, result: &serde_json::Value) {
     assert_eq!(requests(result, "dropped"), 0);
     let traced = result["cells"][0]["traced"]["succeeded"].as_f64().expect("a count");
     assert_eq!(influxd.number("SELECT sum(count) FROM request WHERE cell != 'none'"), traced);
-    assert_eq!(
-        influxd
-            .number("SELECT sum(count) FROM hop WHERE stage = 'handler' AND hop = 'gateway→echo'"),
-        traced
-    );
+    // Every stage of every hop has a point for each second, and each point counts its requests.
+    let stages = result["cells"][0]["stages"].as_array().expect("stages");
+    assert!(stages.len() > 20, "{stages:?}");
+    for stage in stages {
+        let (hop, name) =
+            (stage["hop"].as_str().expect("a hop"), stage["stage"].as_str().expect("a name"));
+        let query = format!("SELECT sum(count) FROM hop WHERE hop = '{hop}' AND stage = '{name}'");
+        assert_eq!(influxd.number(&query), traced, "{hop} {name}");
+    }
     assert_eq!(influxd.number("SELECT count(status) FROM verdict"), 2.0);
     assert_eq!(influxd.number("SELECT count(event) FROM cell"), 2.0);
+}
+
+/// Processes were sampled in each of at least so many seconds, and no second between the first and the last is
+/// missing.
+fn every_second_has_samples(influxd: &Influxd, at_least: u64) {
+    for process in ["gateway", "echo", "sidecar"] {
+        let query = format!("SELECT cpu_cores FROM process WHERE process = '{process}'");
+        let answer = influxd.query(&query, "lab");
+        let rows = answer["results"][0]["series"][0]["values"].as_array();
+        let rows = rows.unwrap_or_else(|| panic!("{query}: {answer}"));
+        let seconds: Vec<_> =
+            rows.iter().map(|row| row[0].as_u64().expect("a time") / 1_000_000_000).collect();
+        assert!(seconds.len() as u64 >= at_least, "{process}: {seconds:?}");
+        let whole = seconds.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        assert!(whole, "{process}: {seconds:?}");
+    }
 }
 
 /// The load was as fast `away` as it was before and after, and the sidecar stayed as small: what the run file
@@ -174,3 +197,54 @@ async fn every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_the_result() 
     let measured = dropped as f64 / planned as f64;
     assert!((shown - measured).abs() < 1e-9, "{shown} is not {measured}");
 }
+
+/// Answers like a Grafana that is healthy, and shows nothing.
+const GRAFANA: &str = r#"#!/bin/sh
+[ "$1" = -v ] && exec echo "Version 12.0.0"
+exec python3 -c '
+import http.server, os
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["GF_SERVER_HTTP_PORT"])), Answer).serve_forever()'
+"#;
+
+#[test]
+fn an_earlier_run_is_shown_by_its_name_and_time_from_its_own_data() {
+    need(&[Tool::Influxdb]);
+    let dir = dir();
+    let run = Run::start(dir.path(), &["run", "--plan", "smoke", "--without", "grafana,k6"], &[]);
+    let (code, text) = run.end();
+    assert!(matches!(code, Some(0 | 3)), "{text}");
+    let name = result(dir.path())["run_id"].as_str().expect("a name").to_owned();
+    let grafana = dir.path().join("grafana-server");
+    std::fs::write(&grafana, GRAFANA).expect("a file");
+    std::fs::set_permissions(&grafana, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    let grafana = grafana.to_string_lossy();
+    let arguments = ["--show", "out", "--without", "postgres"];
+    let up = Up::start(dir.path(), &arguments, &[("LAB_GRAFANA", &grafana)]);
+    let open = up.says("open");
+    assert!(open.contains("/d/lab-breakdown?from=1") && open.contains(&name), "{open}");
+    let (address, _) = up.part("influxdb");
+    let secret = std::fs::read_to_string(dir.path().join("out/influxdb/secret")).expect("a secret");
+    let asked = std::process::Command::new("python3")
+        .args(["-c", ASK, address, secret.trim(), &name])
+        .output()
+        .expect("python3 starts");
+    let rows = String::from_utf8_lossy(&asked.stdout);
+    assert_eq!(rows.trim(), requests(&result(dir.path()), "planned").to_string(), "{asked:?}");
+    assert_eq!(up.stop(), Some(0));
+}
+
+/// Asks the InfluxDB at argument 1, with the password of argument 2, how many requests of the run of argument 3
+/// were planned.
+const ASK: &str = r#"
+import base64, json, sys, urllib.parse, urllib.request
+address, password, run = sys.argv[1:]
+query = urllib.parse.urlencode({"db": "lab", "q": f"SELECT sum(planned) FROM load WHERE run = '{run}'"})
+request = urllib.request.Request(f"http://{address}/query?{query}")
+credentials = base64.b64encode(f"lab:{password}".encode()).decode()
+request.add_header("Authorization", f"Basic {credentials}")
+print(json.load(urllib.request.urlopen(request))["results"][0]["series"][0]["values"][0][1])
+"#;

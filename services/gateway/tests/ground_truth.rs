@@ -51,7 +51,7 @@ fn medians(ledgers: &[Closed]) -> Medians {
 
 /// How often a site is tried: other work on the machine may disturb one try, but a time booked
 /// under the wrong stage is wrong every time.
-const TRIES: usize = 4;
+const TRIES: usize = 10;
 
 /// One measurement at a time: the sites would disturb each other.
 static QUIET: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -2,7 +2,7 @@
 //! expanded as Grafana does and asked of an InfluxDB.
 //!
 //! Shared: a test with the data of a real run includes this folder by `#[path]` and calls
-//! [`every_panel_returns_rows`].
+//! [`every_panel_returns_rows`], [`every_panel_but_returns_rows`] or [`every_panel_of_the_sidecar_returns_rows`].
 
 pub(crate) mod board;
 pub(crate) mod expand;
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use board::{Board, Variable, boards};
 use expand::{Chosen, Range, Selection, expand};
 pub(crate) use influxql::{Influx, Series};
+use ledger::names::{M_CELL, M_LOAD, M_VERDICT};
 
 /// How many points Grafana asks of a panel about as wide as a screen.
 const POINTS: u64 = 1_000;
@@ -32,11 +33,41 @@ impl Answers {
     }
 }
 
+/// What of a board asks: by its title or name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Variable(String),
+    Annotation(String),
+    Panel(String),
+}
+
+/// A query that fails or returns no value.
+#[derive(Debug)]
+pub(crate) struct Empty {
+    board: String,
+    part: Part,
+    /// As it is in the file.
+    pub(crate) query: String,
+    why: String,
+}
+
+impl Empty {
+    /// Whether there must be rows where only the sidecar writes: it asks for nothing that the lab alone tells, or
+    /// nothing can be chosen without it.
+    pub(crate) fn is_of_the_sidecar(&self) -> bool {
+        if let Part::Variable(_) = self.part {
+            return true;
+        }
+        let reads = |measurement: &str| self.query.contains(&format!("FROM \"{measurement}\""));
+        ![M_LOAD, M_CELL, M_VERDICT].into_iter().any(reads)
+    }
+}
+
 /// Runs every query of every dashboard for `run`, with All chosen in the other variables, over the time
 /// `from` to `to` (milliseconds since 1970), as Grafana would.
 ///
 /// # Panics
-/// With a list of all queries that fail or return no value, and if `run` is not offered by the variable.
+/// With a list of all queries that fail or return no value; `run` must be offered by the variable.
 pub(crate) async fn every_panel_returns_rows(
     url: &str,
     database: &str,
@@ -44,51 +75,101 @@ pub(crate) async fn every_panel_returns_rows(
     from: u64,
     to: u64,
 ) -> Answers {
+    every_panel_but_returns_rows(url, database, run, from, to, &[]).await
+}
+
+/// As [`every_panel_returns_rows`], but the panels in `exempt` (uid and title) must show nothing.
+///
+/// # Panics
+/// Also if an exempt panel has rows, or is not there: then it is to be exempt no longer.
+pub(crate) async fn every_panel_but_returns_rows(
+    url: &str,
+    database: &str,
+    run: &str,
+    from: u64,
+    to: u64,
+    exempt: &[(&str, &str)],
+) -> Answers {
+    let (answers, mut empty) = queries_without_rows(url, database, run, from, to).await;
+    for (board, panel) in exempt {
+        let (all, part) = (empty.len(), Part::Panel((*panel).to_owned()));
+        empty.retain(|empty| empty.board != *board || empty.part != part);
+        assert!(empty.len() < all, "{board} has no panel {panel:?}, or it shows rows");
+    }
+    none_of(empty);
+    answers
+}
+
+/// As [`every_panel_returns_rows`], with an InfluxDB that only the sidecar writes to: panels and annotations of the
+/// load, of the course of a run and of verdicts may show nothing.
+///
+/// # Panics
+/// With a list of all other queries that fail or return no value.
+pub(crate) async fn every_panel_of_the_sidecar_returns_rows(
+    url: &str,
+    database: &str,
+    run: &str,
+    from: u64,
+    to: u64,
+) -> Answers {
+    let (answers, mut empty) = queries_without_rows(url, database, run, from, to).await;
+    empty.retain(Empty::is_of_the_sidecar);
+    none_of(empty);
+    answers
+}
+
+fn none_of(empty: Vec<Empty>) {
+    let line = |Empty { board, part, why, .. }: &Empty| format!("- {board}, {part:?}: {why}");
+    let lines: Vec<String> = empty.iter().map(line).collect();
+    assert!(lines.is_empty(), "{} queries without rows:\n{}", lines.len(), lines.join("\n"));
+}
+
+/// Runs every query. What the panels show, and which queries fail or return no value.
+pub(crate) async fn queries_without_rows(
+    url: &str,
+    database: &str,
+    run: &str,
+    from: u64,
+    to: u64,
+) -> (Answers, Vec<Empty>) {
     let influx = Influx::new(url, database);
     let range = Range { from, to };
     let (mut answers, mut empty) = (Answers::default(), Vec::new());
     for board in boards() {
-        let selection = select(&influx, &board, run, range, &mut empty).await;
+        let mut asker = Asker { influx: &influx, board: &board.uid, empty: &mut empty };
+        let selection = select(&mut asker, &board, run, range).await;
         for (name, query) in board.annotations() {
-            ask(&influx, &query, &selection, range.with_points(POINTS, 1), &mut empty, &|| {
-                format!("{}, annotation {name}", board.uid)
-            })
-            .await;
+            let part = Part::Annotation(name);
+            asker.ask(&part, &query, &selection, range.with_points(POINTS, 1)).await;
         }
         for panel in board.panels() {
+            let part = Part::Panel(panel.title.clone());
+            let shown = range.with_points(POINTS, panel.least_interval_ms);
             for target in &panel.targets {
-                let range = range.with_points(POINTS, panel.least_interval_ms);
-                let name = || format!("{}, {} ({})", board.uid, panel.title, target.name);
-                let series =
-                    ask(&influx, &target.query, &selection, range, &mut empty, &name).await;
+                let series = asker.ask(&part, &target.query, &selection, shown).await;
                 let key = (board.uid.clone(), panel.title.clone());
                 answers.0.entry(key).or_default().extend(series);
             }
         }
     }
-    assert!(empty.is_empty(), "{} queries without rows:\n{}", empty.len(), empty.join("\n"));
-    answers
+    (answers, empty)
 }
 
 /// Chooses `run` and everything else, by the variables' own queries and in their order.
-async fn select(
-    influx: &Influx,
-    board: &Board,
-    run: &str,
-    range: Range,
-    empty: &mut Vec<String>,
-) -> Selection {
+async fn select(asker: &mut Asker<'_>, board: &Board, run: &str, range: Range) -> Selection {
     let mut selection = Selection::default();
     for Variable { name, query, all } in board.variables() {
-        let at = || format!("{}, variable {name}", board.uid);
-        let expanded = range.with_points(POINTS, 1);
-        let series = ask(influx, &query, &selection, expanded, empty, &at).await;
+        let part = Part::Variable(name.clone());
+        let series = asker.ask(&part, &query, &selection, range.with_points(POINTS, 1)).await;
         let offered: Vec<String> = series.iter().flat_map(Series::second_column).collect();
         let chosen = match all {
             Some(pattern) if pattern.is_empty() => Chosen::Several(offered),
             Some(pattern) => Chosen::All(pattern),
             None => {
-                assert!(offered.iter().any(|o| o == run), "{}: no {run} in {offered:?}", at());
+                // Of an answer without rows it has been said already.
+                if !series.is_empty() && !offered.iter().any(|offer| offer == run) {
+                    asker.note(&part, &query, format!("no {run} in {offered:?}"));
+                }
                 Chosen::One(run.to_owned())
             }
         };
@@ -97,30 +178,38 @@ async fn select(
     selection
 }
 
-async fn ask(
-    influx: &Influx,
-    query: &str,
-    selection: &Selection,
-    range: expand::Shown,
-    empty: &mut Vec<String>,
-    name: &dyn Fn() -> String,
-) -> Vec<Series> {
-    let query = match expand(query, selection, range) {
-        Ok(query) => query,
-        Err(error) => {
-            empty.push(format!("- {}: {error}", name()));
-            return Vec::new();
+/// Asks for a board, and notes what returns nothing.
+struct Asker<'a> {
+    influx: &'a Influx,
+    board: &'a str,
+    empty: &'a mut Vec<Empty>,
+}
+
+impl Asker<'_> {
+    async fn ask(
+        &mut self,
+        part: &Part,
+        query: &str,
+        selection: &Selection,
+        shown: expand::Shown,
+    ) -> Vec<Series> {
+        let expanded = match expand(query, selection, shown) {
+            Ok(expanded) => expanded,
+            Err(error) => {
+                self.note(part, query, error);
+                return Vec::new();
+            }
+        };
+        match self.influx.ask(&expanded).await {
+            Ok(series) if series.iter().any(Series::has_value) => return series,
+            Ok(_) => self.note(part, query, format!("no rows from\n{expanded}")),
+            Err(error) => self.note(part, query, format!("{error} from\n{expanded}")),
         }
-    };
-    match influx.ask(&query).await {
-        Ok(series) if series.iter().any(Series::has_value) => series,
-        Ok(_) => {
-            empty.push(format!("- {}: no rows from\n{query}", name()));
-            Vec::new()
-        }
-        Err(error) => {
-            empty.push(format!("- {}: {error} from\n{query}", name()));
-            Vec::new()
-        }
+        Vec::new()
+    }
+
+    fn note(&mut self, part: &Part, query: &str, why: String) {
+        let (board, query) = (self.board.to_owned(), query.to_owned());
+        self.empty.push(Empty { board, part: part.clone(), query, why });
     }
 }

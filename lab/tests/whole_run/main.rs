@@ -1,6 +1,9 @@
 //! Whole runs of the program with what stands in for the real parts: a clean one, and ones that are cut short.
 
+#[path = "../process/mod.rs"]
 mod process;
+
+mod up;
 
 use std::fs;
 use std::path::Path;
