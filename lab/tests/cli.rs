@@ -47,6 +47,11 @@ fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
     refused(&["run", "--set", "window=1"], 2, &["--set", "window", "stream_window"]);
     refused(&["run", "--set", "frame_size=1"], 2, &["frame_size", "16384"]);
     refused(&["run", "--plan", "no-such-plan"], 2, &["no-such-plan", "rest-vs-grpc"]);
+    refused(&["run", "--thresholds", "p(99)<1"], 2, &["--thresholds", "not a JSON object"]);
+    let thresholds = ["run", "--driver", "builtin", "--thresholds", "{}"];
+    refused(&thresholds, 2, &["--thresholds", "k6 is left out by choice"]);
+    let unable = ["run", "--require", "k6", "--inject", "driver:request_encode=1ms"];
+    refused(&unable, 2, &["only the built-in driver can inject", "driver:request_encode"]);
     refused(&["frobnicate"], 2, &["frobnicate"]);
 }
 

@@ -391,8 +391,8 @@ pub struct ResourceResult {
     pub threads_max: u64,
     /// Context switches the process asked for.
     pub voluntary_switches: u64,
-    /// Context switches forced on it.
-    pub involuntary_switches: u64,
+    /// Context switches forced on it; `None` of the whole machine, of which the kernel does not say.
+    pub involuntary_switches: Option<u64>,
     /// Time its threads were ready and waited for a CPU, in seconds.
     pub run_queue_wait_s: f64,
     /// That time over itself and the CPU time.

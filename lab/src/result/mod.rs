@@ -34,7 +34,7 @@ pub use subject::Subject;
 
 /// The version of the shape of `result.json`.
 ///
-/// 2: `requests.late` is null where k6 drove, which does not tell it. Results of schema 1 are read too.
+/// 2: null, not 0, where nobody tells: `requests.late` where k6 drove, `involuntary_switches` of the host. Results of schema 1 are read too.
 pub const SCHEMA: u32 = 2;
 /// The oldest shape that can still be read.
 const OLDEST: u32 = 1;

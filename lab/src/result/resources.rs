@@ -16,7 +16,8 @@ use crate::model::CellMeasure;
 struct Used {
     cpu_ns: f64,
     voluntary: f64,
-    involuntary: f64,
+    /// `None` of the whole machine: the kernel does not say.
+    involuntary: Option<f64>,
     wait_ns: f64,
     rss_max: u64,
     threads_max: u64,
@@ -55,7 +56,9 @@ fn charge(used: &mut Used, samples: &[&ProcessSample], (start, end): (u64, u64))
     };
     used.cpu_ns += between(|sample| sample.cpu_ns);
     used.voluntary += between(|sample| sample.voluntary_switches);
-    used.involuntary += between(|sample| sample.involuntary_switches);
+    if samples.iter().all(|sample| sample.pid != 0) {
+        *used.involuntary.get_or_insert(0.0) += between(|sample| sample.involuntary_switches);
+    }
     used.wait_ns += between(|sample| sample.run_queue_wait_ns);
     // Gauges: the samples inside the round and the ones next to it.
     let first = samples.partition_point(|sample| sample.at_ns < start).saturating_sub(1);
@@ -91,7 +94,7 @@ impl Used {
             rss_max_bytes: self.rss_max,
             threads_max: self.threads_max,
             voluntary_switches: self.voluntary.round() as u64,
-            involuntary_switches: self.involuntary.round() as u64,
+            involuntary_switches: self.involuntary.map(|count| count.round() as u64),
             run_queue_wait_s: round(self.wait_ns / 1e9, 1e6),
             run_queue_wait_share: ratio(self.wait_ns, self.wait_ns + self.cpu_ns),
         }

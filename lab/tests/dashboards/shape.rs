@@ -128,9 +128,7 @@ fn queries_name_only_what_the_lab_writes() {
         for (name, value) in &words.compared {
             let known = match name.as_str() {
                 names::T_FAMILY => Family::from_name(value).is_some(),
-                names::T_PROTOCOL => {
-                    value == names::NO_CELL || protocols.contains(&value.as_str())
-                }
+                names::T_PROTOCOL => value == names::NO_CELL || protocols.contains(&value.as_str()),
                 names::F_EVENT => value == "began",
                 _ => false,
             };

@@ -6,6 +6,7 @@ use run_lab::report::terminal;
 
 use crate::fixture::{cell, run, sample_run};
 
+#[expect(clippy::too_many_lines, reason = "what is expected, in full")]
 #[test]
 fn a_report_in_120_columns() {
     let result = sample_run().result();

@@ -103,10 +103,16 @@ pub(super) fn cells(result: &RunResult) -> String {
         row.push(all.late.map_or_else(|| "unknown".to_owned(), count));
         row.extend([all.ok, all.error].map(count));
         row.push(rate(cell.load.completed_per_s));
-        row.extend([latency.mean, latency.p50, latency.p90, latency.p99, latency.max].map(time));
+        let times = [latency.mean, latency.p50, latency.p90, latency.p99, latency.max];
+        row.extend(times.map(|us| known(latency.count > 0, time(us))));
         table.row(&row);
     }
     table.finish()
+}
+
+/// `text` if there is anything that it was computed from.
+fn known(is: bool, text: String) -> String {
+    if is { text } else { "–".to_owned() }
 }
 
 /// Every reason, in words; what failed requests said.
@@ -182,15 +188,16 @@ pub(super) fn books(result: &RunResult) -> String {
         Table::new("How well the books close, and how busy the machine was.", &headings, 1);
     for cell in &result.cells {
         let late = cell.send_delay_us.map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
+        let traced = cell.traced.succeeded > 0;
         table.row(&[
             escape(&cell.id),
             format!("{} of {}", count(cell.traced.count), count(cell.traced.expected)),
             trimmed(cell.traced.weight),
-            percent(cell.measured_share),
-            percent(cell.inferred_share),
-            time(cell.residual.mean_us),
-            percent(cell.residual.p50_share),
-            percent(cell.residual.p99_share),
+            known(traced, percent(cell.measured_share)),
+            known(traced, percent(cell.inferred_share)),
+            known(traced, time(cell.residual.mean_us)),
+            known(traced, percent(cell.residual.p50_share)),
+            known(traced, percent(cell.residual.p99_share)),
             count(cell.marks.out_of_order),
             late,
             trimmed(cell.load.driver_cores),
@@ -281,7 +288,7 @@ fn every_process(result: &RunResult) -> String {
                 memory(process.rss_max_bytes),
                 count(process.threads_max),
                 count(process.voluntary_switches),
-                count(process.involuntary_switches),
+                process.involuntary_switches.map_or_else(|| "unknown".to_owned(), count),
                 percent(process.run_queue_wait_share),
             ]);
         }
