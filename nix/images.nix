@@ -84,7 +84,11 @@ in
         "0.0.0.0:3000"
       ]
     ];
-    programs = [ programs.run-lab ];
+    # /bin/sh: PostgreSQL's initdb starts its server by popen(), which asks for it.
+    programs = [
+      programs.run-lab
+      pkgs.bashInteractive
+    ];
     health = "http://127.0.0.1:8080/healthz";
   };
 

@@ -71,6 +71,9 @@ def main():
         if d["kind"] == "TestRun":
             script = d["spec"]["script"]["configMap"]
             need("ConfigMap", script["name"], "TestRun")
+            for part in walk(d):
+                if "secretRef" in part:
+                    need("Secret", part["secretRef"]["name"], "TestRun")
             if script["file"] not in there[("ConfigMap", script["name"])]["data"]:
                 missing.append(f"TestRun: {script['name']} has no {script['file']}")
     if missing:

@@ -17,6 +17,11 @@ use crate::result::RunResult;
 use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
 use crate::{k6, plan, progress};
 
+/// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
+const TRACED: &str =
+    r#"-H "traceparent: 00-$(tr -d - </proc/sys/kernel/random/uuid)-0000000000000001-01""#;
+/// Name of the file that holds what the points are tagged with, for whoever shows them later.
+const NAME: &str = "name";
 /// What is shown of the time before and after an earlier run, in milliseconds.
 const MARGIN_MS: i64 = 30_000;
 
@@ -103,6 +108,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         listen: arguments.gateway,
         grafana: arguments.grafana,
     };
+    std::fs::write(out.join(NAME), &run).map_err(|error| Failure::other(error.into()))?;
     let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
     let died = tokio::select! {
         served = serve(&mut rig, &knobs, &out, arguments.show.as_deref()) => match served {
@@ -172,10 +178,11 @@ fn shown(run: &Path) -> Option<String> {
     // Where the file system does not say when it was made, a day will do: boards zoom in.
     let begin = file.created().ok().and_then(ms).unwrap_or(end - 86_400_000);
     let mut query = format!("?from={}&to={}", begin - MARGIN_MS, end + MARGIN_MS);
-    // Only `run-lab run` leaves a result; of others the board chooses by itself.
-    let result = std::fs::read_to_string(run.join(RESULT_JSON)).ok();
-    if let Some(result) = result.and_then(|text| RunResult::from_json(&text).ok()) {
-        let _ = write!(query, "&var-run={}", result.run_id);
+    let read = |name: &str| std::fs::read_to_string(run.join(name)).ok();
+    let result = read(RESULT_JSON).and_then(|text| RunResult::from_json(&text).ok());
+    // Only `run-lab run` leaves a result.
+    if let Some(name) = result.map(|result| result.run_id).or_else(|| read(NAME)) {
+        let _ = write!(query, "&var-run={name}");
     }
     Some(query)
 }
@@ -184,11 +191,11 @@ fn shown(run: &Path) -> Option<String> {
 fn how_to(rig: &Rig, gateway: SocketAddr, scripts: &Path, text: &mut String) {
     let _ = writeln!(
         text,
-        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' http://{gateway}/grpc/ping"
+        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} http://{gateway}/grpc/ping"
     );
     if rig.users().is_some() {
         let ask = format!("http://{gateway}/rest/users/count?email=common0@example.com");
-        let _ = writeln!(text, "         curl {ask}");
+        let _ = writeln!(text, "         curl {TRACED} {ask}");
     }
     let _ = writeln!(
         text,
@@ -197,7 +204,11 @@ fn how_to(rig: &Rig, gateway: SocketAddr, scripts: &Path, text: &mut String) {
     );
     if let Some(Store { url, database, .. }) = rig.store() {
         let own = rig.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);
-        let secret = if own { ", user lab with the secret in the folder of its data" } else { "" };
+        let secret = if own {
+            ", user lab with the secret in the folder of its data (secret-of-reader: one that only reads)"
+        } else {
+            ""
+        };
         let _ = writeln!(text, "points   {url}, database {database}{secret}");
     }
 }

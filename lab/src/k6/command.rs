@@ -73,6 +73,8 @@ impl Call<'_> {
         foreign.env = self.env();
         foreign.stop = StopSignal::Int;
         foreign.finite = true;
+        // The pipe's folder goes with k6, should nobody else be left to remove it.
+        foreign.remove = self.stream.parent().map(Path::to_owned);
         foreign
     }
 

@@ -64,3 +64,10 @@ impl Up {
         self.child.wait().expect("it ends").code()
     }
 }
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It has ended, unless the test has failed.
+        let _ = self.child.kill();
+    }
+}

@@ -12,7 +12,7 @@ use sidecar::runfile::RunFile;
 use super::influxd::Influxd;
 use crate::process::up::Up;
 use crate::process::{Run, dir, result};
-use crate::{need, panels};
+use crate::{need, panels, plan};
 
 /// Requests of all cells together, by what became of them.
 fn requests(result: &serde_json::Value, of: &str) -> u64 {
@@ -248,3 +248,104 @@ credentials = base64.b64encode(f"lab:{password}".encode()).decode()
 request.add_header("Authorization", f"Basic {credentials}")
 print(json.load(urllib.request.urlopen(request))["results"][0]["series"][0]["values"][0][1])
 "#;
+
+#[tokio::test]
+async fn of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_rows() {
+    need(&[Tool::K6, Tool::Influxdb, Tool::Postgres]);
+    let influxd = Influxd::start();
+    let dir = dir();
+    plan(dir.path(), 40, "3s");
+    let url = influxd.url();
+    let arguments = ["run", "--plan", "short.toml", "--driver", "k6", "--without", "grafana"];
+    let run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    let (code, text) = run.end();
+    assert!(matches!(code, Some(0 | 3)), "{text}");
+    let result = result(dir.path());
+    let name = result["run_id"].as_str().expect("a name");
+    let (from, to) = span(&influxd);
+    // k6 does not tell what it sent late.
+    let exempt = [("lab-rest-vs-grpc", "Late")];
+    panels::every_panel_but_returns_rows(&url, "lab", name, from, to, &exempt).await;
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.expect("after 1970").as_millis()).expect("a time")
+}
+
+/// The only run that InfluxDB knows of.
+fn run_in(influxd: &Influxd) -> String {
+    let answer = influxd.query("SHOW TAG VALUES FROM process WITH KEY = run", "lab");
+    let name = &answer["results"][0]["series"][0]["values"][0][1];
+    name.as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// Asks the gateway for some seconds, each time under a trace of the caller's own.
+async fn ask_traced(gateway: &str) -> usize {
+    let client = reqwest::Client::new();
+    let mut answered = 0;
+    for number in 1..=30 {
+        let protocol = ["rest", "grpc"][number % 2];
+        let asked = client
+            .post(format!("http://{gateway}/{protocol}/ping"))
+            .header("traceparent", format!("00-{number:032x}-{number:016x}-01"))
+            .header("content-type", "application/json")
+            .body("{\"size\": 10}");
+        answered += usize::from(asked.send().await.is_ok_and(|reply| reply.status().is_success()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    answered
+}
+
+#[tokio::test]
+async fn what_up_writes_is_offered_and_every_panel_of_the_sidecar_shows_it() {
+    need(&[Tool::Influxdb]);
+    let influxd = Influxd::start();
+    let dir = dir();
+    let (url, from) = (influxd.url(), now_ms());
+    let arguments = ["--without", "grafana,postgres"];
+    let up = Up::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    let answered = ask_traced(up.part("gateway").0).await;
+    assert_eq!((up.stop(), answered), (Some(0), 30));
+    let name = run_in(&influxd);
+    panels::every_panel_of_the_sidecar_returns_rows(&url, "lab", &name, from, now_ms()).await;
+}
+
+/// Waits until the first window of hops has been written.
+fn wait_for_hops(influxd: &Influxd) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while influxd.query("SELECT * FROM hop LIMIT 1", "lab")["results"][0].get("series").is_none() {
+        assert!(Instant::now() < deadline, "no hop is in InfluxDB");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_offered_and_shown_while_its_first_round_goes_on() {
+    need(&[Tool::Influxdb]);
+    let influxd = Influxd::start();
+    let dir = dir();
+    let (url, from) = (influxd.url(), now_ms());
+    let arguments = [
+        "run",
+        "--plan",
+        "smoke",
+        "--duration",
+        "60s",
+        "--driver",
+        "builtin",
+        "--without",
+        "grafana",
+    ];
+    let mut run = Run::start(dir.path(), &arguments, &[("LAB_INFLUXDB_URL", &url)]);
+    run.line("gateway listens");
+    run.wait_for_rows(dir.path());
+    wait_for_hops(&influxd);
+    // Killed, so that InfluxDB stays as it was in the middle of the round.
+    run.child.kill().expect("it runs");
+    run.end();
+    assert_eq!(influxd.query("SELECT * FROM load", "lab")["results"][0].get("series"), None);
+    let name = run_in(&influxd);
+    panels::every_panel_of_the_sidecar_returns_rows(&url, "lab", &name, from, now_ms()).await;
+}
