@@ -137,15 +137,19 @@ impl Sidecar {
         let otlp = listen("OTLP", config.otlp).await?;
         let control = listen("control", config.control).await?;
         let counters = Arc::new(Counters::default());
+        // The run file last: one that a failed start left would be in the way of the next.
+        let influxdb = influxdb(&config)?;
         let mut writer = None;
         if let Some(path) = &config.run_file {
-            let file = RunFile::create(path).await?;
+            let file = match RunFile::create(path).await {
+                Ok(file) => file,
+                Err(error) => return Err(give_up(influxdb, error).await),
+            };
             let (sink, task) = RunFileSink::start(file, Arc::clone(&counters.sinks));
             let sink = Arc::new(sink);
             sinks.push(Arc::clone(&sink) as Arc<dyn Sink>);
             writer = Some((sink, task));
         }
-        let influxdb = influxdb(&config)?;
         sinks.extend(influxdb.iter().map(|(sink, _)| Arc::clone(sink) as Arc<dyn Sink>));
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let limits = Limits {
@@ -240,6 +244,14 @@ fn influxdb(config: &SidecarConfig) -> Result<Option<(Arc<InfluxSink>, Tasks)>, 
     let hold = (config.join_window + GRACE + SLOWEST).max(2 * config.sample_every);
     let started = InfluxSink::start(config.run.clone(), hold, target, spool);
     started.map(Some).map_err(SidecarError::InfluxDb)
+}
+
+/// Frees the spool again after a start that failed.
+async fn give_up(influxdb: Option<(Arc<InfluxSink>, Tasks)>, error: RunFileError) -> SidecarError {
+    if let Some((sink, tasks)) = influxdb {
+        sink.close(tasks).await;
+    }
+    error.into()
 }
 
 /// Lets a listener answer what it is working on. Connections that peers merely keep open must not

@@ -267,3 +267,26 @@ async fn settings_are_checked_before_anything_is_made() {
     let error = sidecar::run(config, std::future::ready(())).await.unwrap_err().to_string();
     assert!(error.starts_with("cannot listen for OTLP on 127.0.0.1:"), "{error}");
 }
+
+#[tokio::test]
+async fn a_start_that_failed_is_not_in_the_way_of_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let flags = |run_file: &str| {
+        let (run_file, spool) = (at(run_file), at("spool"));
+        let (run_file, spool) = (run_file.display(), spool.display());
+        config(&format!("--run-file {run_file} --influxdb-url http://127.0.0.1:9 --spool {spool}"))
+    };
+    let stop = |sidecar: sidecar::Sidecar| sidecar.serve(std::future::ready(()));
+    let first = sidecar::Sidecar::bind(flags("first.db"), Vec::new()).await.unwrap();
+    let error = sidecar::Sidecar::bind(flags("second.db"), Vec::new()).await.err().unwrap();
+    assert!(error.to_string().contains("another sidecar uses it"), "{error}");
+    assert!(!at("second.db").exists());
+    stop(first).await.unwrap();
+    // The other way round: where the run file cannot be had, the spool is free again.
+    std::fs::write(at("third.db"), "somebody's").unwrap();
+    let error = sidecar::Sidecar::bind(flags("third.db"), Vec::new()).await.err().unwrap();
+    assert!(error.to_string().ends_with("it exists and is not empty"), "{error}");
+    let second = sidecar::Sidecar::bind(flags("second.db"), Vec::new()).await.unwrap();
+    stop(second).await.unwrap();
+}

@@ -3,22 +3,25 @@
 //! The pool takes a refused connection for a server that is starting and tries until its time is
 //! up, and it hands out connections that died while they were idle. Testing each one before use
 //! would cost a round trip per query, which is what is being measured here.
+//!
+//! Who waits, waits in a queue of ours and not in the pool's: so those whose turn it is can give up an
+//! attempt of the pool and begin another without losing their place.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ledger::clock;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
+use sqlx::{PgConnection, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
+use crate::lookout::{CONNECTING, Lookout, Seen, connect};
 
 /// How long nobody may get a connection before somebody looks whether there is a database.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long connecting may take.
-const CONNECTING: Duration = Duration::from_secs(5);
 /// How long a request may wait for a connection that others use.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -29,12 +32,16 @@ pub(crate) struct Connections {
     options: PgConnectOptions,
     /// When a connection was last lost; those opened earlier are not to be trusted.
     lost: Arc<AtomicU64>,
+    /// As many turns as there are connections, first come, first served.
+    queue: Arc<Semaphore>,
     turns: Arc<Turns>,
+    lookout: Lookout,
 }
 
 /// Who has a connection and how many had one.
 #[derive(Debug, Default)]
 struct Turns {
+    /// A connection whose query was given up is not held, but the pool has it only when the query ends.
     held: AtomicU64,
     taken: AtomicU64,
 }
@@ -43,6 +50,8 @@ struct Turns {
 pub(crate) struct Lease {
     connection: PoolConnection<Postgres>,
     turns: Arc<Turns>,
+    /// Given up after the connection.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Connections {
@@ -52,7 +61,9 @@ impl Connections {
         let seen = Arc::clone(&lost);
         let pool = PgPoolOptions::new()
             .max_connections(size)
-            .acquire_timeout(LONGEST_WAIT)
+            // Refused for too many connections, the pool tries again after ever longer pauses, up to a
+            // fifth of this, and takes no connection that others give back meanwhile.
+            .acquire_timeout(CONNECTING)
             .acquire_slow_threshold(LONGEST_WAIT)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -63,52 +74,98 @@ impl Connections {
                 Box::pin(std::future::ready(Ok(alive)))
             })
             .connect_lazy_with(options.clone());
-        Connections { pool, options, lost, turns: Arc::default() }
+        let queue = Arc::new(Semaphore::new(size as usize));
+        let lookout = Lookout::new(options.clone(), PATIENCE);
+        Connections { pool, options, lost, queue, turns: Arc::default(), lookout }
     }
 
     /// Waits for a connection.
     ///
     /// # Errors
     /// [`Failure::Down`] if nobody gets one because the database takes none, [`Failure::Busy`] if all
-    /// stayed in use.
+    /// stayed in use, [`Failure::Full`] if the database took no more of them.
     pub(crate) async fn acquire(&self) -> Result<Lease, Failure> {
-        let mut acquiring = std::pin::pin!(self.pool.acquire());
+        let mut full = None;
+        let waited = tokio::time::timeout(LONGEST_WAIT, self.wait(&mut full)).await;
+        waited.unwrap_or_else(|_| Err(full.unwrap_or(Failure::Busy(LONGEST_WAIT))))
+    }
+
+    /// Waits for as long as there is a database; `full` is what it last said if it takes no more
+    /// connections, which passes as they are closed.
+    async fn wait(&self, full: &mut Option<Failure>) -> Result<Lease, Failure> {
+        let stuck = AtomicBool::new(false);
+        let mut taking = std::pin::pin!(self.take(&stuck));
         let mut taken = self.turns.taken.load(Relaxed);
         loop {
             tokio::select! {
                 biased;
-                acquired = &mut acquiring => return self.lend(acquired),
+                lease = &mut taking => return lease,
                 () = tokio::time::sleep(PATIENCE) => {}
             }
             let before = std::mem::replace(&mut taken, self.turns.taken.load(Relaxed));
-            if taken == before && self.turns.held.load(Relaxed) == 0 {
-                // Nobody has one, and nobody had: the pool is connecting, or trying to.
-                let _ = self.connect().await?.close().await;
+            // Nobody has one, and nobody had: the pool is connecting, or trying to, or waits for the
+            // end of a query that was given up.
+            let nobody = taken == before && self.turns.held.load(Relaxed) == 0;
+            if !stuck.swap(false, Relaxed) && !nobody {
+                continue;
+            }
+            let seen = tokio::select! {
+                biased;
+                seen = self.lookout.look() => seen,
+                lease = &mut taking => return lease,
+            };
+            *full = match seen {
+                Seen::Up => None,
+                Seen::Full(error) => Some(self.failed(error)),
+                Seen::Down(error) => return Err(self.failed(error)),
+            };
+        }
+    }
+
+    /// Waits for its turn and then for the pool, again and again; says when it is `stuck`.
+    async fn take(&self, stuck: &AtomicBool) -> Result<Lease, Failure> {
+        let turn = Arc::clone(&self.queue).acquire_owned().await;
+        let turn = turn.map_err(|_| self.failed(sqlx::Error::PoolClosed))?;
+        loop {
+            match self.ask_pool().await {
+                Ok(connection) => return Ok(self.lend(connection, turn)),
+                Err(sqlx::Error::PoolTimedOut) => stuck.store(true, Relaxed),
+                Err(error) => return Err(self.failed(error)),
             }
         }
     }
 
-    fn lend(&self, acquired: sqlx::Result<PoolConnection<Postgres>>) -> Result<Lease, Failure> {
-        let connection = acquired.map_err(|error| self.failed(error))?;
+    /// A connection of the pool, one that is idle if there is such.
+    async fn ask_pool(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        let mut acquiring = std::pin::pin!(self.pool.acquire());
+        loop {
+            tokio::select! {
+                biased;
+                acquired = &mut acquiring => return acquired,
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
+            if self.pool.num_idle() > 0 {
+                // The pool is opening another. It looks at idle ones only when it is asked.
+                acquiring.set(self.pool.acquire());
+            }
+        }
+    }
+
+    fn lend(&self, connection: PoolConnection<Postgres>, turn: OwnedSemaphorePermit) -> Lease {
         self.turns.taken.fetch_add(1, Relaxed);
         self.turns.held.fetch_add(1, Relaxed);
-        Ok(Lease { connection, turns: Arc::clone(&self.turns) })
+        Lease { connection, turns: Arc::clone(&self.turns), _turn: turn }
     }
 
     /// Opens a connection beside the pool.
     pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {
-        let slow = || {
-            let error = format!("no connection within the limit of {CONNECTING:?}");
-            sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, error))
-        };
-        let connected = tokio::time::timeout(CONNECTING, self.options.connect()).await;
-        connected.unwrap_or_else(|_| Err(slow())).map_err(|error| self.failed(error))
+        connect(&self.options).await.map_err(|error| self.failed(error))
     }
 
     /// What `error` means. Where a connection was lost, its idle neighbours are not used again.
-    pub(crate) fn failed(&self, error: sqlx::Error) -> Failure {
+    pub(crate) fn failed(&self, error: impl Into<Arc<sqlx::Error>>) -> Failure {
         let address = format!("{}:{}", self.options.get_host(), self.options.get_port());
-        let failure = Failure::of(error, address, LONGEST_WAIT);
+        let failure = Failure::of(error.into(), address);
         if failure.lost_connection() {
             self.lost.fetch_max(clock::now(), Relaxed);
         }

@@ -8,6 +8,7 @@ mod connections;
 pub mod emails;
 mod failure;
 mod fill;
+mod lookout;
 mod seed;
 mod statements;
 mod users;

@@ -30,6 +30,8 @@ struct Head {
     points: u64,
     /// It is in the spool too, under its number.
     stored: bool,
+    /// It has been said that the spool did not take it.
+    said: bool,
 }
 
 /// Everything that waits.
@@ -83,7 +85,13 @@ impl Backlog {
             match text {
                 Ok(text) => {
                     let (number, points) = (segment.number, segment.points);
-                    return Some(Head { body: text.into(), number, points, stored: true });
+                    return Some(Head {
+                        body: text.into(),
+                        number,
+                        points,
+                        stored: true,
+                        said: false,
+                    });
                 }
                 Err(error) => {
                     self.counts.say(&error.to_string());
@@ -103,7 +111,7 @@ impl Backlog {
             return None;
         }
         let body = std::mem::take(&mut self.fresh).into();
-        Some(Head { body, number: self.spool.reserve(), points, stored: false })
+        Some(Head { body, number: self.spool.reserve(), points, stored: false, said: false })
     }
 
     /// InfluxDB has the batch on its way, but for `refused` points that it will never take.
@@ -145,7 +153,7 @@ impl Backlog {
         self.show();
     }
 
-    /// Stores the batch on its way; answers why it could not be.
+    /// Stores the batch on its way; answers why it could not be. Then it stays in memory and is tried again.
     fn store_head(&mut self) -> Option<Reason> {
         let head = self.head.as_mut().filter(|head| !head.stored)?;
         match self.spool.put_first(head.number, &head.body) {
@@ -153,7 +161,12 @@ impl Backlog {
                 head.stored = true;
                 None
             }
-            Err(error) => Some(self.cannot(&error)),
+            Err(error) => {
+                if !std::mem::replace(&mut head.said, true) {
+                    self.counts.say(&error.to_string());
+                }
+                Some(reason(&error))
+            }
         }
     }
 
@@ -169,7 +182,8 @@ impl Backlog {
             self.fresh.clear();
             return None;
         };
-        let why = self.cannot(&error);
+        self.counts.say(&error.to_string());
+        let why = reason(&error);
         if self.fresh.len() > MEMORY {
             let from = self.fresh.len() - MEMORY / 2;
             let cut = self.fresh[from..].iter().position(|&byte| byte == b'\n');
@@ -180,14 +194,6 @@ impl Backlog {
         Some(why)
     }
 
-    fn cannot(&self, error: &SpoolError) -> Reason {
-        self.counts.say(&error.to_string());
-        match error {
-            SpoolError::Limit { .. } => Reason::SpoolFull,
-            SpoolError::Io { .. } | SpoolError::InUse(_) => Reason::SpoolError,
-        }
-    }
-
     /// Brings the counters of what waits up to date.
     fn show(&self) {
         let unstored = self.head.as_ref().filter(|head| !head.stored).map_or(0, |head| head.points);
@@ -196,5 +202,13 @@ impl Backlog {
         self.counts.spooled.store(spooled, Relaxed);
         self.counts.spool_bytes.store(self.spool.bytes(), Relaxed);
         self.counts.away.store(self.away, Relaxed);
+    }
+}
+
+/// Why points are dropped that the spool did not take.
+fn reason(error: &SpoolError) -> Reason {
+    match error {
+        SpoolError::Limit { .. } => Reason::SpoolFull,
+        SpoolError::Io { .. } | SpoolError::InUse(_) => Reason::SpoolError,
     }
 }

@@ -30,7 +30,7 @@ pub enum SpoolError {
     /// Another sidecar has it.
     #[error("cannot use the spool {}: another sidecar uses it", .0.display())]
     InUse(PathBuf),
-    /// There is no room for it, even alone.
+    /// There is no room for it.
     #[error("cannot spool {bytes} bytes: --spool-limit is {limit} bytes")]
     Limit {
         /// How much was to be spooled.
@@ -186,15 +186,19 @@ impl Spool {
         Ok(())
     }
 
-    /// Stores lines before all others, under a number that was reserved for them.
+    /// Stores lines before all others, under a number that was reserved for them. They are the oldest: no
+    /// other file makes room for them.
     pub(super) fn put_first(&mut self, number: u64, text: &[u8]) -> Result<(), SpoolError> {
-        self.make_room(text.len() as u64, None)?;
+        let bytes = text.len() as u64;
+        if self.bytes() + bytes > self.limit {
+            return Err(SpoolError::Limit { bytes, limit: self.limit });
+        }
         let path = self.path(number);
         if let Err(source) = fs::write(&path, text) {
             let _ = fs::remove_file(&path);
             return Err(error("add to", &path, source));
         }
-        let segment = Segment { number, bytes: text.len() as u64, points: count(text) };
+        let segment = Segment { number, bytes, points: count(text) };
         self.segments.push_front(segment);
         Ok(())
     }

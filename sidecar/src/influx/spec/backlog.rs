@@ -29,32 +29,47 @@ fn lines(first: u64, count: u64) -> String {
     (first..first + count).map(|n| format!("m n={n}i {n}\n")).collect()
 }
 
+/// The numbers of lines.
+fn numbers(batch: &[u8]) -> Vec<u64> {
+    let lines = std::str::from_utf8(batch).unwrap().lines();
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(u64),
+    /// A batch is on its way, and what comes of it is not known yet.
+    Take,
     Send,
     Fail,
     Restart,
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (1..40_u64).prop_map(Step::Push),
+        Just(Step::Push(15_000)),
+        Just(Step::Push(40_000)),
+        Just(Step::Take),
+        Just(Step::Send),
+        Just(Step::Send),
+        Just(Step::Fail),
+        Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..30)
+}
+
+/// Points that were dropped for want of room.
+fn dropped(counts: &Counts) -> u64 {
+    stats(counts).points_dropped.get("spool_full").copied().unwrap_or_default()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Points arrive in order and each at least once, whatever fails and however often the sidecar restarts.
     #[test]
-    fn every_point_arrives_in_order(
-        steps in proptest::collection::vec(
-            prop_oneof![
-                (1..40_u64).prop_map(Step::Push),
-                Just(Step::Push(30_000)),
-                Just(Step::Send),
-                Just(Step::Send),
-                Just(Step::Fail),
-                Just(Step::Restart),
-            ],
-            1..30,
-        ),
-    ) {
+    fn every_point_arrives_in_order(steps in steps()) {
         let folder = tempfile::tempdir().unwrap();
         let (mut backlog, mut counts) = open(folder.path(), 1 << 30);
         let (mut pushed, mut arrived) = (0, String::new());
@@ -64,6 +79,7 @@ proptest! {
                     backlog.push(lines(pushed, count).as_bytes(), 0);
                     pushed += count;
                 }
+                Step::Take => drop(backlog.next(0, true)),
                 Step::Send => {
                     if let Some(batch) = backlog.next(0, true) {
                         arrived.push_str(std::str::from_utf8(&batch).unwrap());
@@ -92,6 +108,51 @@ proptest! {
         prop_assert_eq!((end.points_spooled, end.points_waiting, end.spool_bytes), (0, 0, 0));
         backlog.close();
         prop_assert!(!folder.path().exists(), "an empty spool leaves nothing behind");
+    }
+
+    /// However small the spool, a point arrives in its order or is counted as dropped.
+    #[test]
+    fn with_a_spool_of_any_size_every_point_arrives_in_order_or_is_counted(
+        steps in steps(),
+        limit in prop_oneof![Just(0), 0..2_000_000_u64, 600_000..900_000_u64],
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut backlog, mut counts) = open(folder.path(), limit);
+        let (mut pushed, mut arrived, mut lost) = (0, Vec::new(), 0);
+        for step in steps.into_iter().chain([Step::Restart]) {
+            match step {
+                Step::Push(count) => {
+                    backlog.push(lines(pushed, count).as_bytes(), 0);
+                    pushed += count;
+                }
+                Step::Take => drop(backlog.next(0, true)),
+                Step::Send => {
+                    if let Some(batch) = backlog.next(0, true) {
+                        arrived.extend(numbers(&batch));
+                        backlog.sent(0);
+                    }
+                }
+                Step::Fail => {
+                    if backlog.next(0, true).is_some() {
+                        backlog.failed();
+                    }
+                }
+                Step::Restart => {
+                    backlog.close();
+                    lost += dropped(&counts);
+                    prop_assert_eq!(stats(&counts).points_waiting, 0);
+                    drop(backlog);
+                    (backlog, counts) = open(folder.path(), limit);
+                }
+            }
+            prop_assert!(stats(&counts).spool_bytes <= limit);
+        }
+        while let Some(batch) = backlog.next(0, true) {
+            arrived.extend(numbers(&batch));
+            backlog.sent(0);
+        }
+        prop_assert!(arrived.is_sorted_by(|a, b| a < b), "out of order");
+        prop_assert_eq!(arrived.len() as u64 + lost, pushed);
     }
 }
 
@@ -150,6 +211,29 @@ fn past_the_limit_the_oldest_points_are_dropped_and_counted() {
     // What was on its way, then the newest without a gap.
     let expected = lines(0, 1) + &lines(1 + dropped, pushed - 1 - dropped);
     assert!(dropped > 100_000 && arrived == expected, "{dropped} dropped");
+}
+
+#[test]
+fn newer_points_in_the_spool_do_not_make_room_for_an_older_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut backlog, counts) = open(folder.path(), 600_000);
+    backlog.push(lines(0, 10_000).as_bytes(), 0);
+    backlog.next(0, true).unwrap();
+    // More than memory is to hold while the batch is on its way.
+    backlog.push(lines(10_000, 32_000).as_bytes(), 0);
+    assert_eq!(stats(&counts).points_spooled, 32_000);
+    backlog.failed();
+    let now = stats(&counts);
+    assert_eq!((now.points_waiting, now.points_spooled), (10_000, 32_000), "{now:?}");
+    assert!(now.points_dropped.is_empty() && now.last_error.contains("--spool-limit"), "{now:?}");
+    // It is kept as long as there is a sidecar to keep it.
+    assert_eq!(numbers(&backlog.next(0, true).unwrap()), Vec::from_iter(0..10_000));
+    backlog.close();
+    let end = stats(&counts);
+    assert_eq!((end.points_dropped["spool_full"], end.points_spooled), (10_000, 32_000));
+    drop(backlog);
+    let (mut next, _) = open(folder.path(), 600_000);
+    assert_eq!(numbers(&next.next(0, true).unwrap()), Vec::from_iter(10_000..42_000));
 }
 
 #[test]

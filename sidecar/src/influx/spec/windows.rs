@@ -307,10 +307,29 @@ fn processes_are_rates_laid_over_the_seconds_between_samples() {
     assert!((field(echo[0], names::F_VOLUNTARY_SWITCHES) - 600.0).abs() < 1e-3);
     assert!((field(echo[0], names::F_INVOLUNTARY_SWITCHES) - 1_200.0).abs() < 1e-3);
     assert!((field(echo[0], names::F_RUN_QUEUE_WAIT) - 0.3).abs() < 1e-6);
-    assert_eq!(field(echo[1], names::F_RSS_BYTES), 2.0 * 3_500.0);
-    assert_eq!(field(echo[1], names::F_THREADS), 6.0);
+    assert_eq!(field(echo[1], names::F_RSS_BYTES), 3_500.0, "of the largest, as in result.json");
+    assert_eq!(field(echo[1], names::F_THREADS), 3.0);
     let host = of(&points, names::M_PROCESS).into_iter().find(|p| tag(p, "process") == "host");
     assert!(host.unwrap().fields.iter().all(|(key, _)| key != names::F_INVOLUNTARY_SWITCHES));
+}
+
+#[test]
+fn processes_of_one_name_that_come_and_go_count_for_the_time_they_were_there() {
+    let mut windows = windows();
+    // A backend that stays and does nothing; one of 1 core from 0 to 0.5 s; one of 0.5 cores after it.
+    windows.samples(&[sample(0, 7, 0), sample(0, 8, 0)], START);
+    windows.samples(&[sample(500, 7, 0), sample(500, 8, 500), sample(500, 9, 0)], START);
+    windows.samples(&[sample(1_000, 7, 0), sample(1_000, 9, 250)], START);
+    // In the next second only such as come and go, one after the other.
+    windows.samples(&[sample(1_500, 9, 500), sample(1_500, 10, 0)], START);
+    windows.samples(&[sample(2_000, 10, 500)], START);
+    let points = all(&mut windows, START + 2 * SECOND);
+    let echo = of(&points, names::M_PROCESS);
+    let cores: Vec<_> = echo.iter().map(|point| field(point, names::F_CPU_CORES)).collect();
+    let near = |(found, expected): (&f64, f64)| (found - expected).abs() < 1e-6;
+    assert!(cores.len() == 2 && cores.iter().zip([0.75, 0.75]).all(near), "{cores:?}");
+    assert_eq!(field(echo[0], names::F_RSS_BYTES), 2_000.0);
+    assert_eq!(field(echo[0], names::F_THREADS), 3.0);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Processes in windows of a second: rates from consecutive samples.
 //!
 //! What a counter gained between two samples is laid evenly over the time between them. A rate is what fell
-//! into a second over how much of that second was sampled.
+//! into a second over how much of that second was sampled. Processes of one name come and go, as the backends
+//! of a database do: what all of them gained goes over the time in which there was any.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,10 +16,9 @@ use crate::runfile::ProcessSample;
 /// Process names that points tell apart; later ones are [`OTHER`].
 const MOST_NAMES: usize = 256;
 
-/// What one process gained in one second.
+/// What was gained in one second.
 #[derive(Debug, Clone, Copy, Default)]
 struct Gained {
-    covered_ns: f64,
     cpu_ns: f64,
     voluntary: f64,
     involuntary: f64,
@@ -27,10 +27,17 @@ struct Gained {
     threads: u64,
 }
 
-/// All processes of one name in one second, by pid.
+/// All processes of one name in one second.
 #[derive(Debug, Default)]
 pub(super) struct ProcessWindow {
-    pids: HashMap<u32, Gained>,
+    /// Counters are added up, sizes are those of the largest.
+    gained: Gained,
+    /// Time of the second in which any was sampled.
+    covered_ns: u64,
+    /// Where that ends so far.
+    until: u64,
+    /// Whether any is a process and not the whole machine.
+    process: bool,
 }
 
 /// Remembers the latest sample of every process.
@@ -56,10 +63,11 @@ impl Processes {
             if let Some(before) = before.get(&key) {
                 let name = self.name(&sample.process);
                 let span = (wall_ns(before.at_ns), wall_ns(sample.at_ns));
-                gains.extend(gained(before, sample, span, from).map(|(second, gained)| Gain {
-                    second,
+                gains.extend(gained(before, sample, span, from).map(|(covered, gained)| Gain {
+                    second: covered.0 / SECOND,
                     name: name.clone(),
                     pid: sample.pid,
+                    covered,
                     gained,
                 }));
             }
@@ -86,23 +94,24 @@ pub(super) struct Gain {
     pub(super) second: u64,
     pub(super) name: String,
     pid: u32,
+    /// From when to when it was sampled in that second, in wall time.
+    covered: (u64, u64),
     gained: Gained,
 }
 
-/// Lays the difference of two samples over the seconds of `span`.
+/// Lays the difference of two samples over the seconds of `span`; answers from when to when it covers each.
 fn gained(
     before: &ProcessSample,
     after: &ProcessSample,
     span: (u64, u64),
     from: u64,
-) -> impl Iterator<Item = (u64, Gained)> {
+) -> impl Iterator<Item = ((u64, u64), Gained)> {
     let difference = |counter: fn(&ProcessSample) -> u64| {
         // A counter that went back is of another process with the same id: there is no difference.
         counter(after).checked_sub(counter(before)).map(|ns| ns as f64)
     };
     let whole = || {
         Some(Gained {
-            covered_ns: 0.0,
             cpu_ns: difference(|s| s.cpu_ns)?,
             voluntary: difference(|s| s.voluntary_switches)?,
             involuntary: difference(|s| s.involuntary_switches)?,
@@ -117,53 +126,53 @@ fn gained(
     whole.into_iter().flat_map(move |whole| {
         seconds.clone().map(move |second| {
             let (begins, ends) = (second * SECOND, (second + 1) * SECOND);
-            let covered = span.1.min(ends).saturating_sub(span.0.max(begins)) as f64;
-            let share = covered / length as f64;
+            let covered = (span.0.max(begins), span.1.min(ends));
+            let share = covered.1.saturating_sub(covered.0) as f64 / length as f64;
             let part = Gained {
-                covered_ns: covered,
                 cpu_ns: whole.cpu_ns * share,
                 voluntary: whole.voluntary * share,
                 involuntary: whole.involuntary * share,
                 run_queue_wait_ns: whole.run_queue_wait_ns * share,
                 ..whole
             };
-            (second, part)
+            (covered, part)
         })
     })
 }
 
 impl ProcessWindow {
     pub(super) fn add(&mut self, gain: &Gain) {
-        let sum = self.pids.entry(gain.pid).or_default();
-        let more = &gain.gained;
-        sum.covered_ns += more.covered_ns;
+        // Samples come in the order of time: what two processes cover both counts once.
+        let (from, to) = gain.covered;
+        self.covered_ns += to.saturating_sub(from.max(self.until));
+        self.until = self.until.max(to);
+        self.process |= gain.pid != 0;
+        let (sum, more) = (&mut self.gained, &gain.gained);
         sum.cpu_ns += more.cpu_ns;
         sum.voluntary += more.voluntary;
         sum.involuntary += more.involuntary;
         sum.run_queue_wait_ns += more.run_queue_wait_ns;
+        // A sum would count the pages that processes share once for each.
         sum.rss_bytes = sum.rss_bytes.max(more.rss_bytes);
         sum.threads = sum.threads.max(more.threads);
     }
 
-    /// Writes its point: rates and sizes of processes of one name added up.
+    /// Writes its point: rates of all processes of the name, sizes of the largest.
     pub(super) fn write(&self, lines: &mut Lines, run: &str, name: &str, at_ns: u64) {
-        let per = |counter: fn(&Gained) -> f64, unit: f64| -> f64 {
-            self.pids.values().map(|pid| counter(pid) / pid.covered_ns.max(1.0) * unit).sum()
-        };
-        let total = |size: fn(&Gained) -> u64| self.pids.values().map(size).sum::<u64>();
-        let second = SECOND as f64;
+        let per = |gained: f64, unit: f64| gained / self.covered_ns.max(1) as f64 * unit;
+        let (sum, second) = (&self.gained, SECOND as f64);
         let fields = lines
             .point(names::M_PROCESS, &[(names::T_RUN, run), (names::T_PROCESS, name)])
-            .float(names::F_CPU_CORES, per(|pid| pid.cpu_ns, 1.0))
-            .count(names::F_RSS_BYTES, total(|pid| pid.rss_bytes))
-            .count(names::F_THREADS, total(|pid| pid.threads))
-            .float(names::F_VOLUNTARY_SWITCHES, per(|pid| pid.voluntary, second))
-            .float(names::F_RUN_QUEUE_WAIT, per(|pid| pid.run_queue_wait_ns, 1.0));
-        if self.pids.keys().all(|&pid| pid == 0) {
+            .float(names::F_CPU_CORES, per(sum.cpu_ns, 1.0))
+            .count(names::F_RSS_BYTES, sum.rss_bytes)
+            .count(names::F_THREADS, sum.threads)
+            .float(names::F_VOLUNTARY_SWITCHES, per(sum.voluntary, second))
+            .float(names::F_RUN_QUEUE_WAIT, per(sum.run_queue_wait_ns, 1.0));
+        if !self.process {
             // The kernel does not say which of the whole machine's switches were forced.
             return fields.at(at_ns);
         }
-        fields.float(names::F_INVOLUNTARY_SWITCHES, per(|pid| pid.involuntary, second)).at(at_ns);
+        fields.float(names::F_INVOLUNTARY_SWITCHES, per(sum.involuntary, second)).at(at_ns);
     }
 }
 
