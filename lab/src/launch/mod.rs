@@ -7,6 +7,7 @@
 mod control;
 mod foreign;
 mod grafana;
+mod group;
 mod influxdb;
 mod inventory;
 mod keeper;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::PartError;
+use super::group::{Group, Leftovers};
 use super::log::{self, Tail};
 
 /// How long a part of ours may take to say where it listens: a busy machine is slow.
@@ -112,7 +113,7 @@ impl Supervisor {
             .spawn()
             .map_err(spawn_error)?;
         let group = child.id().unwrap_or_default();
-        let whole = Group { id: group, _leftovers: leftovers };
+        let whole = Group::new(group, leftovers);
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
         let stdin = child.stdin.take();
         let within = terms.patience;
@@ -142,43 +143,6 @@ pub(super) struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Terms { finite: false, patience: READY, remove: None }
-    }
-}
-
-/// A child and whatever it started. Dropped, all of it is killed: whoever gives up waiting for a part to be
-/// ready leaves none behind.
-#[derive(Debug)]
-struct Group {
-    id: u32,
-    /// Goes after all that may write there has been killed.
-    _leftovers: Leftovers,
-}
-
-/// A folder that goes when this is dropped.
-#[derive(Debug)]
-struct Leftovers(Option<PathBuf>);
-
-impl Drop for Leftovers {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.0 {
-            // Its keeper may have done it, and what cannot be removed harms nobody.
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
-}
-
-impl Group {
-    fn kill(&self) {
-        if let Some(group) = i32::try_from(self.id).ok().and_then(Pid::from_raw) {
-            // Fails only if nobody is left in it.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

@@ -6,6 +6,7 @@
 mod backing;
 mod certify;
 mod costs;
+mod counters;
 mod edge;
 mod environment;
 mod interrupt;

@@ -8,6 +8,7 @@ use std::path::Path;
 use tokio::sync::mpsc;
 
 use super::backing::Backing;
+use super::counters::{ROWS_FAILED, lost_spans, missing_points};
 use super::edge::Edge;
 use super::interrupt::Interrupt;
 use super::{LOGS, RUN_FILE, RunError};
@@ -21,8 +22,6 @@ use crate::model::{Component, DEFAULT_USERS, Knobs};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
 const SPOOL: &str = "spool";
-/// The sidecar's counter of rows that it could not write.
-const ROWS_FAILED: &str = "rows_failed";
 
 /// Rows that the sidecar could not write, for example because the disk is full.
 #[derive(Debug, thiserror::Error)]
@@ -340,64 +339,4 @@ pub(super) struct Closed {
     pub(super) unwritten: Option<Unwritten>,
     /// Points that are not in InfluxDB, by what became of them.
     pub(super) points_missing: BTreeMap<String, u64>,
-}
-
-/// Of the sidecar's counters, those that count points which InfluxDB does not have.
-fn missing_points(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let what = |name: &str| match name.strip_prefix("influxdb.points_")? {
-        waiting @ ("spooled" | "waiting") => Some(waiting.to_owned()),
-        name => Some(format!("dropped: {}", name.strip_prefix("dropped.")?)),
-    };
-    let missing = counters.iter().filter(|(_, count)| **count > 0);
-    missing.filter_map(|(name, count)| Some((what(name)?, *count))).collect()
-}
-
-/// Of the sidecar's counters, those that count spans which are in no row, by reason.
-fn lost_spans(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let reason = |name: &str| -> Option<String> {
-        if let Some(service) = name.strip_prefix("spans_lost.") {
-            return Some(format!("lost.{service}"));
-        }
-        if let Some(why) = name.strip_prefix("spans_rejected.") {
-            return Some(format!("rejected.{why}"));
-        }
-        let direct = ["malformed_messages", "late", "over_limit", "dropped_spans", ROWS_FAILED];
-        direct.contains(&name).then(|| name.to_owned())
-    };
-    let lost = counters.iter().filter(|(_, count)| **count > 0);
-    lost.filter_map(|(name, count)| Some((reason(name)?, *count))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn points_that_influxdb_has_are_not_missing() {
-        let counters = [
-            ("influxdb.points_taken", 9),
-            ("influxdb.points_written", 4),
-            ("influxdb.points_spooled", 3),
-            ("influxdb.points_waiting", 0),
-            ("influxdb.points_dropped.refused", 2),
-        ];
-        let counters = counters.map(|(name, count)| (name.to_owned(), count)).into();
-        let missing: Vec<_> = missing_points(&counters).into_iter().collect();
-        assert_eq!(missing, [("dropped: refused".to_owned(), 2), ("spooled".to_owned(), 3)]);
-    }
-
-    #[test]
-    fn only_spans_that_are_gone_count_as_lost() {
-        let counters = [
-            ("spans_received", 9),
-            ("spans_lost.gateway", 2),
-            ("spans_rejected.no_id", 1),
-            ("late", 0),
-            ("over_limit", 3),
-        ];
-        let counters = counters.map(|(name, count)| (name.to_owned(), count)).into();
-        let lost: Vec<_> = lost_spans(&counters).into_iter().collect();
-        let expected = [("lost.gateway", 2), ("over_limit", 3), ("rejected.no_id", 1)];
-        assert_eq!(lost, expected.map(|(name, count)| (name.to_owned(), count)));
-    }
 }
