@@ -175,10 +175,12 @@ impl Inventory {
 
 /// Host and port of a URL, without what else may stand in it, such as a password.
 fn host(url: &str) -> String {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    if host.is_empty() { "on this machine".to_owned() } else { host.to_owned() }
+    let Ok(url) = reqwest::Url::parse(url) else { return "which is no URL".to_owned() };
+    match (url.host_str().filter(|host| !host.is_empty()), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => "on this machine".to_owned(),
+    }
 }
 
 async fn look_for(tool: Tool) -> Result<Option<Found>, NotAProgram> {
@@ -215,7 +217,8 @@ mod tests {
     fn of_an_address_elsewhere_only_host_and_port_are_told() {
         for (url, told) in [
             ("http://db.example:8086", "db.example:8086"),
-            ("postgres://lab:p@ss@[::1]:5432/lab?sslmode=disable", "[::1]:5432"),
+            ("postgres://lab:p%40ss@[::1]:5432/lab?sslmode=disable", "[::1]:5432"),
+            ("postgres://lab:p/s?s@host/lab", "which is no URL"),
             ("postgres://u:s3cret@h", "h"),
             ("postgres:///lab", "on this machine"),
         ] {

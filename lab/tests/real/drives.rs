@@ -37,7 +37,8 @@ fn k6_drives_and_its_own_latency_is_broken_down() {
             let share = cell["database"]["server_share"].as_f64().expect("the server's share");
             assert!(share > 0.0 && share <= 1.0, "{}", cell["database"]);
         }
-        assert!(dir.path().join(format!("out/k6/{}-0.json", name(cell))).is_file());
+        let summary = dir.path().join(format!("out/k6/{}-0.json", name(cell)));
+        k6_says_the_same(cell, &std::fs::read_to_string(summary).expect("k6's own summary"));
     }
 }
 
@@ -59,6 +60,21 @@ fn every_request_is_joined(cell: &Value) {
         let residual = cell["residual"][share].as_f64().expect("a share");
         assert!(residual.abs() <= 0.02, "{}: {}", name(cell), cell["residual"]);
     }
+}
+
+/// Stopwatch and stages come from the same lines of k6, so that they agree says little. k6's summary is
+/// computed by k6 itself.
+fn k6_says_the_same(cell: &Value, summary: &str) {
+    let summary: Value = serde_json::from_str(summary).expect("JSON");
+    let mean_ms = |metric: &str| {
+        let values = &summary["metrics"][format!("{metric}{{phase:measured}}")]["values"];
+        values["avg"].as_f64().unwrap_or_else(|| panic!("no {metric} in {summary}"))
+    };
+    let metrics = ["http_req_blocked", "http_req_connecting", "http_req_duration"];
+    let said_us = metrics.map(mean_ms).iter().sum::<f64>() * 1e3;
+    let mean_us = cell["traced"]["mean_us"].as_f64().expect("a mean");
+    assert_eq!(cell["requests"]["error"], 0, "{}: the summary has failed ones too", name(cell));
+    assert!((said_us - mean_us).abs() < 1.0, "{}: {said_us} is not {mean_us}", name(cell));
 }
 
 /// What k6 does not tell of its own hop is a difference of durations, and is called so; every stage behind
