@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::foreign::{Foreign, free_port};
 use super::influxdb::Store;
 use super::part::{Part, Supervisor};
-use super::{PartError, secret};
+use super::{PartError, secret, variable};
 
 /// Name of the part in logs and errors.
 const PART: &str = "grafana";
@@ -114,7 +114,7 @@ fn provision(folder: &Path) -> io::Result<()> {
 /// Grafana's home, where its pages are: what the variable says, or where tarballs, nixpkgs and Debian
 /// packages have it. `None` leaves it to Grafana.
 fn home(program: &Path) -> Option<PathBuf> {
-    if let Some(home) = std::env::var_os(HOME).filter(|home| !home.is_empty()) {
+    if let Some(home) = variable(HOME) {
         return Some(home.into());
     }
     let real = program.canonicalize().ok()?;

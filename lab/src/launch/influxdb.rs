@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::foreign::{Foreign, free_port};
 use super::inventory::READER as READER_TOKEN;
 use super::part::{Part, Supervisor};
-use super::{PartError, causes, secret};
+use super::{PartError, causes, secret, variable};
 
 /// Name of the part in logs and errors.
 const PART: &str = "influxdb";
@@ -59,7 +59,9 @@ impl Store {
     #[must_use]
     pub fn elsewhere(url: &str) -> Store {
         let variable = |name: &str, or: &str| {
-            std::env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or_else(|| or.to_owned())
+            variable(name)
+                .and_then(|value| value.into_string().ok())
+                .unwrap_or_else(|| or.to_owned())
         };
         let token = variable("LAB_INFLUXDB_TOKEN", "");
         let bucket = variable("LAB_INFLUXDB_BUCKET", "");

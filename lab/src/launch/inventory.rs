@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tools::{NOTHING, NotAProgram, Tool};
+use super::variable;
 use crate::model::Component;
 
 /// How long a server elsewhere may take to tell its version.
@@ -75,9 +76,8 @@ impl Inventory {
         if inventory.of(Tool::Influxdb).is_none() {
             inventory.no_use(Tool::Grafana, "there is no InfluxDB for it to show");
         }
-        let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
         let elsewhere = inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere);
-        if elsewhere && set("LAB_INFLUXDB_TOKEN") && !set(READER) {
+        if elsewhere && variable("LAB_INFLUXDB_TOKEN").is_some() && variable(READER).is_none() {
             let why =
                 format!("whoever opens it could write; name a token that only reads by {READER}");
             inventory.no_use(Tool::Grafana, &why);

@@ -29,7 +29,13 @@ pub use postgres::{Database, start_postgres};
 pub use services::{ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar};
 pub use tools::{NOTHING, NotAProgram, Tool};
 
+use std::ffi::OsString;
 use std::process::ExitStatus;
+
+/// What the environment says of `name`, if anything: empty is as good as not set.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 /// What an error says, and what was at the bottom of it: a request that failed says no more than that it did.
 fn causes(error: &dyn std::error::Error) -> String {

@@ -126,7 +126,7 @@ impl Tool {
     /// # Errors
     /// If the variable names something that cannot be run.
     pub fn find(self) -> Result<Option<PathBuf>, NotAProgram> {
-        if let Some(value) = std::env::var_os(self.variable()).filter(|value| !value.is_empty()) {
+        if let Some(value) = super::variable(self.variable()) {
             let value = PathBuf::from(value);
             return if executable(&value) {
                 Ok(Some(value))

@@ -23,20 +23,19 @@ impl Load {
     /// Adds up the rounds of `measure`.
     pub(super) fn of(measure: &CellMeasure) -> Load {
         let rounds = &measure.rounds;
-        let mut requests: Option<Requests> = None;
+        let added = |mut all: Requests, round: Requests| {
+            all += round;
+            all
+        };
+        let requests = rounds.iter().map(|round| round.requests).reduce(added).unwrap_or_default();
         let mut errors: BTreeMap<String, u64> = BTreeMap::new();
         for round in rounds {
-            match &mut requests {
-                Some(all) => *all += round.requests,
-                None => requests = Some(round.requests),
-            }
             for (text, count) in &round.errors {
                 *errors.entry(text.clone()).or_default() += count;
             }
         }
         let latencies = merge(rounds.iter().map(|round| &round.latency));
         let delays = merge(rounds.iter().map(|round| &round.send_delay));
-        let requests = requests.unwrap_or_default();
         Load {
             requests,
             result: result(measure, requests),

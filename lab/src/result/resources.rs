@@ -56,7 +56,7 @@ fn charge(used: &mut Used, samples: &[&ProcessSample], (start, end): (u64, u64))
     };
     used.cpu_ns += between(|sample| sample.cpu_ns);
     used.voluntary += between(|sample| sample.voluntary_switches);
-    if samples.iter().all(|sample| sample.pid != 0) {
+    if samples.first().is_some_and(|sample| sample.pid != 0) {
         *used.involuntary.get_or_insert(0.0) += between(|sample| sample.involuntary_switches);
     }
     used.wait_ns += between(|sample| sample.run_queue_wait_ns);

@@ -35,6 +35,10 @@ pub(super) fn lost_spans(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u
 mod tests {
     use super::*;
 
+    fn named<const N: usize>(counters: [(&str, u64); N]) -> BTreeMap<String, u64> {
+        counters.map(|(name, count)| (name.to_owned(), count)).into()
+    }
+
     #[test]
     fn points_that_influxdb_has_are_not_missing() {
         let counters = [
@@ -44,8 +48,7 @@ mod tests {
             ("influxdb.points_waiting", 0),
             ("influxdb.points_dropped.refused", 2),
         ];
-        let counters = counters.map(|(name, count)| (name.to_owned(), count)).into();
-        let missing: Vec<_> = missing_points(&counters).into_iter().collect();
+        let missing: Vec<_> = missing_points(&named(counters)).into_iter().collect();
         assert_eq!(missing, [("dropped: refused".to_owned(), 2), ("spooled".to_owned(), 3)]);
     }
 
@@ -58,8 +61,7 @@ mod tests {
             ("late", 0),
             ("over_limit", 3),
         ];
-        let counters = counters.map(|(name, count)| (name.to_owned(), count)).into();
-        let lost: Vec<_> = lost_spans(&counters).into_iter().collect();
+        let lost: Vec<_> = lost_spans(&named(counters)).into_iter().collect();
         let expected = [("lost.gateway", 2), ("over_limit", 3), ("rejected.no_id", 1)];
         assert_eq!(lost, expected.map(|(name, count)| (name.to_owned(), count)));
     }

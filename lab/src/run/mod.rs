@@ -198,7 +198,7 @@ pub async fn carry_out(
     reporter.on(&LabEvent::Closing);
     rig.note_addresses(&mut measure.components);
     let mut result = close(&mut rig, &order, measure, &mut failure).await;
-    if let Err(error) = publish(&points, &rig, &mut result).await {
+    if let Err(error) = tell_verdicts(&points, &rig, &mut result).await {
         failure.get_or_insert(PartError::from(error).into());
     }
     rig.stop().await;
@@ -208,7 +208,11 @@ pub async fn carry_out(
 
 /// Tells InfluxDB the verdicts, and takes note if these points do not get there. Where earlier ones did not,
 /// that is known already.
-async fn publish(points: &Points, rig: &Rig, result: &mut RunResult) -> Result<(), ControlError> {
+async fn tell_verdicts(
+    points: &Points,
+    rig: &Rig,
+    result: &mut RunResult,
+) -> Result<(), ControlError> {
     points.verdicts(result).await?;
     if result.points_missing.is_empty() {
         result.points_missing = rig.points_missing().await?;

@@ -14,17 +14,21 @@ use ledger::names::{M_HOP, M_PROCESS, M_REQUEST};
 use panels::board::boards;
 use panels::expand::{Chosen, Range, Selection, expand};
 use panels::{
-    Influx, Series, every_panel_but_returns_rows, every_panel_of_the_sidecar_returns_rows,
+    Influx, Series, Shown, every_panel_but_returns_rows, every_panel_of_the_sidecar_returns_rows,
     every_panel_returns_rows, queries_without_rows,
 };
 use words::Words;
+
+/// What the fixture's points are shown by, but for the server and the run.
+const FIXTURE: Shown<'static> =
+    Shown { url: "", database: "lab", run: "", from: fixture::FROM, to: fixture::TO };
 
 #[tokio::test]
 async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load() {
     let influxd = Influxd::start();
     influxd.write("lab", &fixture::points()).await;
-    let (run, from, to) = (fixture::RUN, fixture::FROM, fixture::TO);
-    let answers = every_panel_returns_rows(&influxd.url, "lab", run, from, to).await;
+    let shown = Shown { url: &influxd.url, run: fixture::RUN, ..FIXTURE };
+    let answers = every_panel_returns_rows(shown).await;
     let expected = fixture::DROPPED as f64 / fixture::PLANNED as f64;
     assert!(expected > 0.0);
     let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
@@ -41,15 +45,14 @@ async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load() {
 async fn what_the_sidecar_writes_by_itself_is_offered_and_shown() {
     let influxd = Influxd::start();
     influxd.write("lab", &fixture::points_of_the_sidecar()).await;
-    let (run, from, to) = (fixture::RUN_UP, fixture::FROM, fixture::TO);
-    every_panel_of_the_sidecar_returns_rows(&influxd.url, "lab", run, from, to).await;
+    let shown = Shown { url: &influxd.url, run: fixture::RUN_UP, ..FIXTURE };
+    every_panel_of_the_sidecar_returns_rows(shown).await;
 }
 
 /// So there is no panel of the sidecar that could not fail the test above.
 #[tokio::test]
 async fn without_a_measurement_every_query_of_it_is_named_and_no_other() {
     let influxd = Influxd::start();
-    let (run, from, to) = (fixture::RUN_UP, fixture::FROM, fixture::TO);
     let of_boards: Vec<String> =
         boards().iter().flat_map(shape::queries).map(|(_, query)| query).collect();
     for measurement in [M_HOP, M_REQUEST, M_PROCESS] {
@@ -57,7 +60,9 @@ async fn without_a_measurement_every_query_of_it_is_named_and_no_other() {
         let others = all.lines().filter(|line| !line.starts_with(&format!("{measurement},")));
         let database = format!("without_{measurement}");
         influxd.write(&database, &others.collect::<Vec<_>>().join("\n")).await;
-        let (_, mut empty) = queries_without_rows(&influxd.url, &database, run, from, to).await;
+        let run = fixture::RUN_UP;
+        let shown = Shown { url: &influxd.url, database: &database, run, ..FIXTURE };
+        let (_, mut empty) = queries_without_rows(shown).await;
         empty.retain(panels::Empty::is_of_the_sidecar);
         let mut named: Vec<_> = empty.iter().map(|empty| empty.query.as_str()).collect();
         let asks = |query: &&str| Words::of(query).measurements.contains(measurement);
@@ -69,23 +74,23 @@ async fn without_a_measurement_every_query_of_it_is_named_and_no_other() {
     }
 }
 
+/// With these points every panel shows rows, and the one of late requests none.
+async fn all_is_shown_but_what_was_late(points: &str) {
+    let influxd = Influxd::start();
+    influxd.write("lab", points).await;
+    let shown = Shown { url: &influxd.url, run: fixture::RUN, ..FIXTURE };
+    every_panel_but_returns_rows(shown, &[("lab-rest-vs-grpc", "Late")]).await;
+}
+
 #[tokio::test]
 async fn of_a_run_by_k6_everything_is_shown_but_what_was_late() {
-    let influxd = Influxd::start();
-    influxd.write("lab", &fixture::points_by_k6()).await;
-    let (run, from, to) = (fixture::RUN, fixture::FROM, fixture::TO);
-    let exempt = [("lab-rest-vs-grpc", "Late")];
-    every_panel_but_returns_rows(&influxd.url, "lab", run, from, to, &exempt).await;
+    all_is_shown_but_what_was_late(&fixture::points_by_k6()).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "it shows rows")]
 async fn a_panel_that_shows_rows_is_not_exempt() {
-    let influxd = Influxd::start();
-    influxd.write("lab", &fixture::points()).await;
-    let (run, from, to) = (fixture::RUN, fixture::FROM, fixture::TO);
-    let exempt = [("lab-rest-vs-grpc", "Late")];
-    every_panel_but_returns_rows(&influxd.url, "lab", run, from, to, &exempt).await;
+    all_is_shown_but_what_was_late(&fixture::points()).await;
 }
 
 /// The query of `panel`, for the fixture's run and the cells in `cells`.

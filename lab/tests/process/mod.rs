@@ -16,18 +16,20 @@ pub(crate) struct Run {
     seen: Vec<String>,
 }
 
+/// `run-lab`, to be run in `dir` with `env` and without what the environment says of real parts elsewhere.
+fn program(dir: &Path, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_run-lab"));
+    command.env_remove("LAB_INFLUXDB_URL").env_remove("LAB_DATABASE_URL");
+    command.envs(env.iter().copied()).current_dir(dir);
+    command
+}
+
 impl Run {
     /// `run-lab` with `arguments` and `env`, in `dir`; what it leaves is in `dir/out`.
     pub(crate) fn start(dir: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_run-lab"));
-        for variable in ["LAB_INFLUXDB_URL", "LAB_DATABASE_URL"] {
-            command.env_remove(variable);
-        }
-        let mut child = command
+        let mut child = program(dir, env)
             .args(arguments)
             .args(["--out", "out"])
-            .envs(env.iter().copied())
-            .current_dir(dir)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

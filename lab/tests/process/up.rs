@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -16,15 +16,9 @@ pub(crate) struct Up {
 impl Up {
     /// `run-lab up` with `arguments` and `env` in `dir`, on any free port; what it leaves is in `dir/up`.
     pub(crate) fn start(dir: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Up {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_run-lab"));
-        for variable in ["LAB_INFLUXDB_URL", "LAB_DATABASE_URL"] {
-            command.env_remove(variable);
-        }
-        let mut child = command
+        let mut child = super::program(dir, env)
             .args(["up", "--out", "up", "--gateway", "127.0.0.1:0"])
             .args(arguments)
-            .envs(env.iter().copied())
-            .current_dir(dir)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program that was just built starts");

@@ -160,6 +160,11 @@ fn an_influxdb_that_is_away_takes_nothing_from_the_run_and_is_told_of() {
     assert!(reasons.iter().any(|reason| reason["code"] == "points_missing"), "{reasons:?}");
 }
 
+/// The run `run` in the lab's database at `url`.
+fn shown<'a>(url: &'a str, run: &'a str, from: u64, to: u64) -> panels::Shown<'a> {
+    panels::Shown { url, database: "lab", run, from, to }
+}
+
 /// Milliseconds since 1970 that hold every point of the run.
 fn span(influxd: &Influxd) -> (u64, u64) {
     let time = |which: &str| {
@@ -192,7 +197,7 @@ async fn every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_the_result() 
     assert!(dropped > 0, "{text}");
     let name = result["run_id"].as_str().expect("a name");
     let (from, to) = span(&influxd);
-    let answers = panels::every_panel_returns_rows(&url, "lab", name, from, to).await;
+    let answers = panels::every_panel_returns_rows(shown(&url, name, from, to)).await;
     let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
     let measured = dropped as f64 / planned as f64;
     assert!((shown - measured).abs() < 1e-9, "{shown} is not {measured}");
@@ -210,8 +215,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", int(os.environ["GF_SERVER_HTTP_PORT"])), Answer).serve_forever()'
 "#;
 
-#[test]
-fn an_earlier_run_is_shown_by_its_name_and_time_from_its_own_data() {
+#[tokio::test]
+async fn an_earlier_run_is_shown_by_its_name_and_time_from_its_own_data() {
     need(&[Tool::Influxdb]);
     let dir = dir();
     let run = Run::start(dir.path(), &["run", "--plan", "smoke", "--without", "grafana,k6"], &[]);
@@ -228,26 +233,13 @@ fn an_earlier_run_is_shown_by_its_name_and_time_from_its_own_data() {
     assert!(open.contains("/d/lab-breakdown?from=1") && open.contains(&name), "{open}");
     let (address, _) = up.part("influxdb");
     let secret = std::fs::read_to_string(dir.path().join("out/influxdb/secret")).expect("a secret");
-    let asked = std::process::Command::new("python3")
-        .args(["-c", ASK, address, secret.trim(), &name])
-        .output()
-        .expect("python3 starts");
-    let rows = String::from_utf8_lossy(&asked.stdout);
-    assert_eq!(rows.trim(), requests(&result(dir.path()), "planned").to_string(), "{asked:?}");
+    let influx = panels::Influx::new(&format!("http://lab:{}@{address}", secret.trim()), "lab");
+    let query = format!("SELECT sum(planned) FROM load WHERE run = '{name}'");
+    let series = influx.ask(&query).await.expect("an answer");
+    let planned: Vec<f64> = series.iter().flat_map(panels::Series::numbers).collect();
+    assert_eq!(planned, [requests(&result(dir.path()), "planned") as f64]);
     assert_eq!(up.stop(), Some(0));
 }
-
-/// Asks the InfluxDB at argument 1, with the password of argument 2, how many requests of the run of argument 3
-/// were planned.
-const ASK: &str = r#"
-import base64, json, sys, urllib.parse, urllib.request
-address, password, run = sys.argv[1:]
-query = urllib.parse.urlencode({"db": "lab", "q": f"SELECT sum(planned) FROM load WHERE run = '{run}'"})
-request = urllib.request.Request(f"http://{address}/query?{query}")
-credentials = base64.b64encode(f"lab:{password}".encode()).decode()
-request.add_header("Authorization", f"Basic {credentials}")
-print(json.load(urllib.request.urlopen(request))["results"][0]["series"][0]["values"][0][1])
-"#;
 
 #[tokio::test]
 async fn of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_rows() {
@@ -265,13 +257,12 @@ async fn of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_rows() {
     let (from, to) = span(&influxd);
     // k6 does not tell what it sent late.
     let exempt = [("lab-rest-vs-grpc", "Late")];
-    panels::every_panel_but_returns_rows(&url, "lab", name, from, to, &exempt).await;
+    panels::every_panel_but_returns_rows(shown(&url, name, from, to), &exempt).await;
 }
 
 /// Milliseconds since 1970.
 fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u64::try_from(since.expect("after 1970").as_millis()).expect("a time")
+    ledger::wall::WallClock::read().to_wall(ledger::clock::now()) / 1_000_000
 }
 
 /// The only run that InfluxDB knows of.
@@ -309,7 +300,7 @@ async fn what_up_writes_is_offered_and_every_panel_of_the_sidecar_shows_it() {
     let answered = ask_traced(up.part("gateway").0).await;
     assert_eq!((up.stop(), answered), (Some(0), 30));
     let name = run_in(&influxd);
-    panels::every_panel_of_the_sidecar_returns_rows(&url, "lab", &name, from, now_ms()).await;
+    panels::every_panel_of_the_sidecar_returns_rows(shown(&url, &name, from, now_ms())).await;
 }
 
 /// Waits until the first window of hops has been written.
@@ -347,5 +338,5 @@ async fn a_run_is_offered_and_shown_while_its_first_round_goes_on() {
     run.end();
     assert_eq!(influxd.query("SELECT * FROM load", "lab")["results"][0].get("series"), None);
     let name = run_in(&influxd);
-    panels::every_panel_of_the_sidecar_returns_rows(&url, "lab", &name, from, now_ms()).await;
+    panels::every_panel_of_the_sidecar_returns_rows(shown(&url, &name, from, now_ms())).await;
 }

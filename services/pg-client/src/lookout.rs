@@ -22,7 +22,7 @@ pub(crate) const CONNECTING: Duration = Duration::from_secs(5);
 pub(crate) enum Seen {
     /// The database takes connections.
     Up,
-    /// It is there, but takes no more of them for now.
+    /// It is there, but takes no more of them.
     Full(Arc<sqlx::Error>),
     /// It takes none.
     Down(Arc<sqlx::Error>),

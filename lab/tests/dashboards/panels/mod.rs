@@ -63,19 +63,24 @@ impl Empty {
     }
 }
 
-/// Runs every query of every dashboard for `run`, with All chosen in the other variables, over the time
-/// `from` to `to` (milliseconds since 1970), as Grafana would.
+/// A run and the time for which the boards are shown, and whose points they show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    /// Address of the InfluxDB.
+    pub(crate) url: &'a str,
+    pub(crate) database: &'a str,
+    pub(crate) run: &'a str,
+    /// Milliseconds since 1970.
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// Runs every query of every dashboard for the run, with All chosen in the other variables, as Grafana would.
 ///
 /// # Panics
-/// With a list of all queries that fail or return no value; `run` must be offered by the variable.
-pub(crate) async fn every_panel_returns_rows(
-    url: &str,
-    database: &str,
-    run: &str,
-    from: u64,
-    to: u64,
-) -> Answers {
-    every_panel_but_returns_rows(url, database, run, from, to, &[]).await
+/// With a list of all queries that fail or return no value; the run must be offered by the variable.
+pub(crate) async fn every_panel_returns_rows(shown: Shown<'_>) -> Answers {
+    every_panel_but_returns_rows(shown, &[]).await
 }
 
 /// As [`every_panel_returns_rows`], but the panels in `exempt` (uid and title) must show nothing.
@@ -83,14 +88,10 @@ pub(crate) async fn every_panel_returns_rows(
 /// # Panics
 /// Also if an exempt panel has rows, or is not there: then it is to be exempt no longer.
 pub(crate) async fn every_panel_but_returns_rows(
-    url: &str,
-    database: &str,
-    run: &str,
-    from: u64,
-    to: u64,
+    shown: Shown<'_>,
     exempt: &[(&str, &str)],
 ) -> Answers {
-    let (answers, mut empty) = queries_without_rows(url, database, run, from, to).await;
+    let (answers, mut empty) = queries_without_rows(shown).await;
     for (board, panel) in exempt {
         let (all, part) = (empty.len(), Part::Panel((*panel).to_owned()));
         empty.retain(|empty| empty.board != *board || empty.part != part);
@@ -105,14 +106,8 @@ pub(crate) async fn every_panel_but_returns_rows(
 ///
 /// # Panics
 /// With a list of all other queries that fail or return no value.
-pub(crate) async fn every_panel_of_the_sidecar_returns_rows(
-    url: &str,
-    database: &str,
-    run: &str,
-    from: u64,
-    to: u64,
-) -> Answers {
-    let (answers, mut empty) = queries_without_rows(url, database, run, from, to).await;
+pub(crate) async fn every_panel_of_the_sidecar_returns_rows(shown: Shown<'_>) -> Answers {
+    let (answers, mut empty) = queries_without_rows(shown).await;
     empty.retain(Empty::is_of_the_sidecar);
     none_of(empty);
     answers
@@ -125,28 +120,22 @@ fn none_of(empty: Vec<Empty>) {
 }
 
 /// Runs every query. What the panels show, and which queries fail or return no value.
-pub(crate) async fn queries_without_rows(
-    url: &str,
-    database: &str,
-    run: &str,
-    from: u64,
-    to: u64,
-) -> (Answers, Vec<Empty>) {
-    let influx = Influx::new(url, database);
-    let range = Range { from, to };
+pub(crate) async fn queries_without_rows(shown: Shown<'_>) -> (Answers, Vec<Empty>) {
+    let influx = Influx::new(shown.url, shown.database);
+    let range = Range { from: shown.from, to: shown.to };
     let (mut answers, mut empty) = (Answers::default(), Vec::new());
     for board in boards() {
         let mut asker = Asker { influx: &influx, board: &board.uid, empty: &mut empty };
-        let selection = select(&mut asker, &board, run, range).await;
+        let selection = select(&mut asker, &board, shown.run, range).await;
         for (name, query) in board.annotations() {
             let part = Part::Annotation(name);
             asker.ask(&part, &query, &selection, range.with_points(POINTS, 1)).await;
         }
         for panel in board.panels() {
             let part = Part::Panel(panel.title.clone());
-            let shown = range.with_points(POINTS, panel.least_interval_ms);
+            let points = range.with_points(POINTS, panel.least_interval_ms);
             for target in &panel.targets {
-                let series = asker.ask(&part, &target.query, &selection, shown).await;
+                let series = asker.ask(&part, &target.query, &selection, points).await;
                 let key = (board.uid.clone(), panel.title.clone());
                 answers.0.entry(key).or_default().extend(series);
             }

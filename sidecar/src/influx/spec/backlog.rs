@@ -64,6 +64,59 @@ fn dropped(counts: &Counts) -> u64 {
     stats(counts).points_dropped.get("spool_full").copied().unwrap_or_default()
 }
 
+/// What came of some steps.
+struct Replayed {
+    backlog: Backlog,
+    counts: Arc<Counts>,
+    pushed: u64,
+    /// Every line that InfluxDB was given, in the order in which it was.
+    arrived: String,
+    lost: u64,
+}
+
+/// Takes `steps` with a spool of `limit` bytes, then hands over what is left. Every step keeps the counters true.
+fn replay(
+    steps: impl IntoIterator<Item = Step>,
+    folder: &Path,
+    limit: u64,
+) -> Result<Replayed, TestCaseError> {
+    let (mut backlog, mut counts) = open(folder, limit);
+    let (mut pushed, mut arrived, mut lost) = (0, String::new(), 0);
+    for step in steps {
+        match step {
+            Step::Push(count) => {
+                backlog.push(lines(pushed, count).as_bytes(), 0);
+                pushed += count;
+            }
+            Step::Take => drop(backlog.next(0, true)),
+            Step::Send => {
+                if let Some(batch) = backlog.next(0, true) {
+                    arrived.push_str(std::str::from_utf8(&batch).unwrap());
+                    backlog.sent(0);
+                }
+            }
+            Step::Fail => {
+                if backlog.next(0, true).is_some() {
+                    backlog.failed();
+                }
+            }
+            Step::Restart => {
+                backlog.close();
+                lost += dropped(&counts);
+                prop_assert_eq!(stats(&counts).points_waiting, 0);
+                drop(backlog);
+                (backlog, counts) = open(folder, limit);
+            }
+        }
+        prop_assert!(stats(&counts).spool_bytes <= limit);
+    }
+    while let Some(batch) = backlog.next(0, true) {
+        arrived.push_str(std::str::from_utf8(&batch).unwrap());
+        backlog.sent(0);
+    }
+    Ok(Replayed { backlog, counts, pushed, arrived, lost })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -71,38 +124,8 @@ proptest! {
     #[test]
     fn every_point_arrives_in_order(steps in steps()) {
         let folder = tempfile::tempdir().unwrap();
-        let (mut backlog, mut counts) = open(folder.path(), 1 << 30);
-        let (mut pushed, mut arrived) = (0, String::new());
-        for step in steps {
-            match step {
-                Step::Push(count) => {
-                    backlog.push(lines(pushed, count).as_bytes(), 0);
-                    pushed += count;
-                }
-                Step::Take => drop(backlog.next(0, true)),
-                Step::Send => {
-                    if let Some(batch) = backlog.next(0, true) {
-                        arrived.push_str(std::str::from_utf8(&batch).unwrap());
-                        backlog.sent(0);
-                    }
-                }
-                Step::Fail => {
-                    if backlog.next(0, true).is_some() {
-                        backlog.failed();
-                    }
-                }
-                Step::Restart => {
-                    backlog.close();
-                    drop(backlog);
-                    (backlog, counts) = open(folder.path(), 1 << 30);
-                }
-            }
-            stats(&counts);
-        }
-        while let Some(batch) = backlog.next(0, true) {
-            arrived.push_str(std::str::from_utf8(&batch).unwrap());
-            backlog.sent(0);
-        }
+        let Replayed { mut backlog, counts, pushed, arrived, .. } =
+            replay(steps, folder.path(), 1 << 30)?;
         prop_assert!(arrived == lines(0, pushed), "{pushed} points, or their order, differ");
         let end = stats(&counts);
         prop_assert_eq!((end.points_spooled, end.points_waiting, end.spool_bytes), (0, 0, 0));
@@ -117,40 +140,9 @@ proptest! {
         limit in prop_oneof![Just(0), 0..2_000_000_u64, 600_000..900_000_u64],
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let (mut backlog, mut counts) = open(folder.path(), limit);
-        let (mut pushed, mut arrived, mut lost) = (0, Vec::new(), 0);
-        for step in steps.into_iter().chain([Step::Restart]) {
-            match step {
-                Step::Push(count) => {
-                    backlog.push(lines(pushed, count).as_bytes(), 0);
-                    pushed += count;
-                }
-                Step::Take => drop(backlog.next(0, true)),
-                Step::Send => {
-                    if let Some(batch) = backlog.next(0, true) {
-                        arrived.extend(numbers(&batch));
-                        backlog.sent(0);
-                    }
-                }
-                Step::Fail => {
-                    if backlog.next(0, true).is_some() {
-                        backlog.failed();
-                    }
-                }
-                Step::Restart => {
-                    backlog.close();
-                    lost += dropped(&counts);
-                    prop_assert_eq!(stats(&counts).points_waiting, 0);
-                    drop(backlog);
-                    (backlog, counts) = open(folder.path(), limit);
-                }
-            }
-            prop_assert!(stats(&counts).spool_bytes <= limit);
-        }
-        while let Some(batch) = backlog.next(0, true) {
-            arrived.extend(numbers(&batch));
-            backlog.sent(0);
-        }
+        let steps = steps.into_iter().chain([Step::Restart]);
+        let Replayed { pushed, arrived, lost, .. } = replay(steps, folder.path(), limit)?;
+        let arrived = numbers(arrived.as_bytes());
         prop_assert!(arrived.is_sorted_by(|a, b| a < b), "out of order");
         prop_assert_eq!(arrived.len() as u64 + lost, pushed);
     }
