@@ -23,17 +23,25 @@ in
     meta.description = "Where does a microservice's latency go, and can the answer be believed?";
   };
 
-  devShells.default = pkgs.mkShell {
-    packages = [
-      programs.run-lab
-      pkgs.cargo
-      pkgs.rustc
-      pkgs.clippy
-      pkgs.rustfmt
-      pkgs.rust-analyzer
-    ]
-    ++ programs.realParts;
-    LAB_GRAFANA_HOME = programs.grafanaHome;
+  devShells = {
+    # For who runs the lab: run-lab as it is built here, and the pinned parts.
+    default = pkgs.mkShell {
+      packages = [ programs.run-lab ] ++ programs.realParts;
+      LAB_GRAFANA_HOME = programs.grafanaHome;
+    };
+    # For who changes it: what builds the workspace and the pinned parts, with nothing of ours built first.
+    contributor = pkgs.mkShell {
+      inputsFrom = [ programs.workspace ];
+      packages = [
+        pkgs.cargo
+        pkgs.rustc
+        pkgs.clippy
+        pkgs.rustfmt
+        pkgs.rust-analyzer
+      ]
+      ++ programs.realParts;
+      LAB_GRAFANA_HOME = programs.grafanaHome;
+    };
   };
 
   checks = {

@@ -58,6 +58,30 @@ let
     };
   healthProgram = programs.health;
 
+  lab =
+    name: run-lab: options:
+    image {
+      inherit name;
+      uid = 10000;
+      command = [
+        [ (lib.getExe run-lab) ]
+        (
+          [
+            "up"
+            "--gateway"
+            "0.0.0.0:8080"
+          ]
+          ++ options
+        )
+      ];
+      # /bin/sh: PostgreSQL's initdb starts its server by popen(), which asks for it.
+      programs = [
+        run-lab
+        pkgs.bashInteractive
+      ];
+      health = "http://127.0.0.1:8080/healthz";
+    };
+
   service =
     name: uid: environment: health:
     image {
@@ -71,26 +95,13 @@ let
     };
 in
 {
-  docker-image = image {
-    name = "hoplab";
-    uid = 10000;
-    command = [
-      [ (lib.getExe programs.run-lab) ]
-      [
-        "up"
-        "--gateway"
-        "0.0.0.0:8080"
-        "--grafana"
-        "0.0.0.0:3000"
-      ]
-    ];
-    # /bin/sh: PostgreSQL's initdb starts its server by popen(), which asks for it.
-    programs = [
-      programs.run-lab
-      pkgs.bashInteractive
-    ];
-    health = "http://127.0.0.1:8080/healthz";
-  };
+  # Without k6 and Grafana, which are under the AGPL: this one may be handed on.
+  docker-image = lab "hoplab" programs.run-lab-with-stores [ ];
+  # With both, for who builds it.
+  docker-image-with-k6-and-grafana = lab "hoplab-with-k6-and-grafana" programs.run-lab [
+    "--grafana"
+    "0.0.0.0:3000"
+  ];
 
   gateway-image = service "gateway" 10001 [ "GATEWAY_LISTEN=0.0.0.0:8080" ] "http://127.0.0.1:8080/healthz";
   echo-image = service "echo" 10002 [ "ECHO_LISTEN=0.0.0.0:8081" ] "http://127.0.0.1:8081/healthz";

@@ -73,11 +73,27 @@ let
       install -D -m755 ${workspace}/bin/${name} $out/bin/${name}
     '';
 
-  realParts = [
-    pkgs.k6
+  wrapped =
+    parts: settings:
+    pkgs.runCommand "run-lab"
+      {
+        nativeBuildInputs = [ pkgs.makeWrapper ];
+        meta.mainProgram = "run-lab";
+      }
+      ''
+        mkdir -p $out/bin
+        makeWrapper ${workspace}/bin/run-lab $out/bin/run-lab \
+          --prefix PATH : ${lib.makeBinPath parts} ${settings}
+      '';
+
+  stores = [
     pkgs.influxdb2
-    pkgs.grafana
     pkgs.postgresql_17
+  ];
+  # k6 and Grafana are under the AGPL: whoever builds this has them from nixpkgs, for themselves.
+  realParts = stores ++ [
+    pkgs.k6
+    pkgs.grafana
   ];
   # Grafana finds its own pages relative to nothing: it has to be told.
   grafanaHome = "${pkgs.grafana}/share/grafana";
@@ -92,18 +108,8 @@ in
   health = program "health";
 
   # The pinned parts come before whatever else is on PATH: runs on two machines use the same ones.
-  run-lab =
-    pkgs.runCommand "run-lab"
-      {
-        nativeBuildInputs = [ pkgs.makeWrapper ];
-        meta.mainProgram = "run-lab";
-      }
-      ''
-        mkdir -p $out/bin
-        makeWrapper ${workspace}/bin/run-lab $out/bin/run-lab \
-          --prefix PATH : ${lib.makeBinPath realParts} \
-          --set-default LAB_GRAFANA_HOME ${grafanaHome}
-      '';
+  run-lab = wrapped realParts "--set-default LAB_GRAFANA_HOME ${grafanaHome}";
+  run-lab-with-stores = wrapped stores "";
 
   clippy = lint "clippy" [ pkgs.clippy ] "cargo clippy --workspace --all-targets --offline -- -D warnings";
   format = lint "format" [ pkgs.rustfmt ] "cargo fmt --all --check";
