@@ -3,6 +3,7 @@
 mod compare;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod golden;
 mod measuring;
 mod pages;
 mod results;
