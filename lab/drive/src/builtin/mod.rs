@@ -1,0 +1,261 @@
+//! The built-in open-loop load generator: requests start when the plan says, whatever became of those before.
+//!
+//! A closed loop waits for slow replies and so measures fewer of them (coordinated omission). Here
+//! requests arrive at their planned times, latency counts from the plan, and an arrival for which no
+//! slot is free is dropped and counted. What is asked of whom is the
+//! [`Target`]'s business; what is made of the numbers, the reports'.
+
+mod books;
+mod gateway;
+mod pacer;
+mod question;
+mod reply;
+mod sampling;
+mod target;
+mod usage;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::clock;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use books::Entries;
+use books::{Books, InFlight, Slots};
+pub use gateway::{Connections, Gateway, SERVICE};
+use lab_model::{Requests, RoundMeasure};
+use pacer::{Alarm, Schedule};
+pub use reply::Reply;
+pub use sampling::Sampling;
+pub use target::{Arrival, Called, Target};
+pub(crate) use usage::Usage;
+pub use usage::{child_cpu_ns, process_cpu_ns, threads_cpu_ns};
+
+/// Time between the order to start a round and its first planned arrival: it must have been taken up.
+const LEAD_NS: u64 = 10_000_000;
+
+/// What a round of load is.
+#[derive(Debug, Clone)]
+pub struct Round {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Planned arrivals per second.
+    pub rate: f64,
+    /// Arrivals before the measured part: made alike, but neither counted nor traced; in nanoseconds.
+    pub warmup_ns: u64,
+    /// The measured part, in nanoseconds.
+    pub duration_ns: u64,
+    /// Requests in flight at most; an arrival past it is dropped.
+    pub max_in_flight: usize,
+    /// A request that is not answered for so long is an error.
+    pub timeout: Duration,
+    /// Which requests are traced.
+    pub sampling: Sampling,
+}
+
+/// The load generator: one thread that paces and makes the requests.
+///
+/// One thread, because on a small machine the generator must leave the cores to what it measures.
+#[derive(Debug)]
+pub struct Driver {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Driver {
+    /// Starts the thread that makes the requests.
+    ///
+    /// # Errors
+    /// If the system gives no thread or no event queue.
+    pub fn start() -> io::Result<Driver> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+            // A dropped sender means the same as a message: stop.
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(Driver { handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Starts a round. It ends by itself, or unfinished as soon as `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// If the system gives no timer.
+    pub fn begin<T: Target>(
+        &self,
+        target: Arc<T>,
+        round: Round,
+        cancel: CancellationToken,
+    ) -> io::Result<Running> {
+        let schedule = Schedule::new(clock::now() + LEAD_NS, &round);
+        let books = Arc::new(Books::new(schedule.start_ns));
+        let tracker = TaskTracker::new();
+        let (done, paced) = oneshot::channel();
+        let arrivals = Arrivals {
+            target,
+            books: books.clone(),
+            slots: Arc::new(Slots::new(round.max_in_flight)),
+            tracker: tracker.clone(),
+            timeout: round.timeout,
+            cancel: cancel.clone(),
+        };
+        let sampling = round.sampling;
+        let alarm = {
+            let _runtime = self.handle.enter();
+            Alarm::new()?
+        };
+        self.handle.spawn(async move {
+            let arrive = |planned, index: Option<u64>| match index {
+                None => arrivals.arrive(Arrival { planned, traced: false }, None),
+                Some(index) => {
+                    let arrival = Arrival { planned, traced: sampling.traces(index) };
+                    arrivals.arrive(arrival, Some(&arrivals.books));
+                }
+            };
+            let usage = pacer::pace(alarm, schedule, cancel, arrive).await;
+            // Nobody listens once the round was abandoned.
+            let _ = done.send(usage);
+        });
+        Ok(Running { round, schedule, books, tracker, paced })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Everything that turns a planned arrival into a request.
+struct Arrivals<T> {
+    target: Arc<T>,
+    books: Arc<Books>,
+    slots: Arc<Slots>,
+    tracker: TaskTracker,
+    timeout: Duration,
+    cancel: CancellationToken,
+}
+
+impl<T: Target> Arrivals<T> {
+    /// Starts the request, or drops it if no slot is free. Without books it is not counted.
+    fn arrive(&self, arrival: Arrival, books: Option<&Arc<Books>>) {
+        let slot = self.slots.take();
+        if let Some(books) = books {
+            books.arrived(arrival.planned, slot.is_some());
+        }
+        let Some(slot) = slot else { return };
+        let in_flight = InFlight::new(slot, arrival, books.cloned());
+        let request = request(self.target.clone(), in_flight, self.timeout, self.cancel.clone());
+        self.tracker.spawn(request);
+    }
+}
+
+/// Makes one request and enters what became of it. Dropped half-way, it is booked as unfinished.
+async fn request<T: Target>(
+    target: Arc<T>,
+    mut in_flight: InFlight,
+    timeout: Duration,
+    cancel: CancellationToken,
+) {
+    in_flight.call_starts(clock::now());
+    let call = tokio::time::timeout(timeout, target.call(in_flight.arrival()));
+    match cancel.run_until_cancelled(call).await {
+        None => {}
+        Some(Err(_)) => {
+            in_flight.end(clock::now(), Err(format!("no answer within {timeout:?}").into()));
+        }
+        Some(Ok(called)) => {
+            let now = clock::now();
+            if let Some(stop) = called.stopwatch {
+                stop(now.saturating_sub(in_flight.arrival().planned));
+            }
+            in_flight.end(now, called.outcome);
+        }
+    }
+}
+
+/// A round under way.
+#[derive(Debug)]
+pub struct Running {
+    round: Round,
+    schedule: Schedule,
+    books: Arc<Books>,
+    tracker: TaskTracker,
+    paced: oneshot::Receiver<Option<Usage>>,
+}
+
+impl Running {
+    /// A view of the round that outlives [`Running::finish`].
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress(self.books.clone())
+    }
+
+    /// Start of the measured part, on [`ledger::clock`].
+    #[must_use]
+    pub fn start_ns(&self) -> u64 {
+        self.schedule.start_ns
+    }
+
+    /// Waits until every request has ended and returns what was measured.
+    pub async fn finish(mut self) -> RoundMeasure {
+        let usage = (&mut self.paced).await.ok().flatten();
+        self.tracker.close();
+        self.tracker.wait().await;
+        let end_ns = self.end_ns();
+        let (driver_cpu_ns, host_cpu_share) = usage.map_or((0, 0.0), |usage| usage.until_now());
+        let closed = self.books.close();
+        RoundMeasure {
+            round: self.round.number,
+            start_ns: self.schedule.start_ns,
+            end_ns,
+            requests: closed.requests,
+            traced: closed.traced,
+            weight: self.round.sampling.weight(),
+            latency: closed.latency,
+            send_delay: closed.send_delay,
+            seconds: closed.seconds,
+            errors: closed.errors,
+            statements: None,
+            k6: None,
+            driver_cpu_ns,
+            host_cpu_share,
+        }
+    }
+}
+
+impl Running {
+    /// The end of the measured part, now that every request has ended: as planned, or later if
+    /// requests outlived it, or earlier if the round was cancelled.
+    fn end_ns(&self) -> u64 {
+        let (requests, _) = self.books.requests();
+        let planned = if requests.planned == self.schedule.counts.1 {
+            self.schedule.start_ns + self.round.duration_ns
+        } else {
+            clock::now().max(self.schedule.start_ns)
+        };
+        planned.max(self.books.last_end())
+    }
+}
+
+/// A view of a round under way.
+#[derive(Debug, Clone)]
+pub struct Progress(Arc<Books>);
+
+impl Progress {
+    /// What became of the requests so far, and how many are in flight.
+    #[must_use]
+    pub fn requests(&self) -> (Requests, u64) {
+        self.0.requests()
+    }
+}

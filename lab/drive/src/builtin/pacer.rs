@@ -1,0 +1,221 @@
+//! When each request starts: absolute times, so that no delay shifts the arrivals after it.
+//!
+//! The pacer is a task of the driver's own thread, woken by a timer of the kernel. Tokio's timer will
+//! not do, its wheel turns once a millisecond; a thread that sleeps will, but handing every arrival
+//! to another thread took more CPU than making the request.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use ledger::clock;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio_util::sync::CancellationToken;
+
+use super::Round;
+use super::usage::Usage;
+
+/// Overdue arrivals started in a row before answers get a turn: an overloaded driver still listens.
+const BATCH: u64 = 32;
+/// The counters of CPU are read so long before the measured part that it delays no arrival, in
+/// nanoseconds.
+const AHEAD_NS: u64 = 2_000_000;
+
+/// The planned times of a round's arrivals, on [`ledger::clock`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Schedule {
+    /// The first arrival of the warm-up.
+    pub(super) warmup_ns: u64,
+    /// The first arrival of the measured part.
+    pub(super) start_ns: u64,
+    /// Arrivals in the warm-up and in the measured part.
+    pub(super) counts: (u64, u64),
+    /// Arrivals per second.
+    pub(super) rate: f64,
+}
+
+impl Schedule {
+    /// The schedule of `round`, whose warm-up begins at `warmup_ns`.
+    pub(super) fn new(warmup_ns: u64, round: &Round) -> Schedule {
+        // An arrival on the very end of a span belongs to the next; the rounding keeps a product such
+        // as 0.1 × 30 from making one arrival more.
+        let within =
+            |span_ns: u64| ((span_ns as f64 * 1e-9 * round.rate) - 1e-6).ceil().max(0.0) as u64;
+        Schedule {
+            warmup_ns,
+            start_ns: warmup_ns + round.warmup_ns,
+            counts: (within(round.warmup_ns), within(round.duration_ns)),
+            rate: round.rate,
+        }
+    }
+
+    /// The planned time of an arrival of the measured part, and of one of the warm-up.
+    fn at(&self, from_ns: u64, index: u64) -> u64 {
+        // Exact to the nanosecond for 104 days of it: f64 carries 53 bits.
+        from_ns + (index as f64 * 1e9 / self.rate).round() as u64
+    }
+}
+
+/// A timer of the kernel that wakes a task at an absolute time.
+#[derive(Debug)]
+pub(super) struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    /// A timer for tasks of the current runtime.
+    pub(super) fn new() -> io::Result<Alarm> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        // Deprecated for types whose descriptor could change under it, which an `OwnedFd`'s cannot; what
+        // replaces it is `unsafe` to call.
+        #[expect(deprecated, reason = "the only safe constructor, and sound for an OwnedFd")]
+        let alarm = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Alarm(alarm))
+    }
+
+    /// Waits until `deadline` on [`ledger::clock`].
+    async fn at(&self, deadline: u64) -> io::Result<()> {
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: (deadline / 1_000_000_000) as i64,
+                tv_nsec: (deadline % 1_000_000_000) as _,
+            },
+        };
+        timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &once)?;
+        while clock::now() < deadline {
+            // Never read: setting the timer anew takes its readiness back.
+            self.0.readable().await?.clear_ready();
+        }
+        Ok(())
+    }
+}
+
+/// Calls `arrive(planned, index)` for every arrival at its planned time; warm-up arrivals have no index.
+///
+/// Arrivals that are overdue follow each other at once: the plan is caught up with, not shifted.
+/// Stops when `cancel` is cancelled. Returns the use of CPU at the start of the measured part, if
+/// that was reached.
+pub(super) async fn pace(
+    alarm: Alarm,
+    schedule: Schedule,
+    cancel: CancellationToken,
+    mut arrive: impl FnMut(u64, Option<u64>),
+) -> Option<Usage> {
+    let pacer = Pacer { alarm, cancel };
+    for index in 0..schedule.counts.0 {
+        let planned = schedule.at(schedule.warmup_ns, index);
+        pacer.wait(planned, index).await?;
+        arrive(planned, None);
+    }
+    pacer.wait(schedule.start_ns.saturating_sub(AHEAD_NS), 1).await?;
+    let usage = Usage::now();
+    for index in 0..schedule.counts.1 {
+        let planned = schedule.at(schedule.start_ns, index);
+        if pacer.wait(planned, index).await.is_none() {
+            break;
+        }
+        arrive(planned, Some(index));
+    }
+    Some(usage)
+}
+
+struct Pacer {
+    alarm: Alarm,
+    cancel: CancellationToken,
+}
+
+impl Pacer {
+    /// Waits until arrival number `index` is due; `None` if cancelled before.
+    async fn wait(&self, planned: u64, index: u64) -> Option<()> {
+        if clock::now() < planned {
+            // A timer that cannot be set leaves the arrivals after it without their times: stop.
+            return self.cancel.run_until_cancelled(self.alarm.at(planned)).await?.ok();
+        }
+        if index.is_multiple_of(BATCH) {
+            tokio::task::yield_now().await;
+        }
+        (!self.cancel.is_cancelled()).then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::Sampling;
+
+    fn schedule(rate: f64, warmup_ns: u64, duration_ns: u64) -> Schedule {
+        let round = Round {
+            number: 0,
+            rate,
+            warmup_ns,
+            duration_ns,
+            max_in_flight: 1,
+            timeout: std::time::Duration::from_secs(1),
+            sampling: Sampling::at_most(200.0, rate),
+        };
+        Schedule::new(clock::now(), &round)
+    }
+
+    #[test]
+    fn arrivals_are_planned_without_drift() {
+        let schedule = schedule(3.0, 0, 1_000_000_000_000);
+        assert_eq!(schedule.counts, (0, 3_000));
+        assert_eq!(schedule.at(0, 1), 333_333_333);
+        assert_eq!(schedule.at(0, 2_999), 999_666_666_667);
+    }
+
+    #[test]
+    fn a_span_holds_as_many_arrivals_as_begin_in_it() {
+        assert_eq!(schedule(100.0, 0, 1_000_000_000).counts.1, 100);
+        assert_eq!(schedule(0.1, 0, 30_000_000_000).counts.1, 3);
+        assert_eq!(schedule(0.1, 0, 31_000_000_000).counts.1, 4);
+        assert_eq!(schedule(1.0, 0, 500_000_000).counts.1, 1);
+    }
+
+    /// The pacer in a runtime of its own.
+    fn run(
+        schedule: Schedule,
+        cancel: &CancellationToken,
+        arrive: impl FnMut(u64, Option<u64>),
+    ) -> Option<Usage> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime
+            .block_on(async { pace(Alarm::new().unwrap(), schedule, cancel.clone(), arrive).await })
+    }
+
+    #[test]
+    fn nothing_arrives_before_its_time() {
+        let schedule = schedule(1_000.0, 10_000_000, 20_000_000);
+        let mut seen = Vec::new();
+        let usage = run(schedule, &CancellationToken::new(), |planned, index| {
+            assert!(clock::now() >= planned);
+            seen.push(index);
+        });
+        let expected = std::iter::repeat_n(None, 10).chain((0..20).map(Some));
+        assert_eq!(seen, expected.collect::<Vec<_>>());
+        assert!(usage.is_some());
+    }
+
+    #[test]
+    fn an_overdue_plan_is_caught_up_with() {
+        let late = Schedule { warmup_ns: 1, start_ns: 1, ..schedule(1_000.0, 0, 100_000_000) };
+        let mut count = 0;
+        run(late, &CancellationToken::new(), |_, _| count += 1);
+        assert_eq!(count, 100);
+    }
+
+    #[test]
+    fn a_cancelled_pacer_stops_at_once() {
+        let cancel = CancellationToken::new();
+        let mut count = 0;
+        run(schedule(100.0, 0, 3_600_000_000_000), &cancel, |_, _| {
+            count += 1;
+            cancel.cancel();
+        });
+        assert_eq!(count, 1);
+    }
+}

@@ -1,0 +1,218 @@
+//! How k6 is called: the scripts, their options by environment, and where its numbers go.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ledger::names;
+
+use super::{K6, Order};
+use crate::builtin::Sampling;
+use lab_model::{DEFAULT_USERS, MAX_TRACES_PER_SECOND, Workload};
+use lab_supervise::{Foreign, StopSignal};
+
+/// The scripts, as they are in the repository.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("load.js", include_str!("../../../../k6/load.js")),
+    ("ping.js", include_str!("../../../../k6/ping.js")),
+    ("users.js", include_str!("../../../../k6/users.js")),
+];
+
+/// Writes the scripts into the folder `into`, so that what was run can be read and run again.
+///
+/// # Errors
+/// If the folder or a file cannot be written.
+pub fn write_scripts(into: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(into)?;
+    SCRIPTS.iter().try_for_each(|(name, text)| std::fs::write(into.join(name), text))
+}
+
+/// The part's name, for its log and errors, and the service's, for its spans.
+pub const SERVICE: &str = "k6";
+
+/// What every call begins with. k6 would warn of each request that failed, which here are counted: its log
+/// holds errors only, and goes where the part's log goes.
+const FIXED: [&str; 8] = [
+    "run",
+    "--quiet",
+    "--no-color",
+    "--no-usage-report",
+    "--log-output",
+    "file=/dev/stderr,level=error",
+    "--address",
+    "127.0.0.1:0",
+];
+
+/// One call of k6.
+pub(super) struct Call<'a> {
+    pub(super) k6: &'a K6,
+    pub(super) order: Order<'a>,
+    /// Where k6 writes its samples.
+    pub(super) stream: &'a Path,
+}
+
+impl Call<'_> {
+    /// Which requests are traced; `None` if none is.
+    pub(super) fn sampling(&self) -> Option<Sampling> {
+        let wanted = self.k6.otlp.is_some() && !self.order.cell.knobs.probes_off;
+        wanted.then(|| Sampling::at_most(MAX_TRACES_PER_SECOND, self.order.cell.rate))
+    }
+
+    /// Where the summary is kept.
+    pub(super) fn summary(&self) -> PathBuf {
+        // The name of a cell may be anything in a plan file; that of a file may not.
+        let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        let cell: String = self.order.cell.id.chars().map(plain).collect();
+        self.k6.out.join(format!("{cell}-{}.json", self.order.number))
+    }
+
+    /// The program to start.
+    pub(super) fn program(&self) -> Foreign<'static> {
+        let mut foreign = Foreign::new(SERVICE, self.k6.program.clone());
+        foreign.arguments = self.arguments();
+        foreign.env = self.env();
+        foreign.stop = StopSignal::Int;
+        foreign.finite = true;
+        // The pipe's folder goes with k6, should nobody else be left to remove it.
+        foreign.remove = self.stream.parent().map(Path::to_owned);
+        foreign
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = FIXED.map(OsString::from).into();
+        let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        let mut json = OsString::from("json=");
+        json.push(self.stream);
+        option("--out", json);
+        if let Some(store) = &self.k6.store {
+            let url = store.url.trim_end_matches('/');
+            option("--out", format!("influxdb={url}/{}", store.database).into());
+        }
+        for (tag, value) in [
+            (names::T_RUN, self.k6.run.clone()),
+            (names::T_CELL, self.order.cell.id.clone()),
+            (names::F_ROUND, self.order.number.to_string()),
+        ] {
+            option("--tag", format!("{tag}={value}").into());
+        }
+        let script = match self.order.cell.workload {
+            Workload::Ping => "ping.js",
+            Workload::Users => "users.js",
+        };
+        arguments.push(self.k6.out.join(script).into());
+        arguments
+    }
+
+    /// The options of the script, and the credentials of the store: those are seen by nobody else.
+    fn env(&self) -> Vec<(&'static str, String)> {
+        let (cell, milliseconds) = (self.order.cell, |ns: u64| format!("{}ms", ns / 1_000_000));
+        let every = self.sampling().map_or(0, |sampling| sampling.weight() as u64);
+        let mut env = vec![
+            ("GATEWAY", format!("http://{}", self.order.gateway)),
+            ("PROTOCOL", cell.protocol.name().to_owned()),
+            ("RATE", cell.rate.to_string()),
+            ("WARMUP", milliseconds(cell.warmup_ns)),
+            ("DURATION", milliseconds(cell.duration_ns)),
+            ("TIMEOUT", milliseconds(self.order.limits.timeout_ns)),
+            ("MAX_VUS", cell.max_in_flight.to_string()),
+            (
+                "PRE_ALLOCATED_VUS",
+                self.order.limits.preallocated.min(cell.max_in_flight).to_string(),
+            ),
+            ("SAMPLE_EVERY", every.to_string()),
+            ("SUMMARY", self.summary().to_string_lossy().into_owned()),
+        ];
+        match cell.workload {
+            Workload::Ping => env.push(("SIZE", cell.payload_bytes.to_string())),
+            Workload::Users => {
+                env.push(("USERS", cell.knobs.users.unwrap_or(DEFAULT_USERS).to_string()));
+            }
+        }
+        // None, rather than those of whoever started the lab: they would judge its cells unseen.
+        let thresholds = self.k6.thresholds.clone().unwrap_or_else(|| "{}".to_owned());
+        env.push(("THRESHOLDS", thresholds));
+        if let Some(store) = &self.k6.store {
+            // Texts of errors are many; as a field they make no series.
+            env.push(("K6_INFLUXDB_TAGS_AS_FIELDS", "vu:int,iter:int,url,error".to_owned()));
+            if !store.password.is_empty() {
+                env.push(("K6_INFLUXDB_USERNAME", store.user.clone()));
+                env.push(("K6_INFLUXDB_PASSWORD", store.password.clone()));
+            }
+        }
+        env
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k6::Limits;
+    use lab_launch::Store;
+    use lab_model::{Cell, Knobs, Protocol};
+
+    fn cell() -> Cell {
+        Cell {
+            id: "rest 10/B".to_owned(),
+            protocol: Protocol::Rest,
+            workload: Workload::Ping,
+            payload_bytes: 10,
+            rate: 500.5,
+            duration_ns: 2_000_000_000,
+            warmup_ns: 500_000_000,
+            max_in_flight: 20,
+            knobs: Knobs::default(),
+        }
+    }
+
+    fn call<R>(k6: &K6, cell: &Cell, read: impl FnOnce(&Call<'_>) -> R) -> R {
+        let limits = Limits { timeout_ns: 10_000_000_000, preallocated: 50 };
+        let order = Order { gateway: ([127, 0, 0, 1], 8080).into(), cell, number: 3, limits };
+        read(&Call { k6, order, stream: Path::new("/private/stream") })
+    }
+
+    fn k6() -> K6 {
+        K6::new("/bin/k6".into(), "/out".into(), "a run")
+    }
+
+    #[test]
+    fn options_go_by_environment_and_numbers_to_the_stream() {
+        let (arguments, env) = call(&k6(), &cell(), |call| (call.arguments(), call.env()));
+        let expected = [
+            "--out",
+            "json=/private/stream",
+            "--tag",
+            "run=a run",
+            "--tag",
+            "cell=rest 10/B",
+            "--tag",
+            "round=3",
+            "/out/k6/ping.js",
+        ];
+        assert_eq!(arguments[..FIXED.len()], FIXED);
+        assert_eq!(arguments[FIXED.len()..], expected);
+        let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = "GATEWAY=http://127.0.0.1:8080 PROTOCOL=rest RATE=500.5 WARMUP=500ms \
+            DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \
+            SUMMARY=/out/k6/rest-10-B-3.json SIZE=10 THRESHOLDS={}";
+        assert_eq!(env.join(" "), expected);
+    }
+
+    #[test]
+    fn credentials_of_the_store_are_no_arguments() {
+        let mut k6 = k6();
+        k6.store = Some(Store {
+            database: "lab".to_owned(),
+            password: "secret".to_owned(),
+            ..Store::elsewhere("http://127.0.0.1:8086/")
+        });
+        k6.otlp = Some(([127, 0, 0, 1], 4317).into());
+        let users = Cell { workload: Workload::Users, rate: 500.0, ..cell() };
+        let (arguments, env) = call(&k6, &users, |call| (call.arguments(), call.env()));
+        assert!(arguments.contains(&"influxdb=http://127.0.0.1:8086/lab".into()), "{arguments:?}");
+        assert!(arguments.iter().all(|text| !text.to_string_lossy().contains("secret")));
+        assert!(env.contains(&("K6_INFLUXDB_PASSWORD", "secret".to_owned())));
+        assert!(env.contains(&("SAMPLE_EVERY", "3".to_owned())));
+        assert!(env.contains(&("USERS", "1000000".to_owned())));
+        assert_eq!(arguments.last(), Some(&"/out/k6/users.js".into()));
+    }
+}

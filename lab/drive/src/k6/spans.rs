@@ -1,0 +1,77 @@
+//! Requests that k6 made, told to the sidecar as root spans under k6's name.
+//!
+//! Marks are only where k6's own durations put them: the call starts, has its connection, and ends. k6 cannot say
+//! when its last byte was written, so the edge's way there and back stays one inferred stage, whatever the clocks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ledger::{Marks, Point};
+use probe::{Root, SpanContext, Witness, Witnessed};
+
+use super::books::Joined;
+use super::{K6Error, SERVICE};
+use crate::builtin::Sampling;
+use lab_model::{Cell, Workload};
+
+/// Tells of the requests of one round.
+#[derive(Debug)]
+pub(super) struct Teller {
+    witness: Witness,
+    name: String,
+    peer: Arc<str>,
+    root: Root,
+}
+
+impl Teller {
+    /// Tells the sidecar at `otlp` of round `round` of `cell`, as made by process `pid`.
+    pub(super) fn start(
+        pid: u32,
+        otlp: SocketAddr,
+        cell: &Cell,
+        round: u32,
+        sampling: Sampling,
+    ) -> Result<Teller, K6Error> {
+        let witness = Witness::start(SERVICE, pid, &format!("http://{otlp}"))
+            .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
+        let protocol = cell.protocol.name();
+        let name = match cell.workload {
+            Workload::Ping => format!("POST /{protocol}/ping"),
+            Workload::Users => format!("GET /{protocol}/users/count"),
+        };
+        let root = Root {
+            sampled: true,
+            cell: cell.id.as_str().into(),
+            round,
+            weight: sampling.weight(),
+            stopwatch: None,
+        };
+        Ok(Teller { witness, name, peer: "gateway".into(), root })
+    }
+
+    /// Tells of one request.
+    pub(super) fn tell(&self, joined: Joined) {
+        let marks = Marks::default()
+            .with(Point::CallStart, joined.start)
+            .with(Point::SendBegin, joined.connected)
+            .with(Point::CallEnd, joined.end);
+        self.witness.tell(Witnessed {
+            context: SpanContext {
+                trace_id: joined.request.trace,
+                span_id: joined.request.span,
+                sampled: true,
+            },
+            name: self.name.clone(),
+            peer: Arc::clone(&self.peer),
+            root: self.root.clone(),
+            marks,
+            stopwatch_ns: joined.end - joined.start,
+            failure: joined.failure,
+        });
+    }
+
+    /// Sends what is left. Returns how many spans were lost in all.
+    pub(super) async fn stop(self) -> u64 {
+        self.witness.shutdown().await
+    }
+}

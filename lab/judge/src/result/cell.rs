@@ -1,0 +1,400 @@
+//! The shape of one cell in `result.json`. Plain data: how it is computed is in the neighbouring files.
+//!
+//! A field may be added within a schema: a result that was written before lacks it, and is read as if
+//! it were zero or empty.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use lab_model::Verdict;
+use lab_model::{CellMeasure, Knobs, Protocol, Requests, Workload};
+
+/// One cell: what was asked, what was measured, whether to believe it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellResult {
+    /// Unique within the run, e.g. `rest-10kB`.
+    pub id: String,
+    /// What was asked for.
+    pub factors: Factors,
+    /// What became of the planned requests, over all rounds.
+    pub requests: Requests,
+    /// Rates, and how busy generator and machine were.
+    pub load: LoadResult,
+    /// What errors said, and how often.
+    pub errors: BTreeMap<String, u64>,
+    /// The requests whose every stage is known.
+    pub traced: Traced,
+    /// What was on the wire, hop by hop.
+    pub wire: Vec<WireResult>,
+    /// Latency of every successful request, from its planned start.
+    pub latency_us: LatencyResult,
+    /// The same, as a curve of percentiles.
+    pub curve: Vec<CurvePoint>,
+    /// The same, second by second and round by round.
+    pub timeline: Vec<SecondResult>,
+    /// How late requests were sent; absent where the generator does not tell.
+    pub send_delay_us: Option<SendDelay>,
+    /// Stages added up by family, in stacking order.
+    pub families: Vec<FamilyResult>,
+    /// Where the time went, hop by hop in the order in which a request passes the stages.
+    pub stages: Vec<StageResult>,
+    /// Part of the traced mean that is differences of marks on one clock.
+    pub measured_share: f64,
+    /// Part of the traced mean that is differences of durations.
+    pub inferred_share: f64,
+    /// What an independent stopwatch saw and no stage explains.
+    pub residual: Residual,
+    /// How far the marks can be trusted.
+    pub marks: MarksResult,
+    /// Delays that were injected, as the injectors measured them.
+    pub injected: Vec<Injected>,
+    /// CPU and memory of every process while the cell's rounds ran.
+    pub resources: Vec<ResourceResult>,
+    /// What the database says of its own part, where there is one.
+    #[serde(default)]
+    pub database: Option<DatabaseResult>,
+    /// What only k6 says, where it drove.
+    #[serde(default)]
+    pub k6: Option<K6Result>,
+    /// Where the time went, in words.
+    pub explanation: String,
+    /// Whether to believe the cell.
+    pub verdict: Verdict,
+}
+
+/// What the database says of its own part of the query's round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseResult {
+    /// Executions that its server counted, warm-up included.
+    pub queries: u64,
+    /// Mean time that its server spent in one, in microseconds.
+    pub server_mean_us: f64,
+    /// Mean round trip of a query as the users service saw it, in microseconds.
+    pub round_trip_mean_us: f64,
+    /// The first over the second: the rest is protocol, sockets, and waiting for a process.
+    pub server_share: f64,
+}
+
+/// What only k6 says of a cell that it drove, all rounds together.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct K6Result {
+    /// Rounds in which a threshold was not kept.
+    pub thresholds_failed: u64,
+    /// Requests of which its stream says everything.
+    pub joined: u64,
+    /// Requests of which it does not.
+    pub not_joined: u64,
+    /// Lines of its stream that could not be read.
+    pub lines_refused: u64,
+    /// Requests that opened a connection.
+    pub connected: u64,
+    /// What that took in all of them, in microseconds: k6's latency (blocked + connecting + duration) has it
+    /// twice.
+    pub connecting_us: f64,
+}
+
+/// What was asked of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Factors {
+    /// Protocol of the inner hop.
+    pub protocol: Protocol,
+    /// What was asked of the gateway.
+    #[serde(default)]
+    pub workload: Workload,
+    /// Declared payload, in bytes; 0 where the workload has none.
+    pub payload_bytes: u64,
+    /// Planned arrivals per second.
+    pub rate_per_s: f64,
+    /// Measured time of each round, in seconds.
+    pub duration_s: f64,
+    /// Time before each round that is not counted, in seconds.
+    pub warmup_s: f64,
+    /// Rounds that were run.
+    pub rounds: u64,
+    /// Requests in flight at most.
+    pub max_in_flight: usize,
+    /// Service settings.
+    pub knobs: Knobs,
+}
+
+impl Factors {
+    /// What `measure` asked for.
+    pub(super) fn of(measure: &CellMeasure) -> Self {
+        let cell = &measure.cell;
+        Factors {
+            protocol: cell.protocol,
+            workload: cell.workload,
+            payload_bytes: cell.payload_bytes,
+            rate_per_s: cell.rate,
+            duration_s: cell.duration_ns as f64 / 1e9,
+            warmup_s: cell.warmup_ns as f64 / 1e9,
+            rounds: measure.rounds.len() as u64,
+            max_in_flight: cell.max_in_flight,
+            knobs: cell.knobs.clone(),
+        }
+    }
+}
+
+/// Rates, and how busy generator and machine were.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadResult {
+    /// Seconds from the start of each round until its last request ended, added up.
+    pub measured_s: f64,
+    /// Successful requests per second of that time, or of the rounds' planned time where that is longer.
+    pub completed_per_s: f64,
+    /// Dropped over planned arrivals.
+    pub dropped_share: f64,
+    /// Seconds by which the latency grew in each second of load (least squares over the seconds of
+    /// each round, mean of the rounds); 0 where a round has fewer than three seconds.
+    pub latency_growth: f64,
+    /// CPU of the load generator, in cores.
+    pub driver_cores: f64,
+    /// CPU of the whole machine as a share of all its cores: the busiest round.
+    pub host_cpu_share: f64,
+}
+
+/// The requests whose every stage is known, and their mean latency by the stopwatch.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traced {
+    /// Traced requests in the run file.
+    pub count: u64,
+    /// How many requests each stands for, in the mean.
+    pub weight: f64,
+    /// Traced requests that the load generator sent.
+    pub expected: u64,
+    /// Those in the run file that succeeded: stages and wire are theirs.
+    pub succeeded: u64,
+    /// Mean of their latencies: the stages' means and the residual's add up to it.
+    pub mean_us: f64,
+    /// Mean of the latencies in the band from p45 to p55.
+    pub p50_us: f64,
+    /// Mean of the latencies at or above p99.
+    pub p99_band_us: f64,
+    /// Requests in the p99 band.
+    pub p99_band_count: u64,
+}
+
+/// What one hop put on the wire, in means per request unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WireResult {
+    /// `client→server`.
+    pub hop: String,
+    /// Distance from the edge.
+    pub depth: u32,
+    /// Payload of the request.
+    pub request_payload_bytes: f64,
+    /// Payload of the reply.
+    pub response_payload_bytes: f64,
+    /// Payload that the cell declares for the request, where it declares one.
+    pub declared_request_bytes: Option<u64>,
+    /// Payload that the cell declares for the reply, where it declares one.
+    pub declared_response_bytes: Option<u64>,
+    /// Smallest and largest request payload of any request.
+    pub request_payload_range: (u64, u64),
+    /// Smallest and largest reply payload of any request.
+    pub response_payload_range: (u64, u64),
+    /// Requests with a payload, in either direction, that is not the declared one.
+    pub payload_mismatches: u64,
+    /// Body of the request: payload and envelope.
+    pub request_body_bytes: f64,
+    /// Body of the reply.
+    pub response_body_bytes: f64,
+    /// Everything on the wire for the request.
+    pub request_wire_bytes: f64,
+    /// Everything on the wire for the reply.
+    pub response_wire_bytes: f64,
+    /// Frames, both directions.
+    pub frames: f64,
+    /// Frame headers and the like, both directions.
+    pub framing_bytes: f64,
+    /// Header blocks, both directions.
+    pub header_bytes: f64,
+    /// Distinct connections of the traced requests, all rounds.
+    pub connections: u64,
+    /// Those of each round, added up: a process that was restarted numbers its connections anew.
+    pub connections_of_rounds: u64,
+    /// The most in one round.
+    pub connections_in_a_round: u64,
+    /// Requests whose connection is known.
+    pub on_known_connection: u64,
+    /// HTTP versions seen: 11, 20.
+    pub http: Vec<u64>,
+    /// Requests of this hop that were seen by a tap.
+    pub seen: u64,
+    /// Requests of this hop that no tap saw.
+    pub unseen: u64,
+    /// Requests whose two ends counted different body bytes.
+    pub disagreements: u64,
+    /// Requests that were put on a connection more than once.
+    pub retried: u64,
+}
+
+/// Latency from the planned start, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LatencyResult {
+    /// Requests measured.
+    pub count: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// A point of the percentile curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Share of requests that were at least as fast.
+    pub quantile: f64,
+    /// Their largest latency, in microseconds.
+    pub latency_us: f64,
+}
+
+/// One second of one round, by the planned time of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SecondResult {
+    /// Round, from 0.
+    pub round: u32,
+    /// Seconds since the round began.
+    pub second: u64,
+    /// Requests planned in it.
+    pub planned: u64,
+    /// Requests that ended in it.
+    pub completed: u64,
+    /// Arrivals dropped in it.
+    pub dropped: u64,
+    /// Mean latency of the requests planned in it that succeeded; absent where none did.
+    pub mean_us: Option<f64>,
+}
+
+/// Planned start to start of the call, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SendDelay {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Stages of one family added up, all hops.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FamilyResult {
+    /// Name of the family.
+    pub family: String,
+    /// Mean over all traced requests.
+    pub mean_us: f64,
+    /// Mean over the p50 band.
+    pub p50_us: f64,
+    /// Mean over the p99 band.
+    pub p99_band_us: f64,
+    /// Part of the traced mean.
+    pub share: f64,
+}
+
+/// One stage of one hop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageResult {
+    /// `client→server`.
+    pub hop: String,
+    /// Distance from the edge.
+    pub depth: u32,
+    /// Family of the stage.
+    pub family: String,
+    /// Name of the stage.
+    pub stage: String,
+    /// `measured` or `inferred`.
+    pub kind: String,
+    /// Mean over all traced requests, 0 counted where the stage is absent.
+    pub mean_us: f64,
+    /// Mean over the p50 band.
+    pub p50_us: f64,
+    /// Mean over the p99 band.
+    pub p99_band_us: f64,
+    /// Part of the traced mean.
+    pub share: f64,
+}
+
+/// Stopwatch less stages.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Residual {
+    /// Mean over all traced requests.
+    pub mean_us: f64,
+    /// Mean over the p50 band.
+    pub p50_us: f64,
+    /// Mean over the p99 band.
+    pub p99_band_us: f64,
+    /// Part of the stopwatch's time in the p50 band.
+    pub p50_share: f64,
+    /// Part of the stopwatch's time in the p99 band.
+    pub p99_share: f64,
+}
+
+/// How far the marks can be trusted, in successful traced requests unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MarksResult {
+    /// Stages with a negative time, over all requests.
+    pub out_of_order: u64,
+    /// Share of requests with such a stage.
+    pub out_of_order_share: f64,
+    /// Requests whose reply began before their last byte was written.
+    pub early: u64,
+    /// Requests with a hop that lacks one of its sides.
+    pub unjoined: u64,
+    /// Requests that lack the inner hop altogether.
+    pub without_inner_hop: u64,
+    /// Requests that no independent stopwatch timed.
+    pub without_stopwatch: u64,
+}
+
+/// A delay that was injected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Injected {
+    /// `client→server`.
+    pub hop: String,
+    /// Name of the stage it was injected into.
+    pub stage: String,
+    /// Mean per traced request, as the injector measured it.
+    pub mean_us: f64,
+}
+
+/// What one process used while the cell's rounds ran.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourceResult {
+    /// Service name; `host` for the whole machine.
+    pub process: String,
+    /// CPU time, user and system, in seconds.
+    pub cpu_s: f64,
+    /// The same in cores: over the time measured.
+    pub cores: f64,
+    /// The same per started request, in microseconds.
+    pub cpu_us_per_request: f64,
+    /// Most resident memory of any one process of this name, in bytes.
+    pub rss_max_bytes: u64,
+    /// Most threads.
+    pub threads_max: u64,
+    /// Context switches the process asked for.
+    pub voluntary_switches: u64,
+    /// Context switches forced on it; `None` of the whole machine, of which the kernel does not say.
+    pub involuntary_switches: Option<u64>,
+    /// Time its threads were ready and waited for a CPU, in seconds.
+    pub run_queue_wait_s: f64,
+    /// That time over itself and the CPU time.
+    pub run_queue_wait_share: f64,
+}

@@ -1,0 +1,102 @@
+//! What every process used while the rounds of a cell ran.
+//!
+//! Samples hold counters since the start of a process and do not fall on the edges of a round: the
+//! counters are interpolated there, so that a short round is not charged a whole sampling interval.
+
+use std::collections::BTreeMap;
+
+use sidecar::runfile::ProcessSample;
+
+use super::cell::ResourceResult;
+use super::rounding::{ratio, round};
+use lab_model::CellMeasure;
+
+/// Counters of a process, added up over rounds and processes of one name.
+#[derive(Default)]
+struct Used {
+    cpu_ns: f64,
+    voluntary: f64,
+    /// `None` of the whole machine: the kernel does not say.
+    involuntary: Option<f64>,
+    wait_ns: f64,
+    rss_max: u64,
+    threads_max: u64,
+}
+
+/// The use of every process that was sampled while the cell ran, by name.
+pub(super) fn resources(measure: &CellMeasure, samples: &[ProcessSample]) -> Vec<ResourceResult> {
+    let mut processes: BTreeMap<(&str, u32), Vec<&ProcessSample>> = BTreeMap::new();
+    for sample in samples {
+        processes.entry((&sample.process, sample.pid)).or_default().push(sample);
+    }
+    let mut used: BTreeMap<&str, Used> = BTreeMap::new();
+    for ((name, _), samples) in &mut processes {
+        samples.sort_by_key(|sample| sample.at_ns);
+        for round in &measure.rounds {
+            if alive(samples, round.start_ns, round.end_ns) {
+                charge(used.entry(name).or_default(), samples, (round.start_ns, round.end_ns));
+            }
+        }
+    }
+    let elapsed: u64 =
+        measure.rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
+    let started: u64 = measure.rounds.iter().map(|round| round.requests.started).sum();
+    used.into_iter().map(|(name, used)| used.result(name, elapsed, started)).collect()
+}
+
+/// Whether the process was sampled in the round, or on both sides of it.
+fn alive(samples: &[&ProcessSample], start: u64, end: u64) -> bool {
+    samples.first().is_some_and(|first| first.at_ns <= end)
+        && samples.last().is_some_and(|last| last.at_ns >= start)
+}
+
+fn charge(used: &mut Used, samples: &[&ProcessSample], (start, end): (u64, u64)) {
+    let between = |counter: fn(&ProcessSample) -> u64| {
+        (at(samples, end, counter) - at(samples, start, counter)).max(0.0)
+    };
+    used.cpu_ns += between(|sample| sample.cpu_ns);
+    used.voluntary += between(|sample| sample.voluntary_switches);
+    if samples.first().is_some_and(|sample| sample.pid != 0) {
+        *used.involuntary.get_or_insert(0.0) += between(|sample| sample.involuntary_switches);
+    }
+    used.wait_ns += between(|sample| sample.run_queue_wait_ns);
+    // Gauges: the samples inside the round and the ones next to it.
+    let first = samples.partition_point(|sample| sample.at_ns < start).saturating_sub(1);
+    let last = samples.partition_point(|sample| sample.at_ns <= end);
+    for sample in &samples[first..=last.min(samples.len() - 1)] {
+        used.rss_max = used.rss_max.max(sample.rss_bytes);
+        used.threads_max = used.threads_max.max(sample.threads);
+    }
+}
+
+/// A counter at `when`: between two samples on the straight line, outside them as the nearest says.
+fn at(samples: &[&ProcessSample], when: u64, counter: fn(&ProcessSample) -> u64) -> f64 {
+    let next = samples.partition_point(|sample| sample.at_ns <= when);
+    let before = next.checked_sub(1).and_then(|index| samples.get(index));
+    match (before, samples.get(next)) {
+        (Some(before), Some(after)) => {
+            let (from, to) = (counter(before) as f64, counter(after) as f64);
+            let part = (when - before.at_ns) as f64 / (after.at_ns - before.at_ns) as f64;
+            from + (to - from) * part
+        }
+        (Some(only), None) | (None, Some(only)) => counter(only) as f64,
+        (None, None) => 0.0,
+    }
+}
+
+impl Used {
+    fn result(self, name: &str, elapsed_ns: u64, started: u64) -> ResourceResult {
+        ResourceResult {
+            process: name.to_owned(),
+            cpu_s: round(self.cpu_ns / 1e9, 1e6),
+            cores: ratio(self.cpu_ns, elapsed_ns as f64),
+            cpu_us_per_request: ratio(self.cpu_ns / 1e3, started as f64),
+            rss_max_bytes: self.rss_max,
+            threads_max: self.threads_max,
+            voluntary_switches: self.voluntary.round() as u64,
+            involuntary_switches: self.involuntary.map(|count| count.round() as u64),
+            run_queue_wait_s: round(self.wait_ns / 1e9, 1e6),
+            run_queue_wait_share: ratio(self.wait_ns, self.wait_ns + self.cpu_ns),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Where the time of a cell went, in words: a pure function from numbers to sentences.
+//!
+//! The words keep apart what the blog that started this lab confused: time spent *framing* and time
+//! spent *waiting for a busy process*, which looks like anything but itself.
+
+use std::fmt::Write as _;
+
+use ledger::{Family, Stage};
+
+use super::causes::{Cause, Part, ends, parts};
+use super::rules;
+use crate::result::units::{percent, rate, time};
+use crate::result::{CellResult, FamilyResult, ratio};
+use lab_model::PayloadSource;
+
+/// Where the time of `cell` went, and what that means.
+#[must_use]
+pub fn explain(cell: &CellResult) -> String {
+    if cell.requests.ok == 0 {
+        return "No request succeeded, so no time can be attributed.".to_owned();
+    }
+    if cell.traced.succeeded == 0 || cell.traced.mean_us <= 0.0 {
+        return format!(
+            "The mean latency is {}; no request was traced, so nothing says where it went.",
+            time(cell.latency_us.mean)
+        );
+    }
+    let mut parts = parts(cell);
+    let slowest = slowest(cell, &parts);
+    parts.sort_by(|a, b| b.mean_us.total_cmp(&a.mean_us));
+    let large = parts.first().is_some_and(|first| first.mean_us >= cell.traced.mean_us * LARGE);
+    let mut text = if large { largest(cell, &parts) } else { spread(cell) };
+    let meaning = generation(cell)
+        .or_else(|| overload(cell))
+        .or_else(|| if large { meaning(&parts) } else { waking(cell) });
+    if let Some(sentence) = meaning {
+        text.push(' ');
+        text.push_str(&sentence);
+    }
+    text.extend(slowest);
+    text.extend(database(cell));
+    text
+}
+
+/// What the database says of its own part of the query's round trip.
+fn database(cell: &CellResult) -> Option<String> {
+    let database = cell.database?;
+    Some(format!(
+        " Of {} that a query's round trip takes, the database counts {} ({}) as its own.",
+        time(database.round_trip_mean_us),
+        time(database.server_mean_us),
+        percent(database.server_share)
+    ))
+}
+
+/// A part of at least this share of a latency is worth naming on its own.
+const LARGE: f64 = 0.3;
+
+/// Where the slowest requests differ from the mean: a large part of theirs that is not the mean's largest.
+fn slowest(cell: &CellResult, parts: &[Part<'_>]) -> Option<String> {
+    let first = parts.iter().max_by(|a, b| a.mean_us.total_cmp(&b.mean_us))?;
+    let slow = parts.iter().max_by(|a, b| a.p99_us.total_cmp(&b.p99_us))?;
+    let share = ratio(slow.p99_us, cell.traced.p99_band_us);
+    ((slow.cause, slow.hop) != (first.cause, first.hop) && share >= LARGE).then(|| {
+        format!(
+            " The slowest requests ({}) differ: {} of theirs is {}.",
+            time(cell.traced.p99_band_us),
+            percent(share),
+            slow.words(|stage| stage.p99_band_us)
+        )
+    })
+}
+
+/// The largest parts until most of the mean is named, then framing and flow control in any case.
+fn largest(cell: &CellResult, parts: &[Part<'_>]) -> String {
+    let total = cell.traced.mean_us;
+    let mut named = 0.0;
+    let mut phrases: Vec<String> = Vec::new();
+    let mut told = Vec::new();
+    for part in parts.iter().take(4) {
+        let share = ratio(part.mean_us, total);
+        if named >= 0.9 || share < 0.03 {
+            break;
+        }
+        let of_mean = if phrases.is_empty() { " of the mean is" } else { "" };
+        phrases.push(format!("{}{of_mean} {}", percent(share), part.words(|stage| stage.mean_us)));
+        told.push(part.cause);
+        named += share;
+    }
+    let also: Vec<_> = [(Family::Framing, "framing"), (Family::FlowControl, "flow control")]
+        .into_iter()
+        .filter(|(family, _)| !told.contains(&Cause::Of(*family)))
+        .map(|(family, name)| format!("{name} is {}", percent(share(cell, family))))
+        .collect();
+    let mut text = phrases.join(", ");
+    if !also.is_empty() {
+        let _ = write!(text, "; {}", also.join(" and "));
+    }
+    text.push('.');
+    text
+}
+
+/// No part is large: the families, each with its largest stage.
+fn spread(cell: &CellResult) -> String {
+    let mut families: Vec<&FamilyResult> = cell.families.iter().collect();
+    families.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let mut phrases: Vec<String> = Vec::new();
+    for family in families.iter().take(3).filter(|family| family.share >= 0.05) {
+        let of_mean = if phrases.is_empty() { " of the mean is" } else { "" };
+        let stages = cell.stages.iter().filter(|stage| stage.family == family.family);
+        let most = stages.max_by(|a, b| a.mean_us.total_cmp(&b.mean_us)).map_or_else(
+            String::new,
+            |stage| {
+                let name = stage.stage.replace('_', " ");
+                format!(" (above all {name} of {}, {})", stage.hop, percent(stage.share))
+            },
+        );
+        phrases.push(format!(
+            "{}{of_mean} {}{most}",
+            percent(family.share),
+            family_words(&family.family)
+        ));
+    }
+    let told = |family: Family| {
+        families.iter().take(3).any(|part| part.family == family.name() && part.share >= 0.05)
+    };
+    let mut text = phrases.join(", ");
+    for (family, name) in [(Family::Framing, "framing"), (Family::FlowControl, "flow control")] {
+        if !told(family) {
+            let _ = write!(text, "; {name} is {}", percent(share(cell, family)));
+        }
+    }
+    text.push('.');
+    text
+}
+
+/// A family as a phrase.
+pub(super) fn family_words(name: &str) -> &'static str {
+    match Family::from_name(name) {
+        Some(Family::Queue) => "queueing",
+        Some(Family::Serialization) => "encoding and decoding",
+        Some(Family::Framing) => "framing",
+        Some(Family::FlowControl) => "flow control",
+        Some(Family::Socket) => "writing to sockets",
+        Some(Family::Network) => "waiting for the other side to read",
+        Some(Family::Backend) | None => "the services' own code",
+    }
+}
+
+/// A small request mostly waits for processes to be woken, four times.
+fn waking(cell: &CellResult) -> Option<String> {
+    (share(cell, Family::Network) >= LARGE).then(|| {
+        "Within one machine that waiting is not a wire but a process being woken, once for each message: \
+         no protocol changes it."
+            .to_owned()
+    })
+}
+
+fn share(cell: &CellResult, family: Family) -> f64 {
+    cell.families.iter().find(|part| part.family == family.name()).map_or(0.0, |part| part.share)
+}
+
+fn mean_of(cell: &CellResult, depth: u32, stages: &[Stage]) -> f64 {
+    cell.stages
+        .iter()
+        .filter(|part| part.depth == depth && stages.iter().any(|stage| stage.name() == part.stage))
+        .map(|part| part.mean_us)
+        .sum()
+}
+
+/// Whether more was asked of the services than they can do.
+pub(super) fn overloaded(cell: &CellResult) -> bool {
+    cell.verdict.codes().any(|code| {
+        code == rules::FALLING_BEHIND.code
+            || (code == rules::RATE_NOT_KEPT.code && cell.requests.dropped > cell.requests.error)
+    })
+}
+
+/// The gateway makes each payload itself, one at a time: the rest of the system waits for that.
+fn generation(cell: &CellResult) -> Option<String> {
+    let knobs = &cell.factors.knobs;
+    if knobs.payload_source != PayloadSource::PerRequest || !overloaded(cell) {
+        return None;
+    }
+    let gateway = cell.stages.iter().find(|part| part.depth == 0).map(|part| ends(&part.hop).1)?;
+    let handler = mean_of(cell, 0, &[Stage::Handler]);
+    // Everything that waits for the gateway to run: what arrives at it, and what comes back to it.
+    let waiting = mean_of(
+        cell,
+        0,
+        &[
+            Stage::SendQueue,
+            Stage::RequestWire,
+            Stage::RequestReceiverQueue,
+            Stage::Dispatch,
+            Stage::ReplySendQueue,
+        ],
+    ) + mean_of(
+        cell,
+        1,
+        &[Stage::SendQueue, Stage::ReplyWire, Stage::ReplyReceiverQueue, Stage::WakeUp],
+    );
+    let offered = rate(cell.factors.rate_per_s);
+    let capacity = if knobs.worker_threads == Some(1) {
+        format!(
+            "The {gateway}'s handler takes {} per request to generate its payload, one request at a \
+             time, so its capacity is about {}/s against {offered}/s offered",
+            time(handler),
+            rate(ratio(1e6, handler)),
+        )
+    } else {
+        format!(
+            "The {gateway} generates each payload under one lock, one request at a time (its handler \
+             takes {} with the wait for that lock), and served {}/s against {offered}/s offered",
+            time(handler),
+            rate(cell.load.completed_per_s),
+        )
+    };
+    Some(format!(
+        "{capacity}; {} of the arrivals were dropped. {} of the mean is queueing behind payload \
+         generation in the {gateway}'s handler (waiting for it to read, decode, start or take a reply \
+         back): not framing ({}), not flow control ({}).",
+        percent(cell.load.dropped_share),
+        percent(ratio(waiting, cell.traced.mean_us)),
+        percent(share(cell, Family::Framing)),
+        percent(share(cell, Family::FlowControl)),
+    ))
+}
+
+fn overload(cell: &CellResult) -> Option<String> {
+    overloaded(cell).then(|| {
+        format!(
+            "The system is overloaded: it served {}/s of {}/s offered and {} of the arrivals were \
+             dropped, so the latency is mostly the length of its queues.",
+            rate(cell.load.completed_per_s),
+            rate(cell.factors.rate_per_s),
+            percent(cell.load.dropped_share)
+        )
+    })
+}
+
+/// What it means that one part is the largest by far.
+fn meaning(parts: &[Part<'_>]) -> Option<String> {
+    let first = parts.first()?;
+    let (client, server) = first.ends();
+    let reader = if first.cause == Cause::WireIn { server } else { client };
+    Some(match first.cause {
+        Cause::Generator => {
+            "That is the load generator's own lateness, not the services'.".to_owned()
+        }
+        Cause::Before if first.mostly() == Some(Stage::SendQueue.name()) => format!(
+            "Requests wait in the {client} to be sent: its connections are taken, or it is busy."
+        ),
+        Cause::Before => format!("Requests wait for the {server}, which is busy with others."),
+        Cause::After => {
+            "Replies are ready and wait for a busy process or its connection.".to_owned()
+        }
+        Cause::WireIn | Cause::WireOut => format!(
+            "A wire within one machine takes microseconds; the rest is the {reader} being woken, or \
+             being busy."
+        ),
+        Cause::Of(Family::Backend) if first.mostly() == Some(Stage::QueryRoundTrip.name()) => {
+            "The database is what costs, not the protocol.".to_owned()
+        }
+        Cause::Of(Family::Backend) => {
+            "The service's own code is what costs, not the protocol.".to_owned()
+        }
+        Cause::Of(Family::Serialization) => "Making and reading messages is what costs.".to_owned(),
+        Cause::Of(Family::FlowControl) => {
+            "The windows are smaller than what is in flight: raise stream and connection window."
+                .to_owned()
+        }
+        Cause::Of(Family::Socket) => {
+            "The kernel's send path is what costs: the bytes themselves.".to_owned()
+        }
+        Cause::Of(_) => return None,
+    })
+}

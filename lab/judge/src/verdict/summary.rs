@@ -1,0 +1,224 @@
+//! The answer of a run in one paragraph: what was asked, REST beside gRPC at the ends of the range, and
+//! what may not be used.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::Status;
+use super::explanation::{family_words, overloaded};
+use crate::result::units::{count, payload, percent, rate, time, trimmed};
+use crate::result::{CellResult, RunResult, Subject, ratio};
+use lab_model::Protocol;
+
+/// The answer of a run in one paragraph.
+#[must_use]
+pub fn summarise(result: &RunResult) -> String {
+    let mut text = asked(result);
+    for subject in compared(result) {
+        if let Some(sentence) = duel(result, subject) {
+            text.push(' ');
+            text.push_str(&sentence);
+        }
+    }
+    let of = |status| result.cells.iter().filter(move |cell| cell.verdict.status == status);
+    let (suspect, invalid) = (of(Status::Suspect).count(), of(Status::Invalid).count());
+    let ids = |status| of(status).map(|cell| cell.id.as_str()).collect::<Vec<_>>().join(", ");
+    match (suspect, invalid) {
+        (0, 0) => text.push_str(" Nothing speaks against these numbers."),
+        (_, 0) => {}
+        _ => {
+            let _ = write!(
+                text,
+                " {invalid} {} INVALID and must not be used: {}.",
+                if invalid == 1 { "cell is" } else { "cells are" },
+                ids(Status::Invalid)
+            );
+        }
+    }
+    if suspect > 0 {
+        let _ = write!(
+            text,
+            " {suspect} {} SUSPECT, to be used only with the reason in mind: {}.",
+            if suspect == 1 { "cell is" } else { "cells are" },
+            ids(Status::Suspect)
+        );
+    }
+    text
+}
+
+/// What the cells ask for, each once, in order.
+fn subjects(result: &RunResult) -> Vec<Subject> {
+    let all: BTreeSet<Subject> = result.cells.iter().map(|cell| cell.factors.subject()).collect();
+    all.into_iter().collect()
+}
+
+/// The smallest payload that can be compared, and the largest one; a smaller one that cannot be is told too.
+fn compared(result: &RunResult) -> Vec<Subject> {
+    let sizes = subjects(result);
+    let invalid = |subject: Subject| {
+        let mut cells = result.cells.iter().filter(|cell| cell.factors.subject() == subject);
+        cells.any(|cell| cell.verdict.status == Status::Invalid)
+    };
+    let first_valid = sizes.iter().position(|&subject| !invalid(subject)).unwrap_or(0);
+    let mut compared: Vec<Subject> = sizes.iter().take(first_valid + 1).copied().collect();
+    compared.extend(sizes.last().filter(|last| !compared.contains(last)));
+    compared
+}
+
+fn asked(result: &RunResult) -> String {
+    let subjects = subjects(result);
+    if subjects.is_empty() {
+        return "The run has no cells.".to_owned();
+    }
+    let payloads: Vec<u64> = subjects.iter().filter_map(|one| one.payload_bytes()).collect();
+    let mut sizes = match payloads.as_slice() {
+        [] => String::new(),
+        [only] => format!("a payload of {}", payload(*only)),
+        [least, .., most] => {
+            format!("{} payloads from {} to {}", payloads.len(), payload(*least), payload(*most))
+        }
+    };
+    if payloads.len() < subjects.len() {
+        sizes.push_str(if sizes.is_empty() { "questions about users" } else { " and users" });
+    }
+    let mut protocols: Vec<&str> =
+        result.cells.iter().map(|cell| label(cell.factors.protocol)).collect();
+    protocols.sort_unstable_by_key(|name| *name != "REST");
+    protocols.dedup();
+    let mut rates: Vec<f64> = result.cells.iter().map(|cell| cell.factors.rate_per_s).collect();
+    rates.sort_by(f64::total_cmp);
+    let rates = match (rates.first(), rates.last()) {
+        (Some(least), Some(most)) if least != most => {
+            format!("{} to {}", rate(*least), rate(*most))
+        }
+        (Some(only), _) => rate(*only),
+        _ => String::new(),
+    };
+    let cells = result.cells.len();
+    format!(
+        "{} {}: {sizes} by {}, {rates} requests/s.",
+        count(cells as u64),
+        if cells == 1 { "cell" } else { "cells" },
+        protocols.join(" and ")
+    )
+}
+
+const fn label(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Rest => "REST",
+        Protocol::Grpc => "gRPC",
+    }
+}
+
+/// REST beside gRPC at one payload: only where there is one cell of each, and both may be compared.
+fn duel(result: &RunResult, subject: Subject) -> Option<String> {
+    let of = |protocol| {
+        let mut cells = result.cells.iter().filter(move |cell| {
+            cell.factors.subject() == subject && cell.factors.protocol == protocol
+        });
+        cells.next().filter(|_| cells.next().is_none())
+    };
+    let (rest, grpc) = (of(Protocol::Rest)?, of(Protocol::Grpc)?);
+    let size = subject.to_string();
+    if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Invalid) {
+        return Some(format!("At {size} there is no comparison, since a cell of it is INVALID."));
+    }
+    let (r, g) = (rest.latency_us.mean, grpc.latency_us.mean);
+    if overloaded(rest) || overloaded(grpc) {
+        return Some(format!(
+            "At {size} more was offered than the system could serve: of {}/s it completed {}/s by REST and \
+             {}/s by gRPC, and the means of {} and {} are the length of its queues, not the cost of a protocol.",
+            rate(rest.factors.rate_per_s),
+            rate(rest.load.completed_per_s),
+            rate(grpc.load.completed_per_s),
+            time(r),
+            time(g)
+        ));
+    }
+    let medians = (rest.latency_us.p50, grpc.latency_us.p50);
+    let doubt = if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Suspect) {
+        ", if they can be believed (SUSPECT)"
+    } else {
+        ""
+    };
+    Some(format!(
+        "At {size} the mean is {} by REST and {} by gRPC (medians {} and {}): {}{doubt}. {}",
+        time(r),
+        time(g),
+        time(medians.0),
+        time(medians.1),
+        slower((r, g), medians),
+        mostly(rest, grpc)
+    ))
+}
+
+/// What two pairs of latencies, REST first, say about which protocol is slower. A few slow requests
+/// can turn a mean round: where the medians say the opposite, nothing is claimed.
+fn slower(means: (f64, f64), medians: (f64, f64)) -> String {
+    let rest_over_grpc = ratio(means.0, means.1);
+    let (name, factor) = if rest_over_grpc >= 1.0 {
+        ("REST", rest_over_grpc)
+    } else {
+        ("gRPC", ratio(means.1, means.0))
+    };
+    if factor < SAME {
+        return "no difference to speak of".to_owned();
+    }
+    let (same_way, opposite) = if name == "REST" {
+        (ratio(medians.0, medians.1), ratio(medians.1, medians.0))
+    } else {
+        (ratio(medians.1, medians.0), ratio(medians.0, medians.1))
+    };
+    if opposite >= SAME {
+        return "mean and median disagree on which is slower, so a few slow requests decide"
+            .to_owned();
+    }
+    if same_way < SAME {
+        return format!("{name} takes {}× as long, by its slow requests alone", trimmed(factor));
+    }
+    format!("{name} takes {}× as long", trimmed(factor))
+}
+
+/// Latencies closer than this factor are called equal.
+const SAME: f64 = 1.05;
+
+/// The largest family of each.
+fn mostly(rest: &CellResult, grpc: &CellResult) -> String {
+    let most = |cell: &CellResult| {
+        let family = cell.families.iter().max_by(|a, b| a.share.total_cmp(&b.share))?;
+        Some((family_words(&family.family), percent(family.share)))
+    };
+    match (most(rest), most(grpc)) {
+        (Some((words, r)), Some((same, g))) if words == same => {
+            format!("The largest part of both is {words} ({r} and {g}).")
+        }
+        (Some((words, r)), Some((other, g))) => {
+            format!("The largest part is {words} ({r}) by REST and {other} ({g}) by gRPC.")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slower;
+
+    #[test]
+    fn nothing_is_claimed_that_mean_and_median_do_not_both_say() {
+        let said = [
+            slower((100.0, 102.0), (90.0, 95.0)),
+            slower((300.0, 100.0), (200.0, 100.0)),
+            slower((100.0, 250.0), (100.0, 101.0)),
+            slower((3_770.0, 1_580.0), (1_150.0, 1_530.0)),
+        ];
+        assert_eq!(
+            said,
+            [
+                "no difference to speak of",
+                "REST takes 3× as long",
+                "gRPC takes 2.5× as long, by its slow requests alone",
+                "mean and median disagree on which is slower, so a few slow requests decide",
+            ]
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What is to be run, as plain data: a cell is one combination of a plan's factors.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol of the inner hop of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// JSON over HTTP/1.1.
+    Rest,
+    /// Protobuf over HTTP/2.
+    Grpc,
+}
+
+impl Protocol {
+    /// The name used in plans, paths, tags and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Rest => "rest",
+            Protocol::Grpc => "grpc",
+        }
+    }
+}
+
+/// What the requests of a cell ask the gateway for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Workload {
+    /// A payload of the declared size, sent through the echo service and back.
+    #[default]
+    Ping,
+    /// How many users have an e-mail, asked of PostgreSQL through the users service.
+    Users,
+}
+
+impl Workload {
+    /// The name used in plans, cells and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Workload::Ping => "ping",
+            Workload::Users => "users",
+        }
+    }
+}
+
+/// How the gateway comes by the payload it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayloadSource {
+    /// A slice of a pool of random letters made at start-up.
+    #[default]
+    Pool,
+    /// A random string made for each request under one lock, as the blog's gateway did.
+    PerRequest,
+}
+
+/// Settings of the services that hold for a whole cell; services are restarted where they change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Knobs {
+    /// HTTP/2 stream window in bytes, both ends of the inner hop; the library's default if absent.
+    pub stream_window: Option<u32>,
+    /// HTTP/2 connection window in bytes, both ends of the inner hop.
+    pub connection_window: Option<u32>,
+    /// Largest HTTP/2 frame in bytes, both ends of the inner hop.
+    pub frame_size: Option<u32>,
+    /// A new connection for each call of the inner hop, instead of a pool.
+    pub connection_per_request: bool,
+    /// Leave Nagle's algorithm on (TCP_NODELAY off).
+    pub nagle: bool,
+    /// How the gateway comes by its payload.
+    pub payload_source: PayloadSource,
+    /// Worker threads of each service; one per core if absent.
+    pub worker_threads: Option<usize>,
+    /// The gateway double of the blog: REST payloads have this many bytes whatever is declared.
+    pub rest_size_bug: Option<u64>,
+    /// Delays to inject: stage name to nanoseconds, with the process that injects it
+    /// (`gateway:handler`, `echo:reply_encode`, `driver:request_encode`).
+    pub inject: BTreeMap<String, u64>,
+    /// Run with probes off (for the certification of the probe).
+    pub probes_off: bool,
+    /// Rows of the users table; [`DEFAULT_USERS`] if absent.
+    pub users: Option<u64>,
+    /// Leave the users table without an index on e-mail: every question reads all of it.
+    pub unindexed: bool,
+    /// Connections that the users service keeps to its database; its own default if absent.
+    pub pool_size: Option<u32>,
+}
+
+/// Traces a second at most, unless a plan says otherwise: what the probe's cost is certified for.
+pub const MAX_TRACES_PER_SECOND: f64 = 200.0;
+
+/// Rows of the users table, unless a cell says otherwise.
+pub const DEFAULT_USERS: u64 = 1_000_000;
+
+/// One combination of a plan's factors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Unique within the run, e.g. `rest-10kB`.
+    pub id: String,
+    /// Protocol of the inner hop.
+    pub protocol: Protocol,
+    /// What is asked of the gateway.
+    pub workload: Workload,
+    /// Declared payload, in bytes; 0 where the workload has none.
+    pub payload_bytes: u64,
+    /// Planned arrivals per second.
+    pub rate: f64,
+    /// Measured time of each round, in nanoseconds.
+    pub duration_ns: u64,
+    /// Time before it that is not counted, in nanoseconds.
+    pub warmup_ns: u64,
+    /// Requests in flight at most (k6's maxVUs): an arrival past it is dropped.
+    pub max_in_flight: usize,
+    /// Service settings.
+    pub knobs: Knobs,
+}

@@ -1,0 +1,22 @@
+//! What the lab runs, what it measured and whether to believe it, as plain data: cells, measures, verdicts, and
+//! the plans that cells come from.
+//!
+//! Load generators and launchers read and fill these, the judge and the reports read them. Nothing here does I/O,
+//! but for reading a plan file.
+
+mod cell;
+mod environment;
+pub mod event;
+mod measure;
+pub mod plan;
+mod verdict;
+
+pub use cell::{
+    Cell, DEFAULT_USERS, Knobs, MAX_TRACES_PER_SECOND, PayloadSource, Protocol, Workload,
+};
+pub use environment::{Component, Environment};
+pub use measure::{
+    CellMeasure, Certificate, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure, RunMeasure,
+    Second, Statements,
+};
+pub use verdict::{Reason, Status, Verdict};

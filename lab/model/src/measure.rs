@@ -1,0 +1,205 @@
+//! What was measured, as plain data: load generators fill it, results are computed from it.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::cell::Cell;
+use crate::environment::{Component, Environment};
+
+/// What became of the planned requests of a round. `planned = started + dropped` and
+/// `started = ok + error + unfinished`; `late` is a part of `started`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// Arrivals that the plan asked for.
+    pub planned: u64,
+    /// Requests that were sent.
+    pub started: u64,
+    /// Arrivals for which no slot was free.
+    pub dropped: u64,
+    /// Requests sent more than [`LATE_NS`] after their planned time; `None` where the load generator does not
+    /// tell (k6).
+    pub late: Option<u64>,
+    /// Requests answered as the contract says.
+    pub ok: u64,
+    /// Requests answered otherwise or not at all.
+    pub error: u64,
+    /// Requests still in flight when the run was interrupted.
+    pub unfinished: u64,
+}
+
+/// A request sent later than this after its planned time is late, in nanoseconds.
+pub const LATE_NS: u64 = 10_000_000;
+
+impl std::ops::AddAssign for Requests {
+    fn add_assign(&mut self, other: Self) {
+        self.planned += other.planned;
+        self.started += other.started;
+        self.dropped += other.dropped;
+        self.late = self.late.zip(other.late).map(|(own, other)| own + other);
+        self.ok += other.ok;
+        self.error += other.error;
+        self.unfinished += other.unfinished;
+    }
+}
+
+/// One second of a round, by the planned time of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Second {
+    /// Seconds since the measured part of the round began.
+    pub second: u64,
+    /// Requests planned in it.
+    pub planned: u64,
+    /// Requests that ended in it.
+    pub completed: u64,
+    /// Arrivals dropped in it.
+    pub dropped: u64,
+    /// Of those planned in it, requests that were sent.
+    pub started: u64,
+    /// Of those, requests sent more than [`LATE_NS`] after their planned time; `None` as in [`Requests`].
+    pub late: Option<u64>,
+    /// Of those, requests answered as the contract says.
+    pub ok: u64,
+    /// Of those, requests answered otherwise or not at all.
+    pub error: u64,
+    /// Sum of the latencies of the requests planned in it that succeeded, in microseconds.
+    pub latency_sum_us: f64,
+    /// How many latencies that sum holds.
+    pub latency_count: u64,
+}
+
+/// One repetition of a cell, as the load generator saw it.
+#[derive(Debug, Clone)]
+pub struct RoundMeasure {
+    /// Round number, from 0.
+    pub round: u32,
+    /// Start of the measured part, on [`ledger::clock`].
+    pub start_ns: u64,
+    /// End of the measured part: the last request has ended.
+    pub end_ns: u64,
+    /// Accounting.
+    pub requests: Requests,
+    /// Requests traced.
+    pub traced: u64,
+    /// How many requests each traced one stands for.
+    pub weight: f64,
+    /// Latency from the planned start of every successful request, in nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Planned start to start of the call, of every started request, in nanoseconds.
+    pub send_delay: Histogram<u64>,
+    /// One entry a second.
+    pub seconds: Vec<Second>,
+    /// What errors said, and how often.
+    pub errors: BTreeMap<String, u64>,
+    /// What the database counted meanwhile, warm-up included, where there is one.
+    pub statements: Option<Statements>,
+    /// What k6 alone says, where it drove.
+    pub k6: Option<K6Measure>,
+    /// CPU used by the load generator's process in the measured part, in nanoseconds.
+    pub driver_cpu_ns: u64,
+    /// CPU used by the whole machine in the measured part, as a share of all its cores (0 … 1).
+    pub host_cpu_share: f64,
+}
+
+/// What a database counted of its own work on the cell's statement (`pg_stat_statements`).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+pub struct Statements {
+    /// Executions.
+    pub calls: u64,
+    /// Time inside of them, in microseconds.
+    pub exec_us: f64,
+}
+
+impl Statements {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: Statements) -> Statements {
+        Statements {
+            calls: self.calls.saturating_sub(before.calls),
+            exec_us: (self.exec_us - before.exec_us).max(0.0),
+        }
+    }
+}
+
+/// What k6 alone says of a round that it drove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct K6Measure {
+    /// A threshold was not kept (k6's exit code 99). That is a finding, not an error.
+    pub thresholds_failed: bool,
+    /// Requests of which everything is known.
+    pub joined: u64,
+    /// Requests of which lines are missing, so that their latency is not known: cut off when k6 stopped, or
+    /// their lines were refused. They count as errors, or as unfinished in a round that was halted.
+    pub not_joined: u64,
+    /// Lines of its stream that could not be read.
+    pub lines_refused: u64,
+    /// Requests that opened a connection.
+    pub connected: u64,
+    /// What that took in all, in nanoseconds; k6's latency (blocked + connecting + duration) has it twice.
+    pub connecting_ns: u64,
+    /// Root spans that did not reach the sidecar.
+    pub spans_lost: u64,
+}
+
+/// A cell with all its rounds.
+#[derive(Debug, Clone)]
+pub struct CellMeasure {
+    /// What was asked for.
+    pub cell: Cell,
+    /// What was measured.
+    pub rounds: Vec<RoundMeasure>,
+}
+
+/// The certified cost of the probe: CPU seconds per request of the services, probes on over off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeCost {
+    /// Mean ratio on/off.
+    pub ratio: f64,
+    /// Lower and upper end of its 95 % interval (Student's t over paired rounds, drift taken out).
+    pub interval: (f64, f64),
+    /// Paired rounds it was computed from.
+    pub pairs: u32,
+    /// The cell it was measured on.
+    pub cell: String,
+    /// Share of requests that were traced while probes were on.
+    pub traced_share: f64,
+}
+
+/// What a certification of the probe found: its cost, and what it was computed from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certificate {
+    /// The cost.
+    pub cost: ProbeCost,
+    /// CPU time of gateway and echo per request with probes on, in nanoseconds, mean of the pairs.
+    pub on_ns: f64,
+    /// The same with probes off.
+    pub off_ns: f64,
+    /// Pairs that were thrown away and measured again, since not every request was answered.
+    pub discarded: u32,
+}
+
+/// Everything a run measured, before it is judged.
+#[derive(Debug, Clone)]
+pub struct RunMeasure {
+    /// Name of the plan.
+    pub plan: String,
+    /// Unique name of the run.
+    pub run_id: String,
+    /// Where it was made.
+    pub environment: Environment,
+    /// The parts used.
+    pub components: Vec<Component>,
+    /// The cells, in plan order.
+    pub cells: Vec<CellMeasure>,
+    /// The cost of measuring, if it was certified.
+    pub probe_cost: Option<ProbeCost>,
+    /// The run was interrupted.
+    pub incomplete: bool,
+    /// The command line that made the run.
+    pub command: String,
+    /// Spans that processes lost before sending, and that the sidecar dropped, by reason.
+    pub spans_lost: BTreeMap<String, u64>,
+    /// Points that InfluxDB did not have when the books were closed, by what became of them.
+    pub points_missing: BTreeMap<String, u64>,
+}

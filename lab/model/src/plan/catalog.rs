@@ -1,0 +1,79 @@
+//! The built-in plans, and where a plan is looked for.
+
+use std::path::Path;
+
+use super::{Overrides, Plan, PlanError};
+
+/// Name and text of every built-in plan; the first is the default.
+pub const BUILT_IN: [(&str, &str); 5] = [
+    ("rest-vs-grpc", include_str!("../../plans/rest-vs-grpc.toml")),
+    ("blog", include_str!("../../plans/blog.toml")),
+    ("blog-as-published", include_str!("../../plans/blog-as-published.toml")),
+    ("users", include_str!("../../plans/users.toml")),
+    ("smoke", include_str!("../../plans/smoke.toml")),
+];
+
+/// The plan called `name`: a built-in one, or else a file.
+///
+/// # Errors
+/// If there is neither, or it is not a plan.
+pub fn load(name: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+        return Plan::read(name, text, overrides);
+    }
+    if !Path::new(name).exists() {
+        let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        return Err(PlanError::Unknown { name: name.to_owned(), known: known.join(", ") });
+    }
+    let text = std::fs::read_to_string(name)
+        .map_err(|error| PlanError::Unreadable { file: name.to_owned(), error })?;
+    Plan::read(name, &text, overrides)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PayloadSource, Protocol};
+
+    fn plan(name: &str) -> Plan {
+        load(name, &Overrides::default()).unwrap()
+    }
+
+    #[test]
+    fn every_built_in_plan_is_one_and_bears_its_name() {
+        for (name, _) in BUILT_IN {
+            assert_eq!(plan(name).name, name);
+        }
+    }
+
+    #[test]
+    fn the_default_plan_takes_about_two_minutes_and_certifies_the_probe() {
+        let plan = plan(BUILT_IN[0].0);
+        assert_eq!(plan.cells.len(), 12);
+        assert!(plan.certify.is_some());
+        let seconds = plan.expected_ns() / 1_000_000_000;
+        assert!((100..=135).contains(&seconds), "{seconds} s");
+    }
+
+    #[test]
+    fn the_blog_as_published_has_the_wrong_size_and_the_slow_payload() {
+        let plan = plan("blog-as-published");
+        assert!(
+            plan.cells.iter().all(|cell| cell.knobs.payload_source == PayloadSource::PerRequest)
+        );
+        assert!(plan.cells.iter().all(|cell| cell.knobs.worker_threads == Some(1)));
+        let wrong: Vec<_> =
+            plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug == Some(100_000)).collect();
+        assert_eq!(
+            wrong.iter().map(|cell| cell.payload_bytes).collect::<Vec<_>>(),
+            [10, 10_000, 1_000_000]
+        );
+        assert!(wrong.iter().all(|cell| cell.protocol == Protocol::Rest));
+    }
+
+    #[test]
+    fn an_unknown_plan_is_answered_with_the_known_ones() {
+        let error = load("no-such-plan", &Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("no-such-plan") && error.contains("rest-vs-grpc"), "{error}");
+    }
+}

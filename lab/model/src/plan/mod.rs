@@ -1,0 +1,146 @@
+//! What to run: plans, read from TOML, narrowed or overridden, and unrolled into cells.
+//!
+//! Nothing here runs anything. The words: a plan has factors, a cell is one combination of them.
+
+mod catalog;
+mod certification;
+mod file;
+mod knobs;
+mod size;
+mod span;
+mod unroll;
+
+pub use catalog::{BUILT_IN, load};
+pub use certification::SETTLE_NS;
+pub use certification::{Certification, Certify, rate_to_keep};
+pub use file::{RATES, Rate};
+pub use knobs::{KnobError, assignment, injection, read as read_knobs};
+pub use size::{MAX_PAYLOAD, Payload, Size, SizeError};
+pub use span::{Span, SpanError};
+pub use unroll::{DURATIONS, PAIRS};
+
+use crate::{Cell, Protocol};
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Its name; the run is named after it.
+    pub name: String,
+    /// One or two sentences on what it is for.
+    pub about: String,
+    /// The combinations of its factors, in the order in which a forward round runs them.
+    pub cells: Vec<Cell>,
+    /// How often each cell is repeated.
+    pub rounds: u32,
+    /// A request that is not answered for so long is an error, in nanoseconds.
+    pub timeout_ns: u64,
+    /// Users that k6 makes beforehand (`preAllocatedVUs`). The built-in driver needs none.
+    pub preallocated: usize,
+    /// How to certify the probe before the cells, if at all.
+    pub certify: Option<Certify>,
+}
+
+/// What the command line changes in a plan. Empty lists and `None` leave it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Run these protocols only.
+    pub protocols: Vec<Protocol>,
+    /// Declare these payloads instead, in bytes.
+    pub payloads: Vec<u64>,
+    /// Offer these rates instead, in requests a second.
+    pub rates: Vec<f64>,
+    /// Measured time of a round instead, in nanoseconds.
+    pub duration_ns: Option<u64>,
+    /// Warm-up instead, in nanoseconds.
+    pub warmup_ns: Option<u64>,
+    /// Rounds instead.
+    pub rounds: Option<u32>,
+    /// Settings laid over those of every cell.
+    pub knobs: toml::Table,
+    /// Leave the certification out.
+    pub no_certify: bool,
+}
+
+/// Why a plan cannot be run. Each message begins with the plan's file or name.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Neither a file nor a built-in plan.
+    #[error("no plan is called {name:?} and there is no such file; the built-in plans are {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The plans there are.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the plan {file}: {error}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Not TOML, an unknown key, a value of another type or outside its limits.
+    #[error("{file}: {error}")]
+    Format {
+        /// The file or the built-in plan.
+        file: String,
+        /// Line, key and reason.
+        error: Box<toml::de::Error>,
+    },
+    /// A value outside its limits.
+    #[error("{file}: key `{key}`: {value} is outside its limits, {low} to {high}")]
+    Limit {
+        /// The file or the built-in plan.
+        file: String,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// Smallest value.
+        low: String,
+        /// Largest value.
+        high: String,
+    },
+    /// A setting of the services is refused.
+    #[error("{file}: key `knobs`: {error}")]
+    Knob {
+        /// The file or the built-in plan.
+        file: String,
+        /// Why.
+        error: KnobError,
+    },
+    /// Two cells cannot be told apart, or there is none.
+    #[error("{file}: {reason}")]
+    Cells {
+        /// The file or the built-in plan.
+        file: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+}
+
+impl Plan {
+    /// The plan that `text` spells out, changed by `overrides`. `file` is what errors call it.
+    ///
+    /// # Errors
+    /// If the text is not a plan or asks for more than can be run.
+    pub fn read(file: &str, text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
+        unroll::unroll(file, text, overrides)
+    }
+
+    /// How long the plan takes at least, in nanoseconds: requests that outlive their round and the
+    /// starting of services come on top.
+    #[must_use]
+    pub fn expected_ns(&self) -> u64 {
+        let round: u64 = self.cells.iter().map(|cell| cell.warmup_ns + cell.duration_ns).sum();
+        u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
+    }
+
+    /// The cells in the order in which `round` runs them: forward, then backward, so that a drift of
+    /// the machine weighs on both ends of the plan alike.
+    pub fn order(&self, round: u32) -> impl Iterator<Item = usize> + use<> {
+        let count = self.cells.len();
+        (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
+    }
+}

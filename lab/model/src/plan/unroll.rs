@@ -1,0 +1,249 @@
+//! From a plan file and overrides to a plan: factors become cells, limits are held.
+
+use super::file::{PlanFile, VariantFile};
+use super::knobs;
+use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
+use crate::cell::MAX_TRACES_PER_SECOND;
+use crate::{Cell, Protocol, Workload};
+
+/// Bytes of a name at most.
+const MAX_NAME: usize = 100;
+/// Rounds of a plan at most.
+const MAX_ROUNDS: u64 = 1_000;
+/// Requests in flight at most: each holds a connection, and file descriptors end.
+const MAX_IN_FLIGHT: u64 = 10_000;
+/// Pairs of certifying rounds: Student's t needs two, more than this only takes time.
+pub const PAIRS: (u64, u64) = (2, 200);
+/// Shortest and longest measured time of a round and time-out, in nanoseconds (100 ms, a day).
+pub const DURATIONS: (u64, u64) = (100_000_000, 86_400_000_000_000);
+/// What a service does before it is certified, in nanoseconds: connections are made, code is paged in.
+pub(super) const CERTIFY_WARMUP: u64 = 500_000_000;
+
+pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
+    let mut raw: PlanFile = toml::from_str(text)
+        .map_err(|error| PlanError::Format { file: file.to_owned(), error: Box::new(error) })?;
+    apply(&mut raw, overrides);
+    hold_names(file, &raw)?;
+    hold_workload(file, &raw)?;
+    hold_limits(file, &raw)?;
+    let cells = cells(file, &raw, overrides)?;
+    let certify = match &raw.certify {
+        Some(certify) if !overrides.no_certify => Some(Certify {
+            pairs: certify.pairs,
+            traces_per_second: MAX_TRACES_PER_SECOND,
+            cell: Cell {
+                duration_ns: certify.round.0,
+                warmup_ns: CERTIFY_WARMUP,
+                rate: certify.rate.map_or(raw.rate.0[0], |rate| rate.0),
+                ..cell(
+                    &raw,
+                    certify.protocol,
+                    (Workload::Ping, certify.payload.0),
+                    settings(file, &[&raw.knobs, &overrides.knobs])?,
+                )
+            },
+        }),
+        _ => None,
+    };
+    Ok(Plan {
+        name: raw.name.unwrap_or_else(|| stem(file)),
+        about: raw.about.trim().to_owned(),
+        cells,
+        rounds: raw.rounds,
+        timeout_ns: raw.timeout.0,
+        preallocated: raw.preallocated.unwrap_or(raw.max_in_flight.min(50)),
+        certify,
+    })
+}
+
+/// A plan without a name is called after its file.
+fn stem(file: &str) -> String {
+    std::path::Path::new(file)
+        .file_stem()
+        .map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn apply(raw: &mut PlanFile, overrides: &Overrides) {
+    if !overrides.protocols.is_empty() {
+        raw.protocol.clone_from(&overrides.protocols);
+        // A variant's protocols are part of what it is (a gateway that is wrong for REST only), so
+        // they are narrowed where the plan's own are replaced.
+        for protocols in raw.variant.iter_mut().filter_map(|variant| variant.protocol.as_mut()) {
+            protocols.retain(|protocol| overrides.protocols.contains(protocol));
+        }
+        if let (Some(certify), [only]) = (raw.certify.as_mut(), overrides.protocols.as_slice()) {
+            certify.protocol = *only;
+        }
+    }
+    if !overrides.payloads.is_empty() {
+        raw.payload = overrides.payloads.iter().map(|&bytes| Payload(bytes)).collect();
+        raw.variant.iter_mut().for_each(|variant| variant.payload = None);
+    }
+    if !overrides.rates.is_empty() {
+        raw.rate.0.clone_from(&overrides.rates);
+    }
+    raw.duration.0 = overrides.duration_ns.unwrap_or(raw.duration.0);
+    raw.warmup.0 = overrides.warmup_ns.unwrap_or(raw.warmup.0);
+    raw.rounds = overrides.rounds.unwrap_or(raw.rounds);
+}
+
+fn hold_limits(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
+    let certify = raw.certify.clone().unwrap_or_default();
+    let most_allocated = raw.max_in_flight as u64;
+    for (key, value, (low, high)) in [
+        ("rounds", u64::from(raw.rounds), (1, MAX_ROUNDS)),
+        ("max_in_flight", raw.max_in_flight as u64, (1, MAX_IN_FLIGHT)),
+        ("preallocated", raw.preallocated.unwrap_or(1) as u64, (1, most_allocated.max(1))),
+        ("certify.pairs", u64::from(certify.pairs), PAIRS),
+    ] {
+        if !(low..=high).contains(&value) {
+            return Err(limit(file, key, value, low, high));
+        }
+    }
+    for (key, span) in
+        [("duration", raw.duration), ("certify.round", certify.round), ("timeout", raw.timeout)]
+    {
+        let (low, high) = DURATIONS;
+        if !(low..=high).contains(&span.0) {
+            return Err(limit(file, key, span, super::Span(low), super::Span(high)));
+        }
+    }
+    Ok(())
+}
+
+fn limit<V: ToString, L: ToString>(
+    file: &str,
+    key: &'static str,
+    value: V,
+    low: L,
+    high: L,
+) -> PlanError {
+    PlanError::Limit {
+        file: file.to_owned(),
+        key,
+        value: value.to_string(),
+        low: low.to_string(),
+        high: high.to_string(),
+    }
+}
+
+fn settings(file: &str, tables: &[&toml::Table]) -> Result<crate::Knobs, PlanError> {
+    let table = tables.iter().fold(toml::Table::new(), |under, over| knobs::overlay(&under, over));
+    knobs::read(&table).map_err(|error| PlanError::Knob { file: file.to_owned(), error })
+}
+
+/// What a cell of this protocol and payload, or workload without one, is called.
+pub(super) fn id(protocol: Protocol, workload: Workload, payload_bytes: u64) -> String {
+    match workload {
+        Workload::Ping => format!("{}-{}", protocol.name(), Size(payload_bytes)),
+        Workload::Users => format!("{}-{}", protocol.name(), workload.name()),
+    }
+}
+
+/// A cell with the first of the plan's rates.
+fn cell(
+    raw: &PlanFile,
+    protocol: Protocol,
+    (workload, payload_bytes): (Workload, u64),
+    knobs: crate::Knobs,
+) -> Cell {
+    Cell {
+        id: id(protocol, workload, payload_bytes),
+        protocol,
+        workload,
+        payload_bytes,
+        rate: raw.rate.0.first().copied().unwrap_or(super::RATES.0),
+        duration_ns: raw.duration.0,
+        warmup_ns: raw.warmup.0,
+        max_in_flight: raw.max_in_flight,
+        knobs,
+    }
+}
+
+fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>, PlanError> {
+    let refused = |reason: String| PlanError::Cells { file: file.to_owned(), reason };
+    let plain = [VariantFile {
+        name: String::new(),
+        workload: None,
+        protocol: None,
+        payload: None,
+        knobs: toml::Table::new(),
+    }];
+    let variants = if raw.variant.is_empty() { &plain[..] } else { &raw.variant[..] };
+    let mut cells: Vec<Cell> = Vec::new();
+    for variant in variants {
+        let knobs = settings(file, &[&raw.knobs, &variant.knobs, &overrides.knobs])?;
+        for subject in subjects(raw, variant) {
+            for &protocol in variant.protocol.as_ref().unwrap_or(&raw.protocol) {
+                for &rate in &raw.rate.0 {
+                    let mut cell = Cell { rate, ..cell(raw, protocol, subject, knobs.clone()) };
+                    cell.id.push_str(&suffix(raw, rate, &variant.name));
+                    if cells.iter().any(|other| other.id == cell.id) {
+                        let id = cell.id;
+                        return Err(refused(format!(
+                            "two cells are called {id:?}: name one variant, or leave a repeated factor out"
+                        )));
+                    }
+                    cells.push(cell);
+                }
+            }
+        }
+    }
+    if cells.is_empty() {
+        return Err(refused(
+            "no cell is left: `protocol`, `payload` and `rate` each need at least one value"
+                .to_owned(),
+        ));
+    }
+    Ok(cells)
+}
+
+/// What the cells of `variant` ask for: each of its payloads, or a workload without one.
+fn subjects(raw: &PlanFile, variant: &VariantFile) -> Vec<(Workload, u64)> {
+    match variant.workload.unwrap_or(raw.workload) {
+        Workload::Ping => {
+            let payloads = variant.payload.as_ref().unwrap_or(&raw.payload);
+            payloads.iter().map(|payload| (Workload::Ping, payload.0)).collect()
+        }
+        Workload::Users => vec![(Workload::Users, 0)],
+    }
+}
+
+/// Names go into tags of points, whose limits are InfluxDB's line protocol and good sense.
+fn hold_names(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
+    let names = raw.name.iter().chain(raw.variant.iter().map(|variant| &variant.name));
+    let fits = |name: &str| {
+        name.len() <= MAX_NAME && !name.contains(|c: char| c.is_control() || c == '\\')
+    };
+    match names.into_iter().find(|name| !fits(name)) {
+        None => Ok(()),
+        Some(name) => Err(PlanError::Cells {
+            file: file.to_owned(),
+            reason: format!(
+                "key `name`: {name:?} is longer than {MAX_NAME} bytes, or holds a backslash or a \
+                 control character"
+            ),
+        }),
+    }
+}
+
+/// A workload without a payload is given none.
+fn hold_workload(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
+    let of = |variant: &VariantFile| variant.workload.unwrap_or(raw.workload);
+    let all_users = raw.workload == Workload::Users
+        && raw.variant.iter().all(|variant| of(variant) == Workload::Users);
+    let given = (all_users && !raw.payload.is_empty())
+        || raw.variant.iter().any(|one| of(one) == Workload::Users && one.payload.is_some());
+    if given {
+        let reason = "`workload = \"users\"` has no `payload` (nor --size)".to_owned();
+        return Err(PlanError::Cells { file: file.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// What tells a cell from others of its protocol and payload.
+fn suffix(raw: &PlanFile, rate: f64, variant: &str) -> String {
+    let rate = if raw.rate.0.len() > 1 { format!("-{rate}rps") } else { String::new() };
+    let variant = if variant.is_empty() { String::new() } else { format!("-{variant}") };
+    rate + &variant
+}

@@ -1,0 +1,14 @@
+//! Writes the reports of a run that never happened, to look at them: `cargo run --example
+//! sample_report -- DIR`. Every number in them is drawn from a fixed sequence.
+
+#[path = "../tests/fixture/mod.rs"]
+mod fixture;
+
+fn main() -> anyhow::Result<()> {
+    let dir = std::env::args().nth(1).unwrap_or_else(|| "sample-report".to_owned());
+    std::fs::create_dir_all(&dir)?;
+    let result = fixture::sample_run().result();
+    lab_report::write_all(dir.as_ref(), &result)?;
+    println!("{}", lab_report::terminal(&result, 120, true));
+    Ok(())
+}

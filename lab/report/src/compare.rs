@@ -1,0 +1,143 @@
+//! Two results side by side, cell by cell, and whether they may be compared at all.
+
+use std::fmt::Write as _;
+
+use super::text::wrap;
+use lab_judge::result::units::{memory, percent, rate, time};
+use lab_judge::result::{CellResult, RunResult};
+use lab_model::Environment;
+
+/// Stages below this share of the mean in both runs are left out.
+const SMALLEST_SHARE: f64 = 0.03;
+const WIDTH: usize = 110;
+
+/// `a` and `b` as text: latencies, rates and verdicts of the cells they share, and where the time went
+/// in each. Where the runs were made differently, that is said first.
+#[must_use]
+pub fn compare(a: &RunResult, b: &RunResult) -> String {
+    let mut text = format!("A  {}\nB  {}\n", a.run_id, b.run_id);
+    for warning in differences(a, b) {
+        let _ = writeln!(text, "{}", wrap(&format!("WARNING  {warning}"), WIDTH, 9));
+    }
+    text.push('\n');
+    for left in &a.cells {
+        match b.cells.iter().find(|right| right.id == left.id) {
+            Some(right) => cell(&mut text, left, right),
+            None => {
+                let _ = writeln!(text, "{}: only in A\n", left.id);
+            }
+        }
+    }
+    let known = |cell: &&CellResult| a.cells.iter().any(|left| left.id == cell.id);
+    for right in b.cells.iter().filter(|cell| !known(cell)) {
+        let _ = writeln!(text, "{}: only in B\n", right.id);
+    }
+    text
+}
+
+/// What differs between the places and the parts the two runs were made with.
+fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
+    let places = place(&a.environment).into_iter().zip(place(&b.environment));
+    let mut pairs: Vec<(&str, String, String)> =
+        places.map(|((what, left), (_, right))| (what, left, right)).collect();
+    let both = a.components.iter().chain(&b.components);
+    let mut roles: Vec<&str> = both.map(|part| part.role.as_str()).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    pairs.extend(roles.into_iter().map(|role| (role, part(a, role), part(b, role))));
+    pairs
+        .into_iter()
+        .filter(|(_, left, right)| left != right)
+        .map(|(what, left, right)| {
+            format!(
+                "{what} differs: A has {left}, B has {right}; differences below may come from that"
+            )
+        })
+        .collect()
+}
+
+/// Everything about a place that may change a number; not when it was.
+fn place(at: &Environment) -> [(&'static str, String); 11] {
+    // Enough of a digest to tell two files apart, and to find one in a history.
+    let short = |digest: &str| digest.chars().take(12).collect();
+    [
+        ("lab version", at.lab_version.clone()),
+        ("CPU", at.cpu_model.clone()),
+        ("number of CPUs", at.cpus.to_string()),
+        ("memory", memory(at.memory_bytes)),
+        ("kernel", at.kernel.clone()),
+        ("frequency governor", at.governor.clone()),
+        ("compiler", at.rustc.clone()),
+        ("build", at.build.clone()),
+        ("Cargo.lock", short(&at.cargo_lock)),
+        ("flake.lock", short(&at.flake_lock)),
+        ("clock source", at.clocksource.clone()),
+    ]
+}
+
+fn part(result: &RunResult, role: &str) -> String {
+    let found = result.components.iter().find(|part| part.role == role);
+    let name = found.map(|part| format!("{} {}", part.name, part.version));
+    name.map_or_else(|| "nothing".to_owned(), |name| name.trim_end().to_owned())
+}
+
+fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
+    let (left, right) = (a.verdict.status.name(), b.verdict.status.name());
+    let _ = writeln!(text, "{}  {left} → {right}", a.id);
+    if a.factors != b.factors {
+        let _ = writeln!(text, "  WARNING  the cell was not asked the same in both runs");
+    }
+    for (letter, cell) in [('A', a), ('B', b)] {
+        let codes: Vec<&str> = cell.verdict.codes().collect();
+        if !codes.is_empty() {
+            let status = cell.verdict.status.name();
+            let _ = writeln!(text, "  {letter} is {status}: {}", codes.join(", "));
+        }
+    }
+    let (left, right) = (a.latency_us, b.latency_us);
+    line(text, "mean", (left.mean, right.mean), time);
+    line(text, "p50", (left.p50, right.p50), time);
+    line(text, "p99", (left.p99, right.p99), time);
+    let (left, right) = (a.load.completed_per_s, b.load.completed_per_s);
+    line(text, "completed/s", (left, right), rate);
+    for (name, left, right) in stages(a, b) {
+        let both = |(us, share): Shares| format!("{} {:>6}", time(us), percent(share));
+        row(text, &name, &both(left), &both(right), &times(left.0, right.0));
+    }
+    text.push('\n');
+}
+
+fn line(text: &mut String, name: &str, (a, b): (f64, f64), write: fn(f64) -> String) {
+    row(text, name, &write(a), &write(b), &times(a, b));
+}
+
+fn row(text: &mut String, name: &str, a: &str, b: &str, change: &str) {
+    let row = format!("  {name:<44} {a:>18} {b:>18}  {change}");
+    let _ = writeln!(text, "{}", row.trim_end());
+}
+
+/// How many times `a` goes into `b`.
+fn times(a: f64, b: f64) -> String {
+    if a <= 0.0 || b <= 0.0 { String::new() } else { format!("×{:.2}", b / a) }
+}
+
+type Shares = (f64, f64);
+
+/// The stages that matter in either cell, in the order in which a request passes them.
+fn stages(a: &CellResult, b: &CellResult) -> Vec<(String, Shares, Shares)> {
+    let mut keys: Vec<(u32, &str, &str)> = Vec::new();
+    for stage in a.stages.iter().chain(&b.stages) {
+        let key = (stage.depth, stage.hop.as_str(), stage.stage.as_str());
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let of = |cell: &CellResult, hop: &str, name: &str| {
+        let found = cell.stages.iter().filter(|stage| stage.hop == hop && stage.stage == name);
+        found.fold((0.0, 0.0), |sum, stage| (sum.0 + stage.mean_us, sum.1 + stage.share))
+    };
+    keys.into_iter()
+        .map(|(_, hop, name)| (format!("{hop} {name}"), of(a, hop, name), of(b, hop, name)))
+        .filter(|(_, a, b)| a.1.abs().max(b.1.abs()) >= SMALLEST_SHARE)
+        .collect()
+}

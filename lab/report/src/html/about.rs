@@ -1,0 +1,135 @@
+//! What was asked, what the words mean, where it was made, and how to make it again.
+
+use std::fmt::Write as _;
+
+use ledger::{Family, Stage};
+
+use super::super::family::look;
+use super::super::label::{knobs, protocol};
+use super::markup::{Table, escape};
+use lab_judge::result::RunResult;
+use lab_judge::result::units::{memory, rate, trimmed};
+
+/// What was asked of the run, as a list of terms.
+pub(super) fn asked(result: &RunResult) -> String {
+    let unique = |values: Vec<String>| {
+        let mut seen: Vec<String> = Vec::new();
+        for value in values {
+            if !value.is_empty() && !seen.contains(&value) {
+                seen.push(value);
+            }
+        }
+        seen.join(", ")
+    };
+    let of = |value: fn(&lab_judge::result::Factors) -> String| {
+        unique(result.cells.iter().map(|cell| value(&cell.factors)).collect())
+    };
+    let terms = [
+        ("Plan", result.plan.clone()),
+        ("Between gateway and echo", of(|factors| protocol(factors.protocol).to_owned())),
+        ("Payload", of(|factors| factors.subject().to_string())),
+        ("Requests per second", of(|factors| rate(factors.rate_per_s))),
+        (
+            "Rounds",
+            of(|factors| {
+                format!(
+                    "{} × {} s after {} s of warm-up",
+                    factors.rounds,
+                    trimmed(factors.duration_s),
+                    trimmed(factors.warmup_s)
+                )
+            }),
+        ),
+        ("In flight at most", of(|factors| factors.max_in_flight.to_string())),
+        ("Settings", of(|factors| knobs(&factors.knobs).join(", "))),
+    ];
+    let mut html = String::from("<dl class=\"asked\">");
+    for (term, value) in terms.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = write!(html, "<div><dt>{term}</dt><dd>{}</dd></div>", escape(value));
+    }
+    html.push_str("</dl>");
+    html
+}
+
+/// Every family and stage, with its meaning.
+pub(super) fn glossary() -> String {
+    let mut html = String::new();
+    for family in Family::ALL {
+        let look = look(family);
+        let _ = write!(
+            html,
+            "<h3><i class=\"dot f-{}\"></i>{}</h3><p>{}</p><dl class=\"glossary\">",
+            family.name(),
+            escape(look.name),
+            escape(meaning(family))
+        );
+        for stage in Stage::ALL.iter().filter(|stage| stage.family() == family) {
+            let name = stage.name().replace('_', " ");
+            let _ = write!(
+                html,
+                "<div><dt>{}</dt><dd>{}</dd></div>",
+                escape(name),
+                escape(stage.meaning())
+            );
+        }
+        html.push_str("</dl>");
+    }
+    html
+}
+
+const fn meaning(family: Family) -> &'static str {
+    match family {
+        Family::Queue => "Waiting for a turn: pools, stream limits, other requests, the scheduler.",
+        Family::Serialization => "Turning messages into bytes and back.",
+        Family::Framing => "Turning bytes into frames and back: what HTTP/2 itself costs.",
+        Family::FlowControl => "Waiting for the peer to open a HTTP/2 window.",
+        Family::Socket => "Inside the kernel's send path, or waiting for room in it.",
+        Family::Network => {
+            "From the write of the last byte to its read by the peer. A peer that is busy reads late: within one \
+             machine, more than some tens of microseconds here is waiting for that process, not a wire."
+        }
+        Family::Backend => "The services' own code.",
+    }
+}
+
+/// The parts of the lab, real and standing in.
+pub(super) fn parts(result: &RunResult) -> String {
+    let headings = ["for", "what", "version", "where", "real?", ""];
+    let mut table =
+        Table::new("A stand-in does the work of a part that was not found.", &headings, 6);
+    for part in &result.components {
+        table.row(&[
+            escape(&part.role),
+            escape(&part.name),
+            escape(&part.version),
+            escape(part.address.as_deref().unwrap_or("–")),
+            if part.real { "real".to_owned() } else { "stand-in".to_owned() },
+            escape(&part.note),
+        ]);
+    }
+    table.finish()
+}
+
+/// Where the run was made.
+pub(super) fn environment(result: &RunResult) -> String {
+    let at = &result.environment;
+    let rows = [
+        ("CPU", format!("{} × {}", at.cpus, at.cpu_model)),
+        ("Memory", memory(at.memory_bytes)),
+        ("Kernel", at.kernel.clone()),
+        ("Frequency governor", at.governor.clone()),
+        ("Clock source", at.clocksource.clone()),
+        ("Compiler", at.rustc.clone()),
+        ("Built for", at.build.clone()),
+        ("SHA-256 of Cargo.lock", at.cargo_lock.clone()),
+        ("SHA-256 of flake.lock", at.flake_lock.clone()),
+        ("Version of the lab", at.lab_version.clone()),
+        ("Began", at.started_at.clone()),
+        ("Run", result.run_id.clone()),
+    ];
+    let mut table = Table::new("Numbers of another machine are other numbers.", &["", ""], 2);
+    for (name, value) in rows {
+        table.row(&[escape(name), escape(value)]);
+    }
+    table.finish()
+}

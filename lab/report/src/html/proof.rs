@@ -1,0 +1,299 @@
+//! Can it be believed? The proof of the workload, the verdicts in words, the cost of measuring, the
+//! processes' CPU and memory.
+
+use std::fmt::Write as _;
+
+use super::markup::{Table, chip, details, escape};
+use lab_judge::result::units::{
+    count, exact_bytes, http, mean, memory, percent, rate, time, trimmed,
+};
+use lab_judge::result::{CellResult, RunResult, WireResult};
+use lab_model::{Reason, Status};
+
+/// What was declared against what the taps counted.
+pub(super) fn workload(result: &RunResult) -> String {
+    let headings = [
+        "cell",
+        "hop",
+        "protocol",
+        "payload declared",
+        "request payload sent",
+        "reply payload sent",
+        "request wire bytes",
+        "reply wire bytes",
+        "frames",
+        "framing bytes",
+        "header bytes",
+        "connections",
+    ];
+    let mut table = Table::new(
+        "Means per request over both directions, unless said otherwise. Every traced request was checked, not the mean.",
+        &headings,
+        3,
+    );
+    for cell in &result.cells {
+        for hop in &cell.wire {
+            table.row(&wire_row(cell, hop));
+        }
+    }
+    table.finish()
+}
+
+fn wire_row(cell: &CellResult, hop: &WireResult) -> Vec<String> {
+    let versions: Vec<String> = hop.http.iter().map(|&version| http(version)).collect();
+    let declared = match (hop.declared_request_bytes, hop.declared_response_bytes) {
+        (Some(request), Some(reply)) if request == reply => {
+            format!("{} both ways", exact_bytes(reply))
+        }
+        (_, Some(reply)) => format!("{} reply", exact_bytes(reply)),
+        _ => "–".to_owned(),
+    };
+    vec![
+        escape(&cell.id),
+        escape(&hop.hop),
+        if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
+        declared,
+        carried(hop.declared_request_bytes, hop.request_payload_range, hop.seen),
+        carried(hop.declared_response_bytes, hop.response_payload_range, hop.seen),
+        mean(hop.request_wire_bytes),
+        mean(hop.response_wire_bytes),
+        mean(hop.frames),
+        mean(hop.framing_bytes),
+        mean(hop.header_bytes),
+        count(hop.connections),
+    ]
+}
+
+/// What was carried, and whether that is what was declared.
+fn carried(declared: Option<u64>, (least, most): (u64, u64), seen: u64) -> String {
+    if seen == 0 {
+        return "not seen".to_owned();
+    }
+    let text = if least == most {
+        exact_bytes(least)
+    } else {
+        format!("{} … {}", count(least), exact_bytes(most))
+    };
+    match declared {
+        Some(declared) if least == declared && most == declared => {
+            format!("<span class=\"good\">{text} <i aria-label=\"as declared\">✓</i></span>")
+        }
+        Some(_) => {
+            format!("<span class=\"bad\">{text} <i aria-label=\"not as declared\">✕</i></span>")
+        }
+        None => text,
+    }
+}
+
+/// Latency and accounting of every cell.
+pub(super) fn cells(result: &RunResult) -> String {
+    let headings = [
+        "cell", "verdict", "asked /s", "planned", "started", "dropped", "late", "ok", "errors",
+        "done /s", "mean", "p50", "p90", "p99", "max",
+    ];
+    let mut table = Table::new(
+        "Latency of every successful request, from its planned start (where k6 drove: from when its user asks). \
+         planned = started + dropped.",
+        &headings,
+        2,
+    );
+    for cell in &result.cells {
+        let (all, latency) = (cell.requests, cell.latency_us);
+        let mut row =
+            vec![escape(&cell.id), chip(cell.verdict.status), rate(cell.factors.rate_per_s)];
+        row.extend([all.planned, all.started, all.dropped].map(count));
+        row.push(all.late.map_or_else(|| "unknown".to_owned(), count));
+        row.extend([all.ok, all.error].map(count));
+        row.push(rate(cell.load.completed_per_s));
+        let times = [latency.mean, latency.p50, latency.p90, latency.p99, latency.max];
+        row.extend(times.map(|us| known(latency.count > 0, time(us))));
+        table.row(&row);
+    }
+    table.finish()
+}
+
+/// `text` if there is anything that it was computed from.
+fn known(is: bool, text: String) -> String {
+    if is { text } else { "–".to_owned() }
+}
+
+/// Every reason, in words; what failed requests said.
+pub(super) fn reasons(result: &RunResult) -> String {
+    let run = result.verdict.reasons.iter().map(|reason| ("the whole run", reason));
+    let cells = result
+        .cells
+        .iter()
+        .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
+    let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
+    all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
+    let mut html = String::new();
+    if all.is_empty() {
+        html.push_str("<p>Nothing speaks against any cell: every check passed.</p>");
+    }
+    html.push_str("<ul class=\"reasons\">");
+    for (name, reason) in all {
+        let sign = if reason.status == Status::Valid {
+            "<span class=\"chip\">NOTE</span>".to_owned()
+        } else {
+            chip(reason.status)
+        };
+        let _ = write!(
+            html,
+            "<li>{sign} <b>{}</b> <code>{}</code><br>{}</li>",
+            escape(name),
+            escape(&reason.code),
+            escape(&reason.text)
+        );
+    }
+    html.push_str("</ul>");
+    for cell in result.cells.iter().filter(|cell| !cell.errors.is_empty()) {
+        let mut table =
+            Table::new(&format!("Errors of {}", cell.id), &["what they said", "how often"], 1);
+        for (text, often) in &cell.errors {
+            table.row(&[escape(text), count(*often)]);
+        }
+        html.push_str(&table.finish());
+    }
+    html
+}
+
+/// What measuring cost, and what it left open, cell by cell.
+pub(super) fn books(result: &RunResult) -> String {
+    let mut html = match &result.probe_cost {
+        Some(cost) => format!(
+            "<p>The probe costs <b>{:.3}×</b> [{:.2}, {:.2}] CPU per request: probes on over probes off, {} pairs of \
+             rounds on {}, {} of the requests traced; the brackets hold the 95 % interval.</p>",
+            cost.ratio,
+            cost.interval.0,
+            cost.interval.1,
+            cost.pairs,
+            escape(&cost.cell),
+            percent(cost.traced_share)
+        ),
+        None => "<p>The cost of the probe was not measured in this run.</p>".to_owned(),
+    };
+    let headings = [
+        "cell",
+        "traced",
+        "weight",
+        "measured",
+        "inferred",
+        "residual, mean",
+        "residual, p50 band",
+        "residual, p99 band",
+        "out of order",
+        "sent late, p99",
+        "generator, cores",
+        "machine",
+    ];
+    let mut table =
+        Table::new("How well the books close, and how busy the machine was.", &headings, 1);
+    for cell in &result.cells {
+        let late = cell.send_delay_us.map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
+        let traced = cell.traced.succeeded > 0;
+        table.row(&[
+            escape(&cell.id),
+            format!("{} of {}", count(cell.traced.count), count(cell.traced.expected)),
+            trimmed(cell.traced.weight),
+            known(traced, percent(cell.measured_share)),
+            known(traced, percent(cell.inferred_share)),
+            known(traced, time(cell.residual.mean_us)),
+            known(traced, percent(cell.residual.p50_share)),
+            known(traced, percent(cell.residual.p99_share)),
+            count(cell.marks.out_of_order),
+            late,
+            trimmed(cell.load.driver_cores),
+            percent(cell.load.host_cpu_share),
+        ]);
+    }
+    html.push_str(&table.finish());
+    html.push_str(&injected(result));
+    html
+}
+
+/// Injected delays, as the injectors measured them, beside the stages they should be found in.
+fn injected(result: &RunResult) -> String {
+    let headings = ["cell", "hop", "stage", "injected, mean", "found in the stage, mean"];
+    let mut table = Table::new("Delays that were injected to check the attribution.", &headings, 3);
+    let mut any = false;
+    for cell in &result.cells {
+        for delay in &cell.injected {
+            any = true;
+            let found = cell
+                .stages
+                .iter()
+                .filter(|part| part.hop == delay.hop && part.stage == delay.stage);
+            let found: f64 = found.map(|part| part.mean_us).sum();
+            table.row(&[
+                escape(&cell.id),
+                escape(&delay.hop),
+                escape(delay.stage.replace('_', " ")),
+                time(delay.mean_us),
+                time(found),
+            ]);
+        }
+    }
+    if any { table.finish() } else { String::new() }
+}
+
+/// CPU per request of every process, a row per cell; everything else below.
+pub(super) fn resources(result: &RunResult) -> String {
+    let mut processes: Vec<&str> = Vec::new();
+    for process in result.cells.iter().flat_map(|cell| &cell.resources) {
+        if !processes.contains(&process.process.as_str()) {
+            processes.push(&process.process);
+        }
+    }
+    if processes.is_empty() {
+        return "<p>No process was sampled.</p>".to_owned();
+    }
+    let mut headings = vec!["cell"];
+    headings.extend(&processes);
+    let mut table = Table::new("CPU per started request, user and system.", &headings, 1);
+    for cell in &result.cells {
+        let mut row = vec![escape(&cell.id)];
+        row.extend(processes.iter().map(|name| {
+            let found = cell.resources.iter().find(|process| process.process == *name);
+            found.map_or_else(|| "–".to_owned(), |process| time(process.cpu_us_per_request))
+        }));
+        table.row(&row);
+    }
+    let all =
+        details("Memory, threads, context switches and waiting for a CPU", &every_process(result));
+    table.finish() + &all
+}
+
+fn every_process(result: &RunResult) -> String {
+    let headings = [
+        "cell",
+        "process",
+        "CPU per request",
+        "CPU, cores",
+        "memory, max",
+        "threads",
+        "switches, own wish",
+        "switches, forced",
+        "waited for a CPU",
+    ];
+    let mut table = Table::new(
+        "While the rounds of each cell ran. CPU per request: per started request.",
+        &headings,
+        2,
+    );
+    for cell in &result.cells {
+        for process in &cell.resources {
+            table.row(&[
+                escape(&cell.id),
+                escape(&process.process),
+                time(process.cpu_us_per_request),
+                trimmed(process.cores),
+                memory(process.rss_max_bytes),
+                count(process.threads_max),
+                count(process.voluntary_switches),
+                process.involuntary_switches.map_or_else(|| "unknown".to_owned(), count),
+                percent(process.run_queue_wait_share),
+            ]);
+        }
+    }
+    table.finish()
+}

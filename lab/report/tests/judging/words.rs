@@ -1,0 +1,153 @@
+//! The explanations: what a reader is told about where the time went.
+
+use expect_test::{Expect, expect};
+use lab_model::{Cell, PayloadSource, Protocol};
+use ledger::{Kind, Stage};
+
+use crate::fixture::{Fixture, cell, run};
+
+fn check(expected: Expect, fixture: &Fixture) {
+    expected.assert_eq(&sentences(&fixture.result().cells[0].explanation));
+}
+
+/// One sentence a line.
+fn sentences(text: &str) -> String {
+    text.replace(". ", ".\n") + "\n"
+}
+
+fn delayed(hop: usize, stage: Stage, ns: i64) -> Fixture {
+    let mut fixture = run(vec![cell(Protocol::Grpc, 10_000)], 1);
+    for row in &mut fixture.rows {
+        row.hops[hop].stages.add(stage, ns, Kind::Measured);
+        row.latency_ns += ns;
+        row.stopwatch_ns = row.stopwatch_ns.map(|watch| watch + ns.unsigned_abs());
+    }
+    fixture
+}
+
+#[test]
+fn a_small_request_waits_for_processes_to_wake() {
+    check(
+        expect![[r#"
+        49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 30 % queueing (above all driver lag of driver→gateway, 7.3 %), 8.7 % writing to sockets (above all request socket write of driver→gateway, 2.4 %); framing is 5.0 %; flow control is 0 %.
+        Within one machine that waiting is not a wire but a process being woken, once for each message: no protocol changes it.
+    "#]],
+        &run(vec![cell(Protocol::Grpc, 10)], 1),
+    );
+}
+
+#[test]
+fn queueing_is_told_by_its_stages_and_framing_is_never_left_out() {
+    check(
+        expect![[r#"
+        93 % of the mean is queueing before the gateway's handler (dispatch of driver→gateway); framing is 0.6 % and flow control is 0 %.
+        Requests wait for the gateway, which is busy with others.
+    "#]],
+        &delayed(0, Stage::Dispatch, 4_000_000),
+    );
+}
+
+#[test]
+fn a_slow_handler_is_the_services_own() {
+    check(
+        expect![[r#"
+        92 % of the mean is the echo's handler; framing is 0.6 % and flow control is 0 %.
+        The service's own code is what costs, not the protocol.
+    "#]],
+        &delayed(1, Stage::Handler, 4_000_000),
+    );
+}
+
+#[test]
+fn exhausted_windows_are_named() {
+    check(
+        expect![[r#"
+        92 % of the mean is waiting for HTTP/2 windows on gateway→echo; framing is 0.6 %.
+        The windows are smaller than what is in flight: raise stream and connection window.
+    "#]],
+        &delayed(1, Stage::RequestWindowWait, 4_000_000),
+    );
+}
+
+fn generating(threads: Option<usize>) -> Cell {
+    let mut cell = cell(Protocol::Grpc, 1_000_000);
+    cell.knobs.payload_source = PayloadSource::PerRequest;
+    cell.knobs.worker_threads = threads;
+    cell
+}
+
+#[test]
+fn generating_payloads_with_one_thread_is_queueing_not_framing() {
+    check(
+        expect![[r#"
+        84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
+        The gateway's handler takes 80.2 ms per request to generate its payload, one request at a time, so its capacity is about 12.5/s against 100/s offered; 68 % of the arrivals were dropped.
+        98 % of the mean is queueing behind payload generation in the gateway's handler (waiting for it to read, decode, start or take a reply back): not framing (<0.1 %), not flow control (<0.1 %).
+    "#]],
+        &run(vec![generating(Some(1))], 1),
+    );
+}
+
+#[test]
+fn generating_payloads_under_one_lock_is_told_too() {
+    check(
+        expect![[r#"
+        84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
+        The gateway generates each payload under one lock, one request at a time (its handler takes 80.2 ms with the wait for that lock), and served 8.92/s against 100/s offered; 68 % of the arrivals were dropped.
+        98 % of the mean is queueing behind payload generation in the gateway's handler (waiting for it to read, decode, start or take a reply back): not framing (<0.1 %), not flow control (<0.1 %).
+    "#]],
+        &run(vec![generating(None)], 1),
+    );
+}
+
+#[test]
+fn requests_without_a_ledger_are_not_explained() {
+    let mut fixture = run(vec![cell(Protocol::Grpc, 10)], 1);
+    fixture.rows.clear();
+    check(
+        expect![[r#"
+        The mean latency is 284 µs; no request was traced, so nothing says where it went.
+    "#]],
+        &fixture,
+    );
+}
+
+#[test]
+fn slow_requests_that_differ_are_told_apart() {
+    let mut fixture = run(vec![cell(Protocol::Rest, 10)], 1);
+    for row in fixture.rows.iter_mut().step_by(60) {
+        row.hops[1].stages.add(Stage::SendQueue, 600_000, Kind::Measured);
+        row.latency_ns += 600_000;
+        row.stopwatch_ns = row.stopwatch_ns.map(|watch| watch + 600_000);
+    }
+    check(
+        expect![[r#"
+        48 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 33 % queueing (above all driver lag of driver→gateway, 7.2 %), 8.5 % writing to sockets (above all request socket write of driver→gateway, 2.4 %); framing is 3.8 %; flow control is 0 %.
+        Within one machine that waiting is not a wire but a process being woken, once for each message: no protocol changes it.
+        The slowest requests (901 µs) differ: 68 % of theirs is queueing before the echo's handler (send queue of gateway→echo).
+    "#]],
+        &fixture,
+    );
+}
+
+#[test]
+fn the_run_is_told_in_one_paragraph() {
+    let fixture = run(
+        vec![
+            cell(Protocol::Rest, 10),
+            cell(Protocol::Grpc, 10),
+            cell(Protocol::Rest, 500_000),
+            cell(Protocol::Grpc, 500_000),
+        ],
+        1,
+    );
+    expect![[r#"
+        4 cells: 2 payloads from 10 B to 500 kB by REST and gRPC, 100 requests/s.
+        At 10 B the mean is 282 µs by REST and 284 µs by gRPC (medians 281 µs and 283 µs): no difference to speak of.
+        The largest part of both is waiting for the other side to read (50 % and 49 %).
+        At 500 kB the mean is 3.27 ms by REST and 2.42 ms by gRPC (medians 3.24 ms and 2.41 ms): REST takes 1.35× as long.
+        The largest part of both is encoding and decoding (70 % and 41 %).
+        Nothing speaks against these numbers.
+    "#]]
+    .assert_eq(&sentences(&fixture.result().explanation));
+}

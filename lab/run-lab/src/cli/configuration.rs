@@ -1,0 +1,136 @@
+//! Every setting of every program, as one page. The page is made from the settings themselves, and a test
+//! holds `docs/configuration.md` to it.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command, CommandFactory as _};
+
+use super::Cli;
+use lab_launch::Tool;
+
+/// Programs and commands with settings: the name that clap knows, and what the page calls it.
+const COMMANDS: [(&str, &str); 11] = [
+    ("run", "run-lab run"),
+    ("up", "run-lab up"),
+    ("certify", "run-lab certify"),
+    ("report", "run-lab report"),
+    ("compare", "run-lab compare"),
+    ("gateway", "gateway"),
+    ("echo", "echo"),
+    ("pg-client", "pg-client"),
+    ("seed", "pg-client seed"),
+    ("sidecar", "sidecar"),
+    ("doctor", "run-lab doctor"),
+];
+
+/// Environment variables that no option stands for.
+const VARIABLES: [(&str, &str); 9] = [
+    ("LAB_PROBES", "`off` turns the probes of a service off: no tap, no spans, no header"),
+    (
+        "LAB_INFLUXDB_URL",
+        "an InfluxDB that runs already, `http://HOST:PORT`: points go there, none is started",
+    ),
+    ("LAB_INFLUXDB_ORG", "its organisation (2.x) [default: `lab`]"),
+    (
+        "LAB_INFLUXDB_BUCKET",
+        "its bucket, or `DATABASE/RETENTION-POLICY` (1.8) [default: `autogen` of the database]",
+    ),
+    (
+        "LAB_INFLUXDB_DATABASE",
+        "its database, for InfluxQL and k6 [default: that of the bucket, or `lab`]",
+    ),
+    ("LAB_INFLUXDB_TOKEN", "its token; `USER:PASSWORD` (1.8). Never given as an argument"),
+    (
+        "LAB_INFLUXDB_READER_TOKEN",
+        "a token that may only read, for Grafana: where there is a token and not this one, Grafana is not started, since whoever opens it may ask with its token",
+    ),
+    (
+        "LAB_DATABASE_URL",
+        "a PostgreSQL that runs already, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: the users table is made there, none is started",
+    ),
+    ("LAB_GRAFANA_HOME", "Grafana's home, where it cannot be told from the place of its program"),
+];
+
+/// The page.
+#[must_use]
+pub fn configuration() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nMade from the programs' own settings: `UPDATE_EXPECT=1 cargo test -p run-lab --test \
+         configuration` writes it anew.\nAn option comes before its environment variable, that before the default. \
+         Sizes are bytes, or end in kB, MB, KiB, MiB.\nEach service is a program of its own and a subcommand \
+         of `run-lab` of the same name.\n",
+    );
+    let mut cli = Cli::command();
+    cli.build();
+    for (name, title) in COMMANDS {
+        if let Some(command) = cli.find_subcommand(name) {
+            section(command, title, &mut page);
+        }
+    }
+    variables(&mut page);
+    page
+}
+
+/// One program's settings. Writing to a string cannot fail.
+fn section(command: &Command, title: &str, page: &mut String) {
+    let mut rows: Vec<String> = command
+        .get_arguments()
+        .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        .map(row)
+        .collect();
+    rows.sort();
+    if rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "\n## `{title}`\n");
+    if let Some(about) = command.get_about() {
+        let _ = writeln!(page, "{about}.\n");
+    }
+    page.push_str("| option | variable | default | meaning |\n|---|---|---|---|\n");
+    for row in rows {
+        page.push_str(&row);
+    }
+}
+
+fn row(arg: &Arg) -> String {
+    let value = arg
+        .get_value_names()
+        .filter(|_| arg.get_action().takes_values())
+        .map(|names| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "))
+        .unwrap_or_default();
+    let name = match arg.get_long() {
+        Some(long) => format!("`{}`", format!("--{long} {value}").trim_end()),
+        None => format!("`{value}`"),
+    };
+    let variable = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy()));
+    let defaults: Vec<String> = arg
+        .get_default_values()
+        .iter()
+        .filter(|_| arg.get_action().takes_values())
+        .map(|value| format!("`{}`", value.to_string_lossy()))
+        .collect();
+    let meaning = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    format!(
+        "| {} | {} | {} | {meaning} |\n",
+        name.replace('|', "\\|"),
+        variable.unwrap_or_default(),
+        defaults.join(", ")
+    )
+}
+
+/// Variables that `run-lab` reads itself.
+fn variables(page: &mut String) {
+    page.push_str("\n## Variables of `run-lab`\n\n| variable | meaning |\n|---|---|\n");
+    for tool in Tool::ALL {
+        let _ = writeln!(
+            page,
+            "| `{}` | the program of {}, instead of the one on PATH |",
+            tool.variable(),
+            tool.name()
+        );
+    }
+    for (name, meaning) in VARIABLES {
+        let _ = writeln!(page, "| `{name}` | {meaning} |");
+    }
+}

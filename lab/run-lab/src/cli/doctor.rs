@@ -1,0 +1,65 @@
+//! `run-lab doctor`: which parts are on this machine, what they would do, and what stands in without them.
+
+use std::fmt::Write as _;
+
+use super::{Exit, Failure, terminal};
+use crate::run::capture;
+use lab_launch::{Found, Inventory, Place, Tool};
+
+/// Prints what was found.
+pub(super) async fn doctor() -> Result<Exit, Failure> {
+    let environment = capture();
+    let inventory = Inventory::take(&[]).await.map_err(Failure::usage)?;
+    let mut text = format!(
+        "run-lab {} ({})\n{} x {}, {} MiB, Linux {}, clock source {}, governor {}\n\n",
+        environment.lab_version,
+        environment.rustc,
+        environment.cpus,
+        environment.cpu_model,
+        environment.memory_bytes >> 20,
+        environment.kernel,
+        environment.clocksource,
+        environment.governor,
+    );
+    for tool in Tool::ALL {
+        describe(tool, inventory.of(tool), &mut text);
+    }
+    text.push_str(
+        "\nParts are looked for on PATH, PostgreSQL in /usr/lib/postgresql too. What is found is used;\n\
+         --without leaves a part out, --require insists on it. Variables name others:\n",
+    );
+    for tool in Tool::ALL {
+        let address = tool.address_variable().map(|name| format!(" or {name} (one that runs)"));
+        let _ = writeln!(
+            text,
+            "  {:<11} {} (its program){}",
+            tool.name(),
+            tool.variable(),
+            address.unwrap_or_default()
+        );
+    }
+    terminal::print(text)?;
+    Ok(Exit::Done)
+}
+
+/// What was found of `tool`, what it does, and what stands in for it. Writing to a string cannot fail.
+fn describe(tool: Tool, found: Option<&Found>, text: &mut String) {
+    let (stand_in, what) = tool.stand_in();
+    let head = format!("{:<11} {:<10}", tool.role(), tool.name());
+    match found {
+        Some(Found { place: Place::Program(path), version }) => {
+            let version = if version.is_empty() { "does not tell its version" } else { version };
+            let _ = writeln!(text, "{head}  found at {} ({version})", path.display());
+        }
+        Some(Found { place: Place::Elsewhere { variable, .. }, .. }) => {
+            let _ = writeln!(text, "{head}  the one that {variable} names");
+        }
+        None => {
+            let _ = writeln!(text, "{head}  not found; to get it: {}", tool.how_to_get());
+        }
+    }
+    let would = if found.is_some() { "is used" } else { "would be used" };
+    let _ = writeln!(text, "{:22}  {would}: {}", "", tool.use_of());
+    let stands = if found.is_some() { "without it" } else { "stands in" };
+    let _ = writeln!(text, "{:22}  {stands}: {stand_in} ({what})", "");
+}

@@ -1,0 +1,91 @@
+//! The services as hidden subcommands: the lab starts itself again as each of them, so that one
+//! program is all there is to build and to install.
+
+use clap::Subcommand;
+use echo::EchoConfig;
+use gateway::GatewayConfig;
+use pg_client::{PgClientConfig, SeedConfig};
+use sidecar::SidecarConfig;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure};
+use lab_supervise::{KeeperConfig, keep};
+
+/// A part of the lab as a process of its own.
+#[derive(Debug, Subcommand)]
+pub(super) enum PartCommand {
+    /// Run the gateway
+    #[command(hide = true)]
+    Gateway(GatewayConfig),
+    /// Run the echo service
+    #[command(hide = true)]
+    Echo(EchoConfig),
+    /// Run the users service
+    #[command(hide = true)]
+    PgClient(PgClientConfig),
+    /// Fill the users table
+    #[command(hide = true)]
+    Seed(SeedConfig),
+    /// Run the sidecar
+    #[command(hide = true)]
+    Sidecar(SidecarConfig),
+    /// Start a program that is not ours, and stop it when standard input closes
+    #[command(hide = true)]
+    Keep(KeeperConfig),
+}
+
+/// Runs the part until it is asked to stop.
+pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
+    log_to_stderr();
+    let done = match part {
+        PartCommand::Gateway(config) => {
+            let service = config.service.clone();
+            service.block_on(gateway::run(config, service.stop_requested()))
+        }
+        PartCommand::Echo(config) => {
+            let service = config.service.clone();
+            service.block_on(echo::run(config, service.stop_requested()))
+        }
+        PartCommand::PgClient(config) => {
+            let service = config.service.clone();
+            service.block_on(pg_client::run(config, service.stop_requested()))
+        }
+        PartCommand::Seed(config) => run_seed(&config),
+        PartCommand::Sidecar(config) => run_sidecar(config),
+        // The exit code is that of the program that was kept.
+        PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),
+    };
+    done.map(|()| Exit::Done).map_err(Failure::other)
+}
+
+/// One thread: the sidecar must leave the cores to what is measured.
+fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let (mut term, mut int) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = async move {
+            tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+        };
+        Ok(sidecar::run(config, stop).await?)
+    })
+}
+
+fn run_seed(config: &SeedConfig) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = &mut |step| eprintln!("{step}");
+    let seeded = runtime.block_on(pg_client::seed(config, told))?;
+    eprintln!("{seeded}");
+    Ok(())
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}

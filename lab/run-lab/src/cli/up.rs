@@ -1,0 +1,214 @@
+//! `run-lab up`: everything there is, for somebody else's load and for exploring what earlier runs left.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
+use super::{Exit, Failure, terminal};
+use crate::progress;
+use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
+use lab_judge::result::RunResult;
+use lab_launch::{Found, Store, Tool};
+use lab_model::Knobs;
+use lab_model::event::{LabEvent, Reporter};
+use lab_report::RESULT_JSON;
+
+/// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
+const TRACED: &str =
+    r#"-H "traceparent: 00-$(tr -d - </proc/sys/kernel/random/uuid)-0000000000000001-01""#;
+/// Name of the file that holds what the points are tagged with, for whoever shows them later.
+const NAME: &str = "name";
+/// What is shown of the time before and after an earlier run, in milliseconds.
+const MARGIN_MS: i64 = 30_000;
+
+/// What to start.
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    /// Folder for the run file, the data and the logs; it must not exist [default: lab-runs/up-TIME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Folder of an earlier run: its points are shown, and new ones are added to them
+    #[arg(long, value_name = "RUN_DIR")]
+    show: Option<PathBuf>,
+    /// Where the gateway is to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    gateway: SocketAddr,
+    /// Where Grafana is to listen, if there is one; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    grafana: SocketAddr,
+    #[command(flatten)]
+    real: RealParts,
+    /// Set a knob of the services (repeatable), e.g. stream_window=64KiB
+    #[arg(long, value_name = "KNOB=VALUE")]
+    set: Vec<String>,
+    /// Inject delays, e.g. gateway:handler=5ms
+    #[arg(long, value_name = "STAGE=DURATION", value_delimiter = ',')]
+    inject: Vec<String>,
+}
+
+/// Says what is being done, and where parts listen.
+struct Addresses;
+
+impl Reporter for Addresses {
+    fn on(&mut self, event: &LabEvent) {
+        // Whoever does not read this may use the services all the same.
+        let _ = match event {
+            LabEvent::Ready { part, address, pid } => {
+                terminal::print(format_args!("{part:<9} http://{address} (process {pid})\n"))
+            }
+            LabEvent::Preparing { what } => terminal::print(format_args!("{what} …\n")),
+            LabEvent::Uses(component) => {
+                terminal::print(format_args!("{}\n", progress::component_line(component)))
+            }
+            _ => Ok(()),
+        };
+    }
+}
+
+/// Starts everything, prints addresses, and stops everything on Ctrl-C.
+pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
+    let knobs = lab_model::plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
+        .map_err(Failure::usage)?;
+    if knobs.inject.keys().any(|place| place.starts_with("driver:")) {
+        return Err(Failure::usage("--inject driver:…: `up` makes no load, so there is no driver"));
+    }
+    if arguments.real.requires(Tool::K6) {
+        return Err(Failure::usage("--require k6: `up` makes no load; run k6 by hand against it"));
+    }
+    arguments.show.as_deref().map(has_data).transpose()?;
+    let more: &[Tool] = if arguments.show.is_some() { &[Tool::Influxdb] } else { &[] };
+    let inventory = arguments.real.look(more, &[Tool::K6]).await?;
+    if arguments.show.is_some() && inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere) {
+        // Points that wait in the run's folder would go there, and be gone from here.
+        return Err(Failure::usage(
+            "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
+        ));
+    }
+    let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
+    let run = format!("up-{}", Utc::now().compact());
+    let (run, out) = match arguments.out {
+        Some(out) => (distinct(&run), new_folder(out)?),
+        None => own_folder(&run)?,
+    };
+    for tool in Tool::ALL.into_iter().filter(|tool| *tool != Tool::K6) {
+        Addresses.on(&LabEvent::Uses(inventory.component(tool)));
+    }
+    let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+    let setup = Setup {
+        out: &out,
+        executable: &executable,
+        run: &run,
+        inventory: &inventory,
+        asks_database: true,
+        show: arguments.show.as_deref(),
+        listen: arguments.gateway,
+        grafana: arguments.grafana,
+    };
+    std::fs::write(out.join(NAME), &run).map_err(|error| Failure::other(error.into()))?;
+    let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
+    let died = tokio::select! {
+        served = serve(&mut rig, &knobs, &out, arguments.show.as_deref()) => match served {
+            Err(error) => Some(error),
+            Ok(()) => tokio::select! {
+                () = interrupt.stop.cancelled() => None,
+                death = deaths.recv() => death.map(RunError::Part),
+            },
+        },
+        () = interrupt.stop.cancelled() => None,
+    };
+    let closed = rig.close().await;
+    match died {
+        Some(error) => Err(error.into()),
+        None => closed.map(|_| Exit::Done).map_err(Failure::from),
+    }
+}
+
+/// Refuses a run whose points are not in its folder.
+fn has_data(run: &Path) -> Result<(), Failure> {
+    if run.join(INFLUXDB_FOLDER).is_dir() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--show {}: there is no folder {INFLUXDB_FOLDER} in it; the run was made without InfluxDB, or with \
+         one of somebody else",
+        run.display()
+    )))
+}
+
+/// Starts the services and says how to use them.
+async fn serve(
+    rig: &mut Rig,
+    knobs: &Knobs,
+    out: &Path,
+    show: Option<&Path>,
+) -> Result<(), RunError> {
+    rig.seed(knobs, &mut Addresses).await?;
+    let gateway = rig.serve(knobs, &mut Addresses).await?;
+    let (pid, otlp, control) = rig.sidecar()?;
+    let mut text = format!(
+        "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
+         run file {}, logs in {}\n",
+        out.join(RUN_FILE).display(),
+        out.join(LOGS).display()
+    );
+    let scripts = out.join(lab_drive::k6::FOLDER);
+    lab_drive::k6::write_scripts(&scripts).map_err(|error| RunError::System {
+        attempt: format!("write k6's scripts to {}", scripts.display()),
+        error,
+    })?;
+    if let Some((_, grafana)) = rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
+        let shown = show.and_then(shown).unwrap_or_default();
+        let _ = writeln!(text, "\nopen     http://{grafana}/d/lab-breakdown{shown}");
+    }
+    how_to(rig, gateway, &scripts, &mut text);
+    text.push_str("stop with Ctrl-C\n");
+    let _ = terminal::print(text);
+    Ok(())
+}
+
+/// The time and the name of an earlier run, for the address of a board; `None` where its folder does not tell.
+fn shown(run: &Path) -> Option<String> {
+    let file = run.join(RUN_FILE).metadata().ok()?;
+    let ms = |time: SystemTime| Some(time.duration_since(UNIX_EPOCH).ok()?.as_millis() as i64);
+    let end = ms(file.modified().ok()?)?;
+    // Where the file system does not say when it was made, a day will do: boards zoom in.
+    let begin = file.created().ok().and_then(ms).unwrap_or(end - 86_400_000);
+    let mut query = format!("?from={}&to={}", begin - MARGIN_MS, end + MARGIN_MS);
+    let read = |name: &str| std::fs::read_to_string(run.join(name)).ok();
+    let result = read(RESULT_JSON).and_then(|text| RunResult::from_json(&text).ok());
+    // Only `run-lab run` leaves a result.
+    if let Some(name) = result.map(|result| result.run_id).or_else(|| read(NAME)) {
+        let _ = write!(query, "&var-run={name}");
+    }
+    Some(query)
+}
+
+/// How to make load. Writing to a string cannot fail.
+fn how_to(rig: &Rig, gateway: SocketAddr, scripts: &Path, text: &mut String) {
+    let _ = writeln!(
+        text,
+        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} http://{gateway}/grpc/ping"
+    );
+    if rig.users().is_some() {
+        let ask = format!("http://{gateway}/rest/users/count?email=common0@example.com");
+        let _ = writeln!(text, "         curl {TRACED} {ask}");
+    }
+    let _ = writeln!(
+        text,
+        "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
+        scripts.join("ping.js").display()
+    );
+    if let Some(Store { url, database, .. }) = rig.store() {
+        let own = rig.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);
+        let secret = if own {
+            ", user lab with the secret in the folder of its data (secret-of-reader: one that only reads)"
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "points   {url}, database {database}{secret}");
+    }
+}

@@ -1,0 +1,196 @@
+//! The load of a run: the certification, then every round of every cell in its order.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ledger::clock;
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use super::certify::Certifier;
+use super::points::Points;
+use super::rig::Rig;
+use super::round::{begin, round};
+use lab_drive::builtin::{Driver, Gateway, Running};
+use lab_drive::k6::{self, Driven, K6, Limits};
+use lab_model::event::{LabEvent, Reporter};
+use lab_model::plan::Plan;
+use lab_model::{Cell, RoundMeasure, RunMeasure, Statements, Workload};
+use lab_supervise::PartError;
+
+/// How often those who watch are told how a round goes on.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The load of one run.
+pub(super) struct Load<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) generator: &'a Driver,
+    /// Drives the cells instead of the built-in driver, which certifies the probe all the same.
+    pub(super) k6: Option<K6>,
+    pub(super) points: &'a Points,
+    pub(super) rig: &'a mut Rig,
+    pub(super) reporter: &'a mut dyn Reporter,
+    /// Cancelled when the load is to stop.
+    pub(super) halt: CancellationToken,
+    /// For questions to services that are not load.
+    pub(super) http: reqwest::Client,
+}
+
+impl Load<'_> {
+    /// Runs all of it, or as much as there is time for; what was measured is in `measure`.
+    pub(super) async fn run(&mut self, measure: &mut RunMeasure) -> Result<(), RunError> {
+        if let Some(plan) = &self.plan.certify {
+            let mut certifier = Certifier {
+                driver: self.generator,
+                rig: self.rig,
+                reporter: self.reporter,
+                halt: &self.halt,
+                timeout_ns: self.plan.timeout_ns,
+            };
+            let certificate = certifier.certify(plan, (1, 1)).await?;
+            measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
+        }
+        let cells = measure.cells.iter().map(|measure| &measure.cell);
+        self.points.announce(cells).await.map_err(PartError::from)?;
+        for round in 0..self.plan.rounds {
+            for index in self.plan.order(round) {
+                if self.halt.is_cancelled() {
+                    return Ok(());
+                }
+                let cell = &mut measure.cells[index];
+                let (measured, done) = self.cell(&cell.cell, round).await;
+                if let Some(measured) = measured {
+                    // Told when it has been kept: what cannot be told is measured all the same.
+                    cell.rounds.push(measured);
+                    let told = self.points.load(&cell.cell, &cell.rounds[cell.rounds.len() - 1]);
+                    done.and(told.await.map_err(|error| PartError::from(error).into()))?;
+                } else {
+                    done?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One round of a cell: what was measured, if its measured part began, and what ended it before its time.
+    async fn cell(
+        &mut self,
+        cell: &Cell,
+        number: u32,
+    ) -> (Option<RoundMeasure>, Result<(), RunError>) {
+        let halt = self.halt.clone();
+        let gateway = match halt.run_until_cancelled(self.serve(cell)).await {
+            None => return (None, Ok(())),
+            Some(Err(error)) => return (None, Err(error)),
+            Some(Ok(gateway)) => gateway,
+        };
+        self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
+        if let Err(error) = self.points.event(cell, number, "began").await {
+            return (None, Err(PartError::from(error).into()));
+        }
+        let before = self.statements().await;
+        let (measured, done) = self.drive(cell, number, gateway).await;
+        // A sidecar that is gone is told of by its death.
+        let _ = self.points.event(cell, number, "ended").await;
+        let Some(mut measured) = measured.filter(|measured| measured.requests.planned > 0) else {
+            return (None, done);
+        };
+        measured.statements = before.zip(self.statements().await).map(|(from, to)| to.since(from));
+        self.reporter.on(&LabEvent::RoundEnded {
+            cell: cell.id.clone(),
+            round: number,
+            requests: measured.requests,
+            p50_ns: measured.latency.value_at_quantile(0.5),
+            p99_ns: measured.latency.value_at_quantile(0.99),
+            planned_ns: cell.warmup_ns + cell.duration_ns,
+        });
+        (Some(measured), done)
+    }
+
+    /// Sees to it that what the cell asks for is there; returns where the gateway is.
+    async fn serve(&mut self, cell: &Cell) -> Result<SocketAddr, RunError> {
+        if cell.workload == Workload::Users {
+            self.rig.seed(&cell.knobs, self.reporter).await?;
+        }
+        self.rig.serve(&cell.knobs, self.reporter).await
+    }
+
+    /// What the database has counted so far; `None` where there is none, or it does not count.
+    async fn statements(&self) -> Option<Statements> {
+        let url = format!("http://{}/statements", self.rig.users()?);
+        self.http.get(url).send().await.ok()?.error_for_status().ok()?.json().await.ok()
+    }
+
+    /// Makes the load of one round.
+    async fn drive(
+        &mut self,
+        cell: &Cell,
+        number: u32,
+        gateway: SocketAddr,
+    ) -> (Option<RoundMeasure>, Result<(), RunError>) {
+        let driven = match &self.k6 {
+            Some(k6) => self.drive_by_k6(k6.clone(), cell, number, gateway).await,
+            None => self.drive_built_in(cell, number, gateway).await.map(Some),
+        };
+        match driven {
+            Ok(measured) => (measured, Ok(())),
+            Err(RunError::K6(mut error)) => {
+                (error.take_kept().map(Driven::into_measure), Err(RunError::K6(error)))
+            }
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    async fn drive_built_in(
+        &mut self,
+        cell: &Cell,
+        number: u32,
+        gateway: SocketAddr,
+    ) -> Result<RoundMeasure, RunError> {
+        let connections = self.rig.connect(&cell.knobs, gateway).await?;
+        let round = round(cell, number, self.plan.timeout_ns);
+        let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
+        let running = begin(self.generator, target, round, &self.halt)?;
+        Ok(self.watch(running, cell).await)
+    }
+
+    async fn drive_by_k6(
+        &mut self,
+        by: K6,
+        cell: &Cell,
+        number: u32,
+        gateway: SocketAddr,
+    ) -> Result<Option<RoundMeasure>, RunError> {
+        let limits =
+            Limits { timeout_ns: self.plan.timeout_ns, preallocated: self.plan.preallocated };
+        let order = k6::Order { gateway, cell, number, limits };
+        let (supervisor, halt) = (&self.rig.supervisor, &self.halt);
+        let reporter = &mut *self.reporter;
+        let mut tell = |requests, in_flight, elapsed_ns| {
+            let cell = cell.id.clone();
+            reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns });
+        };
+        let driven = by.round(supervisor, order, halt, &mut tell).await?;
+        Ok(driven.map(Driven::into_measure))
+    }
+
+    /// Tells how the round goes on until it ends.
+    async fn watch(&mut self, running: Running, cell: &Cell) -> RoundMeasure {
+        let began = running.start_ns() - cell.warmup_ns;
+        let progress = running.progress();
+        let end = running.finish();
+        tokio::pin!(end);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                measured = &mut end => return measured,
+                _ = tick.tick() => {
+                    let (requests, in_flight) = progress.requests();
+                    let elapsed_ns = clock::now().saturating_sub(began).min(cell.warmup_ns + cell.duration_ns);
+                    let cell = cell.id.clone();
+                    self.reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns });
+                }
+            }
+        }
+    }
+}

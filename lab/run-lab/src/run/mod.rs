@@ -1,0 +1,323 @@
+//! Carrying out a plan: parts are started, the probe certified, cells driven, books closed.
+//!
+//! What was measured is kept whatever happens on the way: an interrupted run and one whose part died
+//! end with a measurement that says so. Judging and showing it are not done here.
+
+mod backing;
+mod certify;
+mod costs;
+mod counters;
+mod edge;
+mod environment;
+mod interrupt;
+mod load;
+mod points;
+mod rig;
+mod round;
+mod setup;
+mod student;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use backing::INFLUXDB_FOLDER;
+pub use costs::{Certified, certify_cells};
+pub use environment::{Utc, capture};
+pub use interrupt::Interrupt;
+use points::Points;
+pub use rig::{Rig, Unwritten};
+pub use setup::Setup;
+pub use student::{crossover, interval};
+
+use lab_drive::builtin::Driver;
+use lab_drive::k6::{self, K6, K6Error};
+use lab_judge::result::RunResult;
+use lab_judge::verdict;
+use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
+use lab_model::event::{LabEvent, Reporter};
+use lab_model::plan::Plan;
+use lab_model::{CellMeasure, Component, RunMeasure, Workload};
+use lab_supervise::PartError;
+
+/// Name of the run file in a run's folder.
+pub const RUN_FILE: &str = "run.sqlite";
+/// Name of the folder of logs in a run's folder.
+pub const LOGS: &str = "logs";
+
+/// How long a service may take to answer a question that is not load.
+const ASIDE: Duration = Duration::from_secs(5);
+
+/// What to carry out.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The plan.
+    pub plan: Plan,
+    /// The folder of the run; it exists and is empty.
+    pub out: PathBuf,
+    /// Unique name of the run.
+    pub run_id: String,
+    /// The command line that made it.
+    pub command: String,
+    /// The parts it uses.
+    pub components: Vec<Component>,
+    /// The real parts that are there to be used.
+    pub inventory: Inventory,
+    /// The program that children are started from: this one.
+    pub executable: PathBuf,
+    /// Thresholds of k6 in each round, as JSON.
+    pub thresholds: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was measured, and judged.
+    pub result: RunResult,
+    /// What ended the run before its time, if anything did.
+    pub failure: Option<RunError>,
+    /// Somebody asked it to stop.
+    pub interrupted: bool,
+}
+
+/// Why a run could not be carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A part did not start, or died.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// The system refused something.
+    #[error("cannot {attempt}: {error}")]
+    System {
+        /// What was attempted.
+        attempt: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// k6 did not drive a round, or not to its end.
+    #[error(transparent)]
+    K6(#[from] K6Error),
+    /// Somebody asked it to stop before anything was measured.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
+    /// The driver's own probe did not start.
+    #[error("the driver's probe: {0}")]
+    Probe(#[from] probe::ProbeError),
+    /// Rows are missing from the run file.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
+    /// The run file cannot be read.
+    #[error("the run file {path}: {error}")]
+    RunFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: RunFileError,
+    },
+}
+
+/// The reasons there are to stop before the end.
+#[derive(Debug, Clone)]
+struct Halt {
+    /// Cancelled when the load is to stop.
+    token: CancellationToken,
+    death: Arc<Mutex<Option<PartError>>>,
+}
+
+impl Halt {
+    /// Halts when `interrupt` says so and when a part dies.
+    fn new(interrupt: &Interrupt, mut deaths: mpsc::UnboundedReceiver<PartError>) -> Halt {
+        let halt = Halt { token: interrupt.stop.child_token(), death: Arc::default() };
+        let heard = halt.clone();
+        tokio::spawn(async move {
+            // The first death explains those that follow.
+            if let Some(error) = deaths.recv().await {
+                *heard.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                heard.token.cancel();
+            }
+        });
+        halt
+    }
+
+    fn death(&self) -> Option<PartError> {
+        self.death.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Carries out `order`.
+///
+/// # Errors
+/// If nothing could be measured at all: the sidecar or the driver did not start.
+pub async fn carry_out(
+    order: Order,
+    reporter: &mut dyn Reporter,
+    interrupt: &Interrupt,
+) -> Result<Outcome, RunError> {
+    reporter.on(&LabEvent::Began {
+        plan: order.plan.name.clone(),
+        cells: order.plan.cells.len(),
+        rounds: order.plan.rounds,
+        expected_ns: order.plan.expected_ns(),
+        out: order.out.clone(),
+    });
+    order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
+    let mut measure = nothing_yet(&order);
+    let driver = start_driver()?;
+    let setup = Setup {
+        out: &order.out,
+        executable: &order.executable,
+        run: &order.run_id,
+        inventory: &order.inventory,
+        asks_database: order.plan.cells.iter().any(|cell| cell.workload == Workload::Users),
+        show: None,
+        listen: ANY_PORT,
+        grafana: ANY_PORT,
+    };
+    let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
+    let halt = Halt::new(interrupt, deaths);
+    let points = Points::new(rig.store().map(|_| rig.control.clone()), &order.run_id);
+    let mut load = load::Load {
+        plan: &order.plan,
+        generator: &driver,
+        k6: k6(&order, &rig),
+        points: &points,
+        rig: &mut rig,
+        reporter,
+        halt: halt.token.clone(),
+        http: reqwest::Client::builder().no_proxy().timeout(ASIDE).build().unwrap_or_default(),
+    };
+    let mut failure = load.run(&mut measure).await.err();
+    // A death explains what went wrong after it.
+    failure = halt.death().map(RunError::Part).or(failure);
+    let interrupted = interrupt.stop.is_cancelled();
+    if let Some(reason) = stopping_reason(failure.as_ref(), interrupted) {
+        reporter.on(&LabEvent::Stopping { reason });
+        measure.incomplete = true;
+    }
+    reporter.on(&LabEvent::Closing);
+    rig.note_addresses(&mut measure.components);
+    let mut result = close(&mut rig, &order, measure, &mut failure).await;
+    if let Err(error) = tell_verdicts(&points, &rig, &mut result).await {
+        failure.get_or_insert(PartError::from(error).into());
+    }
+    rig.stop().await;
+    drop(driver);
+    Ok(Outcome { result, failure, interrupted })
+}
+
+/// Tells InfluxDB the verdicts, and takes note if these points do not get there. Where earlier ones did not,
+/// that is known already.
+async fn tell_verdicts(
+    points: &Points,
+    rig: &Rig,
+    result: &mut RunResult,
+) -> Result<(), ControlError> {
+    points.verdicts(result).await?;
+    if result.points_missing.is_empty() {
+        result.points_missing = rig.points_missing().await?;
+        if !result.points_missing.is_empty() {
+            verdict::judge(result);
+        }
+    }
+    Ok(())
+}
+
+/// Closes the books: what was measured, with the rows of the run file, becomes a result. What goes wrong
+/// on the way is the run's failure, unless it has failed before.
+async fn close(
+    rig: &mut Rig,
+    order: &Order,
+    mut measure: RunMeasure,
+    failure: &mut Option<RunError>,
+) -> RunResult {
+    let mut fail = |measure: &mut RunMeasure, error: RunError| {
+        failure.get_or_insert(error);
+        measure.incomplete = true;
+    };
+    match rig.close_books().await {
+        Ok(closed) => {
+            measure.spans_lost = closed.lost;
+            lost_by_k6(&mut measure);
+            measure.points_missing = closed.points_missing;
+            if let Some(unwritten) = closed.unwritten {
+                fail(&mut measure, unwritten.into());
+            }
+        }
+        Err(error) => fail(&mut measure, error.into()),
+    }
+    let (requests, samples) = match read(&order.out.join(RUN_FILE)).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            fail(&mut measure, error);
+            (Vec::new(), Vec::new())
+        }
+    };
+    lab_judge::build(&measure, &requests, &samples)
+}
+
+/// k6, if it is to drive.
+fn k6(order: &Order, rig: &Rig) -> Option<K6> {
+    let Place::Program(program) = &order.inventory.of(Tool::K6)?.place else {
+        return None;
+    };
+    let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
+    k6.otlp = Some(rig.otlp);
+    k6.store = rig.store().cloned();
+    k6.thresholds.clone_from(&order.thresholds);
+    Some(k6)
+}
+
+/// Root spans of k6's requests that did not reach the sidecar.
+fn lost_by_k6(measure: &mut RunMeasure) {
+    let rounds = measure.cells.iter().flat_map(|cell| &cell.rounds);
+    let lost: u64 = rounds.filter_map(|round| round.k6).map(|k6| k6.spans_lost).sum();
+    if lost > 0 {
+        measure.spans_lost.insert(format!("lost.{}", k6::SERVICE), lost);
+    }
+}
+
+fn start_driver() -> Result<Driver, RunError> {
+    Driver::start().map_err(|error| RunError::System {
+        attempt: "start the driver's thread".to_owned(),
+        error,
+    })
+}
+
+/// Why a run ends before its time, if it does, in one line: the whole story of a failure is told at the
+/// end.
+fn stopping_reason(failure: Option<&RunError>, interrupted: bool) -> Option<String> {
+    let first_line =
+        |error: &RunError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    failure.map(first_line).or_else(|| interrupted.then(|| "interrupted".to_owned()))
+}
+
+/// A measurement in which nothing has been measured.
+fn nothing_yet(order: &Order) -> RunMeasure {
+    let cells = order.plan.cells.iter();
+    RunMeasure {
+        plan: order.plan.name.clone(),
+        run_id: order.run_id.clone(),
+        environment: capture(),
+        components: order.components.clone(),
+        cells: cells.map(|cell| CellMeasure { cell: cell.clone(), rounds: Vec::new() }).collect(),
+        probe_cost: None,
+        incomplete: false,
+        command: order.command.clone(),
+        spans_lost: BTreeMap::new(),
+        points_missing: BTreeMap::new(),
+    }
+}
+
+async fn read(path: &Path) -> Result<(Vec<RequestRow>, Vec<ProcessSample>), RunError> {
+    let wrap = |error| RunError::RunFile { path: path.to_owned(), error };
+    let mut file = RunFile::open(path).await.map_err(wrap)?;
+    let requests = file.read_requests().await.map_err(wrap)?;
+    let samples = file.read_samples().await.map_err(wrap)?;
+    file.close().await.map_err(wrap)?;
+    Ok((requests, samples))
+}

@@ -1,0 +1,322 @@
+//! The parts of a run, set up: the sidecar for as long as the run, services for as long as their
+//! settings hold.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc;
+
+use super::backing::Backing;
+use super::counters::{ROWS_FAILED, lost_spans, missing_points};
+use super::edge::Edge;
+use super::interrupt::Interrupt;
+use super::setup::Setup;
+use super::{LOGS, RUN_FILE, RunError};
+use lab_drive::builtin::{Connections, SERVICE};
+use lab_launch::{
+    ANY_PORT, Collector, Control, ControlError, Services, Store, Target, Tool, seed,
+    start_services, start_sidecar,
+};
+use lab_model::event::{LabEvent, Reporter};
+use lab_model::{Component, DEFAULT_USERS, Knobs};
+use lab_supervise::{Part, PartError, Supervisor};
+
+/// What the sidecar adds to the name of the run file for the folder of points that wait.
+const SPOOL: &str = "spool";
+
+/// Rows that the sidecar could not write, for example because the disk is full.
+#[derive(Debug, thiserror::Error)]
+#[error("{rows} rows of requests and processes are not in the run file: {reason}")]
+pub struct Unwritten {
+    rows: u64,
+    /// Why the latest of them is not, in the sidecar's words.
+    reason: String,
+}
+
+/// Parts that are set up.
+pub struct Rig {
+    pub(super) supervisor: Supervisor,
+    pub(super) control: Control,
+    pub(super) otlp: SocketAddr,
+    sidecar: Part,
+    backing: Backing,
+    services: Option<Services>,
+    /// What the users table holds: rows, and whether there is no index.
+    seeded: Option<(Option<u64>, bool)>,
+    edge: Option<Edge>,
+    lost: u64,
+    listen: SocketAddr,
+}
+
+impl Rig {
+    /// Starts the real parts and the sidecar. Deaths of parts come out of the channel.
+    ///
+    /// # Errors
+    /// If the folder of logs cannot be made, or a part does not start.
+    pub async fn set_up(
+        setup: Setup<'_>,
+        interrupt: &Interrupt,
+        reporter: &mut dyn Reporter,
+    ) -> Result<(Rig, mpsc::UnboundedReceiver<PartError>), RunError> {
+        let logs = setup.out.join(LOGS);
+        std::fs::create_dir_all(&logs).map_err(|error| RunError::System {
+            attempt: format!("make the folder {}", logs.display()),
+            error,
+        })?;
+        let (deaths, died) = mpsc::unbounded_channel();
+        let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
+        let supervisor = Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
+        let mut backing = Backing::default();
+        let begun = tokio::select! {
+            begun = begin(&mut backing, &supervisor, &setup, reporter) => begun,
+            () = interrupt.stop.cancelled() => Err(RunError::Interrupted),
+        };
+        let (sidecar, control) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                backing.stop().await;
+                return Err(error);
+            }
+        };
+        let otlp = sidecar.address("otlp")?;
+        let rig = Rig {
+            supervisor,
+            control,
+            otlp,
+            sidecar,
+            backing,
+            services: None,
+            seeded: None,
+            edge: None,
+            lost: 0,
+            listen: setup.listen,
+        };
+        Ok((rig, died))
+    }
+
+    /// The sidecar's process id and addresses: where it receives spans, and where it is controlled.
+    ///
+    /// # Errors
+    /// If it named no control address.
+    pub fn sidecar(&self) -> Result<(u32, SocketAddr, SocketAddr), PartError> {
+        Ok((self.sidecar.pid, self.otlp, self.sidecar.address("control")?))
+    }
+
+    /// The store of points, if there is one.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.backing.store()
+    }
+
+    /// Where the real parts are that are ours.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Tool, SocketAddr)> {
+        self.backing.addresses()
+    }
+
+    /// Sees to it that services with the settings `knobs` run; returns where the gateway is.
+    ///
+    /// # Errors
+    /// If a service does not start.
+    pub async fn serve(
+        &mut self,
+        knobs: &Knobs,
+        reporter: &mut dyn Reporter,
+    ) -> Result<SocketAddr, RunError> {
+        if !self.services.as_ref().is_some_and(|services| services.serve(knobs)) {
+            self.stop_services().await;
+            let services = self.pair(knobs, "").await?;
+            for part in services.parts() {
+                let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
+                self.control.watch(&part, pid, false).await.map_err(PartError::from)?;
+                reporter.on(&LabEvent::Ready { part, address, pid });
+            }
+            self.services = Some(services);
+        }
+        Ok(match &self.services {
+            Some(services) => services.gateway.address("")?,
+            None => self.listen,
+        })
+    }
+
+    /// Connections of the built-in driver to the gateway at `gateway`.
+    ///
+    /// # Errors
+    /// If the driver's probe does not start.
+    pub async fn connect(
+        &mut self,
+        knobs: &Knobs,
+        gateway: SocketAddr,
+    ) -> Result<Connections, RunError> {
+        if !self.edge.as_ref().is_some_and(|edge| edge.serves(knobs)) {
+            self.stop_edge().await;
+        }
+        let edge = match self.edge.take() {
+            Some(edge) => edge,
+            None => Edge::start(knobs, gateway, self.otlp)?,
+        };
+        let connections = edge.connections.clone();
+        self.edge = Some(edge);
+        Ok(connections)
+    }
+
+    /// Sees to it that the users table is as `knobs` say.
+    ///
+    /// # Errors
+    /// If it cannot be filled.
+    pub async fn seed(
+        &mut self,
+        knobs: &Knobs,
+        reporter: &mut dyn Reporter,
+    ) -> Result<(), RunError> {
+        let wanted = (knobs.users, knobs.unindexed);
+        let Some(url) = self.backing.database_url().filter(|_| self.seeded != Some(wanted)) else {
+            return Ok(());
+        };
+        let index = if knobs.unindexed { "without" } else { "with" };
+        reporter.on(&LabEvent::Preparing {
+            what: format!(
+                "filling the users table: {} rows, {index} an index on e-mail",
+                knobs.users.unwrap_or(DEFAULT_USERS)
+            ),
+        });
+        seed(&self.supervisor, knobs, url).await?;
+        self.seeded = Some(wanted);
+        Ok(())
+    }
+
+    /// Where the users service is, if it runs.
+    #[must_use]
+    pub fn users(&self) -> Option<SocketAddr> {
+        self.services.as_ref()?.users.as_ref()?.address("").ok()
+    }
+
+    /// Starts services beside those that run, for somebody else to stop.
+    pub(super) async fn pair(&self, knobs: &Knobs, suffix: &str) -> Result<Services, PartError> {
+        let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
+        let database_url = self.backing.database_url().filter(|_| suffix.is_empty());
+        let target = Target { otlp: self.otlp, listen, database_url, suffix };
+        start_services(&self.supervisor, knobs, target).await
+    }
+
+    /// An edge to another gateway than the one that [`Rig::serve`] is for.
+    pub(super) fn edge_to(&self, knobs: &Knobs, services: &Services) -> Result<Edge, RunError> {
+        Edge::start(knobs, services.gateway.address("")?, self.otlp)
+    }
+
+    async fn stop_edge(&mut self) {
+        if let Some(edge) = self.edge.take() {
+            self.lost += edge.stop().await;
+        }
+    }
+
+    async fn stop_services(&mut self) {
+        self.stop_edge().await;
+        if let Some(services) = self.services.take() {
+            services.stop().await;
+        }
+    }
+
+    /// Notes where the parts listen.
+    pub(super) fn note_addresses(&self, components: &mut [Component]) {
+        for part in self.services.iter().flat_map(Services::parts) {
+            note(components, &part.name, part.address("").ok());
+        }
+        note(components, "sidecar", Some(self.otlp));
+        for (tool, address) in self.addresses() {
+            note(components, tool.role(), Some(address));
+        }
+    }
+
+    /// Stops those who send spans and has the sidecar close its books. Returns what is not in them.
+    ///
+    /// # Errors
+    /// If the sidecar does not close its books.
+    pub(super) async fn close_books(&mut self) -> Result<Closed, PartError> {
+        self.stop_services().await;
+        let (counters, reason) = self.control.flush().await?;
+        let rows = counters.get(ROWS_FAILED).copied().unwrap_or_default();
+        let mut lost = lost_spans(&counters);
+        if self.lost > 0 {
+            let own = lost.entry(format!("lost.{SERVICE}")).or_default();
+            *own = self.lost.max(*own);
+        }
+        Ok(Closed {
+            points_missing: missing_points(&counters),
+            lost,
+            unwritten: (rows > 0).then_some(Unwritten { rows, reason }),
+        })
+    }
+
+    /// The points that InfluxDB does not have although it was given time to take them.
+    ///
+    /// # Errors
+    /// If the sidecar does not answer.
+    pub(super) async fn points_missing(&self) -> Result<BTreeMap<String, u64>, ControlError> {
+        let (counters, _) = self.control.flush().await?;
+        Ok(missing_points(&counters))
+    }
+
+    /// Stops everything: first those who send spans, then the sidecar, then the real parts.
+    pub async fn stop(mut self) {
+        self.stop_services().await;
+        self.sidecar.stop().await;
+        self.backing.stop().await;
+    }
+
+    /// As [`Rig::stop`], when the books have been closed.
+    ///
+    /// # Errors
+    /// If the sidecar does not close its books, or rows are missing from the run file.
+    pub async fn close(mut self) -> Result<BTreeMap<String, u64>, RunError> {
+        let closed = self.close_books().await;
+        self.stop().await;
+        match closed? {
+            Closed { unwritten: Some(unwritten), .. } => Err(unwritten.into()),
+            Closed { lost, .. } => Ok(lost),
+        }
+    }
+}
+
+fn note(components: &mut [Component], role: &str, address: Option<SocketAddr>) {
+    if let Some(component) = components.iter_mut().find(|component| component.role == role) {
+        component.address = address.map(|address| address.to_string());
+    }
+}
+
+/// Starts the real parts, then the sidecar, which is told whom to watch.
+async fn begin(
+    backing: &mut Backing,
+    supervisor: &Supervisor,
+    setup: &Setup<'_>,
+    reporter: &mut dyn Reporter,
+) -> Result<(Part, Control), RunError> {
+    backing.start(supervisor, setup, reporter).await?;
+    let run_file = setup.out.join(RUN_FILE);
+    let spool = setup.show.map(|run| run.join(RUN_FILE).with_added_extension(SPOOL));
+    let collector = Collector {
+        run: setup.run,
+        run_file: &run_file,
+        store: backing.store(),
+        spool: spool.as_deref(),
+    };
+    let (sidecar, control) = start_sidecar(supervisor, collector).await?;
+    for (name, pid) in backing.processes() {
+        control.watch(&name, pid, true).await.map_err(PartError::from)?;
+    }
+    for (name, pid) in [("sidecar", sidecar.pid), (SERVICE, std::process::id())] {
+        control.watch(name, pid, false).await.map_err(PartError::from)?;
+    }
+    Ok((sidecar, control))
+}
+
+/// What closing the books says of what is not in them.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    /// Spans that are in no row, by reason.
+    pub(super) lost: BTreeMap<String, u64>,
+    /// Rows that are not in the run file.
+    pub(super) unwritten: Option<Unwritten>,
+    /// Points that are not in InfluxDB, by what became of them.
+    pub(super) points_missing: BTreeMap<String, u64>,
+}

@@ -1,0 +1,35 @@
+//! A round by the built-in driver: what a cell asks for, and how it begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab_drive::builtin::{Driver, Gateway, Round, Running, Sampling};
+use lab_model::{Cell, MAX_TRACES_PER_SECOND};
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+
+/// The round that `cell` asks for.
+pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
+    Round {
+        number,
+        rate: cell.rate,
+        warmup_ns: cell.warmup_ns,
+        duration_ns: cell.duration_ns,
+        max_in_flight: cell.max_in_flight,
+        timeout: Duration::from_nanos(timeout_ns),
+        sampling: Sampling::at_most(MAX_TRACES_PER_SECOND, cell.rate),
+    }
+}
+
+/// Starts `round` against the gateway.
+pub(super) fn begin(
+    driver: &Driver,
+    target: Gateway,
+    round: Round,
+    halt: &CancellationToken,
+) -> Result<Running, RunError> {
+    driver
+        .begin(Arc::new(target), round, halt.clone())
+        .map_err(|error| RunError::System { attempt: "start the pacer's timer".to_owned(), error })
+}

@@ -1,0 +1,27 @@
+//! What the parts of a run are set up from.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use lab_launch::Inventory;
+
+/// What a rig is set up from.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// Folder of the run, for run file, logs and data.
+    pub out: &'a Path,
+    /// The program that parts are started from.
+    pub executable: &'a Path,
+    /// Name of the run.
+    pub run: &'a str,
+    /// The real parts to use.
+    pub inventory: &'a Inventory,
+    /// Somebody will ask the database.
+    pub asks_database: bool,
+    /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
+    pub show: Option<&'a Path>,
+    /// Where the gateway is to listen.
+    pub listen: SocketAddr,
+    /// Where Grafana is to listen.
+    pub grafana: SocketAddr,
+}
