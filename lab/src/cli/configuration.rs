@@ -8,7 +8,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use super::Cli;
 use crate::launch::Tool;
 
-/// Programs and commands with settings: the name that clap knows, and what the page calls it.
+/// Programs and commands with settings: the words that `run-lab` takes, and what the page calls it.
 const COMMANDS: [(&str, &str); 11] = [
     ("run", "run-lab run"),
     ("up", "run-lab up"),
@@ -18,7 +18,7 @@ const COMMANDS: [(&str, &str); 11] = [
     ("gateway", "gateway"),
     ("echo", "echo"),
     ("pg-client", "pg-client"),
-    ("seed", "pg-client seed"),
+    ("pg-client seed", "pg-client seed"),
     ("sidecar", "sidecar"),
     ("doctor", "run-lab doctor"),
 ];
@@ -63,7 +63,8 @@ pub fn configuration() -> String {
     let mut cli = Cli::command();
     cli.build();
     for (name, title) in COMMANDS {
-        if let Some(command) = cli.find_subcommand(name) {
+        let mut words = name.split(' ');
+        if let Some(command) = words.try_fold(&cli, |command, word| command.find_subcommand(word)) {
             section(command, title, &mut page);
         }
     }

@@ -4,6 +4,7 @@
 //! subcommand is its keeper. What they do is theirs; here is only how they start, where they listen,
 //! and how they end.
 
+mod absolute;
 mod control;
 mod foreign;
 mod grafana;
@@ -18,10 +19,11 @@ mod secret;
 mod services;
 mod tools;
 
+pub use absolute::Absolute;
 pub use control::{Announced, Control, ControlError};
 pub use foreign::{Foreign, free_port};
-pub use grafana::start_grafana;
-pub use influxdb::{Store, start_influxdb};
+pub use grafana::{Dashboards, start_grafana};
+pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};
 pub use keeper::{KeeperConfig, StopSignal, keep};
 pub use part::{Part, Supervisor};
@@ -29,13 +31,7 @@ pub use postgres::{Database, start_postgres};
 pub use services::{ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar};
 pub use tools::{NOTHING, NotAProgram, Tool};
 
-use std::ffi::OsString;
 use std::process::ExitStatus;
-
-/// What the environment says of `name`, if anything: empty is as good as not set.
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
 
 /// What an error says, and what was at the bottom of it: a request that failed says no more than that it did.
 fn causes(error: &dyn std::error::Error) -> String {

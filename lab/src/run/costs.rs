@@ -5,7 +5,7 @@ use std::path::Path;
 use super::certify::Certifier;
 use super::{Halt, Interrupt, Rig, RunError, Setup, capture, start_driver, stopping_reason};
 use crate::event::{LabEvent, Reporter};
-use crate::launch::{ANY_PORT, Inventory};
+use crate::launch::{ANY_PORT, Absolute, Inventory};
 use crate::plan::Certify;
 use crate::result::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 
@@ -31,7 +31,7 @@ pub struct Certified {
 pub async fn certify_cells(
     cells: &[Certify],
     command: String,
-    dir: &Path,
+    dir: &Absolute,
     executable: &Path,
     reporter: &mut dyn Reporter,
     interrupt: &Interrupt,

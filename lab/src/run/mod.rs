@@ -24,7 +24,7 @@ use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use backing::INFLUXDB_FOLDER;
+pub use backing::{INFLUXDB_FOLDER, boards};
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
@@ -35,7 +35,7 @@ pub use student::{crossover, interval};
 use crate::driver::Driver;
 use crate::event::{LabEvent, Reporter};
 use crate::k6::{self, K6, K6Error};
-use crate::launch::{ANY_PORT, ControlError, Inventory, PartError, Place, Tool};
+use crate::launch::{ANY_PORT, Absolute, ControlError, Inventory, PartError, Place, Tool};
 use crate::model::{CellMeasure, Component, RunMeasure, Workload};
 use crate::plan::Plan;
 use crate::result::{self, RunResult};
@@ -55,7 +55,7 @@ pub struct Order {
     /// The plan.
     pub plan: Plan,
     /// The folder of the run; it exists and is empty.
-    pub out: PathBuf,
+    pub out: Absolute,
     /// Unique name of the run.
     pub run_id: String,
     /// The command line that made it.
@@ -79,6 +79,8 @@ pub struct Outcome {
     pub failure: Option<RunError>,
     /// Somebody asked it to stop.
     pub interrupted: bool,
+    /// Why nobody could look on, where Grafana was to show it.
+    pub no_boards: Option<String>,
 }
 
 /// Why a run could not be carried out to its end.
@@ -150,7 +152,7 @@ impl Halt {
 /// # Errors
 /// If nothing could be measured at all: the sidecar or the driver did not start.
 pub async fn carry_out(
-    order: Order,
+    mut order: Order,
     reporter: &mut dyn Reporter,
     interrupt: &Interrupt,
 ) -> Result<Outcome, RunError> {
@@ -159,7 +161,7 @@ pub async fn carry_out(
         cells: order.plan.cells.len(),
         rounds: order.plan.rounds,
         expected_ns: order.plan.expected_ns(),
-        out: order.out.clone(),
+        out: order.out.to_path_buf(),
     });
     order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
@@ -175,6 +177,13 @@ pub async fn carry_out(
         grafana: ANY_PORT,
     };
     let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
+    if let Some(why) = rig.no_boards() {
+        order.inventory.no_use(Tool::Grafana, why);
+        let role = Tool::Grafana.role();
+        for part in measure.components.iter_mut().filter(|part| part.role == role) {
+            *part = order.inventory.component(Tool::Grafana);
+        }
+    }
     let halt = Halt::new(interrupt, deaths);
     let points = Points::new(rig.store().map(|_| rig.control.clone()), &order.run_id);
     let mut load = load::Load {
@@ -201,9 +210,10 @@ pub async fn carry_out(
     if let Err(error) = tell_verdicts(&points, &rig, &mut result).await {
         failure.get_or_insert(PartError::from(error).into());
     }
+    let no_boards = rig.no_boards().map(str::to_owned);
     rig.stop().await;
     drop(driver);
-    Ok(Outcome { result, failure, interrupted })
+    Ok(Outcome { result, failure, interrupted, no_boards })
 }
 
 /// Tells InfluxDB the verdicts, and takes note if these points do not get there. Where earlier ones did not,
@@ -261,7 +271,7 @@ fn k6(order: &Order, rig: &Rig) -> Option<K6> {
     let Place::Program(program) = &order.inventory.of(Tool::K6)?.place else {
         return None;
     };
-    let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
+    let mut k6 = K6::new(program.clone(), order.out.to_path_buf(), &order.run_id);
     k6.otlp = Some(rig.otlp);
     k6.store = rig.store().cloned();
     k6.thresholds.clone_from(&order.thresholds);

@@ -15,8 +15,8 @@ use super::{LOGS, RUN_FILE, RunError};
 use crate::driver::{Connections, SERVICE};
 use crate::event::{LabEvent, Reporter};
 use crate::launch::{
-    ANY_PORT, Collector, Control, ControlError, Inventory, Part, PartError, Services, Store,
-    Supervisor, Target, Tool, seed, start_services, start_sidecar,
+    ANY_PORT, Absolute, Collector, Control, ControlError, Inventory, Part, PartError, Services,
+    Store, Supervisor, Target, Tool, seed, start_services, start_sidecar,
 };
 use crate::model::{Component, DEFAULT_USERS, Knobs};
 
@@ -36,7 +36,7 @@ pub struct Unwritten {
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     /// Folder of the run, for run file, logs and data.
-    pub out: &'a Path,
+    pub out: &'a Absolute,
     /// The program that parts are started from.
     pub executable: &'a Path,
     /// Name of the run.
@@ -46,7 +46,7 @@ pub struct Setup<'a> {
     /// Somebody will ask the database.
     pub asks_database: bool,
     /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
-    pub show: Option<&'a Path>,
+    pub show: Option<&'a Absolute>,
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
     /// Where Grafana is to listen.
@@ -85,7 +85,13 @@ impl Rig {
         })?;
         let (deaths, died) = mpsc::unbounded_channel();
         let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
-        let supervisor = Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
+        let supervisor = Supervisor::new(
+            setup.executable.to_owned(),
+            logs.to_path_buf(),
+            deaths,
+            watchers,
+            kill,
+        );
         let mut backing = Backing::default();
         let begun = tokio::select! {
             begun = begin(&mut backing, &supervisor, &setup, reporter) => begun,
@@ -126,6 +132,12 @@ impl Rig {
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
         self.backing.store()
+    }
+
+    /// Why there are no boards, where Grafana was to show some.
+    #[must_use]
+    pub fn no_boards(&self) -> Option<&str> {
+        self.backing.no_boards()
     }
 
     /// Where the real parts are that are ours.
@@ -313,12 +325,12 @@ async fn begin(
 ) -> Result<(Part, Control), RunError> {
     backing.start(supervisor, setup, reporter).await?;
     let run_file = setup.out.join(RUN_FILE);
-    let spool = setup.show.map(|run| run.join(RUN_FILE).with_added_extension(SPOOL));
+    let spool = setup.show.map(|run| run.join(&format!("{RUN_FILE}.{SPOOL}")));
     let collector = Collector {
         run: setup.run,
         run_file: &run_file,
         store: backing.store(),
-        spool: spool.as_deref(),
+        spool: spool.as_ref(),
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
     for (name, pid) in backing.processes() {
