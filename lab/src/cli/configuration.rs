@@ -51,6 +51,32 @@ const VARIABLES: [(&str, &str); 9] = [
     ("LAB_GRAFANA_HOME", "Grafana's home, where it cannot be told from the place of its program"),
 ];
 
+/// Every environment variable that any of the programs reads, with the words for `run-lab` that make it do so.
+#[must_use]
+pub fn variables() -> Vec<(&'static str, String)> {
+    let mut cli = Cli::command();
+    cli.build();
+    let of_options = COMMANDS.iter().flat_map(|(words, _)| {
+        let args = command(&cli, words).into_iter().flat_map(Command::get_arguments);
+        args.filter_map(move |arg| Some((*words, arg.get_env()?.to_string_lossy().into_owned())))
+    });
+    let own = Tool::ALL.map(Tool::variable).into_iter().chain(VARIABLES.map(|(name, _)| name));
+    of_options.chain(own.map(|name| ("doctor", name.to_owned()))).collect()
+}
+
+/// What `arguments` and the environment say, as it has been read: for whoever wants to see.
+///
+/// # Errors
+/// If something in them is refused.
+pub fn read_back(arguments: &[&str]) -> Result<String, clap::Error> {
+    let words = std::iter::once(&"run-lab").chain(arguments);
+    Ok(format!("{:#?}", settings::try_parse_from::<Cli>(words)?))
+}
+
+fn command<'a>(cli: &'a Command, words: &str) -> Option<&'a Command> {
+    words.split(' ').try_fold(cli, |command, word| command.find_subcommand(word))
+}
+
 /// The page.
 #[must_use]
 pub fn configuration() -> String {
@@ -63,8 +89,7 @@ pub fn configuration() -> String {
     let mut cli = Cli::command();
     cli.build();
     for (name, title) in COMMANDS {
-        let mut words = name.split(' ');
-        if let Some(command) = words.try_fold(&cli, |command, word| command.find_subcommand(word)) {
+        if let Some(command) = command(&cli, name) {
             section(command, title, &mut page);
         }
     }

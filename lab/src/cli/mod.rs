@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use configuration::configuration;
+pub use configuration::{configuration, read_back, variables};
 pub use exit::{Exit, Failure};
 
 use crate::launch::Absolute;

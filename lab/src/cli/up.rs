@@ -11,7 +11,7 @@ use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::event::{LabEvent, Reporter};
 use crate::launch::{Absolute, Found, Inventory, Store, Tool};
-use crate::model::Knobs;
+use crate::model::{Knobs, Protocol, Workload};
 use crate::report::RESULT_JSON;
 use crate::result::RunResult;
 use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
@@ -91,6 +91,11 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
             "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
         ));
     }
+    let database = inventory.of(Tool::Postgres).map(|_| Workload::Users);
+    let asked = database.into_iter().chain([Workload::Ping]).flat_map(|workload| {
+        [Protocol::Rest, Protocol::Grpc].map(|protocol| (&knobs, protocol, workload))
+    });
+    plan::without_effect(asked).map_err(Failure::usage)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", Utc::now().compact());
     let (run, out) = match arguments.out {

@@ -102,7 +102,9 @@ fn environment(
 ) -> Vec<(&'static str, String)> {
     let inside = |name: &str| data.join(name).text();
     match generation {
+        // A file of settings that is elsewhere on this machine, or in the folder that somebody is in, is not ours.
         Generation::One => vec![
+            ("INFLUXDB_CONFIG_PATH", "/dev/null".to_owned()),
             ("INFLUXDB_META_DIR", inside("meta")),
             ("INFLUXDB_DATA_DIR", inside("data")),
             ("INFLUXDB_DATA_WAL_DIR", inside("wal")),
@@ -118,6 +120,7 @@ fn environment(
             ("INFLUXDB_LOGGING_LEVEL", "warn".to_owned()),
         ],
         Generation::Two => vec![
+            ("INFLUXD_CONFIG_PATH", data.text()),
             ("INFLUXD_HTTP_BIND_ADDRESS", address.to_string()),
             ("INFLUXD_BOLT_PATH", inside("influxd.bolt")),
             ("INFLUXD_SQLITE_PATH", inside("influxd.sqlite")),

@@ -137,7 +137,7 @@ impl Tool {
                 Err(NotAProgram { variable: self.variable(), value })
             };
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = settings::variable("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         if self == Tool::Postgres {
             folders.extend(debian_postgres(Path::new("/usr/lib/postgresql")));

@@ -28,47 +28,51 @@ impl Store {
             Ok(_) | Err(NoAnswer::Away(_)) => return Ok(()),
             Err(NoAnswer::Refused(reason)) => reason,
         };
-        let shown = setup.query("SHOW DATABASES", Some(self)).await.unwrap_or_default();
-        let names = shown["results"][0]["series"][0]["values"].as_array();
-        if names.is_some_and(|names| names.iter().any(|row| row[0] == self.database.as_str())) {
+        if databases(setup, self).await.is_ok_and(|names| names.contains(&self.database)) {
             return Ok(());
         }
         let attempt = format!("make the database {:?}", self.database);
-        Err(failed(
-            &attempt,
-            &format!(
-                "{refused}; make it there, or name another by LAB_INFLUXDB_DATABASE, or another user by LAB_INFLUXDB_TOKEN"
-            ),
-        ))
+        let reason = format!(
+            "{refused}; make it there, or name another by LAB_INFLUXDB_DATABASE, or another user by \
+             LAB_INFLUXDB_TOKEN"
+        );
+        Err(failed(&attempt, &reason))
     }
 
     /// A 2.x server has buckets, which InfluxQL cannot make: it has to be there, for those who write, and mapped to
-    /// the database, for those who read.
+    /// the database, for those who read. A token that only writes is shown no database at all.
     async fn look_at_bucket(&self, setup: &Setup) -> Result<(), PartError> {
-        let attempt = format!("write to the bucket {:?} of {:?}", self.bucket, self.org);
         if let Err(NoAnswer::Refused(reason)) = setup.write_nothing(self).await {
-            return Err(failed(
-                &attempt,
-                &format!(
-                    "{reason}; make it there, or name another by LAB_INFLUXDB_BUCKET, LAB_INFLUXDB_ORG and LAB_INFLUXDB_TOKEN"
-                ),
-            ));
+            let attempt = format!("write to the bucket {:?} of {:?}", self.bucket, self.org);
+            let reason = format!(
+                "{reason}; make it there, or name another by LAB_INFLUXDB_BUCKET, LAB_INFLUXDB_ORG \
+                 and LAB_INFLUXDB_TOKEN"
+            );
+            return Err(failed(&attempt, &reason));
         }
-        let quoted = self.database.replace('\\', "\\\\").replace('"', "\\\"");
-        let query = format!("SHOW MEASUREMENTS ON \"{quoted}\" LIMIT 1");
         let reader = Store { password: self.reader.clone(), ..self.clone() };
-        match setup.query(&query, Some(&reader)).await {
-            Err(NoAnswer::Refused(reason)) => {
-                let attempt = format!("ask the database {:?}", self.database);
-                Err(failed(
-                    &attempt,
-                    &format!(
-                        "{reason}; map it to the bucket {:?} (influx v1 dbrp create), or name another by LAB_INFLUXDB_DATABASE",
-                        self.bucket
-                    ),
-                ))
-            }
-            _ => Ok(()),
-        }
+        let is_to_read = self.reader != self.token;
+        let reason = match databases(setup, &reader).await {
+            Ok(names) if names.contains(&self.database) => return Ok(()),
+            Ok(names) if names.is_empty() && !is_to_read => return Ok(()),
+            Ok(names) => format!("it is not among {}", names.join(", ")),
+            Err(NoAnswer::Refused(reason)) if is_to_read => reason,
+            Err(_) => return Ok(()),
+        };
+        let attempt = format!("ask the database {:?} in InfluxQL", self.database);
+        let reason = format!(
+            "{reason}; map it to the bucket {:?} (influx v1 dbrp create), or name another by \
+             LAB_INFLUXDB_DATABASE",
+            self.bucket
+        );
+        Err(failed(&attempt, &reason))
     }
+}
+
+/// The databases that the server shows to who asks.
+async fn databases(setup: &Setup, by: &Store) -> Result<Vec<String>, NoAnswer> {
+    let shown = setup.query("SHOW DATABASES", Some(by)).await?;
+    let rows = shown["results"][0]["series"][0]["values"].as_array();
+    let names = rows.into_iter().flatten().filter_map(|row| row[0].as_str());
+    Ok(names.map(str::to_owned).collect())
 }
