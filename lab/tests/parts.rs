@@ -51,7 +51,11 @@ fn the_version_of_a_program_is_told_as_the_program_tells_it() {
     for (version, help, told) in [
         ("InfluxDB v1.8.10 (git: 1.8 688e697)", "", "influxd (v1.8.10)"),
         ("InfluxDB v2.7.12 (git: x) build_date: 2024-01-01", "", "influxd (v2.7.12)"),
-        ("InfluxDB dev (git: none) build_date: 2026-11-25T1", "--bolt-path string", "influxd (dev)"),
+        (
+            "InfluxDB dev (git: none) build_date: 2026-11-25T1",
+            "--bolt-path string",
+            "influxd (dev)",
+        ),
         (
             "InfluxDB vunknown (git: unknown unknown)",
             "Usage: influxd [[command] [arguments]]",
@@ -79,7 +83,11 @@ fn an_influxdb_that_cannot_be_used_is_refused_by_name_and_version() {
         fs::write(dir.path().join("tiny.toml"), PLAN).expect("a file");
         let told = format!("{told} is not supported: 1.8 and 2.x are");
         let output = run_lab(dir.path(), &[], &["doctor"]);
-        assert!(output.status.code() == Some(0) && out(&output).contains(&told), "{}", out(&output));
+        assert!(
+            output.status.code() == Some(0) && out(&output).contains(&told),
+            "{}",
+            out(&output)
+        );
         for words in [&["doctor", "--require", "influxdb"][..], &["run", "--require", "influxdb"]] {
             let output = run_lab(dir.path(), &[], words);
             assert_eq!(output.status.code(), Some(4), "{words:?}: {}", err(&output));
@@ -93,7 +101,8 @@ fn a_run_goes_on_without_an_influxdb_that_cannot_be_used_and_says_so() {
     let dir = dir();
     program(dir.path(), "influxdb3", "influxdb3 3.0.1, revision 2026", "");
     fs::write(dir.path().join("tiny.toml"), PLAN).expect("a file");
-    let output = run_lab(dir.path(), &[], &["run", "--plan", "tiny.toml", "--without", "grafana,k6"]);
+    let output =
+        run_lab(dir.path(), &[], &["run", "--plan", "tiny.toml", "--without", "grafana,k6"]);
     // On a machine so busy that the stopwatch is held up a cell may be INVALID (3): that is not asked here.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", err(&output));
     let told = "InfluxDB is not used: InfluxDB 3.0.1 is not supported: 1.8 and 2.x are";
@@ -106,12 +115,17 @@ fn an_address_of_an_influxdb_that_cannot_be_used_is_an_error_at_start() {
         let influxdb = InfluxDouble::start(version);
         let (dir, url) = (dir(), influxdb.url());
         let env = [("LAB_INFLUXDB_URL", url.as_str())];
-        let told = format!("LAB_INFLUXDB_URL: InfluxDB {version} is not supported: 1.8 and 2.x are");
+        let told =
+            format!("LAB_INFLUXDB_URL: InfluxDB {version} is not supported: 1.8 and 2.x are");
         let output = run_lab(dir.path(), &env, &["run", "--plan", "smoke"]);
         assert_eq!(output.status.code(), Some(2), "{}", err(&output));
         assert!(err(&output).contains(&told), "{}", err(&output));
         let output = run_lab(dir.path(), &env, &["doctor"]);
-        assert!(output.status.code() == Some(0) && out(&output).contains(&told), "{}", out(&output));
+        assert!(
+            output.status.code() == Some(0) && out(&output).contains(&told),
+            "{}",
+            out(&output)
+        );
     }
 }
 
@@ -129,7 +143,10 @@ fn an_address_that_cannot_be_connected_to_is_refused_at_start_by_its_variable() 
         let output = run_lab(dir.path(), &[(name, value)], &["run", "--plan", "smoke"]);
         let error = err(&output);
         assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(name) && error.contains(why) && !error.contains("s3cret"), "{error}");
+        assert!(
+            error.contains(name) && error.contains(why) && !error.contains("s3cret"),
+            "{error}"
+        );
         assert_eq!(fs::read_dir(dir.path()).expect("the folder").count(), 0, "nothing was begun");
     }
 }
@@ -139,8 +156,7 @@ fn a_database_that_we_may_not_make_is_an_error_that_is_told() {
     let refuse = |_: &str| (StatusCode::FORBIDDEN, r#"{"error":"w not authorized to execute it"}"#);
     let influxdb = InfluxDouble::answering("1.8.10", refuse, StatusCode::NO_CONTENT);
     let (dir, url) = (dir(), influxdb.url());
-    let output =
-        run_lab(dir.path(), &[("LAB_INFLUXDB_URL", &url)], &["run", "--plan", "smoke"]);
+    let output = run_lab(dir.path(), &[("LAB_INFLUXDB_URL", &url)], &["run", "--plan", "smoke"]);
     let error = err(&output);
     assert_eq!(output.status.code(), Some(5), "{error}");
     for word in ["cannot make the database \"lab\"", "not authorized", "LAB_INFLUXDB_DATABASE"] {

@@ -6,7 +6,8 @@ use run_lab::model::Knobs;
 use run_lab::plan::{Form, KNOBS, Knob, Overrides, Plan, assignment, read_knobs};
 use toml::{Table, Value};
 
-const PLAN: &str = "protocol = [\"rest\", \"grpc\"]\npayload = [10]\nrate = 100\nduration = \"2s\"\n";
+const PLAN: &str =
+    "protocol = [\"rest\", \"grpc\"]\npayload = [10]\nrate = 100\nduration = \"2s\"\n";
 
 /// A value of every type that TOML has.
 fn any_value() -> impl Strategy<Value = Value> {
@@ -56,7 +57,8 @@ fn in_plan(place: &str, settings: &Table) -> Result<Plan, String> {
     let knobs = Value::Table(settings.clone());
     match place {
         "knobs" => table.insert("knobs".to_owned(), knobs),
-        _ => table.insert("variant".to_owned(), Value::Array(vec![Value::Table(one("knobs", &knobs))])),
+        _ => table
+            .insert("variant".to_owned(), Value::Array(vec![Value::Table(one("knobs", &knobs))])),
     };
     let text = toml::to_string(&table).expect("it is TOML");
     Plan::read("my.toml", &text, &Overrides::default()).map_err(|error| error.to_string())
@@ -190,8 +192,11 @@ const VALUES: [(&str, &str); 8] = [
 fn a_value_of_another_type_is_refused_at_every_key_of_a_plan() {
     for (key, types) in KEYS {
         for (of, value) in VALUES.into_iter().filter(|(of, _)| !types.contains(of)) {
-            let base: String =
-                PLAN.lines().filter(|line| !line.starts_with(&format!("{key} ="))).map(|line| format!("{line}\n")).collect();
+            let base: String = PLAN
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{key} =")))
+                .map(|line| format!("{line}\n"))
+                .collect();
             let text = format!("{base}{key} = {value}\n");
             let read = Plan::read("my.toml", &text, &Overrides::default());
             let error = read.map(|_| ()).expect_err(&format!("{of}: {text}")).to_string();
@@ -203,9 +208,14 @@ fn a_value_of_another_type_is_refused_at_every_key_of_a_plan() {
 
 #[test]
 fn an_unknown_key_is_refused_at_every_level() {
-    for text in ["else = 1", "certify.else = 1", "knobs.else = 1", "variant = [{ else = 1 }]",
-        "variant = [{ knobs = { else = 1 } }]", "certify = { knobs = {} }"]
-    {
+    for text in [
+        "else = 1",
+        "certify.else = 1",
+        "knobs.else = 1",
+        "variant = [{ else = 1 }]",
+        "variant = [{ knobs = { else = 1 } }]",
+        "certify = { knobs = {} }",
+    ] {
         let read = Plan::read("my.toml", &format!("{PLAN}{text}\n"), &Overrides::default());
         let error = read.map(|_| ()).expect_err(text).to_string();
         assert!(error.contains("else") || error.contains("`knobs`"), "{error}");
@@ -220,7 +230,11 @@ fn what_no_cell_would_read_is_refused() {
         ("protocol = [\"rest\"]\nknobs = { stream_window = 1 }", "stream_window"),
         ("knobs = { probes_off = true, inject = { handler = \"1ms\" } }", "probes inject"),
     ] {
-        let base = if text.starts_with("protocol") { &PLAN[PLAN.find('\n').expect("a line")..] } else { PLAN };
+        let base = if text.starts_with("protocol") {
+            &PLAN[PLAN.find('\n').expect("a line")..]
+        } else {
+            PLAN
+        };
         let read = Plan::read("my.toml", &format!("{base}\n{text}\n"), &Overrides::default());
         let error = read.map(|_| ()).expect_err(text).to_string();
         assert!(error.contains(named) && error.contains("would have no effect"), "{error}");

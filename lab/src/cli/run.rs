@@ -307,9 +307,7 @@ pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Tabl
             return Err(Failure::usage(twice));
         }
     }
-    if !delays.is_empty()
-        && settings.insert("inject".to_owned(), Value::Table(delays)).is_some()
-    {
+    if !delays.is_empty() && settings.insert("inject".to_owned(), Value::Table(delays)).is_some() {
         return Err(Failure::usage("delays are set by --set inject and by --inject: use one"));
     }
     // Refused now, the error names the option; refused with the plan, it would name the plan's file.

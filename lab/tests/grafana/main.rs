@@ -152,7 +152,8 @@ async fn a_grafana_that_is_never_healthy_is_not_waited_for_forever() {
     let folder = Absolute::new(dir.path().join("grafana")).expect("a path");
     let listen = ([127, 0, 0, 1], 0).into();
     let patience = Duration::from_secs(1);
-    let dashboards = Dashboards { program: &program, store: &store, folder: &folder, listen, patience };
+    let dashboards =
+        Dashboards { program: &program, store: &store, folder: &folder, listen, patience };
     let error = start_grafana(&supervisor, dashboards).await.expect_err("it is never ready");
     assert!(error.to_string().contains("within 1 s"), "{error}");
 }

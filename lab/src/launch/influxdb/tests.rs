@@ -89,22 +89,25 @@ async fn elsewhere(question: fn(&str) -> (StatusCode, &'static str), write: Stat
     let query = move |request: Request| async move {
         question(&request.uri().query().unwrap_or_default().replace('+', " "))
     };
-    let routes = Router::new()
-        .route("/query", axum::routing::post(query))
-        .route("/api/v2/write", axum::routing::post(move || async move { (write, "no such bucket") }));
+    let routes = Router::new().route("/query", axum::routing::post(query)).route(
+        "/api/v2/write",
+        axum::routing::post(move || async move { (write, "no such bucket") }),
+    );
     store(serve(routes).await)
 }
 
 /// What 1.8.10 says to a user without rights.
 const NO_RIGHTS: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, r#"{"error":"w not authorized to execute CREATE DATABASE"}"#);
-const LAB: &str = r#"{"results":[{"series":[{"name":"databases","values":[["_internal"],["lab"]]}]}]}"#;
+const LAB: &str =
+    r#"{"results":[{"series":[{"name":"databases","values":[["_internal"],["lab"]]}]}]}"#;
 const OTHERS: &str = r#"{"results":[{"series":[{"name":"databases","values":[["_tasks"]]}]}]}"#;
 const NONE: &str = r#"{"results":[{"series":[{"name":"databases","columns":["name"]}]}]}"#;
 
 #[tokio::test]
 async fn a_first_generation_that_lets_us_make_no_database_says_so_unless_it_is_there() {
-    let taken = elsewhere(|_| (StatusCode::OK, r#"{"results":[{}]}"#), StatusCode::NO_CONTENT).await;
+    let taken =
+        elsewhere(|_| (StatusCode::OK, r#"{"results":[{}]}"#), StatusCode::NO_CONTENT).await;
     taken.prepare(Generation::One).await.unwrap();
     let refuse = |query: &str| match query.contains("SHOW") {
         true => (StatusCode::OK, NONE),
@@ -137,7 +140,8 @@ async fn of_a_second_generation_the_bucket_has_to_be_there_and_mapped() {
     let error = unmapped.prepare(Generation::Two).await.unwrap_err().to_string();
     assert!(error.contains("not among _tasks") && error.contains("dbrp"), "{error}");
     // A token that only writes is shown nothing; one that is there to read has to be shown the database.
-    let blind = Store { reader: "secret".into(), ..elsewhere(|_| (StatusCode::OK, NONE), write).await };
+    let blind =
+        Store { reader: "secret".into(), ..elsewhere(|_| (StatusCode::OK, NONE), write).await };
     blind.prepare(Generation::Two).await.unwrap();
     let reader = Store { reader: "reads".into(), ..blind };
     assert!(reader.prepare(Generation::Two).await.is_err());

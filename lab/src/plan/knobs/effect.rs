@@ -85,9 +85,19 @@ mod tests {
         let off = Knobs { probes_off: true, ..with("gateway:handler") };
         for (knobs, protocol, workload, named) in [
             (&window, rest, PING, "stream_window would have no effect: it is HTTP/2's"),
-            (&bug, grpc, PING, "rest_size_bug would have no effect: nothing asks for a payload by rest"),
+            (
+                &bug,
+                grpc,
+                PING,
+                "rest_size_bug would have no effect: nothing asks for a payload by rest",
+            ),
             (&pool, grpc, PING, "pool_size would have no effect: nothing asks for users"),
-            (&with("pg-client:handler"), grpc, PING, "inject pg-client:handler would have no effect"),
+            (
+                &with("pg-client:handler"),
+                grpc,
+                PING,
+                "inject pg-client:handler would have no effect",
+            ),
             (&with("echo:handler"), rest, Workload::Users, "inject echo:handler would have"),
             (&off, rest, PING, "inject gateway:handler would have no effect: probes inject"),
         ] {

@@ -67,10 +67,6 @@ impl Form {
     }
 
     fn refused(self, knob: &str, value: &Value) -> KnobError {
-        KnobError::Form {
-            knob: knob.to_owned(),
-            value: value.to_string(),
-            form: self.described(),
-        }
+        KnobError::Form { knob: knob.to_owned(), value: value.to_string(), form: self.described() }
     }
 }

@@ -195,7 +195,10 @@ mod tests {
         for setting in ["windows=1", "inject.handler=50ms", "=1"] {
             let error = set(&[setting]).unwrap_err().to_string();
             let name = setting.split('=').next().unwrap();
-            assert!(error.contains(&format!("{name:?}")) && error.contains("stream_window"), "{error}");
+            assert!(
+                error.contains(&format!("{name:?}")) && error.contains("stream_window"),
+                "{error}"
+            );
         }
     }
 
