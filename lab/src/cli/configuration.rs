@@ -93,7 +93,7 @@ pub fn configuration() -> String {
             section(command, title, &mut page);
         }
     }
-    variables(&mut page);
+    own_variables(&mut page);
     page
 }
 
@@ -146,7 +146,7 @@ fn row(arg: &Arg) -> String {
 }
 
 /// Variables that `run-lab` reads itself.
-fn variables(page: &mut String) {
+fn own_variables(page: &mut String) {
     page.push_str("\n## Variables of `run-lab`\n\n| variable | meaning |\n|---|---|\n");
     for tool in Tool::ALL {
         let _ = writeln!(
