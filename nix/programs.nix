@@ -12,6 +12,7 @@ let
         ../clippy.toml
         ../rustfmt.toml
         ../ledger
+        ../settings
         ../proto
         ../probe
         ../services

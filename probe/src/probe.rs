@@ -43,6 +43,18 @@ pub enum ProbeError {
         /// The stage.
         stage: Stage,
     },
+    /// Two delays were asked for in one stage.
+    #[error("a delay into {stage} is asked for twice")]
+    Twice {
+        /// The stage.
+        stage: Stage,
+    },
+    /// `LAB_PROBES` says neither.
+    #[error("{PROBES_VARIABLE}={value:?}: write on or off")]
+    Wanted {
+        /// What it says.
+        value: String,
+    },
 }
 
 /// The names of the stages in which a delay can be injected.
@@ -52,10 +64,15 @@ fn injectable() -> String {
 
 /// The injector of these delays, if they can be injected.
 fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError> {
-    match delays.iter().find(|(stage, _)| !Injector::STAGES.contains(stage)) {
-        Some((stage, _)) => Err(ProbeError::NotInjectable { stage: *stage }),
-        None => Ok(Arc::new(Injector::new(delays))),
+    for (index, &(stage, _)) in delays.iter().enumerate() {
+        if !Injector::STAGES.contains(&stage) {
+            return Err(ProbeError::NotInjectable { stage });
+        }
+        if delays[..index].iter().any(|(earlier, _)| *earlier == stage) {
+            return Err(ProbeError::Twice { stage });
+        }
     }
+    Ok(Arc::new(Injector::new(delays)))
 }
 
 /// The probe of a process. Cloning is cheap.
@@ -123,9 +140,16 @@ impl Probe {
     }
 
     /// Whether `LAB_PROBES` leaves probes on, as it does unless it says `off`.
-    #[must_use]
-    pub fn wanted() -> bool {
-        std::env::var(PROBES_VARIABLE).map_or(true, |value| !value.eq_ignore_ascii_case("off"))
+    ///
+    /// # Errors
+    /// [`ProbeError::Wanted`] if it says anything but `on` or `off`.
+    pub fn wanted() -> Result<bool, ProbeError> {
+        match settings::text(PROBES_VARIABLE) {
+            None => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("on") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("off") => Ok(false),
+            Some(value) => Err(ProbeError::Wanted { value }),
+        }
     }
 
     /// Exports what is queued and stops. Answers how many spans were lost in all.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ledger::Stage;
+use settings::PeerUrl;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,7 +20,7 @@ use crate::server::ServerOptions;
 pub struct ServiceArgs {
     /// Where to send spans by OTLP/gRPC, e.g. http://127.0.0.1:4317; without it none are sent.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
-    pub otlp: Option<String>,
+    pub otlp: Option<PeerUrl>,
     /// HTTP/2 stream window in bytes [default: hyper's, 1 MiB as server, 2 MiB as client].
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff))]
     pub stream_window: Option<u32>,
@@ -51,8 +52,8 @@ impl ServiceArgs {
     pub fn probe(&self, service: &str) -> Result<Probe, ProbeError> {
         Probe::start(ProbeConfig {
             service: service.to_owned(),
-            otlp_endpoint: self.otlp.clone(),
-            enabled: Probe::wanted(),
+            otlp_endpoint: self.otlp.as_ref().map(PeerUrl::to_string),
+            enabled: Probe::wanted()?,
             inject: self.inject.clone(),
         })
     }

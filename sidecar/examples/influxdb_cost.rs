@@ -94,7 +94,7 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
     let spool = folder.path().join("spool");
     let flags = "sidecar --otlp 127.0.0.1:0 --control 127.0.0.1:0 --max-traces 1000000";
     let mut config = Arguments::parse_from(flags.split(' ')).config;
-    (config.influxdb_url, config.spool) = (url.map(str::to_owned), Some(spool));
+    (config.influxdb_url, config.spool) = (url.map(str::parse).transpose()?, Some(spool));
     let sidecar = Sidecar::bind(config, Vec::new()).await?;
     let (otlp, control) = (sidecar.otlp(), sidecar.control());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::influx::{Token, check_url, is_tag};
+use settings::PeerUrl;
+
+use crate::influx::{Token, is_tag};
 
 /// Settings of a sidecar.
 ///
@@ -72,7 +74,7 @@ pub struct SidecarConfig {
     /// Write points to this InfluxDB (1.8 or later), http://HOST:PORT. Without it there are none.
     /// A token is taken from the environment variable LAB_INFLUXDB_TOKEN alone
     #[arg(long, env = "LAB_INFLUXDB_URL", value_name = "URL")]
-    pub influxdb_url: Option<String>,
+    pub influxdb_url: Option<PeerUrl>,
 
     /// Organization in InfluxDB 2.x; 1.8 has none
     #[arg(long, env = "LAB_INFLUXDB_ORG", value_name = "NAME", default_value = "lab")]
@@ -83,7 +85,7 @@ pub struct SidecarConfig {
     pub influxdb_bucket: String,
 
     /// Token for InfluxDB
-    #[arg(skip = Token::new(std::env::var("LAB_INFLUXDB_TOKEN").unwrap_or_default()))]
+    #[arg(skip = Token::new(settings::text("LAB_INFLUXDB_TOKEN").unwrap_or_default()))]
     pub influxdb_token: Token,
 
     /// Keep points in this folder while InfluxDB is away [default: the run file's name with .spool]
@@ -162,17 +164,16 @@ impl SidecarConfig {
         let Some(url) = &self.influxdb_url else {
             return Ok(());
         };
-        if let Err(limit) = check_url(url) {
-            // It may hold a password.
-            let shown = url.rsplit('@').next().unwrap_or_default();
-            return error("influxdb-url", shown, limit);
-        }
         if !self.influxdb_token.is_sendable() {
             let limit = "LAB_INFLUXDB_TOKEN must be of visible ASCII characters";
-            return error("influxdb-url", url, limit);
+            return error("influxdb-url", &url.to_string(), limit);
         }
         if self.spool_folder().is_none() {
-            return error("influxdb-url", url, "needs --spool DIR where there is no --run-file");
+            return error(
+                "influxdb-url",
+                &url.to_string(),
+                "needs --spool DIR where there is no --run-file",
+            );
         }
         Ok(())
     }

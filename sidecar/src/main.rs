@@ -18,14 +18,15 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let config = settings::parse::<Arguments>().config;
+    let filter = EnvFilter::new(settings::text("RUST_LOG").as_deref().unwrap_or("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let stop = async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     };
-    match sidecar::run(Arguments::parse().config, stop).await {
+    match sidecar::run(config, stop).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error @ SidecarError::Config(_)) => {
             eprintln!("sidecar: {error}");

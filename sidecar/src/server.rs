@@ -235,7 +235,7 @@ fn influxdb(config: &SidecarConfig) -> Result<Option<(Arc<InfluxSink>, Tasks)>, 
     };
     let spool = Spool::open(&folder, config.spool_limit)?;
     let target = Target {
-        url: url.clone(),
+        url: url.to_string(),
         org: config.influxdb_org.clone(),
         bucket: config.influxdb_bucket.clone(),
         token: config.influxdb_token.clone(),

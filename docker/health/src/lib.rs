@@ -1,11 +1,13 @@
 //! One question to a service: do you answer 200? For images, which have no other program to ask with.
 //!
 //! The standard library is enough: one `GET` over HTTP/1.1 to an address, the status line, done. No TLS,
-//! no redirects, no proxies.
+//! no redirects, no proxies. What is an address, `settings` says.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
+
+use settings::{HttpUrl, UrlError};
 
 /// How long the service may take to read and to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,7 +18,7 @@ const LONGEST_REPLY: u64 = 64 * 1024;
 #[derive(Debug)]
 pub enum Unhealthy {
     /// The URL is not `http://HOST:PORT/PATH`.
-    Url(String),
+    Url(UrlError),
     /// It cannot be reached, or does not answer in time.
     Silent(String, io::Error),
     /// It answered something else than 200.
@@ -26,7 +28,7 @@ pub enum Unhealthy {
 impl std::fmt::Display for Unhealthy {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unhealthy::Url(url) => write!(out, "{url:?} is not http://HOST:PORT/PATH"),
+            Unhealthy::Url(error) => error.fmt(out),
             Unhealthy::Silent(url, error) => write!(out, "{url}: {error}"),
             Unhealthy::Answer(url, reply) => write!(out, "{url}: {reply}"),
         }
@@ -40,14 +42,9 @@ impl std::error::Error for Unhealthy {}
 /// # Errors
 /// [`Unhealthy`] says what was asked and what came instead.
 pub fn ask(url: &str) -> Result<String, Unhealthy> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| Unhealthy::Url(url.to_owned()))?;
-    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let path = if path.is_empty() { "/" } else { path };
-    if !address.contains(':') || url.contains(|c: char| c.is_control() || c == ' ') {
-        return Err(Unhealthy::Url(url.to_owned()));
-    }
-    let reply =
-        exchange(address, path).map_err(|error| Unhealthy::Silent(url.to_owned(), error))?;
+    let asked: HttpUrl = url.parse().map_err(Unhealthy::Url)?;
+    let reply = exchange(&asked.authority(), asked.target())
+        .map_err(|error| Unhealthy::Silent(url.to_owned(), error))?;
     let (head, body) = reply.split_once("\r\n\r\n").unwrap_or((&reply, ""));
     let status = head.lines().next().unwrap_or_default();
     if status.split(' ').nth(1) == Some("200") {
@@ -115,8 +112,10 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        for url in ["", "localhost:1/", "https://a:1/", "http://a/", "http://a:1/ HTTP/1.1"] {
-            assert!(matches!(ask(url), Err(Unhealthy::Url(_))), "{url}");
+        for url in ["", "localhost:1/", "https://a:1/", "http://a:1/ HTTP/1.1", "http://a:99999/"] {
+            let error = ask(url).unwrap_err();
+            assert!(matches!(&error, Unhealthy::Url(_)), "{url}");
+            assert!(error.to_string().contains("write http://HOST:PORT/PATH"), "{error}");
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Grafana: started on loopback with the lab's dashboards, which anybody on this machine may look at.
+//!
+//! It goes to its home, so all that it is told of is absolute; and it asks nobody on the internet for anything.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-use lab_supervise::{Foreign, Part, PartError, Supervisor, free_port};
+use lab_supervise::{Absolute, Foreign, Part, PartError, Supervisor, free_port};
 
 use super::influxdb::Store;
-use super::{secret, variable};
+use super::secret;
 
 /// Name of the part in logs and errors.
 const PART: &str = "grafana";
@@ -40,18 +43,41 @@ const FILES: [(&str, &str); 6] = [
     ("dashboards/lab-trust.json", include_str!("../../../grafana/dashboards/lab-trust.json")),
 ];
 
-/// Starts the Grafana at `program`, to listen on `listen` (port 0: any free one). It reads `store`; its data is in
-/// `folder`.
+/// Settings that keep Grafana from asking others: for plugins, for keys to check them with, for news and newer
+/// versions, and from telling how it is used.
+const ALONE: [(&str, &str); 6] = [
+    ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
+    ("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true"),
+    ("GF_ANALYTICS_REPORTING_ENABLED", "false"),
+    ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false"),
+    ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"),
+    ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
+];
+
+/// How a Grafana is to show a store.
+#[derive(Debug, Clone, Copy)]
+pub struct Dashboards<'a> {
+    /// Its program.
+    pub program: &'a Path,
+    /// What it reads.
+    pub store: &'a Store,
+    /// Where its files and its data go.
+    pub folder: &'a Absolute,
+    /// Where it is to listen; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// How long it may take to be ready: its first start makes a database.
+    pub patience: Duration,
+}
+
+/// Starts Grafana with the lab's dashboards.
 ///
 /// # Errors
 /// If its files cannot be written, or it does not start.
 pub async fn start_grafana(
     supervisor: &Supervisor,
-    program: &Path,
-    store: &Store,
-    folder: &Path,
-    listen: SocketAddr,
+    dashboards: Dashboards<'_>,
 ) -> Result<Part, PartError> {
+    let Dashboards { program, store, folder, listen, patience } = dashboards;
     let failed = |attempt: &'static str| {
         move |error: io::Error| PartError::Setup {
             part: PART.to_owned(),
@@ -69,13 +95,15 @@ pub async fn start_grafana(
     if program.file_name().is_some_and(|name| name == "grafana") {
         foreign.arguments.push("server".into());
     }
-    if let Some(home) = home(program) {
-        foreign.arguments.extend(["--homepath".into(), home.into_os_string()]);
+    if let Some(home) = home(program).map_err(failed("find its home"))? {
+        foreign.arguments.extend(["--homepath".into(), home.text().into()]);
     }
+    foreign.patience = patience;
     foreign.address = Some(address);
     foreign.health = Some("/api/health");
-    let inside = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let inside = |name: &str| folder.join(name).text();
     foreign.env = store.env_of_reader();
+    foreign.env.extend(ALONE.map(|(name, value)| (name, value.to_owned())));
     foreign.env.extend([
         ("LAB_GRAFANA_DASHBOARDS", inside("dashboards")),
         ("GF_PATHS_DATA", inside("data")),
@@ -89,10 +117,6 @@ pub async fn start_grafana(
         // Who looks may ask the store anything, so Grafana is given a secret that only reads.
         ("GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer".to_owned()),
         ("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", inside("dashboards/lab-breakdown.json")),
-        ("GF_ANALYTICS_REPORTING_ENABLED", "false".to_owned()),
-        ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false".to_owned()),
-        ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false".to_owned()),
-        ("GF_NEWS_NEWS_FEED_ENABLED", "false".to_owned()),
         ("GF_LOG_LEVEL", "warn".to_owned()),
     ]);
     supervisor.keep(foreign).await
@@ -113,13 +137,15 @@ fn provision(folder: &Path) -> io::Result<()> {
 
 /// Grafana's home, where its pages are: what the variable says, or where tarballs, nixpkgs and Debian
 /// packages have it. `None` leaves it to Grafana.
-fn home(program: &Path) -> Option<PathBuf> {
-    if let Some(home) = variable(HOME) {
-        return Some(home.into());
+fn home(program: &Path) -> io::Result<Option<Absolute>> {
+    if let Some(home) = settings::variable(HOME) {
+        return Absolute::new(home).map(Some);
     }
-    let real = program.canonicalize().ok()?;
-    let prefix = real.parent()?.parent()?;
+    let real = program.canonicalize()?;
+    let Some(prefix) = real.parent().and_then(Path::parent) else { return Ok(None) };
     [prefix.to_owned(), prefix.join("share/grafana"), "/usr/share/grafana".into()]
         .into_iter()
         .find(|home| home.join("conf/defaults.ini").is_file())
+        .map(Absolute::new)
+        .transpose()
 }

@@ -1,22 +1,23 @@
 //! Which real parts a run uses, and what stands in for the others.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use pg_client::DatabaseUrl;
+use settings::{PeerUrl, variable};
+
+use super::influxdb::{Generation, READER_TOKEN, of_program, of_server};
 use super::tools::{NOTHING, NotAProgram, Tool};
-use super::variable;
 use lab_model::Component;
-
-/// How long a server elsewhere may take to tell its version.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A real part that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Where it is.
     pub place: Place,
-    /// What it says its version is.
+    /// What it says its version is; empty if it is away.
     pub version: String,
+    /// Which InfluxDB it is, if it is one and not away.
+    pub generation: Option<Generation>,
 }
 
 /// Where a real part is.
@@ -41,9 +42,6 @@ impl Found {
     }
 }
 
-/// Names a token of somebody else's InfluxDB that may only read.
-pub(super) const READER: &str = "LAB_INFLUXDB_READER_TOKEN";
-
 /// Why a part is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Absence {
@@ -51,35 +49,42 @@ enum Absence {
     LeftOut,
     /// It is there, but of no use here: why.
     NoUse(String),
+    /// A variable names one that cannot be used: which, and why.
+    Refused(String),
 }
 
 /// What there is of every real part.
-#[derive(Debug, Clone)]
-pub struct Inventory(Vec<(Tool, Result<Found, Absence>)>);
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    parts: Vec<(Tool, Result<Found, Absence>)>,
+    required: Vec<Tool>,
+}
 
 impl Inventory {
-    /// Looks for every part, except those in `without`.
+    /// Looks for every part, except those in `without`; those in `required` are insisted on.
     ///
     /// # Errors
     /// If a variable names a program that cannot be run.
-    pub async fn take(without: &[Tool]) -> Result<Inventory, NotAProgram> {
-        let mut all = Vec::new();
+    pub async fn take(without: &[Tool], required: &[Tool]) -> Result<Inventory, NotAProgram> {
+        let mut parts = Vec::new();
         for tool in Tool::ALL {
             let found = if without.contains(&tool) {
                 Err(Absence::LeftOut)
             } else {
-                look_for(tool).await?.ok_or(Absence::NotFound)
+                look_for(tool).await?
             };
-            all.push((tool, found));
+            parts.push((tool, found));
         }
-        let mut inventory = Inventory(all);
+        let mut inventory = Inventory { parts, required: required.to_owned() };
         if inventory.of(Tool::Influxdb).is_none() {
             inventory.no_use(Tool::Grafana, "there is no InfluxDB for it to show");
         }
         let elsewhere = inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere);
-        if elsewhere && variable("LAB_INFLUXDB_TOKEN").is_some() && variable(READER).is_none() {
-            let why =
-                format!("whoever opens it could write; name a token that only reads by {READER}");
+        if elsewhere && variable("LAB_INFLUXDB_TOKEN").is_some() && variable(READER_TOKEN).is_none()
+        {
+            let why = format!(
+                "whoever opens it could write; name a token that only reads by {READER_TOKEN}"
+            );
             inventory.no_use(Tool::Grafana, &why);
         }
         Ok(inventory)
@@ -87,7 +92,7 @@ impl Inventory {
 
     /// Does without `tool`, where it is there, for a reason that those who read of the run are told.
     pub fn no_use(&mut self, tool: Tool, why: &str) {
-        for (known, found) in &mut self.0 {
+        for (known, found) in &mut self.parts {
             if *known == tool && found.is_ok() {
                 *found = Err(Absence::NoUse(why.to_owned()));
             }
@@ -97,19 +102,43 @@ impl Inventory {
     /// An inventory in which nothing is there.
     #[must_use]
     pub fn empty() -> Inventory {
-        Inventory(Tool::ALL.map(|tool| (tool, Err(Absence::LeftOut))).into())
+        let parts = Tool::ALL.map(|tool| (tool, Err(Absence::LeftOut))).into();
+        Inventory { parts, required: Vec::new() }
     }
 
     /// The part, if it is used.
     #[must_use]
     pub fn of(&self, tool: Tool) -> Option<&Found> {
-        self.0.iter().find(|(known, _)| *known == tool).and_then(|(_, found)| found.as_ref().ok())
+        self.parts.iter().find(|(known, _)| *known == tool)?.1.as_ref().ok()
     }
 
-    /// The first of `required` that is not there, and why.
+    /// Whether `tool` is insisted on: whatever else it is, it is no reason to go on without it.
     #[must_use]
-    pub fn missing(&self, required: &[Tool]) -> Option<String> {
-        let tool = *required.iter().find(|tool| self.of(**tool).is_none())?;
+    pub fn requires(&self, tool: Tool) -> bool {
+        self.required.contains(&tool)
+    }
+
+    /// The first that is named by a variable and cannot be used, and why: whoever names one wants that one.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.parts.iter().find_map(|(_, found)| match found {
+            Err(Absence::Refused(why)) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The first that is required and not there, and why.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        self.required.iter().find_map(|tool| self.without(*tool))
+    }
+
+    /// Why `tool` is not there, if it is not, to somebody who needs it.
+    #[must_use]
+    pub fn without(&self, tool: Tool) -> Option<String> {
+        if self.of(tool).is_some() {
+            return None;
+        }
         let (stand_in, _) = tool.stand_in();
         let how = match self.absence(tool) {
             Some(Absence::NotFound) => format!(" (to get it: {})", tool.how_to_get()),
@@ -123,13 +152,21 @@ impl Inventory {
     }
 
     fn absence(&self, tool: Tool) -> Option<&Absence> {
-        self.0.iter().find(|(known, _)| *known == tool).and_then(|(_, found)| found.as_ref().err())
+        self.parts.iter().find(|(known, _)| *known == tool)?.1.as_ref().err()
     }
 
-    fn why_not(&self, tool: Tool) -> String {
+    /// Whether `tool` was looked for in vain.
+    #[must_use]
+    pub fn is_not_found(&self, tool: Tool) -> bool {
+        matches!(self.absence(tool), Some(Absence::NotFound))
+    }
+
+    /// Why `tool` is not used, where it is not.
+    #[must_use]
+    pub fn why_not(&self, tool: Tool) -> String {
         match self.absence(tool) {
             Some(Absence::LeftOut) => "left out by choice".to_owned(),
-            Some(Absence::NoUse(why)) => format!("not used: {why}"),
+            Some(Absence::NoUse(why) | Absence::Refused(why)) => format!("not used: {why}"),
             _ => format!("not on PATH nor named by {}", tool.variable()),
         }
     }
@@ -183,30 +220,41 @@ fn host(url: &str) -> String {
     }
 }
 
-async fn look_for(tool: Tool) -> Result<Option<Found>, NotAProgram> {
-    let address = tool.address_variable().and_then(|variable| {
-        let address = std::env::var(variable).ok().filter(|value| !value.trim().is_empty())?;
-        Some(Place::Elsewhere { variable, address })
-    });
-    if let Some(place) = address {
-        let version = match (&place, tool) {
-            (Place::Elsewhere { address, .. }, Tool::Influxdb) => influxdb_version(address).await,
-            _ => None,
-        };
-        return Ok(Some(Found { place, version: version.unwrap_or_default() }));
+async fn look_for(tool: Tool) -> Result<Result<Found, Absence>, NotAProgram> {
+    if let Some(variable) = tool.address_variable()
+        && let Some(address) = settings::text(variable)
+    {
+        return Ok(elsewhere(tool, variable, address).await);
     }
     let Some(path) = tool.find()? else {
-        return Ok(None);
+        return Ok(Err(Absence::NotFound));
     };
     let version = tool.version(&path).await.unwrap_or_default();
-    Ok(Some(Found { place: Place::Program(path), version }))
+    let generation = match tool {
+        Tool::Influxdb => match of_program(&path, &version).await {
+            Ok(generation) => Some(generation),
+            Err(unsupported) => {
+                return Ok(Err(Absence::NoUse(format!("{unsupported} ({})", path.display()))));
+            }
+        },
+        _ => None,
+    };
+    Ok(Ok(Found { place: Place::Program(path), version, generation }))
 }
 
-/// What the server at `url` says its version is; it may be away.
-async fn influxdb_version(url: &str) -> Option<String> {
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().ok()?;
-    let reply = client.get(format!("{}/ping", url.trim_end_matches('/'))).send().await.ok()?;
-    Some(reply.headers().get("X-Influxdb-Version")?.to_str().ok()?.to_owned())
+/// The part that `variable` says is at `address`.
+async fn elsewhere(tool: Tool, variable: &'static str, address: String) -> Result<Found, Absence> {
+    let refused = |why: &dyn std::fmt::Display| Absence::Refused(format!("{variable}: {why}"));
+    let mut known = None;
+    if tool == Tool::Influxdb {
+        let url: PeerUrl = address.parse().map_err(|error| refused(&error))?;
+        known = of_server(&url).await.map_err(|error| refused(&error))?;
+    } else {
+        address.parse::<DatabaseUrl>().map_err(|error| refused(&error))?;
+    }
+    let (version, generation) = known.unzip();
+    let place = Place::Elsewhere { variable, address };
+    Ok(Found { place, version: version.unwrap_or_default(), generation })
 }
 
 #[cfg(test)]
@@ -226,45 +274,66 @@ mod tests {
         }
     }
 
+    /// An inventory of one part, which is required.
+    fn of(tool: Tool, found: Result<Found, Absence>) -> Inventory {
+        Inventory { parts: vec![(tool, found)], required: vec![tool] }
+    }
+
+    fn program(path: &str, version: &str) -> Found {
+        let (place, version) = (Place::Program(path.into()), version.to_owned());
+        Found { place, version, generation: None }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_used_is_refused_by_its_variable_and_without_its_password() {
+        for (tool, variable, address, why) in [
+            (Tool::Influxdb, "LAB_INFLUXDB_URL", "http://u:s3cret@h:1", "a user or a password"),
+            (Tool::Influxdb, "LAB_INFLUXDB_URL", "http://h:99999", "is no port"),
+            (Tool::Postgres, "LAB_DATABASE_URL", "http://u:s3cret@h", "begin with postgres://"),
+            (Tool::Postgres, "LAB_DATABASE_URL", "postgres://u:s3cret@h:99999/d", "cannot be read"),
+        ] {
+            let found = elsewhere(tool, variable, address.to_owned()).await;
+            let refused = of(tool, found).refused().unwrap().to_owned();
+            assert!(refused.starts_with(variable) && refused.contains(why), "{refused}");
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+    }
+
     #[tokio::test]
     async fn a_stand_in_says_what_it_stands_in_for() {
-        let nothing = Inventory::take(&Tool::ALL).await.unwrap();
+        let nothing = Inventory::take(&Tool::ALL, &[]).await.unwrap();
         for tool in Tool::ALL {
             let component = nothing.component(tool);
             assert!(!component.real && component.note.contains(tool.name()), "{component:?}");
-            let missing = nothing.missing(&[tool]).unwrap();
+            let missing = nothing.without(tool).unwrap();
             assert!(missing.contains(tool.name()) && missing.contains("by choice"), "{missing}");
         }
-        assert_eq!(nothing.missing(&[]), None);
-        let absent = Inventory(vec![(Tool::K6, Err(Absence::NotFound))]);
-        let missing = absent.missing(&[Tool::K6]).unwrap();
+        assert_eq!(nothing.missing(), None);
+        let missing = of(Tool::K6, Err(Absence::NotFound)).missing().unwrap();
         assert!(missing.contains(Tool::K6.how_to_get()), "{missing}");
     }
 
     #[test]
     fn what_is_there_and_of_no_use_says_why() {
-        let found = Found { place: Place::Program("/opt/grafana".into()), version: String::new() };
-        let mut inventory = Inventory(vec![(Tool::Grafana, Ok(found))]);
+        let mut inventory = of(Tool::Grafana, Ok(program("/opt/grafana", "")));
         inventory.no_use(Tool::Grafana, "nothing to show");
         let component = inventory.component(Tool::Grafana);
         assert!(
             !component.real && component.note.ends_with("Grafana is not used: nothing to show")
         );
-        let missing = inventory.missing(&[Tool::Grafana]).unwrap();
+        let missing = inventory.missing().unwrap();
         assert!(missing.contains("nothing to show") && !missing.contains("to get it"), "{missing}");
         // What was not there is still not there.
-        let mut absent = Inventory(vec![(Tool::K6, Err(Absence::NotFound))]);
+        let mut absent = of(Tool::K6, Err(Absence::NotFound));
         absent.no_use(Tool::K6, "never mind");
         assert!(absent.component(Tool::K6).note.contains("not on PATH"));
     }
 
     #[test]
     fn a_real_part_says_where_it_is() {
-        let found =
-            Found { place: Place::Program("/opt/k6".into()), version: "k6 v1.8.1".to_owned() };
-        let inventory = Inventory(vec![(Tool::K6, Ok(found))]);
+        let inventory = of(Tool::K6, Ok(program("/opt/k6", "k6 v1.8.1")));
         let component = inventory.component(Tool::K6);
         assert!(component.real && component.note.ends_with("/opt/k6"), "{component:?}");
-        assert_eq!(inventory.missing(&[Tool::K6]), None);
+        assert_eq!(inventory.missing(), None);
     }
 }

@@ -12,19 +12,12 @@ mod services;
 mod tools;
 
 pub use control::{Announced, Control, ControlError};
-pub use grafana::start_grafana;
-pub use influxdb::{Store, start_influxdb};
+pub use grafana::{Dashboards, start_grafana};
+pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};
 pub use postgres::{Database, start_postgres};
 pub use services::{ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar};
 pub use tools::{NOTHING, NotAProgram, Tool};
-
-use std::ffi::OsString;
-
-/// What the environment says of `name`, if anything: empty is as good as not set.
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
 
 /// What an error says, and what was at the bottom of it: a request that failed says no more than that it did.
 fn causes(error: &dyn std::error::Error) -> String {

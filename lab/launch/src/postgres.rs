@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use lab_supervise::{Foreign, Part, PartError, StopSignal, Supervisor, free_port};
-
 use super::secret;
+use lab_supervise::{Absolute, Foreign, Part, PartError, StopSignal, Supervisor, free_port};
 
 /// Name of the part in logs and errors.
 const PART: &str = "postgres";
@@ -86,10 +85,12 @@ pub async fn start_postgres(
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
         .map_err(failed("close its folder to others"))?;
-    let data = folder.path().join("data");
+    let inside = Absolute::new(folder.path()).map_err(failed("find its folder"))?;
+    let data = inside.join("data");
     let address = free_port().map_err(failed("find a free port"))?;
     let mut foreign = Foreign::new(PART, program.clone());
-    foreign.first = make_cluster(&program.with_file_name("initdb"), &data, &password_file);
+    foreign.first =
+        make_cluster(&program.with_file_name("initdb"), &data, &inside.join("password"));
     foreign.arguments = arguments(&data, address).into_iter().map(Into::into).collect();
     foreign.address = Some(address);
     foreign.user = user;

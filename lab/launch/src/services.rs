@@ -1,9 +1,8 @@
 //! The services and the sidecar: which arguments say what a cell's knobs mean.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::Path;
 
-use lab_supervise::{Foreign, Part, PartError, Supervisor};
+use lab_supervise::{Absolute, Foreign, Part, PartError, Supervisor};
 
 use super::Control;
 use super::influxdb::Store;
@@ -141,7 +140,8 @@ pub async fn seed(supervisor: &Supervisor, knobs: &Knobs, url: &str) -> Result<(
     let mut seeding = Foreign::new("seed", supervisor.executable().to_owned());
     let users = knobs.users.unwrap_or(DEFAULT_USERS).to_string();
     let index = (!knobs.unindexed).to_string();
-    seeding.arguments = ["seed", "--users", &users, "--email-index", &index].map(Into::into).into();
+    seeding.arguments =
+        [USERS, "seed", "--users", &users, "--email-index", &index].map(Into::into).into();
     seeding.env = vec![(DATABASE_URL, url.to_owned())];
     seeding.finite = true;
     supervisor.keep(seeding).await?.end().await
@@ -153,11 +153,11 @@ pub struct Collector<'a> {
     /// Name of the run, in points.
     pub run: &'a str,
     /// The run file to make.
-    pub run_file: &'a Path,
+    pub run_file: &'a Absolute,
     /// The store of points, if there is one.
     pub store: Option<&'a Store>,
     /// Where points wait while the store is away, if not beside the run file.
-    pub spool: Option<&'a Path>,
+    pub spool: Option<&'a Absolute>,
 }
 
 /// Starts the sidecar.
@@ -178,13 +178,13 @@ pub async fn start_sidecar(
         "--run",
         collector.run,
         "--run-file",
-        &collector.run_file.to_string_lossy(),
+        &collector.run_file.text(),
     ];
     let env = collector.store.map(Store::env).unwrap_or_default();
     let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
     if let Some(spool) = collector.spool.filter(|_| collector.store.is_some()) {
-        arguments.extend(["--spool".to_owned(), spool.to_string_lossy().into_owned()]);
+        arguments.extend(["--spool".to_owned(), spool.text()]);
     }
     let sidecar = supervisor.start("sidecar", &arguments, &env).await?;
     let control = Control::new(sidecar.address("control")?)?;

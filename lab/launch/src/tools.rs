@@ -81,7 +81,7 @@ impl Tool {
     #[must_use]
     pub const fn how_to_get(self) -> &'static str {
         match self {
-            Tool::K6 => "go install go.k6.io/k6@v1.8.1, or nix develop",
+            Tool::K6 => "from grafana.com/docs/k6 or your distribution, or nix develop",
             Tool::Influxdb => {
                 "go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10, or nix develop"
             }
@@ -111,13 +111,14 @@ impl Tool {
         }
     }
 
-    /// Its programs, and the argument that makes them tell their version.
-    const fn programs(self) -> (&'static [&'static str], &'static str) {
+    /// Its programs, the one that is preferred first, and the arguments that make them tell their version: the
+    /// first that one of them takes. InfluxDB 3 is looked for to be refused by its name.
+    const fn programs(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Tool::K6 => (&["k6"], "version"),
-            Tool::Influxdb => (&["influxd"], "version"),
-            Tool::Postgres => (&["postgres"], "--version"),
-            Tool::Grafana => (&["grafana", "grafana-server"], "-v"),
+            Tool::K6 => (&["k6"], &["version"]),
+            Tool::Influxdb => (&["influxd", "influxdb3"], &["version", "--version"]),
+            Tool::Postgres => (&["postgres"], &["--version"]),
+            Tool::Grafana => (&["grafana", "grafana-server"], &["-v"]),
         }
     }
 
@@ -126,42 +127,60 @@ impl Tool {
     /// # Errors
     /// If the variable names something that cannot be run.
     pub fn find(self) -> Result<Option<PathBuf>, NotAProgram> {
-        if let Some(value) = super::variable(self.variable()) {
+        // Seen from here: who starts it may be in another folder.
+        let here = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        if let Some(value) = settings::variable(self.variable()) {
             let value = PathBuf::from(value);
             return if executable(&value) {
-                Ok(Some(value))
+                Ok(Some(here(value)))
             } else {
                 Err(NotAProgram { variable: self.variable(), value })
             };
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = settings::variable("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         if self == Tool::Postgres {
             folders.extend(debian_postgres(Path::new("/usr/lib/postgresql")));
         }
         let programs = self.programs().0;
-        Ok(folders
+        Ok(programs
             .iter()
-            .flat_map(|folder| programs.iter().map(|name| folder.join(name)))
-            .find(|file| executable(file)))
+            .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+            .find(|file| executable(file))
+            .map(here))
     }
 
-    /// What the program at `path` says its version is: `v1.8.1`, `15.18`, or `of an unknown version`, as a
+    /// What the program at `path` says its version is: `v1.8.1`, `15.18`, `dev`; or `of an unknown version`, as a
     /// program that was built from its source without its repository has it.
     pub async fn version(self, path: &Path) -> Option<String> {
-        let output = Command::new(path).arg(self.programs().1).kill_on_drop(true).output();
-        let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-        Some(self.number(line).unwrap_or("of an unknown version").to_owned())
+        for argument in self.programs().1 {
+            let output = Command::new(path).arg(argument).kill_on_drop(true).output();
+            let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            if let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) {
+                return Some(self.told(line).unwrap_or("of an unknown version").to_owned());
+            }
+        }
+        None
     }
 
-    /// The version number in the line that the program writes.
-    fn number(self, line: &str) -> Option<&str> {
-        let words = line.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ','));
-        words
-            .filter(|word| !word.eq_ignore_ascii_case(self.name()))
-            .find(|word| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()))
+    /// The version in the line that the program writes: a number, or what it says in its place. What stands in
+    /// parentheses after it is where and when it was built, except with PostgreSQL.
+    fn told(self, line: &str) -> Option<&str> {
+        let before = line.split('(').next().unwrap_or_default();
+        let line = if self == Tool::Postgres { line } else { before };
+        let words = || {
+            line.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ','))
+                .filter(|word| !word.is_empty())
+        };
+        let number =
+            |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+        let name = |word: &&str| word.eq_ignore_ascii_case(self.name());
+        words()
+            .filter(|word| !name(word))
+            .find(number)
+            .or_else(|| words().nth(1).map(|word| word.strip_prefix('v').unwrap_or(word)))
+            .filter(|word| *word != "unknown")
     }
 }
 
@@ -196,12 +215,16 @@ mod tests {
     fn a_version_is_read_from_what_each_program_writes() {
         for (tool, line, version) in [
             (Tool::K6, "k6 v1.8.1 (go1.26.8, linux/amd64)", Some("v1.8.1")),
+            (Tool::K6, "k6 v2.2.0 (commit/devel, go1.26.8, linux/amd64)", Some("v2.2.0")),
             (Tool::Influxdb, "InfluxDB v2.7.12 (git: none) build_date: 1970", Some("v2.7.12")),
+            (Tool::Influxdb, "InfluxDB dev (git: none) build_date: 2026-11-25T1", Some("dev")),
             (Tool::Influxdb, "InfluxDB vunknown (git: unknown unknown)", None),
+            (Tool::Influxdb, "influxdb3 3.0.1, revision 2026", Some("3.0.1")),
+            (Tool::Influxdb, "InfluxDB 3 Core", Some("3")),
             (Tool::Postgres, "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", Some("15.18")),
             (Tool::Grafana, "Version 12.4.0 (commit: abc, branch: HEAD)", Some("12.4.0")),
         ] {
-            assert_eq!(tool.number(line), version, "{line}");
+            assert_eq!(tool.told(line), version, "{line}");
         }
     }
 

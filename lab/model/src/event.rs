@@ -44,6 +44,20 @@ pub enum LabEvent {
         /// Its process id.
         pid: u32,
     },
+    /// Grafana shows the run while it goes on.
+    Boards {
+        /// Where it listens.
+        address: SocketAddr,
+        /// The run, as the boards name it.
+        run: String,
+        /// The folder of the boards' files.
+        files: PathBuf,
+    },
+    /// Grafana was to show the run, and does not start.
+    NoBoards {
+        /// Why.
+        reason: String,
+    },
     /// The cost of the probe is about to be measured.
     Certifying {
         /// Paired rounds it takes.

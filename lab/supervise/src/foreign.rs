@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::part::{Part, Supervisor, Terms};
 use super::{PartError, StopSignal};
 
-/// A program that is not ours, to be started under a keeper.
+/// A program that is not ours, to be started under a keeper. It may go to a folder of its own: whatever names a
+/// path is an [`Absolute`](super::Absolute) one when it gets there.
 #[derive(Debug, Clone)]
 pub struct Foreign<'a> {
     /// The part's name, in logs and errors.
@@ -85,7 +86,8 @@ impl Supervisor {
         if foreign.stop == StopSignal::Int {
             option("--stop", "int".to_owned());
         }
-        if let Some(folder) = &foreign.remove {
+        let remove = foreign.remove.as_deref().map(here).transpose()?;
+        if let Some(folder) = &remove {
             arguments.extend([OsString::from("--remove"), folder.clone().into_os_string()]);
         }
         for word in foreign.first {
@@ -95,12 +97,21 @@ impl Supervisor {
             arguments.push(first);
         }
         arguments.push("--".into());
-        arguments.push(foreign.program.into_os_string());
+        arguments.push(here(&foreign.program)?.into_os_string());
         arguments.extend(foreign.arguments);
         let env: Vec<_> = foreign.env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let Foreign { finite, patience, remove, .. } = foreign;
+        let Foreign { finite, patience, .. } = foreign;
         self.begin(foreign.name, &arguments, &env, Terms { finite, patience, remove }).await
     }
+}
+
+/// `path` as seen from the folder that run-lab is in: its keeper may be in another.
+fn here(path: &Path) -> Result<PathBuf, PartError> {
+    std::path::absolute(path).map_err(|error| PartError::Setup {
+        part: path.display().to_string(),
+        attempt: "find out where it is".to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// A loopback port that is free now, for programs that cannot pick one and say which.

@@ -3,6 +3,7 @@
 //! Children are this same executable with another subcommand; for a program that is not ours, that subcommand is
 //! its keeper. Which programs there are and what they are told is not known here.
 
+mod absolute;
 mod foreign;
 mod group;
 mod keeper;
@@ -11,6 +12,7 @@ mod part;
 
 use std::process::ExitStatus;
 
+pub use absolute::Absolute;
 pub use foreign::{Foreign, free_port};
 pub use keeper::{KeeperConfig, StopSignal, keep};
 pub use part::{Part, Supervisor};

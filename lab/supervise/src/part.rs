@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::PartError;
 use super::group::{Group, Leftovers};
 use super::log::{self, Tail};
+use super::{PartError, absolute};
 
 /// How long a part of ours may take to say where it listens: a busy machine is slow.
 const READY: Duration = Duration::from_secs(20);
@@ -89,6 +89,7 @@ impl Supervisor {
         terms: Terms,
     ) -> Result<Part, PartError> {
         let leftovers = Leftovers(terms.remove);
+        debug_assert_eq!(relative(arguments, env), None, "{name} may be in another folder");
         let words = arguments.join(OsStr::new(" "));
         let command = format!("{} {}", self.executable.display(), words.display());
         let log = self.logs.join(format!("{name}.log"));
@@ -127,6 +128,12 @@ impl Supervisor {
             self.watchers.spawn(watch.over(child, stdin, stdout, stopping, self.kill.clone()));
         Ok(Part { name: name.to_owned(), pid, addresses, stop, ended })
     }
+}
+
+/// What of a part's arguments and environment names a file by a relative path.
+fn relative<'a>(arguments: &'a [OsString], env: &'a [(&str, &str)]) -> Option<&'a Path> {
+    let words = arguments.iter().map(Path::new);
+    absolute::relative(words.chain(env.iter().map(|(_, value)| Path::new(value))))
 }
 
 /// What is agreed with a part beyond its command line.

@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use http::{StatusCode, Uri};
+use http::StatusCode;
 use probe::JsonReply;
 use probe::process::ServiceArgs;
 use serde_json::json;
+use settings::PeerUrl;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -41,11 +42,16 @@ pub struct GatewayConfig {
     #[arg(long, env = "GATEWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Where the echo service is.
-    #[arg(long, env = "GATEWAY_ECHO_URL", default_value = "http://127.0.0.1:8081", value_name = "URL", value_parser = base_url)]
-    pub echo_url: Uri,
+    #[arg(
+        long,
+        env = "GATEWAY_ECHO_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_name = "URL"
+    )]
+    pub echo_url: PeerUrl,
     /// Where the users service is; without it the users routes answer 503.
-    #[arg(long, env = "GATEWAY_USERS_URL", value_name = "URL", value_parser = base_url)]
-    pub users_url: Option<Uri>,
+    #[arg(long, env = "GATEWAY_USERS_URL", value_name = "URL")]
+    pub users_url: Option<PeerUrl>,
     /// How long the service behind it may take before the gateway answers 504, in seconds.
     #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
@@ -62,16 +68,6 @@ pub struct GatewayConfig {
     /// Settings shared by all services.
     #[command(flatten)]
     pub service: ServiceArgs,
-}
-
-/// Accepts `http://HOST:PORT` and nothing more.
-fn base_url(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("{text:?}: {error}"))?;
-    let plain = uri.path() == "/" && uri.query().is_none();
-    if uri.scheme_str() != Some("http") || uri.authority().is_none() || !plain {
-        return Err(format!("{text:?} is not of the form http://HOST:PORT"));
-    }
-    Ok(uri)
 }
 
 /// What every request needs.
@@ -106,8 +102,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
     let behaviour = (!config.connection_per_request, Duration::from_secs(config.timeout));
-    let upstream =
-        |peer, target: &Uri| Upstream::new(probe, peer, target, &config.service, behaviour);
+    let upstream = |peer, target: &PeerUrl| {
+        Upstream::new(probe, peer, target.uri(), &config.service, behaviour)
+    };
     let state = Arc::new(State {
         echo: upstream(echo::PEER, &config.echo_url),
         users: config.users_url.as_ref().map(|target| upstream(users::PEER, target)),

@@ -11,7 +11,7 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    let config = Cli::parse().config;
+    let config = settings::parse::<Cli>().config;
     let service = config.service.clone();
     service.block_on(gateway::run(config, service.stop_requested()))
 }

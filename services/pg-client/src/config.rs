@@ -1,10 +1,12 @@
 //! Settings of the service and of seeding.
 
-use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use clap::builder::{TypedValueParser, ValueParserFactory};
+use clap::error::ErrorKind;
 use probe::process::ServiceArgs;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -43,30 +45,85 @@ pub struct SeedConfig {
     pub email_index: bool,
 }
 
-/// The URL of a database. It may hold a password, so neither it nor what is wrong with it is shown.
+/// The URL of a database. It may hold a password, so it is never shown, even where it is refused.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
+
+/// Parameters that are read after the `?` of a URL; any other would be left out without a word.
+const PARAMETERS: [&str; 10] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "application_name",
+    "options",
+];
 
 impl DatabaseUrl {
     /// How to connect.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, DatabaseUrlError> {
-        let scheme = ["postgres://", "postgresql://"].iter().any(|start| self.0.starts_with(start));
-        let options: Result<PgConnectOptions, _> = self.0.parse();
-        match options {
-            Ok(options) if scheme => {
-                Ok(options.application_name(crate::SERVICE).disable_statement_logging())
-            }
-            _ => Err(DatabaseUrlError),
+        let refused = |why: &'static str| Err(DatabaseUrlError { why });
+        if !["postgres://", "postgresql://"].iter().any(|start| self.0.starts_with(start)) {
+            return refused("it does not begin with postgres://");
+        }
+        if self.0.contains('#') {
+            return refused(
+                "it has a fragment, which says nothing (in a password, # is written %23)",
+            );
+        }
+        let query = self.0.split_once('?').map_or("", |(_, query)| query);
+        let mut names = query.split('&').filter_map(|pair| pair.split('=').next());
+        if names.any(|name| !name.is_empty() && !PARAMETERS.contains(&name)) {
+            return refused("it has a parameter after ? that no connection has");
+        }
+        match self.0.parse::<PgConnectOptions>() {
+            Ok(options) if options.get_port() == 0 => refused("its port is 0"),
+            Ok(options) => Ok(options.application_name(crate::SERVICE).disable_statement_logging()),
+            Err(_) => refused("its host, its port or a parameter cannot be read"),
         }
     }
 }
 
-/// Any text is taken when settings are read, so that an error about them does not repeat it.
 impl FromStr for DatabaseUrl {
-    type Err = Infallible;
+    type Err = DatabaseUrlError;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(DatabaseUrl(text.to_owned()))
+    fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
+        let url = DatabaseUrl(text.to_owned());
+        url.options()?;
+        Ok(url)
+    }
+}
+
+/// Clap's own words for a value that is refused would repeat it.
+#[derive(Debug, Clone, Copy)]
+pub struct DatabaseUrlParser;
+
+impl ValueParserFactory for DatabaseUrl {
+    type Parser = DatabaseUrlParser;
+
+    fn value_parser() -> DatabaseUrlParser {
+        DatabaseUrlParser
+    }
+}
+
+impl TypedValueParser for DatabaseUrlParser {
+    type Value = DatabaseUrl;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<DatabaseUrl, clap::Error> {
+        value.to_string_lossy().parse().map_err(|error: DatabaseUrlError| {
+            let setting = arg.map(settings::named).unwrap_or_default();
+            let message = format!("invalid value for {setting}: {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
     }
 }
 
@@ -79,26 +136,45 @@ impl fmt::Debug for DatabaseUrl {
 /// A database URL that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the database URL (--database-url, PG_CLIENT_DATABASE_URL; not shown, it may hold a password) \
-     is not of the form postgres://USER:PASSWORD@HOST:PORT/NAME"
+    "{why}; it is not shown, since it may hold a password: write postgres://USER:PASSWORD@HOST:PORT/NAME"
 )]
-pub struct DatabaseUrlError;
+pub struct DatabaseUrlError {
+    why: &'static str,
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_not_shown() {
-        for text in ["postgres://u:secret@127.0.0.1:1/d", "http://u:secret@h", "secret", ""] {
-            let url: DatabaseUrl = text.parse().unwrap();
-            assert!(!format!("{url:?}").contains("secret"));
-            match url.options() {
-                Ok(options) => assert_eq!(options.get_port(), 1),
-                Err(error) => assert!(!error.to_string().contains("secret")),
-            }
+    fn a_url_is_refused_for_its_reason_and_a_password_is_not_shown() {
+        for (text, why) in [
+            ("", "begin with postgres://"),
+            ("s3cret", "begin with postgres://"),
+            ("http://u:s3cret@h", "begin with postgres://"),
+            ("postgres://u:s3cret@h:99999/d", "cannot be read"),
+            ("postgres://u:s3cret@h:0/d", "port is 0"),
+            ("postgres://u:s3cret@h:1/d?port=0", "port is 0"),
+            ("postgres://u:s3cret@h:1/d#x", "%23"),
+            ("postgres://u:s3cret@h:1/d?sslmod=disable", "parameter after ?"),
+            ("postgres://u:s3cret@h:1/d?sslmode=perhaps", "cannot be read"),
+        ] {
+            let error = text.parse::<DatabaseUrl>().expect_err(text).to_string();
+            assert!(error.contains(why) && error.contains("USER:PASSWORD@HOST"), "{text}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
         }
-        assert!(DatabaseUrl("http://u:secret@h".into()).options().is_err());
-        assert!(DatabaseUrl(DEFAULT_URL.into()).options().is_ok());
+    }
+
+    #[test]
+    fn a_url_that_can_be_connected_to_is_taken() {
+        for text in [
+            DEFAULT_URL,
+            "postgres://u:s3cret@127.0.0.1:1/d",
+            "postgresql://u:p%23@[::1]:5432/lab?sslmode=disable",
+            "postgres:///lab?host=/run/postgresql",
+        ] {
+            let url: DatabaseUrl = text.parse().unwrap();
+            assert!(url.options().is_ok() && !format!("{url:?}").contains("s3cret"));
+        }
     }
 }

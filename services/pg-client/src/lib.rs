@@ -3,6 +3,7 @@
 //!
 //! It starts and serves without a database, and answers 503 while there is none.
 
+mod command;
 mod config;
 mod connections;
 pub mod emails;
@@ -25,6 +26,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
+pub use command::PgClientCommand;
 pub use config::{DatabaseUrl, DatabaseUrlError, PgClientConfig, SeedConfig};
 pub use seed::{SeedError, SeedStep, Seeded, seed};
 

@@ -1,33 +1,15 @@
 //! The users service as a process of its own.
 
-use clap::{Parser, Subcommand};
-use pg_client::{PgClientConfig, SeedConfig};
+use clap::Parser;
+use pg_client::PgClientCommand;
 
 #[derive(Parser)]
 #[command(version, about = "The users service of the lab. LAB_PROBES=off turns its probes off.")]
-#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
     #[command(flatten)]
-    config: PgClientConfig,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Fills the database with users, unless they are there already.
-    Seed(SeedConfig),
+    command: PgClientCommand,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Cli { command, config } = Cli::parse();
-    let service = config.service.clone();
-    match command {
-        None => service.block_on(pg_client::run(config, service.stop_requested())),
-        Some(Command::Seed(config)) => service.block_on(async {
-            let seeded = pg_client::seed(&config, &mut |step| println!("{step}")).await?;
-            println!("{seeded}");
-            Ok(())
-        }),
-    }
+    settings::parse::<Cli>().command.run()
 }

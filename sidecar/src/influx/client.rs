@@ -63,26 +63,9 @@ pub(super) struct Client {
     limit: Duration,
 }
 
-/// Why `url` cannot be used, if so.
-pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
-    let parsed: reqwest::Url = url.parse().map_err(|_| "must be http://HOST:PORT")?;
-    if parsed.scheme() != "http" || parsed.host_str().is_none() {
-        // No TLS is built in: a lab's InfluxDB is on the same machine.
-        return Err("must be http://HOST:PORT; https is not built in");
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("must not hold credentials: give the token by LAB_INFLUXDB_TOKEN");
-    }
-    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err("must be http://HOST:PORT without a path");
-    }
-    Ok(())
-}
-
 impl Client {
-    /// A client for `target`, whose address [`check_url`] found right; a write may take `limit`.
+    /// A client for `target`; a write may take `limit`.
     pub(super) fn new(target: Target, limit: Duration) -> Result<Client, String> {
-        check_url(&target.url).map_err(str::to_owned)?;
         let mut http = reqwest::ClientBuilder::new()
             .connect_timeout(limit.min(Duration::from_secs(3)))
             .redirect(reqwest::redirect::Policy::none());

@@ -14,8 +14,8 @@ mod spool;
 mod windows;
 mod writer;
 
+pub(crate) use client::Target;
 pub use client::Token;
-pub(crate) use client::{Target, check_url};
 pub use counts::InfluxStats;
 pub use line::{Fields, Lines};
 pub(crate) use parse::BadLine;

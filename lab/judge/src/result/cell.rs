@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use lab_model::Verdict;
-use lab_model::{CellMeasure, Knobs, Protocol, Requests, Workload};
+use lab_model::{CellMeasure, Knobs, Protocol, Requests, Verdict, Workload};
 
 /// One cell: what was asked, what was measured, whether to believe it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

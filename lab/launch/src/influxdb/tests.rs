@@ -5,17 +5,9 @@ use std::sync::{Arc, Mutex};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::{Json, Router};
+use serde_json::{Value, json};
 
 use super::*;
-
-#[test]
-fn a_generation_is_told_by_the_version() {
-    let of = Generation::of;
-    assert_eq!(of("v1.8.10"), Generation::One);
-    assert_eq!(of("of an unknown version"), Generation::One);
-    assert_eq!(of("v2.7.12"), Generation::Two);
-    assert_eq!(of("2.7.12"), Generation::Two);
-}
 
 #[test]
 fn no_secret_is_shown() {
@@ -90,4 +82,67 @@ async fn a_refusal_is_told_in_the_words_of_the_server_and_without_the_secret() {
         assert!(error.contains("onboarding") && error.contains("422"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+/// A server of somebody else's that answers `question` in InfluxQL and writes with `write`.
+async fn elsewhere(question: fn(&str) -> (StatusCode, &'static str), write: StatusCode) -> Store {
+    let query = move |request: Request| async move {
+        question(&request.uri().query().unwrap_or_default().replace('+', " "))
+    };
+    let routes = Router::new().route("/query", axum::routing::post(query)).route(
+        "/api/v2/write",
+        axum::routing::post(move || async move { (write, "no such bucket") }),
+    );
+    store(serve(routes).await)
+}
+
+/// What 1.8.10 says to a user without rights.
+const NO_RIGHTS: (StatusCode, &str) =
+    (StatusCode::FORBIDDEN, r#"{"error":"w not authorized to execute CREATE DATABASE"}"#);
+const LAB: &str =
+    r#"{"results":[{"series":[{"name":"databases","values":[["_internal"],["lab"]]}]}]}"#;
+const OTHERS: &str = r#"{"results":[{"series":[{"name":"databases","values":[["_tasks"]]}]}]}"#;
+const NONE: &str = r#"{"results":[{"series":[{"name":"databases","columns":["name"]}]}]}"#;
+
+#[tokio::test]
+async fn a_first_generation_that_lets_us_make_no_database_says_so_unless_it_is_there() {
+    let taken =
+        elsewhere(|_| (StatusCode::OK, r#"{"results":[{}]}"#), StatusCode::NO_CONTENT).await;
+    taken.prepare(Generation::One).await.unwrap();
+    let refuse = |query: &str| match query.contains("SHOW") {
+        true => (StatusCode::OK, NONE),
+        false => NO_RIGHTS,
+    };
+    let error = elsewhere(refuse, StatusCode::NO_CONTENT).await.prepare(Generation::One).await;
+    let error = error.unwrap_err().to_string();
+    for word in ["make the database \"lab\"", "403", "not authorized", "LAB_INFLUXDB_DATABASE"] {
+        assert!(error.contains(word), "{error}");
+    }
+    assert!(!error.contains("secret"), "{error}");
+    let there = |query: &str| match query.contains("SHOW") {
+        true => (StatusCode::OK, LAB),
+        false => NO_RIGHTS,
+    };
+    elsewhere(there, StatusCode::NO_CONTENT).await.prepare(Generation::One).await.unwrap();
+    // Who is away may come back: its points wait.
+    store("http://127.0.0.1:1".to_owned()).prepare(Generation::One).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_second_generation_the_bucket_has_to_be_there_and_mapped() {
+    let write = StatusCode::NO_CONTENT;
+    let mapped = elsewhere(|_| (StatusCode::OK, LAB), write).await;
+    mapped.prepare(Generation::Two).await.unwrap();
+    let absent = elsewhere(|_| (StatusCode::OK, LAB), StatusCode::NOT_FOUND).await;
+    let error = absent.prepare(Generation::Two).await.unwrap_err().to_string();
+    assert!(error.contains("no such bucket") && error.contains("LAB_INFLUXDB_BUCKET"), "{error}");
+    let unmapped = elsewhere(|_| (StatusCode::OK, OTHERS), write).await;
+    let error = unmapped.prepare(Generation::Two).await.unwrap_err().to_string();
+    assert!(error.contains("not among _tasks") && error.contains("dbrp"), "{error}");
+    // A token that only writes is shown nothing; one that is there to read has to be shown the database.
+    let blind =
+        Store { reader: "secret".into(), ..elsewhere(|_| (StatusCode::OK, NONE), write).await };
+    blind.prepare(Generation::Two).await.unwrap();
+    let reader = Store { reader: "reads".into(), ..blind };
+    assert!(reader.prepare(Generation::Two).await.is_err());
 }

@@ -14,7 +14,9 @@ pub use catalog::{BUILT_IN, load};
 pub use certification::SETTLE_NS;
 pub use certification::{Certification, Certify, rate_to_keep};
 pub use file::{RATES, Rate};
-pub use knobs::{KnobError, assignment, injection, read as read_knobs};
+pub use knobs::{
+    Form, KNOBS, Knob, KnobError, assignment, injection, read as read_knobs, without_effect,
+};
 pub use size::{MAX_PAYLOAD, Payload, Size, SizeError};
 pub use span::{Span, SpanError};
 pub use unroll::{DURATIONS, PAIRS};

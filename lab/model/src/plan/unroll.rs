@@ -1,7 +1,7 @@
 //! From a plan file and overrides to a plan: factors become cells, limits are held.
 
 use super::file::{PlanFile, VariantFile};
-use super::knobs;
+use super::knobs::{Settings, without_effect};
 use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
 use crate::cell::MAX_TRACES_PER_SECOND;
 use crate::{Cell, Protocol, Workload};
@@ -45,6 +45,9 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
         }),
         _ => None,
     };
+    let all = cells.iter().chain(certify.as_ref().map(|certify| &certify.cell));
+    without_effect(all.map(|cell| (&cell.knobs, cell.protocol, cell.workload)))
+        .map_err(|error| refused(file, error))?;
     Ok(Plan {
         name: raw.name.unwrap_or_else(|| stem(file)),
         about: raw.about.trim().to_owned(),
@@ -128,8 +131,15 @@ fn limit<V: ToString, L: ToString>(
 }
 
 fn settings(file: &str, tables: &[&toml::Table]) -> Result<crate::Knobs, PlanError> {
-    let table = tables.iter().fold(toml::Table::new(), |under, over| knobs::overlay(&under, over));
-    knobs::read(&table).map_err(|error| PlanError::Knob { file: file.to_owned(), error })
+    // Each is looked at by itself: what is laid over another may be spelled otherwise.
+    let laid = tables
+        .iter()
+        .try_fold(Settings::default(), |under, over| Ok(under.under(Settings::read(over)?)));
+    laid.and_then(Settings::knobs).map_err(|error| refused(file, error))
+}
+
+fn refused(file: &str, error: super::KnobError) -> PlanError {
+    PlanError::Knob { file: file.to_owned(), error }
 }
 
 /// What a cell of this protocol and payload, or workload without one, is called.

@@ -7,8 +7,7 @@ use super::markup::{Table, details, escape};
 use super::svg::{Axis, Chart, Point, Series, legend};
 use lab_judge::result::units::{round_time, time, trimmed};
 use lab_judge::result::{CellResult, RunResult};
-use lab_model::Protocol;
-use lab_model::Status;
+use lab_model::{Protocol, Status};
 
 /// A chart with its legend and the numbers it is drawn from.
 pub(super) fn figure(

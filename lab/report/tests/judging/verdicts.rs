@@ -2,8 +2,7 @@
 
 use expect_test::{Expect, expect};
 use lab_judge::verdict::rules;
-use lab_model::{PayloadSource, Protocol};
-use lab_model::{Status, Verdict};
+use lab_model::{PayloadSource, Protocol, Status, Verdict};
 use ledger::{Kind, Stage};
 
 use crate::fixture::{Fixture, cell, run};

@@ -10,6 +10,7 @@ use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Certified, Interrupt, certify_cells};
 use lab_model::plan::{Certification, DURATIONS, PAIRS, Payload, Rate, Span};
+use lab_supervise::Absolute;
 
 /// What the help says after the options.
 pub(super) const AFTER: &str = "\
@@ -105,12 +106,12 @@ pub(super) async fn certify(arguments: CertifyArgs) -> Result<Exit, Failure> {
     let other = |error: std::io::Error| Failure::other(error.into());
     let executable = std::env::current_exe().map_err(other)?;
     let dir = tempfile::Builder::new().prefix("run-lab-certify-").tempdir().map_err(other)?;
+    let folder = Absolute::new(dir.path()).map_err(other)?;
     let interrupt = Interrupt::listen().map_err(other)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let mut reporter = progress::reporter();
     let done =
-        certify_cells(&cells, command, dir.path(), &executable, reporter.as_mut(), &interrupt)
-            .await;
+        certify_cells(&cells, command, &folder, &executable, reporter.as_mut(), &interrupt).await;
     if done.as_ref().map_or(true, |certified| certified.failure.is_some()) {
         // The error names logs in it.
         let _ = dir.keep();

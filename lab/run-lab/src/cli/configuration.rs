@@ -8,7 +8,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use super::Cli;
 use lab_launch::Tool;
 
-/// Programs and commands with settings: the name that clap knows, and what the page calls it.
+/// Programs and commands with settings: the words that `run-lab` takes, and what the page calls it.
 const COMMANDS: [(&str, &str); 11] = [
     ("run", "run-lab run"),
     ("up", "run-lab up"),
@@ -18,7 +18,7 @@ const COMMANDS: [(&str, &str); 11] = [
     ("gateway", "gateway"),
     ("echo", "echo"),
     ("pg-client", "pg-client"),
-    ("seed", "pg-client seed"),
+    ("pg-client seed", "pg-client seed"),
     ("sidecar", "sidecar"),
     ("doctor", "run-lab doctor"),
 ];
@@ -51,6 +51,32 @@ const VARIABLES: [(&str, &str); 9] = [
     ("LAB_GRAFANA_HOME", "Grafana's home, where it cannot be told from the place of its program"),
 ];
 
+/// Every environment variable that any of the programs reads, with the words for `run-lab` that make it do so.
+#[must_use]
+pub fn variables() -> Vec<(&'static str, String)> {
+    let mut cli = Cli::command();
+    cli.build();
+    let of_options = COMMANDS.iter().flat_map(|(words, _)| {
+        let args = command(&cli, words).into_iter().flat_map(Command::get_arguments);
+        args.filter_map(move |arg| Some((*words, arg.get_env()?.to_string_lossy().into_owned())))
+    });
+    let own = Tool::ALL.map(Tool::variable).into_iter().chain(VARIABLES.map(|(name, _)| name));
+    of_options.chain(own.map(|name| ("doctor", name.to_owned()))).collect()
+}
+
+/// What `arguments` and the environment say, as it has been read: for whoever wants to see.
+///
+/// # Errors
+/// If something in them is refused.
+pub fn read_back(arguments: &[&str]) -> Result<String, clap::Error> {
+    let words = std::iter::once(&"run-lab").chain(arguments);
+    Ok(format!("{:#?}", settings::try_parse_from::<Cli>(words)?))
+}
+
+fn command<'a>(cli: &'a Command, words: &str) -> Option<&'a Command> {
+    words.split(' ').try_fold(cli, |command, word| command.find_subcommand(word))
+}
+
 /// The page.
 #[must_use]
 pub fn configuration() -> String {
@@ -63,11 +89,11 @@ pub fn configuration() -> String {
     let mut cli = Cli::command();
     cli.build();
     for (name, title) in COMMANDS {
-        if let Some(command) = cli.find_subcommand(name) {
+        if let Some(command) = command(&cli, name) {
             section(command, title, &mut page);
         }
     }
-    variables(&mut page);
+    own_variables(&mut page);
     page
 }
 
@@ -120,7 +146,7 @@ fn row(arg: &Arg) -> String {
 }
 
 /// Variables that `run-lab` reads itself.
-fn variables(page: &mut String) {
+fn own_variables(page: &mut String) {
     page.push_str("\n## Variables of `run-lab`\n\n| variable | meaning |\n|---|---|\n");
     for tool in Tool::ALL {
         let _ = writeln!(

@@ -2,14 +2,24 @@
 
 use std::fmt::Write as _;
 
+use clap::Args;
+
 use super::{Exit, Failure, terminal};
 use crate::run::capture;
 use lab_launch::{Found, Inventory, Place, Tool};
 
+/// What is to be there.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Real parts to insist on: the exit code is 4 if one of them is missing
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    require: Vec<Tool>,
+}
+
 /// Prints what was found.
-pub(super) async fn doctor() -> Result<Exit, Failure> {
+pub(super) async fn doctor(arguments: DoctorArgs) -> Result<Exit, Failure> {
     let environment = capture();
-    let inventory = Inventory::take(&[]).await.map_err(Failure::usage)?;
+    let inventory = Inventory::take(&[], &arguments.require).await.map_err(Failure::usage)?;
     let mut text = format!(
         "run-lab {} ({})\n{} x {}, {} MiB, Linux {}, clock source {}, governor {}\n\n",
         environment.lab_version,
@@ -22,7 +32,7 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
         environment.governor,
     );
     for tool in Tool::ALL {
-        describe(tool, inventory.of(tool), &mut text);
+        describe(tool, &inventory, &mut text);
     }
     text.push_str(
         "\nParts are looked for on PATH, PostgreSQL in /usr/lib/postgresql too. What is found is used;\n\
@@ -39,23 +49,31 @@ pub(super) async fn doctor() -> Result<Exit, Failure> {
         );
     }
     terminal::print(text)?;
-    Ok(Exit::Done)
+    match inventory.missing() {
+        Some(missing) => Err(Failure::missing(missing)),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// What was found of `tool`, what it does, and what stands in for it. Writing to a string cannot fail.
-fn describe(tool: Tool, found: Option<&Found>, text: &mut String) {
+fn describe(tool: Tool, inventory: &Inventory, text: &mut String) {
+    let found = inventory.of(tool);
     let (stand_in, what) = tool.stand_in();
     let head = format!("{:<11} {:<10}", tool.role(), tool.name());
     match found {
-        Some(Found { place: Place::Program(path), version }) => {
+        Some(Found { place: Place::Program(path), version, .. }) => {
             let version = if version.is_empty() { "does not tell its version" } else { version };
             let _ = writeln!(text, "{head}  found at {} ({version})", path.display());
         }
-        Some(Found { place: Place::Elsewhere { variable, .. }, .. }) => {
-            let _ = writeln!(text, "{head}  the one that {variable} names");
+        Some(Found { place: Place::Elsewhere { variable, .. }, version, .. }) => {
+            let version = if version.is_empty() { "it tells no version" } else { version };
+            let _ = writeln!(text, "{head}  the one that {variable} names ({version})");
+        }
+        None if inventory.is_not_found(tool) => {
+            let _ = writeln!(text, "{head}  not found; to get it: {}", tool.how_to_get());
         }
         None => {
-            let _ = writeln!(text, "{head}  not found; to get it: {}", tool.how_to_get());
+            let _ = writeln!(text, "{head}  {}", inventory.why_not(tool));
         }
     }
     let would = if found.is_some() { "is used" } else { "would be used" };

@@ -15,8 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use configuration::configuration;
+pub use configuration::{configuration, read_back, variables};
 pub use exit::{Exit, Failure};
+
+use lab_supervise::Absolute;
 
 /// What the help says after the options.
 const AFTER: &str = "\
@@ -69,7 +71,7 @@ enum Command {
     #[command(after_help = certify::AFTER)]
     Certify(certify::CertifyArgs),
     /// Say which parts are on this machine, and what stands in for the others
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// List the built-in plans with their factors and duration
     Plans,
     #[command(flatten)]
@@ -80,7 +82,11 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     // Usage errors and --help end the process here, with 2 and 0.
-    let cli = Cli::parse();
+    let cli = settings::parse::<Cli>();
+    if let Err(failure) = place_for_temporary_files() {
+        terminal::complain(&failure.error);
+        return failure.exit.into();
+    }
     let done = match cli.command {
         None => block_on(run::run(cli.run)),
         Some(Command::Run(arguments)) => block_on(run::run(arguments)),
@@ -88,7 +94,7 @@ pub fn main() -> ExitCode {
         Some(Command::Report(arguments)) => results::report(&arguments),
         Some(Command::Compare(arguments)) => results::compare(&arguments),
         Some(Command::Certify(arguments)) => block_on(certify::certify(arguments)),
-        Some(Command::Doctor) => block_on(doctor::doctor()),
+        Some(Command::Doctor(arguments)) => block_on(doctor::doctor(arguments)),
         Some(Command::Plans) => plans::plans(),
         Some(Command::Part(part)) => part::run(part),
     };
@@ -99,6 +105,16 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Folders that are made for a while are told to other programs, in other folders; and an empty `TMPDIR` names none.
+fn place_for_temporary_files() -> Result<(), Failure> {
+    let named = settings::variable("TMPDIR").unwrap_or_else(|| "/tmp".into());
+    let folder = Absolute::new(&named)
+        .map_err(|error| Failure::usage(format!("TMPDIR={}: {error}", named.display())))?;
+    // Fails only where it has been done.
+    let _ = tempfile::env::override_temp_dir(&folder);
+    Ok(())
 }
 
 /// Runs the lab's own work: one thread beside the main one, for the cores belong to what is measured.

@@ -4,7 +4,7 @@
 use clap::Subcommand;
 use echo::EchoConfig;
 use gateway::GatewayConfig;
-use pg_client::{PgClientConfig, SeedConfig};
+use pg_client::PgClientCommand;
 use sidecar::SidecarConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,10 +22,7 @@ pub(super) enum PartCommand {
     Echo(EchoConfig),
     /// Run the users service
     #[command(hide = true)]
-    PgClient(PgClientConfig),
-    /// Fill the users table
-    #[command(hide = true)]
-    Seed(SeedConfig),
+    PgClient(PgClientCommand),
     /// Run the sidecar
     #[command(hide = true)]
     Sidecar(SidecarConfig),
@@ -46,11 +43,7 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
             let service = config.service.clone();
             service.block_on(echo::run(config, service.stop_requested()))
         }
-        PartCommand::PgClient(config) => {
-            let service = config.service.clone();
-            service.block_on(pg_client::run(config, service.stop_requested()))
-        }
-        PartCommand::Seed(config) => run_seed(&config),
+        PartCommand::PgClient(command) => command.run(),
         PartCommand::Sidecar(config) => run_sidecar(config),
         // The exit code is that of the program that was kept.
         PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),
@@ -72,17 +65,9 @@ fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
     })
 }
 
-fn run_seed(config: &SeedConfig) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let told = &mut |step| eprintln!("{step}");
-    let seeded = runtime.block_on(pg_client::seed(config, told))?;
-    eprintln!("{seeded}");
-    Ok(())
-}
-
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = settings::text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

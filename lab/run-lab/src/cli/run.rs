@@ -8,13 +8,13 @@ use toml::{Table, Value};
 
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{Interrupt, Order, Outcome, Utc, carry_out};
+use crate::run::{Interrupt, Order, Outcome, Utc, boards, carry_out};
 use lab_drive::k6;
 use lab_launch::{Inventory, Tool};
-use lab_model::Status;
 use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
-use lab_model::{Component, Protocol, Workload};
-use lab_report::{self, REPORT_HTML};
+use lab_model::{Component, Protocol, Status, Workload};
+use lab_report::REPORT_HTML;
+use lab_supervise::Absolute;
 
 /// Runs of one plan that may start in one second.
 const MOST_AT_ONCE: u32 = 100;
@@ -90,10 +90,11 @@ impl RealParts {
             return Err(Failure::usage(format!("{name} is both required and left out")));
         }
         let without = [self.without.as_slice(), less].concat();
-        let inventory = Inventory::take(&without).await.map_err(Failure::usage)?;
-        match inventory.missing(&required) {
-            Some(missing) => Err(Failure::missing(missing)),
-            None => Ok(inventory),
+        let inventory = Inventory::take(&without, &required).await.map_err(Failure::usage)?;
+        match (inventory.missing(), inventory.refused()) {
+            (Some(missing), _) => Err(Failure::missing(missing)),
+            (None, Some(refused)) => Err(Failure::usage(refused)),
+            (None, None) => Ok(inventory),
         }
     }
 }
@@ -175,20 +176,35 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         command: std::env::args().collect::<Vec<_>>().join(" "),
         executable,
     };
+    let grafana = order.inventory.of(Tool::Grafana).is_some();
+    let kept = order.inventory.of(Tool::Influxdb).is_some_and(|found| !found.is_elsewhere());
     let outcome = carry_out(order, progress::reporter().as_mut(), &interrupt).await?;
-    publish(out, outcome)
+    let shown = grafana.then(|| match (&outcome.no_boards, kept) {
+        (Some(why), _) => {
+            format!("warning: there were no boards, Grafana {}\n", why.trim_start_matches("it "))
+        }
+        (None, true) => format!(
+            "boards: {}; to open them over this run: run-lab up --show {}\n",
+            boards(&out).display(),
+            out.display()
+        ),
+        (None, false) => format!("boards: {}\n", boards(&out).display()),
+    });
+    publish(&out, outcome, shown)
 }
 
 /// Writes and prints the reports, and settles the exit code.
-fn publish(out: PathBuf, outcome: Outcome) -> Result<Exit, Failure> {
+fn publish(out: &Absolute, outcome: Outcome, boards: Option<String>) -> Result<Exit, Failure> {
     let result = outcome.result;
-    let written =
-        lab_report::write_all(&out, &result).map_err(|error| Failure::other(error.into()));
+    let written = lab_report::write_all(out, &result).map_err(|error| Failure::other(error.into()));
     // Shown even if it could not be written: it is all that is left of the run then.
     let shown =
         terminal::print(lab_report::terminal(&result, terminal::width(), terminal::colour()));
     if written.is_ok() {
         let _ = terminal::print(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
+    }
+    if let Some(boards) = boards {
+        let _ = terminal::print(boards);
     }
     if let Some(error) = outcome.failure {
         // What ended the run settles the exit code, and comes last.
@@ -213,7 +229,7 @@ fn leave_out_users(plan: &mut Plan, inventory: &Inventory) -> Result<usize, Fail
     let before = plan.cells.len();
     plan.cells.retain(|cell| cell.workload != Workload::Users);
     if plan.cells.is_empty() {
-        let missing = inventory.missing(&[Tool::Postgres]).unwrap_or_default();
+        let missing = inventory.without(Tool::Postgres).unwrap_or_default();
         return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));
     }
     Ok(before - plan.cells.len())
@@ -226,7 +242,7 @@ pub(super) fn distinct(run_id: &str) -> String {
 
 /// Makes a folder for a run that names none. Two of one plan may start in the same second: the later
 /// one adds a number to its name.
-pub(super) fn own_folder(run_id: &str) -> Result<(String, PathBuf), Failure> {
+pub(super) fn own_folder(run_id: &str) -> Result<(String, Absolute), Failure> {
     let (mut name, mut number) = (run_id.to_owned(), 1);
     loop {
         let out = PathBuf::from("lab-runs").join(&name);
@@ -238,8 +254,13 @@ pub(super) fn own_folder(run_id: &str) -> Result<(String, PathBuf), Failure> {
     }
 }
 
-/// Makes the folder of a run, which must not exist.
-pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
+/// Makes the folder of a run, which must not exist. From here on it is known by its absolute path: programs that
+/// are told of it are in folders of their own.
+pub(super) fn new_folder(given: PathBuf) -> Result<Absolute, Failure> {
+    let cannot = |error: io::Error| {
+        Failure::usage(format!("--out {}: cannot make the folder: {error}", given.display()))
+    };
+    let out = Absolute::new(&given).map_err(cannot)?;
     let made = match out.parent() {
         Some(parent) => std::fs::create_dir_all(parent).and_then(|()| std::fs::create_dir(&out)),
         None => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
@@ -249,11 +270,9 @@ pub(super) fn new_folder(out: PathBuf) -> Result<PathBuf, Failure> {
         // A parent that is a file answers so too.
         Err(_) if out.symlink_metadata().is_ok() => Err(Failure::usage(format!(
             "--out {}: it exists already; a run never writes over another, so name a new folder",
-            out.display()
+            given.display()
         ))),
-        Err(error) => {
-            Err(Failure::usage(format!("--out {}: cannot make the folder: {error}", out.display())))
-        }
+        Err(error) => Err(cannot(error)),
     }
 }
 
@@ -289,8 +308,8 @@ pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Tabl
             return Err(Failure::usage(twice));
         }
     }
-    if !delays.is_empty() {
-        settings.insert("inject".to_owned(), Value::Table(delays));
+    if !delays.is_empty() && settings.insert("inject".to_owned(), Value::Table(delays)).is_some() {
+        return Err(Failure::usage("delays are set by --set inject and by --inject: use one"));
     }
     // Refused now, the error names the option; refused with the plan, it would name the plan's file.
     plan::read_knobs(&settings)

@@ -17,8 +17,8 @@ pub(super) fn width() -> usize {
 /// Whether to colour: a terminal that can, and nobody said otherwise (<https://no-color.org>).
 pub(super) fn colour() -> bool {
     std::io::stdout().is_terminal()
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && settings::variable("TERM").is_none_or(|term| term != "dumb")
+        && settings::variable("NO_COLOR").is_none()
 }
 
 /// Prints `text` as it is. That nobody reads to the end (`| head`) is no error, and no panic either.

@@ -12,10 +12,11 @@ use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
 use lab_judge::result::RunResult;
-use lab_launch::{Found, Store, Tool};
-use lab_model::Knobs;
+use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
+use lab_model::{Knobs, Protocol, Workload};
 use lab_report::RESULT_JSON;
+use lab_supervise::Absolute;
 
 /// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
 const TRACED: &str =
@@ -61,6 +62,9 @@ impl Reporter for Addresses {
                 terminal::print(format_args!("{part:<9} http://{address} (process {pid})\n"))
             }
             LabEvent::Preparing { what } => terminal::print(format_args!("{what} …\n")),
+            LabEvent::NoBoards { reason } => {
+                terminal::print(format_args!("grafana does not start: {reason}\n"))
+            }
             LabEvent::Uses(component) => {
                 terminal::print(format_args!("{}\n", progress::component_line(component)))
             }
@@ -79,15 +83,20 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     if arguments.real.requires(Tool::K6) {
         return Err(Failure::usage("--require k6: `up` makes no load; run k6 by hand against it"));
     }
-    arguments.show.as_deref().map(has_data).transpose()?;
-    let more: &[Tool] = if arguments.show.is_some() { &[Tool::Influxdb] } else { &[] };
+    let show = arguments.show.as_deref().map(has_data).transpose()?;
+    let more: &[Tool] = if show.is_some() { &[Tool::Influxdb] } else { &[] };
     let inventory = arguments.real.look(more, &[Tool::K6]).await?;
-    if arguments.show.is_some() && inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere) {
+    if show.is_some() && inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere) {
         // Points that wait in the run's folder would go there, and be gone from here.
         return Err(Failure::usage(
             "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
         ));
     }
+    let database = inventory.of(Tool::Postgres).map(|_| Workload::Users);
+    let asked = database.into_iter().chain([Workload::Ping]).flat_map(|workload| {
+        [Protocol::Rest, Protocol::Grpc].map(|protocol| (&knobs, protocol, workload))
+    });
+    lab_model::plan::without_effect(asked).map_err(Failure::usage)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", Utc::now().compact());
     let (run, out) = match arguments.out {
@@ -104,14 +113,14 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         run: &run,
         inventory: &inventory,
         asks_database: true,
-        show: arguments.show.as_deref(),
+        show: show.as_ref(),
         listen: arguments.gateway,
         grafana: arguments.grafana,
     };
     std::fs::write(out.join(NAME), &run).map_err(|error| Failure::other(error.into()))?;
     let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
     let died = tokio::select! {
-        served = serve(&mut rig, &knobs, &out, arguments.show.as_deref()) => match served {
+        served = serve(&mut rig, &knobs, &setup) => match served {
             Err(error) => Some(error),
             Ok(()) => tokio::select! {
                 () = interrupt.stop.cancelled() => None,
@@ -128,9 +137,10 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
 }
 
 /// Refuses a run whose points are not in its folder.
-fn has_data(run: &Path) -> Result<(), Failure> {
+fn has_data(run: &Path) -> Result<Absolute, Failure> {
     if run.join(INFLUXDB_FOLDER).is_dir() {
-        return Ok(());
+        let found = Absolute::new(run);
+        return found.map_err(|error| Failure::usage(format!("--show {}: {error}", run.display())));
     }
     Err(Failure::usage(format!(
         "--show {}: there is no folder {INFLUXDB_FOLDER} in it; the run was made without InfluxDB, or with \
@@ -143,8 +153,7 @@ fn has_data(run: &Path) -> Result<(), Failure> {
 async fn serve(
     rig: &mut Rig,
     knobs: &Knobs,
-    out: &Path,
-    show: Option<&Path>,
+    &Setup { out, show, inventory, .. }: &Setup<'_>,
 ) -> Result<(), RunError> {
     rig.seed(knobs, &mut Addresses).await?;
     let gateway = rig.serve(knobs, &mut Addresses).await?;
@@ -160,14 +169,28 @@ async fn serve(
         attempt: format!("write k6's scripts to {}", scripts.display()),
         error,
     })?;
-    if let Some((_, grafana)) = rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
-        let shown = show.and_then(shown).unwrap_or_default();
-        let _ = writeln!(text, "\nopen     http://{grafana}/d/lab-breakdown{shown}");
-    }
+    let _ = writeln!(text, "\n{}", boards(rig, inventory, show.map(AsRef::as_ref)));
     how_to(rig, gateway, &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
+}
+
+/// Where the boards are to be opened, or why there are none.
+fn boards(rig: &Rig, inventory: &Inventory, show: Option<&Path>) -> String {
+    match rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
+        Some((_, grafana)) => {
+            let shown = show.and_then(shown).unwrap_or_default();
+            format!("open     http://{grafana}/d/lab-breakdown{shown}")
+        }
+        None => {
+            let why = inventory.why_not(Tool::Grafana);
+            format!(
+                "boards   none: Grafana is {}",
+                rig.no_boards().map_or(why, |why| format!("not used: {why}"))
+            )
+        }
+    }
 }
 
 /// The time and the name of an earlier run, for the address of a board; `None` where its folder does not tell.

@@ -17,7 +17,7 @@ use lab_model::event::Reporter;
 /// The reporter that suits where standard error goes: a bar needs a terminal that can move its cursor.
 #[must_use]
 pub fn reporter() -> Box<dyn Reporter> {
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let dumb = settings::variable("TERM").is_some_and(|term| term == "dumb");
     if std::io::stderr().is_terminal() && !dumb {
         Box::new(Bar::new())
     } else {

@@ -42,6 +42,13 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
         LabEvent::Ready { part, address, pid } => {
             format!("{part} listens on {address} (process {pid})")
         }
+        LabEvent::Boards { address, run, files } => format!(
+            "boards    http://{address}/d/lab-breakdown?var-run={run} (their files: {})",
+            files.display()
+        ),
+        LabEvent::NoBoards { reason } => {
+            format!("warning: there are no boards, Grafana does not start: {reason}")
+        }
         LabEvent::CertificationBegan { cells, expected_ns } => {
             let plural = if *cells == 1 { "" } else { "s" };
             format!("certifying the probe on {cells} cell{plural}, about {}", clock(*expected_ns))

@@ -1,18 +1,24 @@
 //! The real parts behind a run: the store of points, the dashboards over it, the database.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
 use super::setup::Setup;
 use lab_launch::{
-    Database, Found, Inventory, Place, Store, Tool, start_grafana, start_influxdb, start_postgres,
+    Dashboards, Database, Found, Inventory, Place, Store, Tool, start_grafana, start_influxdb,
+    start_postgres,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_supervise::{Part, PartError, Supervisor};
+use lab_supervise::{Absolute, Part, PartError, Supervisor};
 
 /// Folder of InfluxDB's data in a run's folder.
 pub const INFLUXDB_FOLDER: &str = "influxdb";
 /// Folder of Grafana's files in a run's folder.
 const GRAFANA_FOLDER: &str = "grafana";
+
+/// How long Grafana may take to be ready: its first start makes a database.
+const PATIENCE_WITH_GRAFANA: Duration = Duration::from_secs(60);
 
 /// The real parts behind a run, as far as they are there.
 #[derive(Debug, Default)]
@@ -21,6 +27,8 @@ pub(super) struct Backing {
     influxdb: Option<Part>,
     grafana: Option<Part>,
     database: Option<Database>,
+    /// Why there are no boards, where Grafana was to show some.
+    no_boards: Option<String>,
 }
 
 impl Backing {
@@ -33,16 +41,41 @@ impl Backing {
         reporter: &mut dyn Reporter,
     ) -> Result<(), PartError> {
         self.start_store(supervisor, setup, reporter).await?;
-        if let (Some(store), Some(program)) = (&self.store, program(setup.inventory, Tool::Grafana))
-        {
-            preparing(reporter, "starting Grafana");
-            let folder = setup.out.join(GRAFANA_FOLDER);
-            let part = start_grafana(supervisor, program, store, &folder, setup.grafana).await?;
-            ready(reporter, &part)?;
-            self.grafana = Some(part);
-        }
+        self.start_dashboards(supervisor, setup, reporter).await?;
         if setup.asks_database {
             self.start_database(supervisor, setup, reporter).await?;
+        }
+        Ok(())
+    }
+
+    /// Boards are for looking on: without them everything is measured all the same, so a Grafana that does not
+    /// start costs no more than them, unless it is insisted on.
+    async fn start_dashboards(
+        &mut self,
+        supervisor: &Supervisor,
+        setup: &Setup<'_>,
+        reporter: &mut dyn Reporter,
+    ) -> Result<(), PartError> {
+        let program = program(setup.inventory, Tool::Grafana);
+        let (Some(store), Some(program)) = (&self.store, program) else { return Ok(()) };
+        preparing(reporter, "starting Grafana");
+        let (folder, listen) = (setup.out.join(GRAFANA_FOLDER), setup.grafana);
+        let patience = PATIENCE_WITH_GRAFANA;
+        let dashboards = Dashboards { program, store, folder: &folder, listen, patience };
+        match start_grafana(supervisor, dashboards).await {
+            Ok(part) => {
+                ready(reporter, &part)?;
+                let (address, files) = (part.address("")?, boards(setup.out).to_path_buf());
+                reporter.on(&LabEvent::Boards { address, run: setup.run.to_owned(), files });
+                self.grafana = Some(part);
+            }
+            Err(error) if setup.inventory.requires(Tool::Grafana) => return Err(error),
+            Err(error) => {
+                let error = error.to_string();
+                let first = error.lines().next().unwrap_or_default().trim_end_matches(':');
+                self.no_boards = Some(format!("it did not start: {first}"));
+                reporter.on(&LabEvent::NoBoards { reason: error });
+            }
         }
         Ok(())
     }
@@ -53,22 +86,25 @@ impl Backing {
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
     ) -> Result<(), PartError> {
-        let Some(Found { place, version }) = setup.inventory.of(Tool::Influxdb) else {
-            return Ok(());
-        };
-        match place {
-            Place::Elsewhere { address, .. } => {
+        match setup.inventory.of(Tool::Influxdb) {
+            Some(Found { place: Place::Elsewhere { address, .. }, generation, .. }) => {
                 let store = Store::elsewhere(address);
-                store.make_database().await;
+                if let Some(generation) = generation {
+                    store.prepare(*generation).await?;
+                }
                 self.store = Some(store);
             }
-            Place::Program(program) => {
+            Some(Found {
+                place: Place::Program(program), generation: Some(generation), ..
+            }) => {
                 preparing(reporter, "starting InfluxDB");
                 let data = setup.show.unwrap_or(setup.out).join(INFLUXDB_FOLDER);
-                let (part, store) = start_influxdb(supervisor, program, version, &data).await?;
+                let (part, store) = start_influxdb(supervisor, program, *generation, &data).await?;
                 ready(reporter, &part)?;
                 (self.influxdb, self.store) = (Some(part), Some(store));
             }
+            // A program of no generation was refused when it was found.
+            Some(_) | None => {}
         }
         Ok(())
     }
@@ -98,6 +134,11 @@ impl Backing {
 
     pub(super) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// Why there are no boards, where Grafana was to show some.
+    pub(super) fn no_boards(&self) -> Option<&str> {
+        self.no_boards.as_deref()
     }
 
     pub(super) fn database_url(&self) -> Option<&str> {
@@ -145,7 +186,12 @@ impl Backing {
     }
 }
 
-fn program(inventory: &Inventory, tool: Tool) -> Option<&std::path::Path> {
+/// Where Grafana's boards are in the folder `out` of a run.
+pub fn boards(out: &Absolute) -> Absolute {
+    out.join(GRAFANA_FOLDER).join("dashboards")
+}
+
+fn program(inventory: &Inventory, tool: Tool) -> Option<&Path> {
     match &inventory.of(tool)?.place {
         Place::Program(program) => Some(program),
         Place::Elsewhere { .. } => None,

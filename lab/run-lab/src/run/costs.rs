@@ -8,6 +8,7 @@ use lab_judge::result::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 use lab_launch::{ANY_PORT, Inventory};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Certify;
+use lab_supervise::Absolute;
 
 /// A request that is not answered for so long is an error, in nanoseconds.
 const TIMEOUT_NS: u64 = 10_000_000_000;
@@ -31,7 +32,7 @@ pub struct Certified {
 pub async fn certify_cells(
     cells: &[Certify],
     command: String,
-    dir: &Path,
+    dir: &Absolute,
     executable: &Path,
     reporter: &mut dyn Reporter,
     interrupt: &Interrupt,

@@ -29,7 +29,7 @@ impl Edge {
         let probe = Probe::start(ProbeConfig {
             service: SERVICE.to_owned(),
             otlp_endpoint: Some(format!("http://{otlp}")),
-            enabled: Probe::wanted() && !knobs.probes_off,
+            enabled: Probe::wanted()? && !knobs.probes_off,
             inject: inject.clone(),
         })?;
         let target = http::Uri::builder()

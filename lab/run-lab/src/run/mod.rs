@@ -26,7 +26,7 @@ use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use backing::INFLUXDB_FOLDER;
+pub use backing::{INFLUXDB_FOLDER, boards};
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 pub use interrupt::Interrupt;
@@ -43,7 +43,7 @@ use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
 use lab_model::{CellMeasure, Component, RunMeasure, Workload};
-use lab_supervise::PartError;
+use lab_supervise::{Absolute, PartError};
 
 /// Name of the run file in a run's folder.
 pub const RUN_FILE: &str = "run.sqlite";
@@ -59,7 +59,7 @@ pub struct Order {
     /// The plan.
     pub plan: Plan,
     /// The folder of the run; it exists and is empty.
-    pub out: PathBuf,
+    pub out: Absolute,
     /// Unique name of the run.
     pub run_id: String,
     /// The command line that made it.
@@ -83,6 +83,8 @@ pub struct Outcome {
     pub failure: Option<RunError>,
     /// Somebody asked it to stop.
     pub interrupted: bool,
+    /// Why nobody could look on, where Grafana was to show it.
+    pub no_boards: Option<String>,
 }
 
 /// Why a run could not be carried out to its end.
@@ -154,7 +156,7 @@ impl Halt {
 /// # Errors
 /// If nothing could be measured at all: the sidecar or the driver did not start.
 pub async fn carry_out(
-    order: Order,
+    mut order: Order,
     reporter: &mut dyn Reporter,
     interrupt: &Interrupt,
 ) -> Result<Outcome, RunError> {
@@ -163,7 +165,7 @@ pub async fn carry_out(
         cells: order.plan.cells.len(),
         rounds: order.plan.rounds,
         expected_ns: order.plan.expected_ns(),
-        out: order.out.clone(),
+        out: order.out.to_path_buf(),
     });
     order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
@@ -179,6 +181,13 @@ pub async fn carry_out(
         grafana: ANY_PORT,
     };
     let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
+    if let Some(why) = rig.no_boards() {
+        order.inventory.no_use(Tool::Grafana, why);
+        let role = Tool::Grafana.role();
+        for part in measure.components.iter_mut().filter(|part| part.role == role) {
+            *part = order.inventory.component(Tool::Grafana);
+        }
+    }
     let halt = Halt::new(interrupt, deaths);
     let points = Points::new(rig.store().map(|_| rig.control.clone()), &order.run_id);
     let mut load = load::Load {
@@ -205,9 +214,10 @@ pub async fn carry_out(
     if let Err(error) = tell_verdicts(&points, &rig, &mut result).await {
         failure.get_or_insert(PartError::from(error).into());
     }
+    let no_boards = rig.no_boards().map(str::to_owned);
     rig.stop().await;
     drop(driver);
-    Ok(Outcome { result, failure, interrupted })
+    Ok(Outcome { result, failure, interrupted, no_boards })
 }
 
 /// Tells InfluxDB the verdicts, and takes note if these points do not get there. Where earlier ones did not,
@@ -265,7 +275,7 @@ fn k6(order: &Order, rig: &Rig) -> Option<K6> {
     let Place::Program(program) = &order.inventory.of(Tool::K6)?.place else {
         return None;
     };
-    let mut k6 = K6::new(program.clone(), order.out.clone(), &order.run_id);
+    let mut k6 = K6::new(program.clone(), order.out.to_path_buf(), &order.run_id);
     k6.otlp = Some(rig.otlp);
     k6.store = rig.store().cloned();
     k6.thresholds.clone_from(&order.thresholds);

@@ -7,8 +7,7 @@ use sidecar::Lines;
 
 use lab_judge::result::{CellResult, RunResult};
 use lab_launch::{Announced, Control, ControlError};
-use lab_model::{Cell, RoundMeasure, Second, Workload};
-use lab_model::{Status, Verdict};
+use lab_model::{Cell, RoundMeasure, Second, Status, Verdict, Workload};
 
 /// A day of seconds is sent in pieces of so many: the sidecar takes a megabyte at once.
 const LINES_AT_ONCE: usize = 2_000;

@@ -65,7 +65,13 @@ impl Rig {
         })?;
         let (deaths, died) = mpsc::unbounded_channel();
         let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
-        let supervisor = Supervisor::new(setup.executable.to_owned(), logs, deaths, watchers, kill);
+        let supervisor = Supervisor::new(
+            setup.executable.to_owned(),
+            logs.to_path_buf(),
+            deaths,
+            watchers,
+            kill,
+        );
         let mut backing = Backing::default();
         let begun = tokio::select! {
             begun = begin(&mut backing, &supervisor, &setup, reporter) => begun,
@@ -106,6 +112,12 @@ impl Rig {
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
         self.backing.store()
+    }
+
+    /// Why there are no boards, where Grafana was to show some.
+    #[must_use]
+    pub fn no_boards(&self) -> Option<&str> {
+        self.backing.no_boards()
     }
 
     /// Where the real parts are that are ours.
@@ -293,12 +305,12 @@ async fn begin(
 ) -> Result<(Part, Control), RunError> {
     backing.start(supervisor, setup, reporter).await?;
     let run_file = setup.out.join(RUN_FILE);
-    let spool = setup.show.map(|run| run.join(RUN_FILE).with_added_extension(SPOOL));
+    let spool = setup.show.map(|run| run.join(&format!("{RUN_FILE}.{SPOOL}")));
     let collector = Collector {
         run: setup.run,
         run_file: &run_file,
         store: backing.store(),
-        spool: spool.as_deref(),
+        spool: spool.as_ref(),
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
     for (name, pid) in backing.processes() {

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use lab_launch::Inventory;
+use lab_supervise::Absolute;
 
 /// What a rig is set up from.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     /// Folder of the run, for run file, logs and data.
-    pub out: &'a Path,
+    pub out: &'a Absolute,
     /// The program that parts are started from.
     pub executable: &'a Path,
     /// Name of the run.
@@ -19,7 +20,7 @@ pub struct Setup<'a> {
     /// Somebody will ask the database.
     pub asks_database: bool,
     /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
-    pub show: Option<&'a Path>,
+    pub show: Option<&'a Absolute>,
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
     /// Where Grafana is to listen.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fake::Fake;
 use super::request;
-use crate::influx::client::{Target, Token, check_url};
+use crate::influx::client::{Target, Token};
 use crate::influx::sink::{InfluxSink, Tasks};
 use crate::influx::spool::Spool;
 use crate::influx::writer::Patience;
@@ -77,24 +77,6 @@ fn a_token_is_shown_to_nobody() {
         "Token(hidden) Token(none)"
     );
     assert!(!Token::new("a\nb").is_sendable() && Token::new("abc==").is_sendable());
-}
-
-#[test]
-fn an_address_that_cannot_be_used_is_refused_with_the_reason() {
-    for (url, reason) in [
-        ("localhost:8086", "must be http://HOST:PORT"),
-        ("http://", "must be http://HOST:PORT"),
-        ("https://influx:8086", "https is not built in"),
-        ("http://me:secret@influx:8086", "must not hold credentials"),
-        ("http://influx:8086/path", "without a path"),
-        ("http://influx:8086?db=lab", "without a path"),
-    ] {
-        let error = check_url(url).unwrap_err();
-        assert!(error.contains(reason), "{url}: {error}");
-    }
-    for url in ["http://localhost:8086", "http://127.0.0.1:8086/", "http://[::1]:8086"] {
-        assert_eq!(check_url(url), Ok(()), "{url}");
-    }
 }
 
 #[tokio::test]
