@@ -19,6 +19,7 @@ let
         ../lab
         ../k6
         ../docker/health
+        ../test-parts
         ../docs/measuring.md
         ../docs/influxdb.md
       ]
