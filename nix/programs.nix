@@ -20,6 +20,7 @@ let
         ../lab
         ../k6
         ../docker/health
+        ../test-parts
         ../docs/measuring.md
         ../docs/influxdb.md
       ]

@@ -3,20 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-#[path = "../../pg-client/tests/with_postgres/postgres.rs"]
-mod postgres;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway::{GatewayConfig, PayloadSource};
 use ledger::{Point, Stage, clock, close};
 use pg_client::{PgClientConfig, SeedConfig};
-use postgres::Postgres;
 use probe::capture::{Captured, join};
 use probe::process::ServiceArgs;
 use probe::{Call, Client, ClientOptions, Probe, Root, Stopwatch};
 use serde_json::{Value, json};
+use test_parts::Postgres;
 use tokio::net::TcpListener;
 
 const PROTOCOLS: [&str; 2] = ["rest", "grpc"];
@@ -89,7 +86,6 @@ async fn refused(gateway: SocketAddr, query: &str, status: u16, words: &[&str]) 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn users_are_counted_and_a_database_that_is_down_is_503() {
     let mut postgres = Postgres::start();
     seed(&postgres.url()).await;
@@ -111,7 +107,6 @@ async fn users_are_counted_and_a_database_that_is_down_is_503() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_question_without_one_email_is_400() {
     let gateway = start_gateway(None, Probe::off()).await;
     refused(gateway, "", 400, &["email", "missing", "320"]).await;
@@ -122,7 +117,6 @@ async fn a_question_without_one_email_is_400() {
     refused(gateway, &long, 400, &["email", "30000", "320"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_users_service_that_is_not_there_is_told_from_one_that_is_not_set() {
     let gateway = start_gateway(None, Probe::off()).await;
     refused(gateway, "?email=a", 503, &["--users-url", "GATEWAY_USERS_URL"]).await;
@@ -131,7 +125,6 @@ async fn a_users_service_that_is_not_there_is_told_from_one_that_is_not_set() {
     refused(gateway, "?email=a", 502, &["pg-client"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_users_service_that_does_not_answer_is_504() {
     // Connections are accepted by the kernel, and nobody reads.
     let (_silent, address) = bind().await;
@@ -139,7 +132,6 @@ async fn a_users_service_that_does_not_answer_is_504() {
     refused(gateway, "?email=a", 504, &["pg-client", "1s"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_route_names_the_users_routes() {
     let gateway = start_gateway(None, Probe::off()).await;
     let (status, reply) = get(gateway, "/rest/users").await;
@@ -148,7 +140,6 @@ async fn a_missing_route_names_the_users_routes() {
     assert!(error.contains("/rest/users/count") && error.contains("/grpc/users/count"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them() {
     let postgres = Postgres::start();
     seed(&postgres.url()).await;
@@ -192,5 +183,18 @@ async fn three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them() {
         let mark = |point| half.marks.get(point).unwrap() as i64;
         assert_eq!(books.total(), mark(Point::CallEnd) - mark(Point::Planned), "{protocol}");
         assert!(books.residual(spans[0].stopwatch.unwrap()) >= 0, "{protocol}");
+    }
+}
+
+test_parts::main! {
+    needs [Postgres] {
+        users_are_counted_and_a_database_that_is_down_is_503,
+        three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them,
+    }
+    needs [] {
+        a_question_without_one_email_is_400,
+        a_users_service_that_is_not_there_is_told_from_one_that_is_not_set,
+        a_users_service_that_does_not_answer_is_504,
+        a_missing_route_names_the_users_routes,
     }
 }

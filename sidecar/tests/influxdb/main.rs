@@ -1,16 +1,15 @@
 //! The sidecar and a real InfluxDB: points arrive, whatever happens to either.
 //!
-//! Needs influxd 1.8 on PATH or named by LAB_INFLUXD; without it the tests fail and say how to install it.
+//! Each is run with a 1.8 and with a 2.x, as far as they are here.
 
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod running;
-mod server;
 
 use std::process::Command;
 
 use running::{Running, wall_ns};
-use server::InfluxDb;
+use test_parts::{InfluxDb, Part};
 
 /// Where nothing listens: port 9 (discard) is nobody's on loopback.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -20,11 +19,10 @@ fn load(numbers: std::ops::Range<u64>) -> String {
     numbers.map(|n| format!("load,run=r,cell=c planned={n}i {}\n", base + n)).collect()
 }
 
-#[tokio::test]
-async fn points_arrive_and_can_be_read_back() {
-    let (influxdb, folder) = (InfluxDb::start().await, tempfile::tempdir().unwrap());
+async fn points_arrive_and_can_be_read_back(part: Part) {
+    let (influxdb, folder) = (InfluxDb::start(part).await, tempfile::tempdir().unwrap());
     let run = "a run, of 1=1 \"quoted\"";
-    let mut sidecar = Running::start(folder.path(), &influxdb.url, &["--run", run]).await;
+    let mut sidecar = Running::start(folder.path(), &influxdb, &["--run", run]).await;
     sidecar.plan("grpc 10B").await;
     sidecar.first_second().await;
     for latency_us in [100, 200, 900] {
@@ -72,10 +70,9 @@ async fn points_arrive_and_can_be_read_back() {
     assert!(!folder.path().join("run.db.spool").exists(), "an empty spool leaves nothing behind");
 }
 
-#[tokio::test]
-async fn influxdb_killed_in_mid_stream_misses_no_point() {
-    let (mut influxdb, folder) = (InfluxDb::start().await, tempfile::tempdir().unwrap());
-    let mut sidecar = Running::start(folder.path(), &influxdb.url, &["--run", "r"]).await;
+async fn influxdb_killed_in_mid_stream_misses_no_point(part: Part) {
+    let (mut influxdb, folder) = (InfluxDb::start(part).await, tempfile::tempdir().unwrap());
+    let mut sidecar = Running::start(folder.path(), &influxdb, &["--run", "r"]).await;
     sidecar.plan("c").await;
     sidecar.first_second().await;
     let (mut sent, mut spooled) = (0, 0);
@@ -117,19 +114,18 @@ async fn influxdb_killed_in_mid_stream_misses_no_point() {
     sidecar.stop().await;
 }
 
-#[tokio::test]
-async fn a_sidecar_replays_what_an_earlier_one_left() {
-    let (mut influxdb, folder) = (InfluxDb::start().await, tempfile::tempdir().unwrap());
+async fn a_sidecar_replays_what_an_earlier_one_left(part: Part) {
+    let (mut influxdb, folder) = (InfluxDb::start(part).await, tempfile::tempdir().unwrap());
     influxdb.kill();
     let spool = folder.path().join("kept");
     let flags = ["--spool", spool.to_str().unwrap()];
-    let first = Running::start(folder.path(), &influxdb.url, &flags).await;
+    let first = Running::start(folder.path(), &influxdb, &flags).await;
     first.points(&load(0..500)).await;
     first.stop().await;
     assert!(spool.join("00000000000000000001.lp").exists());
     influxdb.start_again().await;
     std::fs::remove_file(folder.path().join("run.db")).unwrap();
-    let second = Running::start(folder.path(), &influxdb.url, &flags).await;
+    let second = Running::start(folder.path(), &influxdb, &flags).await;
     second.points(&load(500..501)).await;
     let stats = second.flush().await;
     assert!(stats.points_found >= 500 && stats.points_replayed == stats.points_found, "{stats:?}");
@@ -138,10 +134,11 @@ async fn a_sidecar_replays_what_an_earlier_one_left() {
     second.stop().await;
 }
 
-#[tokio::test]
-async fn a_point_that_influxdb_refuses_is_counted_with_its_words_and_takes_no_other_along() {
-    let (influxdb, folder) = (InfluxDb::start().await, tempfile::tempdir().unwrap());
-    let sidecar = Running::start(folder.path(), &influxdb.url, &[]).await;
+async fn a_point_that_influxdb_refuses_is_counted_with_its_words_and_takes_no_other_along(
+    part: Part,
+) {
+    let (influxdb, folder) = (InfluxDb::start(part).await, tempfile::tempdir().unwrap());
+    let sidecar = Running::start(folder.path(), &influxdb, &[]).await;
     let conflict = "load,run=r,cell=c planned=\"many\" 1790000000000000005\n";
     sidecar.points(&load(0..1)).await;
     sidecar.flush().await;
@@ -154,10 +151,9 @@ async fn a_point_that_influxdb_refuses_is_counted_with_its_words_and_takes_no_ot
     sidecar.stop().await;
 }
 
-#[tokio::test]
 async fn points_that_cannot_be_taken_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let sidecar = Running::start(folder.path(), NOBODY, &[]).await;
+    let sidecar = Running::alone(folder.path(), NOBODY, &[]).await;
     let (status, text) = sidecar.post("/points", load(0..2) + "load,run=r planned= 5\n").await;
     assert_eq!(status, 400);
     let expected = r#"{"error":"line 3: a field without a value: \"load,run=r planned= 5\""}"#;
@@ -173,7 +169,7 @@ async fn points_that_cannot_be_taken_are_refused_with_the_reason() {
     sidecar.stop().await;
 
     let folder = tempfile::tempdir().unwrap();
-    let without = Running::start(folder.path(), "", &[]).await;
+    let without = Running::alone(folder.path(), "", &[]).await;
     let (status, text) = without.post("/points", load(0..2)).await;
     assert_eq!(status, 409);
     assert!(text.contains("no InfluxDB is configured"), "{text}");
@@ -182,10 +178,9 @@ async fn points_that_cannot_be_taken_are_refused_with_the_reason() {
     without.stop().await;
 }
 
-#[tokio::test]
 async fn memory_does_not_grow_while_influxdb_is_away() {
     let folder = tempfile::tempdir().unwrap();
-    let sidecar = Running::start(folder.path(), NOBODY, &[]).await;
+    let sidecar = Running::alone(folder.path(), NOBODY, &[]).await;
     let body = load(0..15_000);
     sidecar.points(&body).await;
     while !sidecar.influxdb().await.away {
@@ -227,14 +222,13 @@ impl Drop for TinyDisk {
     }
 }
 
-#[tokio::test]
 async fn a_full_disk_is_counted_and_does_not_stop_joining() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("disk");
     let disk = TinyDisk::mount(&path);
     let limit = if disk.is_some() { "100000000" } else { "0" };
     let flags = ["--spool", path.to_str().unwrap(), "--spool-limit", limit];
-    let mut sidecar = Running::start(folder.path(), NOBODY, &flags).await;
+    let mut sidecar = Running::alone(folder.path(), NOBODY, &flags).await;
     let body = load(0..15_000);
     let stats = loop {
         sidecar.points(&body).await;
@@ -255,4 +249,18 @@ async fn a_full_disk_is_counted_and_does_not_stop_joining() {
     }
     sidecar.stop().await;
     drop(disk);
+}
+
+test_parts::main! {
+    each [Influxdb, Influxdb2] {
+        points_arrive_and_can_be_read_back,
+        influxdb_killed_in_mid_stream_misses_no_point,
+        a_sidecar_replays_what_an_earlier_one_left,
+        a_point_that_influxdb_refuses_is_counted_with_its_words_and_takes_no_other_along,
+    }
+    needs [] {
+        points_that_cannot_be_taken_are_refused_with_the_reason,
+        memory_does_not_grow_while_influxdb_is_away,
+        a_full_disk_is_counted_and_does_not_stop_joining,
+    }
 }

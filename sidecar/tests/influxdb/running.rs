@@ -11,7 +11,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use sidecar::runfile::{RequestRow, RunFile};
 use sidecar::stats::{InfluxStats, Stats};
-use sidecar::{Sidecar, SidecarConfig, SidecarError};
+use sidecar::{Sidecar, SidecarConfig, SidecarError, Token};
+use test_parts::InfluxDb;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,14 @@ pub(crate) fn wall_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
+fn config(folder: &Path, flags: &[&str]) -> SidecarConfig {
+    let file = folder.join("run.db");
+    let fixed = ["sidecar", "--otlp", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+    let more = ["--join-window", "200ms", "--sample-every", "50ms"];
+    let all = [&fixed[..], &more, &["--run-file", file.to_str().unwrap()], flags].concat();
+    Arguments::parse_from(all).config
+}
+
 /// A running sidecar.
 pub(crate) struct Running {
     control: String,
@@ -42,15 +51,23 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts one with its run file in `folder`.
-    pub(crate) async fn start(folder: &Path, url: &str, flags: &[&str]) -> Running {
-        let run_file = folder.join("run.db");
-        let file = run_file.to_str().unwrap();
-        let fixed = ["sidecar", "--otlp", "127.0.0.1:0", "--control", "127.0.0.1:0"];
-        let more = ["--join-window", "200ms", "--sample-every", "50ms", "--run-file", file];
-        let influxdb: &[&str] = if url.is_empty() { &[] } else { &["--influxdb-url", url] };
-        let all = [&fixed[..], &more, influxdb, flags].concat();
-        let config = Arguments::parse_from(all).config;
+    /// Starts one that writes to `influxdb`, with its run file in `folder`.
+    pub(crate) async fn start(folder: &Path, influxdb: &InfluxDb, flags: &[&str]) -> Running {
+        let (url, org, bucket) = (influxdb.url(), influxdb.org(), influxdb.bucket());
+        let known = ["--influxdb-url", &url, "--influxdb-org", org, "--influxdb-bucket", bucket];
+        let mut config = config(folder, &[&known, flags].concat());
+        config.influxdb_token = Token::new(influxdb.token());
+        Running::with(config).await
+    }
+
+    /// The same with an InfluxDB at `url` that is not there, or with none if that is empty.
+    pub(crate) async fn alone(folder: &Path, url: &str, flags: &[&str]) -> Running {
+        let known: &[&str] = if url.is_empty() { &[] } else { &["--influxdb-url", url] };
+        Running::with(config(folder, &[known, flags].concat())).await
+    }
+
+    async fn with(config: SidecarConfig) -> Running {
+        let run_file = config.run_file.clone().unwrap();
         let sidecar = Sidecar::bind(config, Vec::new()).await.unwrap();
         let started = wall_ns();
         let control = format!("http://{}", sidecar.control());

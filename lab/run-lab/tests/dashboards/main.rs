@@ -1,7 +1,9 @@
-//! The dashboards are whole, name only what the lab writes, and every query of them returns rows.
+//! The dashboards are whole, name only what the lab writes, and every query of them returns rows: on an InfluxDB 1.8
+//! and on a 2.x.
+
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod fixture;
-mod influxd;
 #[path = "panels/mod.rs"]
 mod panels;
 mod shape;
@@ -9,61 +11,61 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use influxd::Influxd;
 use ledger::names::{M_HOP, M_PROCESS, M_REQUEST};
 use panels::board::boards;
 use panels::expand::{Chosen, Range, Selection, expand};
 use panels::{
-    Influx, Series, Shown, every_panel_but_returns_rows, every_panel_of_the_sidecar_returns_rows,
-    every_panel_returns_rows, queries_without_rows,
+    Influx, Series, Shown, empty_ones_of_the_sidecar, every_panel_but_returns_rows,
+    every_panel_of_the_sidecar_returns_rows, every_panel_returns_rows,
 };
+use test_parts::{InfluxDb, Part};
 use words::Words;
 
 /// What the fixture's points are shown by, but for the server and the run.
 const FIXTURE: Shown<'static> =
     Shown { url: "", database: "lab", run: "", from: fixture::FROM, to: fixture::TO };
 
-#[tokio::test]
-async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load() {
-    let influxd = Influxd::start();
-    influxd.write("lab", &fixture::points()).await;
-    let shown = Shown { url: &influxd.url, run: fixture::RUN, ..FIXTURE };
+async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load(part: Part) {
+    let influxdb = InfluxDb::start(part).await;
+    influxdb.write("lab", &fixture::points()).await;
+    let url = influxdb.url_of_reader();
+    let shown = Shown { url: &url, run: fixture::RUN, ..FIXTURE };
     let answers = every_panel_returns_rows(shown).await;
     let expected = fixture::DROPPED as f64 / fixture::PLANNED as f64;
     assert!(expected > 0.0);
     let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
     assert!((shown - expected).abs() < 1e-12, "{shown} is not {expected}");
 
-    let influx = Influx::new(&influxd.url, "lab");
+    let influx = Influx::new(&url, "lab");
     every_column_has_a_value(&influx).await;
     the_newest_run_is_offered_first(&influx).await;
     families_and_residual_add_up_to_the_latency(&influx).await;
     a_choice_of_cells_narrows_what_is_shown(&influx).await;
 }
 
-#[tokio::test]
-async fn what_the_sidecar_writes_by_itself_is_offered_and_shown() {
-    let influxd = Influxd::start();
-    influxd.write("lab", &fixture::points_of_the_sidecar()).await;
-    let shown = Shown { url: &influxd.url, run: fixture::RUN_UP, ..FIXTURE };
+async fn what_the_sidecar_writes_by_itself_is_offered_and_shown(part: Part) {
+    let influxdb = InfluxDb::start(part).await;
+    influxdb.write("lab", &fixture::points_of_the_sidecar()).await;
+    let url = influxdb.url_of_reader();
+    let shown = Shown { url: &url, run: fixture::RUN_UP, ..FIXTURE };
     every_panel_of_the_sidecar_returns_rows(shown).await;
 }
 
 /// So there is no panel of the sidecar that could not fail the test above.
-#[tokio::test]
-async fn without_a_measurement_every_query_of_it_is_named_and_no_other() {
-    let influxd = Influxd::start();
+async fn without_a_measurement_every_query_of_it_is_named_and_no_other(part: Part) {
+    let influxdb = InfluxDb::start(part).await;
     let of_boards: Vec<String> =
         boards().iter().flat_map(shape::queries).map(|(_, query)| query).collect();
     for measurement in [M_HOP, M_REQUEST, M_PROCESS] {
         let all = fixture::points_of_the_sidecar();
         let others = all.lines().filter(|line| !line.starts_with(&format!("{measurement},")));
         let database = format!("without_{measurement}");
-        influxd.write(&database, &others.collect::<Vec<_>>().join("\n")).await;
+        influxdb.make_database(&database).await;
+        influxdb.write(&database, &others.collect::<Vec<_>>().join("\n")).await;
         let run = fixture::RUN_UP;
-        let shown = Shown { url: &influxd.url, database: &database, run, ..FIXTURE };
-        let (_, mut empty) = queries_without_rows(shown).await;
-        empty.retain(panels::Empty::is_of_the_sidecar);
+        let url = influxdb.url_of_reader();
+        let shown = Shown { url: &url, database: &database, run, ..FIXTURE };
+        let empty = empty_ones_of_the_sidecar(shown).await;
         let mut named: Vec<_> = empty.iter().map(|empty| empty.query.as_str()).collect();
         let asks = |query: &&str| Words::of(query).measurements.contains(measurement);
         let mut asked: Vec<_> = of_boards.iter().map(String::as_str).filter(asks).collect();
@@ -75,22 +77,23 @@ async fn without_a_measurement_every_query_of_it_is_named_and_no_other() {
 }
 
 /// With these points every panel shows rows, and the one of late requests none.
-async fn all_is_shown_but_what_was_late(points: &str) {
-    let influxd = Influxd::start();
-    influxd.write("lab", points).await;
-    let shown = Shown { url: &influxd.url, run: fixture::RUN, ..FIXTURE };
+async fn all_is_shown_but_what_was_late(part: Part, points: &str) {
+    let influxdb = InfluxDb::start(part).await;
+    influxdb.write("lab", points).await;
+    let url = influxdb.url_of_reader();
+    let shown = Shown { url: &url, run: fixture::RUN, ..FIXTURE };
     every_panel_but_returns_rows(shown, &[("lab-rest-vs-grpc", "Late")]).await;
 }
 
-#[tokio::test]
-async fn of_a_run_by_k6_everything_is_shown_but_what_was_late() {
-    all_is_shown_but_what_was_late(&fixture::points_by_k6()).await;
+async fn of_a_run_by_k6_everything_is_shown_but_what_was_late(part: Part) {
+    all_is_shown_but_what_was_late(part, &fixture::points_by_k6()).await;
 }
 
-#[tokio::test]
-#[should_panic(expected = "it shows rows")]
-async fn a_panel_that_shows_rows_is_not_exempt() {
-    all_is_shown_but_what_was_late(&fixture::points()).await;
+async fn a_panel_that_shows_rows_is_not_exempt(part: Part) {
+    let shown = async move { all_is_shown_but_what_was_late(part, &fixture::points()).await };
+    let failed = tokio::spawn(shown).await.expect_err("it shows rows").into_panic();
+    let words = failed.downcast_ref::<String>().expect("words");
+    assert!(words.contains("it shows rows"), "{words}");
 }
 
 /// The query of `panel`, for the fixture's run and the cells in `cells`.
@@ -156,7 +159,6 @@ async fn a_choice_of_cells_narrows_what_is_shown(influx: &Influx) {
     }
 }
 
-#[test]
 fn queries_are_expanded_as_grafana_does() {
     let mut selection = Selection::default();
     selection.choose("run", Chosen::One("a.b/c".to_owned()));
@@ -171,4 +173,26 @@ fn queries_are_expanded_as_grafana_does() {
     check("$timeFilter", "time >= 60000ms and time <= 3660000ms");
     check("time($__interval) $__interval_ms $__range", "time(5s) 5000 3600s");
     assert!(expand("$nosuch", &selection, shown).unwrap_err().contains("nosuch"));
+}
+
+test_parts::main! {
+    each [Influxdb, Influxdb2] {
+        every_query_returns_rows_and_the_drop_rate_is_that_of_the_load,
+        what_the_sidecar_writes_by_itself_is_offered_and_shown,
+        without_a_measurement_every_query_of_it_is_named_and_no_other,
+        of_a_run_by_k6_everything_is_shown_but_what_was_late,
+        a_panel_that_shows_rows_is_not_exempt,
+    }
+    plain [] {
+        queries_are_expanded_as_grafana_does,
+        shape::the_uids_are_the_four_and_the_schema_is_that_of_grafana_12,
+        shape::every_panel_says_what_it_means_and_in_which_unit,
+        shape::everything_is_asked_of_the_datasource_that_is_provisioned,
+        shape::links_lead_to_dashboards_that_exist_and_keep_time_and_variables,
+        shape::queries_name_only_what_the_lab_writes,
+        shape::a_family_is_named_by_its_own_stages_and_all_are_there,
+        shape::variables_that_are_used_are_there_and_all_that_are_there_are_used,
+        shape::looks_and_transformations_name_columns_that_there_are,
+        shape::panels_lie_side_by_side,
+    }
 }

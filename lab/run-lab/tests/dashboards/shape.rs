@@ -42,8 +42,7 @@ fn objects<'a>(json: &'a Value, each: &mut impl FnMut(&'a serde_json::Map<String
     }
 }
 
-#[test]
-fn the_uids_are_the_four_and_the_schema_is_that_of_grafana_12() {
+pub(crate) fn the_uids_are_the_four_and_the_schema_is_that_of_grafana_12() {
     let boards = boards();
     assert_eq!(boards.iter().map(|b| b.json["uid"].as_str().unwrap()).collect::<Vec<_>>(), UIDS);
     for board in &boards {
@@ -53,8 +52,7 @@ fn the_uids_are_the_four_and_the_schema_is_that_of_grafana_12() {
     }
 }
 
-#[test]
-fn every_panel_says_what_it_means_and_in_which_unit() {
+pub(crate) fn every_panel_says_what_it_means_and_in_which_unit() {
     for board in boards() {
         for Panel { title, json, targets, .. } in board.panels() {
             let at = format!("{}, {title}", board.uid);
@@ -67,8 +65,7 @@ fn every_panel_says_what_it_means_and_in_which_unit() {
     }
 }
 
-#[test]
-fn everything_is_asked_of_the_datasource_that_is_provisioned() {
+pub(crate) fn everything_is_asked_of_the_datasource_that_is_provisioned() {
     for board in boards() {
         objects(&board.json, &mut |object| {
             let Some(source) = object.get("datasource") else { return };
@@ -87,8 +84,7 @@ fn everything_is_asked_of_the_datasource_that_is_provisioned() {
     assert!(provider.contains("path: $LAB_GRAFANA_DASHBOARDS"));
 }
 
-#[test]
-fn links_lead_to_dashboards_that_exist_and_keep_time_and_variables() {
+pub(crate) fn links_lead_to_dashboards_that_exist_and_keep_time_and_variables() {
     for board in boards() {
         let mut others: BTreeSet<&str> = UIDS.into_iter().filter(|uid| *uid != board.uid).collect();
         objects(&board.json, &mut |object| {
@@ -113,8 +109,7 @@ fn links_lead_to_dashboards_that_exist_and_keep_time_and_variables() {
     }
 }
 
-#[test]
-fn queries_name_only_what_the_lab_writes() {
+pub(crate) fn queries_name_only_what_the_lab_writes() {
     let protocols = [Protocol::Rest, Protocol::Grpc].map(Protocol::name);
     for (at, query) in boards().iter().flat_map(queries) {
         let words = Words::of(&query);
@@ -140,8 +135,7 @@ fn queries_name_only_what_the_lab_writes() {
     }
 }
 
-#[test]
-fn a_family_is_named_by_its_own_stages_and_all_are_there() {
+pub(crate) fn a_family_is_named_by_its_own_stages_and_all_are_there() {
     let board = &boards()[0];
     let panel = board.panels().into_iter().find(|p| p.title == "Where the latency goes").unwrap();
     let words = Words::of(&panel.targets[0].query);
@@ -149,8 +143,7 @@ fn a_family_is_named_by_its_own_stages_and_all_are_there() {
     assert_eq!(asked, Family::ALL.map(Family::name).into_iter().collect());
 }
 
-#[test]
-fn variables_that_are_used_are_there_and_all_that_are_there_are_used() {
+pub(crate) fn variables_that_are_used_are_there_and_all_that_are_there_are_used() {
     for board in boards() {
         let there: BTreeSet<_> = board.variables().into_iter().map(|v| v.name).collect();
         let words = queries(&board).into_iter().flat_map(|(_, query)| Words::of(&query).variables);
@@ -160,8 +153,7 @@ fn variables_that_are_used_are_there_and_all_that_are_there_are_used() {
     }
 }
 
-#[test]
-fn looks_and_transformations_name_columns_that_there_are() {
+pub(crate) fn looks_and_transformations_name_columns_that_there_are() {
     for board in boards() {
         for panel in board.panels() {
             let mut columns: BTreeSet<String> = ["Time".to_owned()].into();
@@ -194,8 +186,7 @@ fn looks_and_transformations_name_columns_that_there_are() {
     }
 }
 
-#[test]
-fn panels_lie_side_by_side() {
+pub(crate) fn panels_lie_side_by_side() {
     for board in boards() {
         let mut taken = BTreeSet::new();
         for panel in board.json["panels"].as_array().unwrap() {

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lab_launch::Tool;
 use rustix::process::{Pid, Signal, kill_process};
+use test_parts::Part;
 
 use crate::process::{Run, dir, gone, pid, result};
-use crate::{need, plan};
+use crate::{plan, start, started};
 
 /// A run of all real parts, when k6 makes load; and the processes in it.
 struct Everything {
@@ -20,13 +20,12 @@ struct Everything {
 
 impl Everything {
     fn start() -> Everything {
-        need(&[Tool::K6, Tool::Influxdb, Tool::Postgres]);
         let dir = dir();
         plan(dir.path(), 40, "60s");
-        let mut run = Run::start(
+        let mut run = start(
             dir.path(),
             &["run", "--plan", "short.toml", "--require", "k6,influxdb,postgres"],
-            &[],
+            &started(&[Part::K6, Part::Influxdb, Part::Postgres]),
         );
         let mut parts: Vec<_> = ["influxdb", "postgres", "echo", "pg-client", "gateway"]
             .map(|name| (name, pid(&run.line(&format!("{name} listens")))))
@@ -95,8 +94,7 @@ fn parent(pid: i32) -> Option<i32> {
     stat.rsplit(')').next()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-#[test]
-fn a_real_part_that_dies_ends_the_run_by_name_and_what_was_measured_is_kept() {
+pub(crate) fn a_real_part_that_dies_ends_the_run_by_name_and_what_was_measured_is_kept() {
     for victim in ["influxdb", "postgres", "k6"] {
         let everything = Everything::start();
         let dead = everything.pid(victim).as_raw_nonzero();
@@ -118,8 +116,7 @@ fn a_real_part_that_dies_ends_the_run_by_name_and_what_was_measured_is_kept() {
     }
 }
 
-#[test]
-fn no_real_part_and_no_data_of_postgres_outlives_a_killed_lab() {
+pub(crate) fn no_real_part_and_no_data_of_postgres_outlives_a_killed_lab() {
     let everything = Everything::start();
     let data = everything.cluster();
     assert!(data.join("PG_VERSION").is_file(), "{}", data.display());
@@ -148,15 +145,14 @@ fn runs(word: &str) -> bool {
     })
 }
 
-#[test]
-fn a_part_that_is_not_ready_yet_does_not_outlive_an_interrupted_lab() {
+pub(crate) fn a_part_that_is_not_ready_yet_does_not_outlive_an_interrupted_lab() {
     let dir = dir();
     // A length of sleep that nobody else asks for.
     let sleep = format!("sleep 1{}", std::process::id());
     let program = instead(dir.path(), &format!("exec {sleep}"));
     let word = sleep.replace(' ', "\0");
-    let env = [("LAB_INFLUXD", program.to_str().expect("text"))];
-    let run = Run::start(dir.path(), &["run", "--plan", "smoke", "--driver", "builtin"], &env);
+    let env = vec![("LAB_INFLUXD", program.to_str().expect("text").to_owned())];
+    let run = start(dir.path(), &["run", "--plan", "smoke", "--driver", "builtin"], &env);
     wait(|| runs(&word), || "the part does not start".to_owned());
     kill_process(Pid::from_child(&run.child), Signal::INT).expect("it runs");
     let (code, text) = run.end();
@@ -164,13 +160,13 @@ fn a_part_that_is_not_ready_yet_does_not_outlive_an_interrupted_lab() {
     wait(|| !runs(&word), || "the part is still there".to_owned());
 }
 
-#[test]
-fn a_part_that_does_not_start_takes_those_before_it_along() {
-    need(&[Tool::Influxdb]);
+pub(crate) fn a_part_that_does_not_start_takes_those_before_it_along() {
     let dir = dir();
     let program = instead(dir.path(), "echo cannot >&2; exit 1");
-    let env = [("LAB_GRAFANA", program.to_str().expect("text"))];
-    let mut run = Run::start(dir.path(), &["run", "--plan", "smoke", "--driver", "builtin"], &env);
+    let mut env = started(&[Part::Influxdb]);
+    env.push(("LAB_GRAFANA", program.to_str().expect("text").to_owned()));
+    let arguments = ["run", "--plan", "smoke", "--driver", "builtin", "--require", "grafana"];
+    let mut run = start(dir.path(), &arguments, &env);
     let influxdb = pid(&run.line("influxdb listens"));
     let (code, text) = run.end();
     assert_eq!(code, Some(5), "{text}");

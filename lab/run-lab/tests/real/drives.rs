@@ -2,20 +2,18 @@
 
 use serde_json::Value;
 
-use lab_launch::Tool;
+use test_parts::Part;
 
-use crate::process::{Run, dir, result};
-use crate::{need, plan};
+use crate::process::{dir, result};
+use crate::{plan, start, started};
 
-#[test]
-fn k6_drives_and_its_own_latency_is_broken_down() {
-    need(&[Tool::K6, Tool::Influxdb, Tool::Postgres]);
+pub(crate) fn k6_drives_and_its_own_latency_is_broken_down() {
     let dir = dir();
     plan(dir.path(), 40, "3s");
-    let run = Run::start(
+    let run = start(
         dir.path(),
         &["run", "--plan", "short.toml", "--driver", "k6", "--require", "k6,influxdb,postgres"],
-        &[],
+        &started(&[Part::K6, Part::Influxdb, Part::Postgres]),
     );
     let (code, text) = run.end();
     assert_eq!(code, Some(0), "{text}");

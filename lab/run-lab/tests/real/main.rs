@@ -1,5 +1,4 @@
-//! Whole runs with the real parts: k6 makes the load, PostgreSQL answers, InfluxDB keeps. They must be on this
-//! machine: `.ci/run` installs them.
+//! Whole runs with the real parts: k6 makes the load, PostgreSQL answers, InfluxDB keeps.
 
 #[expect(dead_code, reason = "the tests of the dashboards look closer")]
 #[path = "../dashboards/panels/mod.rs"]
@@ -9,17 +8,50 @@ mod process;
 
 mod deaths;
 mod drives;
-mod influxd;
 mod store;
 
 use std::path::Path;
 
-/// Fails with the way to get them if a part that these tests need is not there.
-fn need(tools: &[lab_launch::Tool]) {
-    for tool in tools {
-        let found = tool.find().expect("a variable that names a program");
-        assert!(found.is_some(), "{} is not here; to get it: {}", tool.name(), tool.how_to_get());
-    }
+use process::Run;
+use process::up::Up;
+use test_parts::{InfluxDb, Part};
+
+/// Environment variables.
+type Environment = Vec<(&'static str, String)>;
+
+/// What makes `run-lab` start these parts, wherever they are.
+fn started(parts: &[Part]) -> Environment {
+    let variable = |part: &Part| match part {
+        Part::Influxdb | Part::Influxdb2 => "LAB_INFLUXD",
+        Part::Postgres => "LAB_POSTGRES",
+        Part::K6 => "LAB_K6",
+    };
+    let program = |part: &Part| part.program().to_str().expect("text").to_owned();
+    parts.iter().map(|part| (variable(part), program(part))).collect()
+}
+
+/// What tells `run-lab` of an InfluxDB that runs already.
+fn running(influxdb: &InfluxDb) -> Environment {
+    vec![
+        ("LAB_INFLUXDB_URL", influxdb.url()),
+        ("LAB_INFLUXDB_TOKEN", influxdb.token().to_owned()),
+        ("LAB_INFLUXDB_ORG", influxdb.org().to_owned()),
+        ("LAB_INFLUXDB_BUCKET", influxdb.bucket().to_owned()),
+    ]
+}
+
+fn borrowed(environment: &Environment) -> Vec<(&str, &str)> {
+    environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+/// `run-lab` with `arguments`, in `dir`.
+fn start(dir: &Path, arguments: &[&str], environment: &Environment) -> Run {
+    Run::start(dir, arguments, &borrowed(environment))
+}
+
+/// `run-lab up` with `arguments`, in `dir`.
+fn start_up(dir: &Path, arguments: &[&str], environment: &Environment) -> Up {
+    Up::start(dir, arguments, &borrowed(environment))
 }
 
 /// Writes a plan of short rounds with a ping and a users cell by each protocol.
@@ -30,4 +62,29 @@ fn plan(dir: &Path, rate: u32, duration: &str) {
          [[variant]]\n[[variant]]\nworkload = \"users\"\n"
     );
     std::fs::write(dir.join("short.toml"), plan).expect("a file");
+}
+
+test_parts::main! {
+    plain [K6, Influxdb, Postgres] {
+        deaths::a_real_part_that_dies_ends_the_run_by_name_and_what_was_measured_is_kept,
+        deaths::no_real_part_and_no_data_of_postgres_outlives_a_killed_lab,
+        drives::k6_drives_and_its_own_latency_is_broken_down,
+    }
+    plain [Influxdb] { deaths::a_part_that_does_not_start_takes_those_before_it_along }
+    plain [] {
+        deaths::a_part_that_is_not_ready_yet_does_not_outlive_an_interrupted_lab,
+        store::an_influxdb_that_is_away_takes_nothing_from_the_run_and_is_told_of,
+    }
+    each [Influxdb, Influxdb2] {
+        store::an_influxdb_away_for_20_seconds_costs_no_point_no_latency_and_little_memory,
+        store::an_earlier_run_is_shown_by_its_name_and_time_from_its_own_data,
+        store::what_up_writes_is_offered_and_every_panel_of_the_sidecar_shows_it,
+        store::a_run_is_offered_and_shown_while_its_first_round_goes_on,
+    }
+    each [Influxdb, Influxdb2 with Postgres] {
+        store::every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_the_result,
+    }
+    each [Influxdb, Influxdb2 with Postgres, K6] {
+        store::of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_rows,
+    }
 }

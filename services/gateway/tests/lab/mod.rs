@@ -6,7 +6,7 @@ use std::time::Duration;
 use echo::EchoConfig;
 use gateway::{GatewayConfig, PayloadSource};
 use lab_proto::{PingReply, PingRequest};
-use ledger::{HopNode, RequestLedger, Stage, clock};
+use ledger::{Half, HopNode, Point, RequestLedger, Stage, clock};
 use probe::capture::{Captured, CapturedSpan, join};
 use probe::process::ServiceArgs;
 use probe::{Call, CallError, Client, ClientOptions, Probe, Root, Stopwatch};
@@ -143,6 +143,32 @@ impl Lab {
         }
         self.hops(requests).await.into_iter().map(Closed::new).collect()
     }
+}
+
+/// The ledgers of as many `pairs` of pings, one of each lab in turn, after a few to warm up: what else the machine does
+/// meanwhile happens to both.
+pub(crate) async fn in_turn(
+    labs: [&mut Lab; 2],
+    protocol: &str,
+    size: u64,
+    pairs: usize,
+) -> Vec<[Closed; 2]> {
+    let [one, other] = labs;
+    for lab in [&mut *one, &mut *other] {
+        lab.ledgers(protocol, size, 0).await;
+    }
+    for _ in 0..pairs {
+        one.ping(protocol, size).await.unwrap();
+        other.ping(protocol, size).await.unwrap();
+    }
+    let (one, other) = (one.hops(pairs).await, other.hops(pairs).await);
+    let in_time = |hops: Vec<(HopNode, u64)>| {
+        let mut ledgers: Vec<_> = hops.into_iter().map(Closed::new).collect();
+        let start = |half: &Half| half.marks.get(Point::CallStart);
+        ledgers.sort_by_key(|closed| closed.hop.client.as_ref().and_then(start));
+        ledgers
+    };
+    in_time(one).into_iter().zip(in_time(other)).map(|(one, other)| [one, other]).collect()
 }
 
 /// A request with closed books.

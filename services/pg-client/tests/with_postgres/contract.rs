@@ -1,18 +1,17 @@
 //! The users service's contracts against a real PostgreSQL: what it counts, what it refuses, and what
 //! it says while there is no database.
 
-use crate::postgres::Postgres;
 use crate::service::{channel, count, get, seed, start};
 use pg_client::{SeedConfig, SeedError, SeedStep};
 use probe::Probe;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
+use test_parts::Postgres;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn users_are_counted_by_either_protocol_and_by_the_server() {
+pub(crate) async fn users_are_counted_by_either_protocol_and_by_the_server() {
     let postgres = Postgres::start();
     seed(&postgres.url(), 1_000, true).await;
     let users = start(&postgres.url(), 2, Probe::off()).await;
@@ -36,8 +35,7 @@ async fn users_are_counted_by_either_protocol_and_by_the_server() {
     assert!(statements["exec_us"].as_u64().unwrap() > 0, "{statements}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_question_without_one_email_is_refused_whether_there_is_a_database_or_not() {
+pub(crate) async fn a_question_without_one_email_is_refused_whether_there_is_a_database_or_not() {
     let users = start("postgres://lab@127.0.0.1:1/none", 1, Probe::off()).await;
     let long = format!("?email={}", "x".repeat(321));
     for (query, words) in [
@@ -59,8 +57,7 @@ async fn a_question_without_one_email_is_refused_whether_there_is_a_database_or_
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_database_the_service_is_healthy_and_says_what_is_missing() {
+pub(crate) async fn without_a_database_the_service_is_healthy_and_says_what_is_missing() {
     let users = start("postgres://lab:secret@127.0.0.1:1/none", 1, Probe::off()).await;
     let version = env!("CARGO_PKG_VERSION");
     let healthy = json!({"status": "ok", "service": "pg-client", "version": version});
@@ -79,8 +76,7 @@ async fn without_a_database_the_service_is_healthy_and_says_what_is_missing() {
     assert_eq!(status.code(), Code::Unavailable, "{status}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_empty_database_is_told_from_none() {
+pub(crate) async fn an_empty_database_is_told_from_none() {
     let postgres = Postgres::start();
     let users = start(&postgres.url(), 1, Probe::off()).await;
     let (status, reply) = get(users, "/users/count?email=a").await;
@@ -92,8 +88,7 @@ async fn an_empty_database_is_told_from_none() {
     assert!(status == 503 && reply["error"].as_str().unwrap().contains("EXTENSION"), "{reply}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_killed_is_missed_and_found_again() {
+pub(crate) async fn a_database_that_is_killed_is_missed_and_found_again() {
     let mut postgres = Postgres::start();
     seed(&postgres.url(), 500, true).await;
     let users = start(&postgres.url(), 4, Probe::off()).await;
@@ -115,8 +110,7 @@ async fn a_database_that_is_killed_is_missed_and_found_again() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn seeding_makes_the_table_as_asked_and_nothing_twice() {
+pub(crate) async fn seeding_makes_the_table_as_asked_and_nothing_twice() {
     let postgres = Postgres::start();
     let url = postgres.url();
     let first = seed(&url, 1_234, false).await;
@@ -147,8 +141,7 @@ async fn seeding_makes_the_table_as_asked_and_nothing_twice() {
     assert_eq!(seed(&url, 100, false).await[0], SeedStep::Copied(100, 100));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_table_is_left_alone() {
+pub(crate) async fn somebody_elses_table_is_left_alone() {
     let postgres = Postgres::start();
     let connection = &mut PgConnection::connect(&postgres.url()).await.unwrap();
     connection.execute("CREATE TABLE users (name text)").await.unwrap();

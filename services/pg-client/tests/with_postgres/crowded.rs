@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::postgres::Postgres;
 use crate::service::{get, seed, start};
 use futures_util::future::join_all;
 use probe::Probe;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use test_parts::Postgres;
 use tokio::net::TcpListener;
 
 const PATH: &str = "/users/count?email=common0@example.com";
@@ -36,8 +36,7 @@ async fn until_blocked(owner: &mut PgConnection) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_was_given_up_is_waited_for_and_makes_no_storm() {
+pub(crate) async fn a_query_that_was_given_up_is_waited_for_and_makes_no_storm() {
     // With 1, every look is refused for too many connections; with 2, there is room for one look at a time.
     for connections in [1, 2] {
         let (_postgres, url, mut owner) = limited(connections).await;
@@ -62,8 +61,7 @@ async fn a_query_that_was_given_up_is_waited_for_and_makes_no_storm() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_given_back_is_used_by_one_that_could_not_open_its_own() {
+pub(crate) async fn a_connection_that_is_given_back_is_used_by_one_that_could_not_open_its_own() {
     let (_postgres, url, mut owner) = limited(1).await;
     let users = start(&url, 2, Probe::off()).await;
     let mut lock = owner.begin().await.unwrap();
@@ -81,8 +79,7 @@ async fn a_connection_that_is_given_back_is_used_by_one_that_could_not_open_its_
     assert_eq!(second.unwrap(), (200, json!({"count": 4})));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_without_a_free_connection_is_called_full_and_not_down() {
+pub(crate) async fn a_database_without_a_free_connection_is_called_full_and_not_down() {
     let (_postgres, url, _owner) = limited(1).await;
     let users = start(&url, 1, Probe::off()).await;
     assert_eq!(get(users, PATH).await.0, 200);
@@ -92,8 +89,7 @@ async fn a_database_without_a_free_connection_is_called_full_and_not_down() {
     assert!(error.contains("takes no more connections: ") && error.contains("\"app\""), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_looks_for_all_whether_there_is_a_database() {
+pub(crate) async fn one_looks_for_all_whether_there_is_a_database() {
     // Takes connections and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://lab@{}/lab", silent.local_addr().unwrap());

@@ -106,11 +106,15 @@ pub(crate) async fn every_panel_but_returns_rows(
 ///
 /// # Panics
 /// With a list of all other queries that fail or return no value.
-pub(crate) async fn every_panel_of_the_sidecar_returns_rows(shown: Shown<'_>) -> Answers {
-    let (answers, mut empty) = queries_without_rows(shown).await;
+pub(crate) async fn every_panel_of_the_sidecar_returns_rows(shown: Shown<'_>) {
+    none_of(empty_ones_of_the_sidecar(shown).await);
+}
+
+/// The queries that [`every_panel_of_the_sidecar_returns_rows`] would name.
+pub(crate) async fn empty_ones_of_the_sidecar(shown: Shown<'_>) -> Vec<Empty> {
+    let (_, mut empty) = queries_without_rows(shown).await;
     empty.retain(Empty::is_of_the_sidecar);
-    none_of(empty);
-    answers
+    empty
 }
 
 fn none_of(empty: Vec<Empty>) {
