@@ -149,7 +149,10 @@ impl Tool {
     /// What the program at `path` says its version is: `v1.8.1`, `15.18`, or `of an unknown version`, as a
     /// program that was built from its source without its repository has it.
     pub async fn version(self, path: &Path) -> Option<String> {
-        let output = Command::new(path).arg(self.programs().1).kill_on_drop(true).output();
+        let mut command = Command::new(path);
+        // A log that goes elsewhere would fail it before it says anything.
+        lab_supervise::not_inherited().for_each(|variable| _ = command.env_remove(variable));
+        let output = command.arg(self.programs().1).kill_on_drop(true).output();
         let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, Sampling};
-use lab_drive::k6::{K6, Limits, Order};
+use lab_drive::k6::{K6, Limits, Order, Release};
 use lab_launch::{
     ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar,
 };
@@ -284,7 +284,10 @@ impl Lab {
         let connections = Connections::new(&probe, format!("http://{gateway}").parse()?);
         let found =
             arguments.k6.clone().map_or_else(|| Tool::K6.find(), |named| Ok(Some(named)))?;
-        let mut k6 = K6::new(found.context("k6 is not on PATH")?, dir.to_owned(), "drivers-agree");
+        let program = found.context("k6 is not on PATH")?;
+        let version = Tool::K6.version(&program).await.unwrap_or_default();
+        println!("k6: {}, {version}", program.display());
+        let mut k6 = K6::new(program, Release::of(&version), dir.to_owned(), "drivers-agree");
         k6.otlp = Some(otlp);
         let cell = cell(arguments, knobs);
         let driver = Driver::start()?;

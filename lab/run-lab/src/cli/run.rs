@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, Utc, carry_out};
-use lab_drive::k6;
+use lab_drive::k6::{self, Release};
 use lab_launch::{Inventory, Tool};
 use lab_model::Status;
 use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
@@ -34,6 +34,9 @@ pub(super) struct RunArgs {
     /// What k6 is to hold each round to, as JSON in its own words, e.g. '{"http_req_duration": ["p(99)<100"]}'
     #[arg(long, value_name = "JSON", value_parser = parse_thresholds)]
     thresholds: Option<String>,
+    /// Have k6 write its own points to InfluxDB too: some 17 for each request, and no board reads them
+    #[arg(long)]
+    k6_influxdb: bool,
     #[command(flatten)]
     real: RealParts,
     /// Run these protocols only
@@ -157,6 +160,11 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
             "--thresholds are k6's, and it does not drive: {note}"
         )));
     }
+    if arguments.k6_influxdb {
+        let missing = inventory.missing(&[Tool::K6, Tool::Influxdb]);
+        missing
+            .map_or(Ok(()), |missing| Err(Failure::usage(format!("--k6-influxdb: {missing}"))))?;
+    }
     let left_out = leave_out_users(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
@@ -170,6 +178,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         inventory,
         plan,
         thresholds: arguments.thresholds,
+        k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,
         command: std::env::args().collect::<Vec<_>>().join(" "),
@@ -315,6 +324,12 @@ fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Compon
     let mut components: Vec<Component> =
         Tool::ALL.iter().map(|&tool| inventory.component(tool)).collect();
     components.extend(own);
+    let found = inventory.of(Tool::K6).map(|found| Release::of(&found.version));
+    if let Some(warning) = found.as_ref().and_then(Release::warning)
+        && let Some(driver) = components.iter_mut().find(|part| part.role == Tool::K6.role())
+    {
+        driver.note = format!("{}; {warning}", driver.note);
+    }
     let note = |components: &mut [Component], role: &str, text: String| {
         if let Some(component) = components.iter_mut().find(|part| part.role == role) {
             component.note = text;
