@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lab_drive::k6::{Driven, K6, K6Error, Limits, Order};
-use lab_launch::{
-    ANY_PORT, Collector, Control, Services, Target, start_services, start_sidecar,
-};
+use lab_launch::{ANY_PORT, Collector, Control, Services, Target, start_services, start_sidecar};
 use lab_model::{Cell, Knobs, Protocol, Requests, Workload};
 use lab_supervise::{Part, Supervisor};
 use tokio::sync::mpsc;

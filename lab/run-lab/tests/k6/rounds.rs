@@ -4,19 +4,9 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-<<<<<<<< HEAD:lab/run-lab/tests/k6.rs
-use lab_drive::k6::{Driven, K6, K6Error, Limits, Order};
-use lab_launch::{
-    ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar,
-};
-use lab_model::{Cell, Knobs, Protocol, Requests, Workload};
-use lab_supervise::{Part, Supervisor};
-use ledger::{Kind, Stage};
-========
 use lab_drive::k6::{Limits, Order};
 use lab_model::{Cell, Knobs, Requests, Workload};
 use ledger::{Kind, Stage};
->>>>>>>> 14f4471 (A double of k6):lab/tests/k6/rounds.rs
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sidecar::runfile::RunFile;
 use tokio_util::sync::CancellationToken;
