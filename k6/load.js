@@ -138,15 +138,32 @@ export function ask(method, url, body, tests, required) {
   answered.add(['status is 200', ...required].every((name) => all[name](reply)));
 }
 
+// The most important of a summary, in a line. What cannot be read is said to be so, and not taken for nothing.
+function said(data) {
+  const value = (name, of) => data.metrics?.[name]?.values?.[of];
+  const requests = value('requests_started', 'count');
+  if (requests === undefined) {
+    return (
+      "k6's summary has a shape that this script does not know: no data.metrics.requests_started.values.count, " +
+      `but ${Object.keys(data).sort().join(', ')}; nothing can be said of the run here`
+    );
+  }
+  const dropped = value('dropped_iterations', 'count') ?? 0;
+  // The times of requests that failed are no latency of the gateway's.
+  if (!value('requests_answered', 'passes')) {
+    return `no latency: none of ${requests} requests was answered as asked for, ${dropped} dropped`;
+  }
+  const mean = (name) => value(`${name}{phase:measured}`, 'avg') ?? 0;
+  const latency = mean('http_req_blocked') + mean('http_req_connecting') + mean('http_req_duration');
+  return (
+    `mean latency ${latency.toFixed(3)} ms (blocked + connecting + duration), ` +
+    `${requests} requests, ${dropped} dropped`
+  );
+}
+
 // Keeps the summary as JSON where SUMMARY names a file, and says the most important of it.
 export function summary(data) {
-  const mean = (name) => data.metrics?.[`${name}{phase:measured}`]?.values.avg ?? 0;
-  const latency = mean('http_req_blocked') + mean('http_req_connecting') + mean('http_req_duration');
-  const count = (name) => data.metrics?.[name]?.values.count ?? 0;
-  const said =
-    `mean latency ${latency.toFixed(3)} ms (blocked + connecting + duration), ` +
-    `${count('requests_started')} requests, ${count('dropped_iterations')} dropped\n`;
-  const out = { stdout: said };
+  const out = { stdout: `${said(data)}\n` };
   if (__ENV.SUMMARY) {
     out[__ENV.SUMMARY] = JSON.stringify(data);
   }

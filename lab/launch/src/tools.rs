@@ -154,7 +154,10 @@ impl Tool {
     /// program that was built from its source without its repository has it.
     pub async fn version(self, path: &Path) -> Option<String> {
         for argument in self.programs().1 {
-            let output = Command::new(path).arg(argument).kill_on_drop(true).output();
+            let mut command = Command::new(path);
+            // A log that goes elsewhere would fail it before it says anything.
+            lab_supervise::not_inherited().for_each(|variable| _ = command.env_remove(variable));
+            let output = command.arg(argument).kill_on_drop(true).output();
             let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
             let text = String::from_utf8_lossy(&output.stdout);
             if let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) {

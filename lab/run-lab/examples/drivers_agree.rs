@@ -13,12 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, Sampling};
-use lab_drive::k6::{K6, Limits, Order};
+use lab_drive::k6::{K6, Limits, Order, Release};
 use lab_launch::{
     ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar,
 };
 use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, Workload};
-use lab_supervise::{Part, Supervisor};
+use lab_supervise::{Absolute, Part, Supervisor};
 use ledger::Stage;
 use probe::{Probe, ProbeConfig};
 use sidecar::runfile::{RequestRow, RunFile};
@@ -264,12 +264,9 @@ struct Lab {
 impl Lab {
     async fn start(arguments: &Arguments, dir: &Path) -> Result<Lab> {
         let supervisor = supervisor(arguments, dir)?;
-        let collector = Collector {
-            run: "drivers_agree",
-            run_file: &dir.join("run.sqlite"),
-            store: None,
-            spool: None,
-        };
+        let run_file = Absolute::new(dir.join("run.sqlite"))?;
+        let collector =
+            Collector { run: "drivers_agree", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
         let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };
@@ -284,7 +281,10 @@ impl Lab {
         let connections = Connections::new(&probe, format!("http://{gateway}").parse()?);
         let found =
             arguments.k6.clone().map_or_else(|| Tool::K6.find(), |named| Ok(Some(named)))?;
-        let mut k6 = K6::new(found.context("k6 is not on PATH")?, dir.to_owned(), "drivers-agree");
+        let program = found.context("k6 is not on PATH")?;
+        let version = Tool::K6.version(&program).await.unwrap_or_default();
+        println!("k6: {}, {version}", program.display());
+        let mut k6 = K6::new(program, Release::of(&version), dir.to_owned(), "drivers-agree");
         k6.otlp = Some(otlp);
         let cell = cell(arguments, knobs);
         let driver = Driver::start()?;

@@ -36,6 +36,14 @@ const SETTINGS_OF_PARTS: [&str; 9] =
 /// Turns probes off, in this process and in all that it starts.
 const PROBES: &str = "LAB_PROBES";
 
+/// The variables of this process that no part inherits.
+pub fn not_inherited() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(variable, _)| variable).filter(|variable| {
+        let name = variable.to_string_lossy();
+        name != PROBES && SETTINGS_OF_PARTS.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
 /// Starts parts and watches over them.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -97,12 +105,7 @@ impl Supervisor {
             |error| PartError::Spawn { part: name.to_owned(), command: command.clone(), error };
         let stderr = log::open(&log, &command).map_err(spawn_error)?;
         let mut command_line = Command::new(&self.executable);
-        for (variable, _) in std::env::vars_os() {
-            let name = variable.to_string_lossy();
-            if name != PROBES && SETTINGS_OF_PARTS.iter().any(|prefix| name.starts_with(prefix)) {
-                command_line.env_remove(&variable);
-            }
-        }
+        not_inherited().for_each(|variable| _ = command_line.env_remove(variable));
         let mut child = command_line
             .args(arguments)
             .envs(env.iter().copied())

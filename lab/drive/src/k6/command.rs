@@ -32,16 +32,23 @@ pub const SERVICE: &str = "k6";
 
 /// What every call begins with. k6 would warn of each request that failed, which here are counted: its log
 /// holds errors only, and goes where the part's log goes.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 6] = [
     "run",
     "--quiet",
     "--no-color",
     "--no-usage-report",
     "--log-output",
     "file=/dev/stderr,level=error",
-    "--address",
-    "127.0.0.1:0",
 ];
+/// A configuration that says nothing. Without it k6 reads the one in its user's home, whose options (no reuse of
+/// connections, more outputs, limits) would change what a cell measures. Variables named `K6_…`, which could do
+/// the same, are inherited by no part.
+const CONFIG: (&str, &str) = ("config.json", "{}\n");
+
+/// Writes the configuration that k6 is to read into the folder `into`.
+pub(super) fn write_config(into: &Path) -> io::Result<()> {
+    std::fs::write(into.join(CONFIG.0), CONFIG.1)
+}
 
 /// One call of k6.
 pub(super) struct Call<'a> {
@@ -80,7 +87,9 @@ impl Call<'_> {
 
     fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = FIXED.map(OsString::from).into();
+        arguments.extend(self.k6.release.arguments().iter().map(OsString::from));
         let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        option("--config", self.k6.out.join(CONFIG.0).into());
         let mut json = OsString::from("json=");
         json.push(self.stream);
         option("--out", json);
@@ -146,7 +155,7 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k6::Limits;
+    use crate::k6::{Limits, Release};
     use lab_launch::Store;
     use lab_model::{Cell, Knobs, Protocol};
 
@@ -171,13 +180,15 @@ mod tests {
     }
 
     fn k6() -> K6 {
-        K6::new("/bin/k6".into(), "/out".into(), "a run")
+        K6::new("/bin/k6".into(), Release::of("v2.2.0"), "/out".into(), "a run")
     }
 
     #[test]
     fn options_go_by_environment_and_numbers_to_the_stream() {
         let (arguments, env) = call(&k6(), &cell(), |call| (call.arguments(), call.env()));
         let expected = [
+            "--config",
+            "/out/k6/config.json",
             "--out",
             "json=/private/stream",
             "--tag",
@@ -195,6 +206,23 @@ mod tests {
             DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \
             SUMMARY=/out/k6/rest-10-B-3.json SIZE=10 THRESHOLDS={}";
         assert_eq!(env.join(" "), expected);
+    }
+
+    #[test]
+    fn a_release_is_told_what_it_alone_knows() {
+        let older = K6 { release: Release::of("v1.8.1"), ..k6() };
+        let arguments = call(&older, &cell(), |call| call.arguments());
+        assert_eq!(arguments[FIXED.len()..][..2], ["--address", "127.0.0.1:0"]);
+        let newer = call(&k6(), &cell(), |call| call.arguments());
+        assert!(!newer.contains(&"--address".into()), "{newer:?}");
+    }
+
+    #[test]
+    fn without_a_store_nothing_is_written_to_influxdb() {
+        let (arguments, env) = call(&k6(), &cell(), |call| (call.arguments(), call.env()));
+        let outputs = arguments.iter().filter(|word| *word == "--out").count();
+        assert_eq!(outputs, 1, "{arguments:?}");
+        assert!(env.iter().all(|(name, _)| !name.starts_with("K6_")), "{env:?}");
     }
 
     #[test]

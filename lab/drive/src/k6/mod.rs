@@ -8,6 +8,7 @@ mod books;
 mod command;
 mod error;
 mod lines;
+mod release;
 mod sample;
 mod spans;
 mod stream;
@@ -19,10 +20,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ledger::wall::WallClock;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{SERVICE, write_scripts};
 pub use error::K6Error;
+pub use release::Release;
 
 use command::Call;
 use lab_launch::Store;
@@ -42,11 +45,13 @@ const SHORTEST_NS: u64 = 1_000_000_000;
 pub struct K6 {
     /// The program.
     pub program: PathBuf,
+    /// What it says it is; asked once.
+    release: Release,
     /// The folder of scripts and summaries.
     out: PathBuf,
     /// Unique name of the run, a tag of k6's own metrics.
     pub run: String,
-    /// Where k6's own metrics go, if anywhere.
+    /// Where k6 is to write its own metrics, some 17 points a request, if anywhere.
     pub store: Option<Store>,
     /// Where the sidecar takes spans; without it no request is traced.
     pub otlp: Option<SocketAddr>,
@@ -103,13 +108,14 @@ impl Driven {
 pub type Progress<'a> = &'a mut (dyn FnMut(Requests, u64, u64) + Send);
 
 impl K6 {
-    /// The k6 at `program` for the run `run`, whose folder is `out`; without a store and without spans.
+    /// The k6 at `program`, which is `release`, for the run `run`, whose folder is `out`; without a store and
+    /// without spans.
     #[must_use]
-    pub fn new(program: PathBuf, out: PathBuf, run: &str) -> K6 {
+    pub fn new(program: PathBuf, release: Release, out: PathBuf, run: &str) -> K6 {
         // k6 resolves names against its own folder, and it writes the summary.
         let out = std::path::absolute(&out).unwrap_or(out).join(FOLDER);
         let (run, patience) = (run.to_owned(), PATIENCE);
-        K6 { program, out, run, store: None, otlp: None, thresholds: None, patience }
+        K6 { program, release, out, run, store: None, otlp: None, thresholds: None, patience }
     }
 
     /// Drives the round `order`. When `halt` is cancelled k6 is stopped in order, and what was measured is
@@ -131,6 +137,7 @@ impl K6 {
             move |error| K6Error::System { cell: cell.id.clone(), attempt, error }
         };
         command::write_scripts(&self.out)
+            .and_then(|()| command::write_config(&self.out))
             .map_err(system(format!("write k6's scripts to {}", self.out.display())))?;
         let stream = stream::Stream::new().map_err(system("make a pipe for k6".to_owned()))?;
         let call = Call { k6: self, order, stream: stream.path() };
@@ -147,7 +154,7 @@ impl K6 {
             }
             _ => None,
         };
-        Watch::new(order, sampling, part.pid, teller, summary)
+        Watch::new(order, WallClock::read(), sampling, part.pid, teller, summary)
             .over(part, stream, self.patience, halt, progress)
             .await
     }

@@ -47,6 +47,7 @@ pub(super) struct Watch<'a> {
 impl<'a> Watch<'a> {
     pub(super) fn new(
         order: Order<'a>,
+        wall: WallClock,
         sampling: Option<Sampling>,
         pid: u32,
         teller: Option<Teller>,
@@ -60,7 +61,7 @@ impl<'a> Watch<'a> {
             number,
             timeout_ns: limits.timeout_ns,
             sampling,
-            books: Books::new(WallClock::read(), cell.warmup_ns, longest_ns, cell.max_in_flight),
+            books: Books::new(wall, cell.warmup_ns, longest_ns, cell.max_in_flight),
             readings: Readings::of(pid),
             teller,
             traced: 0,
@@ -241,7 +242,9 @@ mod tests {
         let limits = Limits { timeout_ns: 1, preallocated: 1 };
         let gateway = ([127, 0, 0, 1], 1).into();
         let order = Order { gateway, cell: &cell, number: 0, limits };
-        let mut watch = Watch::new(order, None, std::process::id(), None, PathBuf::new());
+        // Booted 40 days before.
+        let wall = WallClock::ahead_by((1_795_566_099 - 40 * 86_400) * 1_000_000_000);
+        let mut watch = Watch::new(order, wall, None, std::process::id(), None, PathBuf::new());
         let point = |metric: &str, value: &str| {
             format!(
                 r#"{{"metric":"{metric}","type":"Point","data":{{"time":"2026-11-25T00:21:39.5Z","value":{value},"tags":{{"phase":"measured"}},"metadata":{{"trace_id":"{:032x}","span_id":"{:016x}","sampled":"0"}}}}}}"#,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab_drive::builtin::threads_cpu_ns;
+use lab_drive::k6::Release;
 use tokio::process::Command;
 
 use crate::server::Server;
@@ -18,6 +19,8 @@ const WARMUP: Duration = Duration::from_secs(3);
 pub(crate) struct K6 {
     /// The program.
     pub(crate) program: PathBuf,
+    /// What it says it is.
+    pub(crate) release: Release,
     /// The server.
     pub(crate) address: SocketAddr,
     /// Requests per second.
@@ -41,6 +44,7 @@ export default function () {{
   const reply = http.post('http://{address}/rest/ping', body, params);
   check(reply, {{ 'status is 200': (r) => r.status === 200 }});
 }}
+export const handleSummary = () => ({{}});
 "#
         )
     }
@@ -50,14 +54,8 @@ export default function () {{
         let script = tempfile::Builder::new().suffix(".js").tempfile()?;
         std::fs::write(script.path(), self.script())?;
         let mut child = Command::new(&self.program)
-            .args([
-                "run",
-                "--quiet",
-                "--no-summary",
-                "--no-usage-report",
-                "--address",
-                "127.0.0.1:0",
-            ])
+            .args(["run", "--quiet", "--no-usage-report"])
+            .args(self.release.arguments())
             .arg(script.path())
             .stdout(Stdio::null())
             .kill_on_drop(true)

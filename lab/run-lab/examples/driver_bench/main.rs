@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use k6::K6;
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, SERVICE, Sampling};
+use lab_drive::k6::Release;
 use lab_launch::Tool;
 use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, Workload};
 use probe::{Probe, ProbeConfig};
@@ -137,7 +138,8 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     );
     match Tool::K6.find()? {
         Some(path) => {
-            let k6 = K6 { program: path, address: server.address, rate, seconds };
+            let release = Release::of(&Tool::K6.version(&path).await.unwrap_or_default());
+            let k6 = K6 { program: path, release, address: server.address, rate, seconds };
             compare(&bench, &k6, &server, arguments).await?;
         }
         None => {

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, Utc, boards, carry_out};
-use lab_drive::k6;
+use lab_drive::k6::{self, Release};
 use lab_launch::{Inventory, Tool};
 use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
 use lab_model::{Component, Protocol, Status, Workload};
@@ -34,6 +34,9 @@ pub(super) struct RunArgs {
     /// What k6 is to hold each round to, as JSON in its own words, e.g. '{"http_req_duration": ["p(99)<100"]}'
     #[arg(long, value_name = "JSON", value_parser = parse_thresholds)]
     thresholds: Option<String>,
+    /// Have k6 write its own points to InfluxDB too: some 17 for each request, and no board reads them
+    #[arg(long)]
+    k6_influxdb: bool,
     #[command(flatten)]
     real: RealParts,
     /// Run these protocols only
@@ -158,6 +161,12 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
             "--thresholds are k6's, and it does not drive: {note}"
         )));
     }
+    if arguments.k6_influxdb {
+        let missing =
+            [Tool::K6, Tool::Influxdb].into_iter().find_map(|tool| inventory.without(tool));
+        missing
+            .map_or(Ok(()), |missing| Err(Failure::usage(format!("--k6-influxdb: {missing}"))))?;
+    }
     let left_out = leave_out_users(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
@@ -171,6 +180,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         inventory,
         plan,
         thresholds: arguments.thresholds,
+        k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,
         command: std::env::args().collect::<Vec<_>>().join(" "),
@@ -179,18 +189,23 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let grafana = order.inventory.of(Tool::Grafana).is_some();
     let kept = order.inventory.of(Tool::Influxdb).is_some_and(|found| !found.is_elsewhere());
     let outcome = carry_out(order, progress::reporter().as_mut(), &interrupt).await?;
-    let shown = grafana.then(|| match (&outcome.no_boards, kept) {
-        (Some(why), _) => {
+    let shown = grafana.then(|| boards_of(&out, &outcome, kept));
+    publish(&out, outcome, shown)
+}
+
+/// Where the boards of the run in `out` are, whose points are `kept` in it, or why there are none.
+fn boards_of(out: &Absolute, outcome: &Outcome, kept: bool) -> String {
+    let (files, run) = (boards(out), out.display());
+    match &outcome.no_boards {
+        Some(why) => {
             format!("warning: there were no boards, Grafana {}\n", why.trim_start_matches("it "))
         }
-        (None, true) => format!(
-            "boards: {}; to open them over this run: run-lab up --show {}\n",
-            boards(&out).display(),
-            out.display()
+        None if kept => format!(
+            "boards: {}; to open them over this run: run-lab up --show {run}\n",
+            files.display()
         ),
-        (None, false) => format!("boards: {}\n", boards(&out).display()),
-    });
-    publish(&out, outcome, shown)
+        None => format!("boards: {}\n", files.display()),
+    }
 }
 
 /// Writes and prints the reports, and settles the exit code.
@@ -334,6 +349,12 @@ fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Compon
     let mut components: Vec<Component> =
         Tool::ALL.iter().map(|&tool| inventory.component(tool)).collect();
     components.extend(own);
+    let found = inventory.of(Tool::K6).map(|found| Release::of(&found.version));
+    if let Some(warning) = found.as_ref().and_then(Release::warning)
+        && let Some(driver) = components.iter_mut().find(|part| part.role == Tool::K6.role())
+    {
+        driver.note = format!("{}; {warning}", driver.note);
+    }
     let note = |components: &mut [Component], role: &str, text: String| {
         if let Some(component) = components.iter_mut().find(|part| part.role == role) {
             component.note = text;

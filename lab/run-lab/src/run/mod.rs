@@ -36,7 +36,7 @@ pub use setup::Setup;
 pub use student::{crossover, interval};
 
 use lab_drive::builtin::Driver;
-use lab_drive::k6::{self, K6, K6Error};
+use lab_drive::k6::{self, K6, K6Error, Release};
 use lab_judge::result::RunResult;
 use lab_judge::verdict;
 use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
@@ -72,6 +72,8 @@ pub struct Order {
     pub executable: PathBuf,
     /// Thresholds of k6 in each round, as JSON.
     pub thresholds: Option<String>,
+    /// k6 is to write its own points to InfluxDB too.
+    pub k6_influxdb: bool,
 }
 
 /// What came of it.
@@ -272,12 +274,14 @@ async fn close(
 
 /// k6, if it is to drive.
 fn k6(order: &Order, rig: &Rig) -> Option<K6> {
-    let Place::Program(program) = &order.inventory.of(Tool::K6)?.place else {
+    let found = order.inventory.of(Tool::K6)?;
+    let Place::Program(program) = &found.place else {
         return None;
     };
-    let mut k6 = K6::new(program.clone(), order.out.to_path_buf(), &order.run_id);
+    let release = Release::of(&found.version);
+    let mut k6 = K6::new(program.clone(), release, order.out.to_path_buf(), &order.run_id);
     k6.otlp = Some(rig.otlp);
-    k6.store = rig.store().cloned();
+    k6.store = rig.store().filter(|_| order.k6_influxdb).cloned();
     k6.thresholds.clone_from(&order.thresholds);
     Some(k6)
 }

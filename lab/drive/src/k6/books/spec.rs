@@ -1,4 +1,5 @@
-//! Whatever k6 tells and in whichever order, the books balance.
+//! Whatever k6 tells and in whichever order, the books balance. At three dates, and as long after the boot as it may
+//! be: nothing in here asks which day it is.
 
 use std::fmt::Write as _;
 
@@ -8,48 +9,71 @@ use super::super::sample;
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
-/// 2026-11-25T00:21:39Z.
-const ORIGIN: u64 = 1_795_566_099 * SECOND;
+const DAY: u64 = 86_400 * SECOND;
 
-/// A line as k6 writes it, `ms` after the origin.
-fn line(metric: &str, ms: u64, value: f64, tags: &str, id: Option<u64>) -> String {
-    let (second, ms) = (39 + ms / 1_000, ms % 1_000);
-    let mut line = format!(
-        r#"{{"metric":"{metric}","type":"Point","data":{{"time":"2026-11-25T00:21:{second}.{ms:03}Z","value":{value},"tags":{{{tags}}}"#
-    );
-    if let Some(id) = id {
-        let (id, sampled) = (id + 1, id % 2);
-        write!(
-            line,
-            r#","metadata":{{"trace_id":"{id:032x}","span_id":"{id:016x}","sampled":"{sampled}"}}"#
-        )
-        .unwrap();
+/// When a round is driven: its scenario begins 39 seconds into a minute.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// The minute, as k6 writes it.
+    minute: &'static str,
+    /// The beginning of the scenario, in nanoseconds since 1970.
+    origin: u64,
+    /// How long the machine has been up by then.
+    up: u64,
+}
+
+const MOMENTS: [Moment; 3] = [
+    Moment { minute: "1999-12-31T23:59", origin: 946_684_779 * SECOND, up: SECOND },
+    Moment { minute: "2026-11-25T00:21", origin: 1_795_566_099 * SECOND, up: 40 * DAY },
+    Moment { minute: "2099-02-28T12:00", origin: 4_075_963_239 * SECOND, up: 3_650 * DAY },
+];
+
+impl Moment {
+    fn wall(self) -> WallClock {
+        WallClock::ahead_by((self.origin - self.up) as i64)
     }
-    line + "}}"
+
+    fn books(self) -> Books {
+        Books::new(self.wall(), SECOND, 60 * SECOND, 10)
+    }
+
+    /// A line as k6 writes it, `ms` after the origin.
+    fn line(self, metric: &str, ms: u64, value: f64, tags: &str, id: Option<u64>) -> String {
+        let (minute, second, ms) = (self.minute, 39 + ms / 1_000, ms % 1_000);
+        let mut line = format!(
+            r#"{{"metric":"{metric}","type":"Point","data":{{"time":"{minute}:{second}.{ms:03}Z","value":{value},"tags":{{{tags}}}"#
+        );
+        if let Some(id) = id {
+            let (id, sampled) = (id + 1, id % 2);
+            write!(
+                line,
+                r#","metadata":{{"trace_id":"{id:032x}","span_id":"{id:016x}","sampled":"{sampled}"}}"#
+            )
+            .unwrap();
+        }
+        line + "}}"
+    }
+
+    fn begins(self) -> String {
+        let ms = (self.origin / 1_000_000) as f64;
+        self.line("scenario_origin_ms", 0, ms, r#""phase":"warmup""#, Some(0))
+    }
+
+    /// The lines of a request that begins `ms` after the origin, in k6's order.
+    fn request(self, id: u64, ms: u64, answered: bool, tags: &str) -> Vec<String> {
+        [
+            ("requests_started", ms, 1.0),
+            ("http_req_duration", ms + 5, 4.0),
+            ("http_req_blocked", ms + 5, 0.5),
+            ("http_req_connecting", ms + 5, 0.25),
+            ("requests_answered", ms + 6, f64::from(u8::from(answered))),
+        ]
+        .map(|(metric, ms, value)| self.line(metric, ms, value, tags, Some(id)))
+        .into()
+    }
 }
 
 const MEASURED: &str = r#""phase":"measured","status":"200""#;
-
-fn origin() -> String {
-    line("scenario_origin_ms", 0, (ORIGIN / 1_000_000) as f64, r#""phase":"warmup""#, Some(0))
-}
-
-/// The lines of a request that begins `ms` after the origin, in k6's order.
-fn request(id: u64, ms: u64, answered: bool, tags: &str) -> Vec<String> {
-    [
-        ("requests_started", ms, 1.0),
-        ("http_req_duration", ms + 5, 4.0),
-        ("http_req_blocked", ms + 5, 0.5),
-        ("http_req_connecting", ms + 5, 0.25),
-        ("requests_answered", ms + 6, f64::from(u8::from(answered))),
-    ]
-    .map(|(metric, ms, value)| line(metric, ms, value, tags, Some(id)))
-    .into()
-}
-
-fn books() -> Books {
-    Books::new(WallClock::read(), SECOND, 60 * SECOND, 10)
-}
 
 fn read(books: &mut Books, lines: &[String]) -> Vec<Joined> {
     let samples = lines.iter().map(|line| sample::read(line.as_bytes()).unwrap().unwrap());
@@ -58,56 +82,68 @@ fn read(books: &mut Books, lines: &[String]) -> Vec<Joined> {
 
 #[test]
 fn a_request_is_joined_from_its_lines() {
-    let mut books = books();
-    read(&mut books, &[origin()]);
-    let joined = read(&mut books, &request(1, 1_200, true, MEASURED));
-    let [one] = joined.as_slice() else { panic!("{joined:?}") };
-    assert_eq!((one.request.trace, one.request.span, one.request.sampled), (2, 2, true));
-    assert_eq!((one.connected - one.start, one.end - one.connected), (750_000, 4_000_000));
-    assert_eq!(one.end - books.start_ns().unwrap(), 205_000_000);
-    assert_eq!((one.end, &one.failure), (books.last_end_ns(), &None));
-    let (requests, in_flight) = books.requests();
-    assert_eq!((requests.planned, requests.started, requests.ok, in_flight), (1, 1, 1, 0));
-    assert_eq!(books.entries.seconds[0].latency_sum_us, 4_750.0);
-    assert_eq!((books.facts.connected, books.facts.connecting_ns), (1, 250_000));
+    for moment in MOMENTS {
+        let mut books = moment.books();
+        read(&mut books, &[moment.begins()]);
+        let joined = read(&mut books, &moment.request(1, 1_200, true, MEASURED));
+        let [one] = joined.as_slice() else { panic!("{joined:?}") };
+        assert_eq!((one.request.trace, one.request.span, one.request.sampled), (2, 2, true));
+        assert_eq!((one.connected - one.start, one.end - one.connected), (750_000, 4_000_000));
+        assert_eq!(books.start_ns(), Some(moment.up + SECOND), "{moment:?}");
+        assert_eq!(one.end - books.start_ns().unwrap(), 205_000_000);
+        assert_eq!((one.end, &one.failure), (books.last_end_ns(), &None));
+        let (requests, in_flight) = books.requests();
+        assert_eq!((requests.planned, requests.started, requests.ok, in_flight), (1, 1, 1, 0));
+        assert_eq!(books.entries.seconds[0].latency_sum_us, 4_750.0);
+        assert_eq!((books.facts.connected, books.facts.connecting_ns), (1, 250_000));
+    }
 }
 
 #[test]
 fn the_warm_up_is_not_counted_and_drops_are_split_by_their_time() {
-    let mut books = books();
-    let dropped = |ms| line("dropped_iterations", ms, 1.0, "", None);
-    // The first ones come before k6 has said when the scenario began.
-    read(&mut books, &[dropped(999), dropped(1_000), origin(), dropped(10), dropped(2_500)]);
-    assert_eq!(read(&mut books, &request(1, 100, true, r#""phase":"warmup""#)), []);
-    let (requests, in_flight) = books.requests();
-    assert_eq!((requests.planned, requests.dropped, requests.started, in_flight), (2, 2, 0, 0));
-    let seconds: Vec<_> = books.entries.seconds.iter().map(|second| second.dropped).collect();
-    assert_eq!(seconds, [1, 1]);
+    for moment in MOMENTS {
+        let mut books = moment.books();
+        let dropped = |ms| moment.line("dropped_iterations", ms, 1.0, "", None);
+        // The first ones come before k6 has said when the scenario began.
+        let lines = [dropped(999), dropped(1_000), moment.begins(), dropped(10), dropped(2_500)];
+        read(&mut books, &lines);
+        let warm_up = moment.request(1, 100, true, r#""phase":"warmup""#);
+        assert_eq!(read(&mut books, &warm_up), []);
+        let (requests, in_flight) = books.requests();
+        assert_eq!((requests.planned, requests.dropped, requests.started, in_flight), (2, 2, 0, 0));
+        let seconds: Vec<_> = books.entries.seconds.iter().map(|second| second.dropped).collect();
+        assert_eq!(seconds, [1, 1]);
+    }
 }
 
 #[test]
 fn times_that_cannot_be_fill_no_memory() {
-    let mut books = books();
-    read(&mut books, &[origin()]);
-    let far = line("dropped_iterations", 0, 1e9, "", None).replace("2026-", "2199-");
-    read(&mut books, &[far.clone(), far]);
-    assert_eq!((books.entries.seconds.len(), books.requests().0.dropped), (61, 2_000_000_000));
-    let late = origin().replace("1795566099000", "16000000000000");
-    read(&mut books, &[late]);
-    assert!(books.start_ns().is_some());
+    for moment in MOMENTS {
+        let mut books = moment.books();
+        read(&mut books, &[moment.begins()]);
+        let far = moment.line("dropped_iterations", 0, 1e9, "", None);
+        let far = far.replace(moment.minute, "2199-01-01T00:00");
+        read(&mut books, &[far.clone(), far]);
+        assert_eq!((books.entries.seconds.len(), books.requests().0.dropped), (61, 2_000_000_000));
+        let said = (moment.origin / 1_000_000).to_string();
+        let late = moment.begins().replace(&said, "16000000000000");
+        read(&mut books, &[late]);
+        assert_eq!(books.start_ns(), Some(moment.up + SECOND), "the first counts");
+    }
 }
 
 #[test]
 fn errors_say_what_k6_knows() {
-    let mut books = books();
-    read(&mut books, &[origin()]);
+    let moment = MOMENTS[1];
+    let mut books = moment.books();
+    read(&mut books, &[moment.begins()]);
     for (id, tags) in [
         (1, r#""phase":"measured","status":"503","error_code":"1503""#),
         (2, r#""phase":"measured","status":"0","error_code":"1050","error":"request \"timeout\"""#),
         (3, r#""phase":"measured","status":"0","error_code":"1000""#),
         (4, MEASURED),
     ] {
-        let joined = read(&mut books, &request(id, 1_000, false, tags));
+        let joined = read(&mut books, &moment.request(id, 1_000, false, tags));
         assert!(joined[0].failure.is_some());
     }
     let errors: Vec<_> = books.entries.errors.keys().map(String::as_str).collect();
@@ -123,10 +159,11 @@ fn errors_say_what_k6_knows() {
 
 #[test]
 fn a_request_cut_off_is_unfinished_in_a_halted_round_and_else_an_error() {
-    for (halted, expected) in [(true, (1, 0)), (false, (0, 1))] {
-        let mut books = books();
-        read(&mut books, &[origin()]);
-        read(&mut books, &request(1, 2_100, true, MEASURED)[..4]);
+    let halts = [(true, (1, 0)), (false, (0, 1))];
+    for (moment, (halted, expected)) in MOMENTS.into_iter().zip(halts.into_iter().cycle()) {
+        let mut books = moment.books();
+        read(&mut books, &[moment.begins()]);
+        read(&mut books, &moment.request(1, 2_100, true, MEASURED)[..4]);
         assert_eq!(books.requests().1, 1);
         books.close(halted);
         let (requests, in_flight) = books.requests();
@@ -143,19 +180,20 @@ proptest! {
         order in prop::collection::vec(any::<prop::sample::Index>(), 200),
         limit in 0_usize..20,
         halted in any::<bool>(),
+        moment in prop::sample::select(&MOMENTS),
     ) {
         let mut lines = Vec::new();
         for (id, (ms, answered, kept)) in wants.iter().enumerate() {
-            let all = request(id as u64, *ms + 1_000, *answered, MEASURED);
+            let all = moment.request(id as u64, *ms + 1_000, *answered, MEASURED);
             lines.extend(all.into_iter().enumerate().filter(|(at, _)| kept >> at & 1 == 1).map(|(_, line)| line));
         }
         for (at, index) in order.iter().enumerate().take(lines.len()) {
             let other = index.index(lines.len());
             lines.swap(at, other);
         }
-        let mut books = books();
+        let mut books = moment.books();
         books.limit = limit;
-        read(&mut books, &[origin()]);
+        read(&mut books, &[moment.begins()]);
         let joined = read(&mut books, &lines);
         prop_assert!(books.open.len() <= limit);
         books.close(halted);

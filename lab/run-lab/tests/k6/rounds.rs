@@ -1,123 +1,21 @@
-//! k6, the real one, drives rounds against the lab's own services, and its figures are what is broken down.
-//!
-//! k6 is the one that `LAB_K6` names, or the one on PATH.
+//! Rounds that k6 drives against the lab's own services: its figures are what is broken down. By the double, and by
+//! the real one where it is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use lab_drive::k6::{Driven, K6, K6Error, Limits, Order};
-use lab_launch::{
-    ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar,
-};
-use lab_model::{Cell, Knobs, Protocol, Requests, Workload};
-use lab_supervise::{Part, Supervisor};
+use lab_drive::k6::{Limits, Order};
+use lab_model::{Cell, Knobs, Requests, Workload};
 use ledger::{Kind, Stage};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sidecar::runfile::RunFile;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-fn program() -> PathBuf {
-    Tool::K6
-        .find()
-        .expect("LAB_K6 names a program")
-        .expect("k6 is neither in LAB_K6 nor on PATH; get it with `go install go.k6.io/k6@v1.8.1`")
-}
+use crate::program::Program;
+use crate::rig::{Lab, assert_balanced, cell, summary, supervisor, value};
 
-fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
-    Cell {
-        id: "rest-1kB".to_owned(),
-        protocol: Protocol::Rest,
-        workload: Workload::Ping,
-        payload_bytes: 1_000,
-        rate,
-        duration_ns: duration_ms * 1_000_000,
-        warmup_ns: warmup_ms * 1_000_000,
-        max_in_flight: 20,
-        knobs: Knobs::default(),
-    }
-}
-
-/// Starts parts whose logs go into `logs`.
-fn supervisor(logs: &Path) -> Supervisor {
-    Supervisor::new(
-        PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
-        logs.to_owned(),
-        mpsc::unbounded_channel().0,
-        TaskTracker::new(),
-        CancellationToken::new(),
-    )
-}
-
-/// Services, a sidecar, and k6 to drive them.
-struct Lab {
-    dir: tempfile::TempDir,
-    supervisor: Supervisor,
-    sidecar: Part,
-    control: Control,
-    services: Services,
-    k6: K6,
-    halt: CancellationToken,
-}
-
-impl Lab {
-    async fn start(knobs: &Knobs) -> Lab {
-        let dir = tempfile::tempdir().expect("a folder");
-        let supervisor = supervisor(dir.path());
-        let run_file = dir.path().join("run.sqlite");
-        let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
-        let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
-        let otlp = sidecar.address("otlp").expect("an address");
-        let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };
-        let services = start_services(&supervisor, knobs, target).await.expect("services");
-        let mut k6 = K6::new(program(), dir.path().to_owned(), "test");
-        k6.otlp = Some(otlp);
-        Lab { dir, supervisor, sidecar, control, services, k6, halt: CancellationToken::new() }
-    }
-
-    /// A round of `cell`; `progress` is told what became of the requests.
-    async fn round(
-        &self,
-        cell: &Cell,
-        mut progress: impl FnMut(Requests) + Send,
-    ) -> Result<Option<Driven>, K6Error> {
-        let gateway = self.services.gateway.address("").expect("an address");
-        let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
-        let progress = &mut |requests, _, _| progress(requests);
-        let order = Order { gateway, cell, number: 0, limits };
-        self.k6.round(&self.supervisor, order, &self.halt, progress).await
-    }
-
-    /// Stops everything and returns the folder with the run file.
-    async fn stop(self) -> tempfile::TempDir {
-        self.services.stop().await;
-        self.control.flush().await.expect("closed books");
-        self.sidecar.stop().await;
-        self.dir
-    }
-}
-
-fn assert_balanced(requests: Requests) {
-    assert_eq!(requests.planned, requests.started + requests.dropped, "{requests:?}");
-    let ended = requests.ok + requests.error + requests.unfinished;
-    assert_eq!(requests.started, ended, "{requests:?}");
-}
-
-fn summary(driven: &Driven) -> serde_json::Value {
-    let text = std::fs::read_to_string(&driven.summary).expect("k6 wrote its summary");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// The value of a metric in k6's summary; 0 if k6 had nothing to say of it.
-fn value(summary: &serde_json::Value, metric: &str, value: &str) -> f64 {
-    summary["metrics"][metric]["values"][value].as_f64().unwrap_or(0.0)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_request_is_joined_and_what_k6_measured_is_broken_down() {
-    let lab = Lab::start(&Knobs::default()).await;
+pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(program: Program) {
+    let lab = Lab::start(&program, &Knobs::default()).await;
     let cell = cell(100.0, 500, 2_000);
     let seen = Mutex::new(Requests::default());
     let driven = lab.round(&cell, |requests| *seen.lock().unwrap() = requests).await;
@@ -134,7 +32,7 @@ async fn every_request_is_joined_and_what_k6_measured_is_broken_down() {
     assert!(!driven.facts.thresholds_failed);
     // k6 does not say when a request was planned.
     assert_eq!((requests.late, measure.send_delay.len()), (None, 0));
-    assert!(measure.driver_cpu_ns > 10_000_000 && measure.host_cpu_share > 0.0);
+    assert!(measure.driver_cpu_ns > 0 && measure.host_cpu_share > 0.0);
     assert!(measure.end_ns - measure.start_ns >= cell.duration_ns);
 
     // The mean of k6's own summary, to the rounding of a nanosecond for each of three numbers.
@@ -173,10 +71,9 @@ async fn every_request_is_joined_and_what_k6_measured_is_broken_down() {
     assert!(samples.iter().any(|sample| sample.process == "k6" && sample.cpu_ns > 0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_overloaded_round_drops_and_its_books_are_k6s_own() {
+pub(crate) async fn an_overloaded_round_drops_and_its_books_are_k6s_own(program: Program) {
     let slow = [("gateway:handler".to_owned(), 50_000_000)].into();
-    let lab = Lab::start(&Knobs { inject: slow, ..Knobs::default() }).await;
+    let lab = Lab::start(&program, &Knobs { inject: slow, ..Knobs::default() }).await;
     // Two users at 50 ms a request make 40 of 200 requests a second.
     let mut cell = Cell { max_in_flight: 2, ..cell(200.0, 0, 1_500) };
     let driven = lab.round(&cell, |_| ()).await.expect("k6 drives").expect("a measure");
@@ -198,31 +95,11 @@ async fn an_overloaded_round_drops_and_its_books_are_k6s_own() {
     lab.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_k6_that_does_not_end_is_stopped_and_named() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut lab = Lab::start(&Knobs::default()).await;
-    let hangs = lab.dir.path().join("hangs");
-    std::fs::write(&hangs, "#!/bin/sh\nexec sleep 1000\n").unwrap();
-    std::fs::set_permissions(&hangs, std::fs::Permissions::from_mode(0o700)).unwrap();
-    (lab.k6.program, lab.k6.patience) = (hangs, Duration::from_millis(100));
-    let limits = Limits { timeout_ns: 1_000_000, preallocated: 1 };
-    let (gateway, short) = (lab.services.gateway.address("").unwrap(), cell(1.0, 0, 1_000));
-    let progress = &mut |_, _, _| ();
-    let order = Order { gateway, cell: &short, number: 0, limits };
-    let round = lab.k6.round(&lab.supervisor, order, &lab.halt, progress);
-    let mut error = round.await.expect_err("it hangs");
-    let text = error.to_string();
-    assert!(text.contains("cell rest-1kB: k6 (process ") && text.contains("1.101s"), "{text}");
-    assert!(error.take_kept().is_none());
-    lab.stop().await;
-}
-
 /// The k6 that a lab in `dir` has started.
-fn k6_of(dir: &Path) -> Option<Pid> {
+fn k6_of(program: &Program, dir: &Path) -> Option<Pid> {
     let processes = std::fs::read_dir("/proc").expect("processes").flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let wanted = program().to_string_lossy().into_owned();
+    let wanted = program.path.to_string_lossy().into_owned();
     pids.find(|pid| {
         let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).into_owned();
@@ -231,14 +108,14 @@ fn k6_of(dir: &Path) -> Option<Pid> {
     .and_then(Pid::from_raw)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn k6_killed_is_named_and_what_was_measured_is_kept() {
-    let lab = Lab::start(&Knobs::default()).await;
+pub(crate) async fn k6_killed_is_named_and_what_was_measured_is_kept(program: Program) {
+    let lab = Lab::start(&program, &Knobs::default()).await;
     let dir = lab.dir.path().to_owned();
+    let killed = program.clone();
     let kill = move |requests: Requests| {
         if requests.ok >= 20 {
             // Gone already at the second call.
-            let _ = k6_of(&dir).map(|pid| kill_process(pid, Signal::KILL));
+            let _ = k6_of(&killed, &dir).map(|pid| kill_process(pid, Signal::KILL));
         }
     };
     let mut error = lab.round(&cell(100.0, 0, 60_000), kill).await.expect_err("it was killed");
@@ -253,15 +130,14 @@ async fn k6_killed_is_named_and_what_was_measured_is_kept() {
     lab.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_halted_round_stops_k6_in_order_and_keeps_what_was_measured() {
-    let lab = Lab::start(&Knobs::default()).await;
+pub(crate) async fn a_halted_round_stops_k6_in_order_and_keeps_what_was_measured(program: Program) {
+    let lab = Lab::start(&program, &Knobs::default()).await;
     let (dir, halt) = (lab.dir.path().to_owned(), lab.halt.clone());
     let found = Arc::new(Mutex::new(None));
     let pid = Arc::clone(&found);
     let stop = move |requests: Requests| {
         if requests.ok >= 20 && !halt.is_cancelled() {
-            *pid.lock().unwrap() = k6_of(&dir);
+            *pid.lock().unwrap() = k6_of(&program, &dir);
             halt.cancel();
         }
     };
@@ -277,9 +153,8 @@ async fn a_halted_round_stops_k6_in_order_and_keeps_what_was_measured() {
     lab.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn thresholds_pass_through_and_other_failures_are_explained() {
-    let mut lab = Lab::start(&Knobs::default()).await;
+pub(crate) async fn thresholds_pass_through_and_other_failures_are_explained(program: Program) {
+    let mut lab = Lab::start(&program, &Knobs::default()).await;
     lab.k6.thresholds = Some(r#"{"http_req_duration": ["max<0.001"]}"#.to_owned());
     let short = cell(50.0, 0, 1_000);
     let driven = lab.round(&short, |_| ()).await.expect("a finding, no error").expect("a measure");
@@ -324,7 +199,7 @@ async fn thresholds_pass_through_and_other_failures_are_explained() {
 }
 
 /// What became of a second of questions about 1,003 users to a gateway that answers `answer(email)`.
-async fn asked(answer: fn(&str) -> String) -> (Requests, Vec<String>) {
+async fn asked(program: &Program, answer: fn(&str) -> String) -> (Requests, Vec<String>) {
     use axum::extract::Query;
     use std::collections::HashMap;
     let emails: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -341,7 +216,7 @@ async fn asked(answer: fn(&str) -> String) -> (Requests, Vec<String>) {
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let dir = tempfile::tempdir().expect("a folder");
     let supervisor = supervisor(dir.path());
-    let k6 = K6::new(program(), dir.path().to_owned(), "test");
+    let k6 = program.k6(dir.path());
     let knobs = Knobs { users: Some(1_003), ..Knobs::default() };
     let cell = Cell { workload: Workload::Users, knobs, ..cell(200.0, 0, 1_000) };
     let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
@@ -367,18 +242,48 @@ fn reply(email: &str, count: usize) -> String {
     serde_json::to_string(&reply).expect("JSON")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn users_are_asked_for_that_exist_and_the_seeds_count_is_right() {
-    let (requests, emails) = asked(|email| reply(email, seeded(email))).await;
+pub(crate) async fn users_are_asked_for_that_exist_and_the_seeds_count_is_right(program: Program) {
+    let (requests, emails) = asked(&program, |email| reply(email, seeded(email))).await;
     assert!(requests.ok > 150 && requests.error == 0, "{requests:?}");
     assert!(emails.iter().all(|email| seeded(email) > 0), "{emails:?}");
     assert!(emails.iter().any(|email| email.starts_with("user")), "{emails:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_count_and_an_answer_that_is_no_json_are_errors() {
+pub(crate) async fn a_wrong_count_and_an_answer_that_is_no_json_are_errors(program: Program) {
     for answer in [|email: &str| reply(email, 0), |_: &str| "<html>".to_owned()] {
-        let (requests, _) = asked(answer).await;
+        let (requests, _) = asked(&program, answer).await;
         assert!(requests.ok == 0 && requests.error > 150, "{requests:?}");
     }
+}
+
+pub(crate) async fn requests_that_are_refused_or_too_slow_are_errors_in_k6s_words(
+    program: Program,
+) {
+    let slow = [("gateway:handler".to_owned(), 400_000_000)].into();
+    let lab = Lab::start(&program, &Knobs { inject: slow, ..Knobs::default() }).await;
+    let driven = lab.round_within(100_000_000, &cell(20.0, 0, 1_000), |_| ()).await;
+    let driven = driven.expect("k6 drives").expect("a measure");
+    let requests = driven.measure.requests;
+    assert_balanced(requests);
+    assert!(requests.ok == 0 && requests.error >= 15, "{requests:?}");
+    let said: Vec<_> = driven.measure.errors.keys().map(String::as_str).collect();
+    assert!(said.contains(&"request timeout (k6's error 1050)"), "{said:?}");
+    let dir = lab.stop().await;
+
+    // Nobody listens there any more.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let gateway = listener.local_addr().expect("an address");
+    drop(listener);
+    let (supervisor, k6) = (supervisor(dir.path()), program.k6(dir.path()));
+    let (cell, limits) =
+        (cell(20.0, 0, 1_000), Limits { timeout_ns: 5_000_000_000, preallocated: 20 });
+    let order = Order { gateway, cell: &cell, number: 1, limits };
+    let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;
+    let measure = driven.expect("k6 drives").expect("a measure").measure;
+    assert_balanced(measure.requests);
+    let said: Vec<_> = measure.errors.keys().map(String::as_str).collect();
+    assert_eq!(
+        (said, measure.requests.ok),
+        (vec!["dial: connection refused (k6's error 1212)"], 0)
+    );
 }

@@ -1,0 +1,176 @@
+//! One iteration of a virtual user: one request, and everything that is told of it, in k6's order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::collector::Samples;
+use crate::connection::{Connection, Reply};
+use crate::fault::Release;
+use crate::line::{Labels, Sample};
+use crate::metric::Metric;
+use crate::script::{Options, Question};
+
+/// A virtual user: its connection, and whether it has told when the scenario began.
+#[derive(Debug, Default)]
+pub(crate) struct User {
+    connection: Connection,
+    told: bool,
+}
+
+/// What every iteration needs.
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) release: Release,
+    /// Tags of the command line.
+    pub(crate) tags: Labels,
+    pub(crate) samples: Samples,
+    /// When the scenario began.
+    pub(crate) origin: SystemTime,
+    /// Iterations that were begun.
+    pub(crate) begun: AtomicU64,
+    /// Cancelled when those that are under way are to be cut off.
+    pub(crate) cut: CancellationToken,
+}
+
+/// The name of the only scenario.
+const SCENARIO: &str = "load";
+
+impl World {
+    /// Tells samples of one moment, one after another.
+    pub(crate) fn tell(&self, at: SystemTime, labels: &Arc<Labels>, values: &[(Metric, f64)]) {
+        let samples = values.iter().map(|&(metric, value)| Sample {
+            metric,
+            at,
+            value,
+            labels: Arc::clone(labels),
+        });
+        // The collector is there until nobody can tell it anything any more.
+        let _ = self.samples.send(samples.collect());
+    }
+
+    /// The tags of samples that belong to the scenario and to no request.
+    pub(crate) fn of_scenario(&self) -> Arc<Labels> {
+        self.tags.with([("scenario", SCENARIO.to_owned())])
+    }
+
+    /// Runs an iteration; the user can go on unless it was cut off.
+    pub(crate) async fn iterate(&self, mut user: User) -> Option<User> {
+        let (began, at) = (Instant::now(), SystemTime::now());
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let measured = since_ms(self.origin, at) >= self.options.warmup.as_millis() as u64;
+        let every = self.options.sample_every;
+        let sampled = measured && every > 0 && number.is_multiple_of(every);
+        let (trace, span): (u128, u64) = (rand::random(), rand::random());
+        let phase = if measured { "measured" } else { "warmup" };
+        let mut labels =
+            self.tags.with([("scenario", SCENARIO.to_owned()), ("phase", phase.to_owned())]);
+        Arc::make_mut(&mut labels).metadata = [
+            ("trace_id", format!("{trace:032x}")),
+            ("span_id", format!("{span:016x}")),
+            ("sampled", u8::from(sampled).to_string()),
+        ]
+        .into();
+        if !user.told {
+            user.told = true;
+            let origin = since_ms(UNIX_EPOCH, self.origin) as f64;
+            self.tell(SystemTime::now(), &labels, &[(Metric::Origin, origin)]);
+        }
+        self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
+        let question = self.options.question();
+        let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
+        let reply = self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent)).await;
+        if let Some(reply) = &reply {
+            self.tell_reply(&labels, &question, reply);
+        }
+        let (end, traffic) = (SystemTime::now(), user.connection.traffic());
+        let (sent, received) = (traffic.sent as f64, traffic.received as f64);
+        let bytes = [(Metric::DataSent, sent), (Metric::DataReceived, received)];
+        let Some(_) = reply else {
+            self.tell(end, &labels, &bytes);
+            return None;
+        };
+        let whole = [(Metric::IterationDuration, ms(began.elapsed())), (Metric::Iterations, 1.0)];
+        self.tell(end, &labels, &[bytes, whole].concat());
+        Some(user)
+    }
+
+    async fn ask(&self, user: &mut User, question: &Question, parent: &str) -> Reply {
+        let gateway = &self.options.gateway;
+        let host = gateway.strip_prefix("http://").unwrap_or(gateway);
+        let request = Request::builder()
+            .method(question.method)
+            .uri(&question.target)
+            .header("Host", host)
+            .header("User-Agent", format!("double of k6/{}", self.release.number()))
+            .header("Content-Type", "application/json")
+            .header("traceparent", parent)
+            .body(Full::new(Bytes::from(question.body.clone().unwrap_or_default())));
+        match request {
+            Ok(request) => user.connection.ask(host, request, self.options.timeout).await,
+            Err(_) => Reply {
+                status: 0,
+                body: Bytes::new(),
+                at: SystemTime::now(),
+                times: Default::default(),
+                error: Some((1020, "invalid URL")),
+            },
+        }
+    }
+
+    /// The times of a request, and what its answer was worth.
+    fn tell_reply(&self, labels: &Arc<Labels>, question: &Question, reply: &Reply) {
+        let path = question.target.split('?').next().unwrap_or_default();
+        let expected = (200..400).contains(&reply.status);
+        let mut tags = vec![
+            ("name", format!("{}{path}", self.options.gateway)),
+            ("method", question.method.to_owned()),
+            ("status", reply.status.to_string()),
+            ("expected_response", expected.to_string()),
+        ];
+        if let Some((code, error)) = reply.error {
+            tags.push(("error_code", code.to_string()));
+            if !error.is_empty() {
+                tags.push(("error", error.to_owned()));
+            }
+        }
+        let times = &reply.times;
+        let duration = times.sending + times.waiting + times.receiving;
+        let values = [
+            (Metric::HttpReqs, 1.0),
+            (Metric::Duration, ms(duration)),
+            (Metric::Blocked, ms(times.blocked)),
+            (Metric::Connecting, ms(times.connecting)),
+            (Metric::Handshaking, 0.0),
+            (Metric::Sending, ms(times.sending)),
+            (Metric::Waiting, ms(times.waiting)),
+            (Metric::Receiving, ms(times.receiving)),
+            (Metric::Failed, f64::from(u8::from(!expected))),
+        ];
+        self.tell(reply.at, &labels.with(tags), &values);
+        let (checks, answered) = question.judge(reply.status, &reply.body);
+        let now = SystemTime::now();
+        for (check, passed) in checks {
+            let labels = labels.with([("check", check.to_owned())]);
+            self.tell(now, &labels, &[(Metric::Checks, f64::from(u8::from(passed)))]);
+        }
+        let answered = f64::from(u8::from(answered));
+        self.tell(SystemTime::now(), labels, &[(Metric::Answered, answered)]);
+    }
+}
+
+fn since_ms(from: SystemTime, to: SystemTime) -> u64 {
+    let ms = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    ms(to).saturating_sub(ms(from))
+}
+
+/// Milliseconds to the nanosecond.
+fn ms(span: Duration) -> f64 {
+    span.as_nanos() as f64 / 1e6
+}

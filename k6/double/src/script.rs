@@ -1,0 +1,322 @@
+//! What `load.js`, `ping.js` and `users.js` do, written down once more: their options by environment, the question
+//! of each request, and which answer is right.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::refused::{Refused, code};
+
+/// The scripts that this is a double of.
+const KNOWN: [(&str, &str); 3] = [
+    ("load.js", include_str!("../../load.js")),
+    ("ping.js", include_str!("../../ping.js")),
+    ("users.js", include_str!("../../users.js")),
+];
+const MAX_TRACES_PER_SECOND: f64 = 200.0;
+/// Common e-mails, and of how many users one has an e-mail of its own.
+const COMMON: u64 = 100;
+const UNIQUE_EVERY: u64 = 5;
+
+/// The variables of the environment, and those of the command line.
+type Variables = BTreeMap<String, String>;
+
+/// What is asked of the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Workload {
+    Ping { size: u64 },
+    Users { users: u64 },
+}
+
+/// What the script is told.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) gateway: String,
+    protocol: String,
+    workload: Workload,
+    rate: f64,
+    pub(crate) warmup: Duration,
+    whole: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) max_vus: usize,
+    pub(crate) preallocated: usize,
+    pub(crate) sample_every: u64,
+    pub(crate) thresholds: Value,
+    pub(crate) summary: Option<PathBuf>,
+}
+
+/// One request, and what to make of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) method: &'static str,
+    /// Path and query.
+    pub(crate) target: String,
+    pub(crate) body: Option<String>,
+    answer: Answer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    /// Begins with this, and has so many bytes in all.
+    Payload(String, usize),
+    Exactly(String),
+}
+
+fn exception(text: impl std::fmt::Display) -> Refused {
+    let hint = "script exception";
+    Refused { code: code::SCRIPT, text: format!("Error: {text}"), hint }
+}
+
+/// Whether `script` and what it imports are as in the repository.
+fn known(script: &Path) -> Result<&'static str, Refused> {
+    let name = script.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = script.parent().unwrap_or(Path::new("."));
+    let mut found = None;
+    for (file, text) in KNOWN.iter().filter(|(file, _)| *file == name || *file == "load.js") {
+        let there = std::fs::read_to_string(folder.join(file)).map_err(|error| {
+            let path = folder.join(file);
+            let text = format!(
+                "The moduleSpecifier \"{}\" couldn't be found on local disk: {error}",
+                path.display()
+            );
+            Refused::new(code::USAGE, text)
+        })?;
+        if there != *text {
+            return Err(exception(format!("{file} is not the one that the double knows")));
+        }
+        if *file == name && name != "load.js" {
+            found = Some(*file);
+        }
+    }
+    found.ok_or_else(|| exception(format!("the double knows no script {}", script.display())))
+}
+
+impl Options {
+    pub(crate) fn read(script: &Path, variables: &Variables) -> Result<Options, Refused> {
+        let script = known(script)?;
+        let text = |name: &str, fallback: &str| {
+            let value = variables.get(name).filter(|value| !value.is_empty());
+            value.map_or(fallback, String::as_str).to_owned()
+        };
+        let number = |name: &str, fallback: f64, least: f64| {
+            let value = text(name, &fallback.to_string());
+            let number = value.trim().parse().ok().filter(|number: &f64| *number >= least);
+            number.ok_or_else(|| {
+                exception(format!("{name}={value}: not a number of at least {least}"))
+            })
+        };
+        let span = |name: &str, fallback: &str| milliseconds(name, &text(name, fallback));
+        let protocol = text("PROTOCOL", "rest");
+        if protocol != "rest" && protocol != "grpc" {
+            return Err(exception(format!("PROTOCOL={protocol}: not rest or grpc")));
+        }
+        let rate = number("RATE", 100.0, 0.001)?;
+        let (warmup, duration) = (span("WARMUP", "0s")?, span("DURATION", "10s")?);
+        let timeout = span("TIMEOUT", "10s")?;
+        let max_vus = number("MAX_VUS", 200.0, 1.0)? as usize;
+        let often = (rate / MAX_TRACES_PER_SECOND).ceil();
+        let sample_every = number("SAMPLE_EVERY", often, 0.0)? as u64;
+        let whole_ms = warmup + duration;
+        if whole_ms < 1_000 {
+            return Err(exception(format!(
+                "WARMUP + DURATION = {whole_ms}ms: k6 takes no less than 1s"
+            )));
+        }
+        let preallocated = number("PRE_ALLOCATED_VUS", 50.0, 1.0)? as usize;
+        let thresholds = thresholds(&text("THRESHOLDS", "{}"))?;
+        let workload = match script {
+            "ping.js" => Workload::Ping { size: number("SIZE", 10.0, 0.0)? as u64 },
+            _ => Workload::Users { users: number("USERS", 1e6, 1.0)? as u64 },
+        };
+        let ms = Duration::from_millis;
+        let gateway = text("GATEWAY", "http://127.0.0.1:8080");
+        Ok(Options {
+            gateway: gateway.strip_suffix('/').unwrap_or(&gateway).to_owned(),
+            protocol,
+            workload,
+            rate,
+            warmup: ms(warmup),
+            whole: ms((whole_ms - 1).max(1_000)),
+            timeout: ms(timeout),
+            max_vus,
+            preallocated: preallocated.min(max_vus),
+            sample_every,
+            thresholds,
+            summary: variables.get("SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from),
+        })
+    }
+
+    /// How long arrivals go on.
+    pub(crate) fn duration(&self) -> Duration {
+        self.whole
+    }
+
+    /// From one arrival to the next: a rate that is no whole number is offered per thousand seconds.
+    pub(crate) fn period(&self) -> Duration {
+        let whole = self.rate.fract() == 0.0;
+        let seconds = if whole { 1.0 / self.rate } else { 1e3 / (self.rate * 1e3).round() };
+        Duration::from_nanos((seconds * 1e9) as u64)
+    }
+
+    /// What the next request asks.
+    pub(crate) fn question(&self) -> Question {
+        let protocol = &self.protocol;
+        match self.workload {
+            Workload::Ping { size } => {
+                let envelope = format!(
+                    r#"{{"from":"gateway","protocol":"{protocol}","size":{size},"payload":""#
+                );
+                let whole = envelope.len() + size as usize + 2;
+                Question {
+                    method: "POST",
+                    target: format!("/{protocol}/ping"),
+                    body: Some(json!({ "size": size }).to_string()),
+                    answer: Answer::Payload(envelope, whole),
+                }
+            }
+            Workload::Users { users } => {
+                let (email, count) = email(users);
+                let escaped = email.replace('@', "%40");
+                Question {
+                    method: "GET",
+                    target: format!("/{protocol}/users/count?email={escaped}"),
+                    body: None,
+                    answer: Answer::Exactly(format!(
+                        r#"{{"protocol":"{protocol}","email":"{email}","count":{count}}}"#
+                    )),
+                }
+            }
+        }
+    }
+}
+
+impl Question {
+    /// The checks of the answer, and whether it counts as answered.
+    pub(crate) fn judge(&self, status: u16, body: &[u8]) -> (Vec<(&'static str, bool)>, bool) {
+        let mut checks = vec![("status is 200", status == 200)];
+        match &self.answer {
+            Answer::Payload(envelope, whole) => {
+                checks.push(("says what was asked", body.starts_with(envelope.as_bytes())));
+                checks.push(("payload has the size asked for", body.len() == *whole));
+            }
+            Answer::Exactly(text) => {
+                checks.push(("counts the users there are", body == text.as_bytes()));
+            }
+        }
+        // A payload of another length was answered all the same.
+        let answered = checks.iter().take(2).all(|(_, passed)| *passed);
+        (checks, answered)
+    }
+}
+
+/// An e-mail, and how many of `users` have it, as `pg-client seed` fills the table.
+fn email(users: u64) -> (String, u64) {
+    let unique = users / UNIQUE_EVERY;
+    if unique > 0 && rand::random_bool(1.0 / UNIQUE_EVERY as f64) {
+        let number = UNIQUE_EVERY * rand::random_range(1..=unique);
+        return (format!("user{number}@example.com"), 1);
+    }
+    let (sharing, number) = (users - unique, rand::random_range(0..COMMON));
+    let count = sharing / COMMON + u64::from(number < sharing % COMMON);
+    (format!("common{number}@example.com"), count)
+}
+
+/// What `load.js` watches anyway, with what it was told.
+fn thresholds(text: &str) -> Result<Value, Refused> {
+    let told: Value = serde_json::from_str(text).map_err(|_| {
+        exception(format!(
+            r#"THRESHOLDS={text}: not JSON such as {{"http_req_duration": ["p(99)<100"]}}"#
+        ))
+    })?;
+    let mut all = json!({
+        "http_req_blocked{phase:measured}": [],
+        "http_req_connecting{phase:measured}": [],
+        "http_req_tls_handshaking{phase:measured}": [],
+        "http_req_duration{phase:measured}": [],
+    });
+    for (name, conditions) in told.as_object().into_iter().flatten() {
+        all[name] = conditions.clone();
+    }
+    Ok(all)
+}
+
+/// Milliseconds of a duration such as 500ms, 10s, 1m30s.
+fn milliseconds(name: &str, text: &str) -> Result<u64, Refused> {
+    let (mut sum, mut rest) = (0.0, text);
+    let refused =
+        || exception(format!("{name}={text}: not a duration such as 500ms, 10s or 1m30s"));
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(refused)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| refused())?;
+        rest = &rest[digits..];
+        let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)];
+        let unit = units.iter().find(|(unit, _)| rest.starts_with(unit)).ok_or_else(refused)?;
+        rest = &rest[unit.0.len()..];
+        sum += number * unit.1;
+    }
+    if text.is_empty() { Err(refused()) } else { Ok(sum.round() as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(script: &str, variables: &[(&str, &str)]) -> Result<Options, Refused> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Options::read(&Path::new(folder).join(script), &variables)
+    }
+
+    #[test]
+    fn options_are_those_of_load_js() {
+        let options = read("ping.js", &[]).expect("defaults");
+        assert_eq!((options.rate, options.max_vus, options.sample_every), (100.0, 200, 1));
+        assert_eq!((options.preallocated, options.duration()), (50, Duration::from_millis(9_999)));
+        let told = [("RATE", "500.5"), ("MAX_VUS", "3"), ("WARMUP", "1m30s"), ("DURATION", "1.5s")];
+        let options = read("ping.js", &told).expect("options");
+        assert_eq!((options.preallocated, options.sample_every), (3, 3));
+        assert_eq!(options.duration(), Duration::from_millis(91_499));
+        assert_eq!(options.period(), Duration::from_nanos(1_998_001));
+    }
+
+    #[test]
+    fn what_the_script_throws_is_an_exception() {
+        for (name, value, says) in [
+            ("PROTOCOL", "soap", "Error: PROTOCOL=soap: not rest or grpc"),
+            ("RATE", "0", "Error: RATE=0: not a number of at least 0.001"),
+            ("DURATION", "1 s", "Error: DURATION=1 s: not a duration"),
+            ("DURATION", "900ms", "Error: WARMUP + DURATION = 900ms"),
+            ("THRESHOLDS", "no JSON", "Error: THRESHOLDS=no JSON: not JSON such as"),
+        ] {
+            let refused = read("ping.js", &[(name, value)]).expect_err(says);
+            assert!(refused.text.starts_with(says) && refused.code == code::SCRIPT, "{refused:?}");
+        }
+        assert_eq!(read("other.js", &[]).expect_err("no script").code, code::SCRIPT);
+    }
+
+    #[test]
+    fn an_answer_is_right_by_its_beginning_and_a_count_by_its_text() {
+        let ping = read("ping.js", &[("SIZE", "3")]).expect("options").question();
+        let reply = br#"{"from":"gateway","protocol":"rest","size":3,"payload":"abcd"}"#;
+        let (checks, answered) = ping.judge(200, reply);
+        assert_eq!(
+            (checks.last(), answered),
+            (Some(&("payload has the size asked for", false)), true)
+        );
+        assert!(!ping.judge(503, reply).1 && !ping.judge(200, b"<html>").1);
+        let users = read("users.js", &[("USERS", "4"), ("PROTOCOL", "grpc")]).expect("options");
+        let question = users.question();
+        let (_, email) = question.target.split_once("email=").expect("an e-mail");
+        let email = email.replace("%40", "@");
+        let count = u64::from(
+            email.strip_prefix("common").is_some_and(|rest| rest < "4@") && email.len() == 19,
+        );
+        let right = format!(r#"{{"protocol":"grpc","email":"{email}","count":{count}}}"#);
+        assert!(question.judge(200, right.as_bytes()).1, "{question:?}");
+    }
+}
