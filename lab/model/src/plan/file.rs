@@ -37,7 +37,7 @@ pub(super) struct PlanFile {
     pub(super) timeout: Span,
     pub(super) certify: Option<CertifyFile>,
     #[serde(default)]
-    pub(super) knobs: toml::Table,
+    pub(super) knobs: KnobsFile,
     #[serde(default)]
     pub(super) variant: Vec<VariantFile>,
 }
@@ -75,7 +75,20 @@ pub(super) struct VariantFile {
     pub(super) protocol: Option<Vec<Protocol>>,
     pub(super) payload: Option<Vec<Payload>>,
     #[serde(default)]
-    pub(super) knobs: toml::Table,
+    pub(super) knobs: KnobsFile,
+}
+
+/// A table of settings; what each may be is looked at where they are known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnobsFile(pub(super) toml::Table);
+
+impl<'de> Deserialize<'de> for KnobsFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Table(table) => Ok(KnobsFile(table)),
+            other => Err(D::Error::custom(format!("{other} is no table of settings"))),
+        }
+    }
 }
 
 fn one() -> u32 {

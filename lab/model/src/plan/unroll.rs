@@ -1,6 +1,6 @@
 //! From a plan file and overrides to a plan: factors become cells, limits are held.
 
-use super::file::{PlanFile, VariantFile};
+use super::file::{KnobsFile, PlanFile, VariantFile};
 use super::knobs::{Settings, without_effect};
 use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
 use crate::cell::MAX_TRACES_PER_SECOND;
@@ -39,7 +39,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
                     &raw,
                     certify.protocol,
                     (Workload::Ping, certify.payload.0),
-                    settings(file, &[&raw.knobs, &overrides.knobs])?,
+                    settings(file, &[&raw.knobs.0, &overrides.knobs])?,
                 )
             },
         }),
@@ -177,12 +177,12 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
         workload: None,
         protocol: None,
         payload: None,
-        knobs: toml::Table::new(),
+        knobs: KnobsFile::default(),
     }];
     let variants = if raw.variant.is_empty() { &plain[..] } else { &raw.variant[..] };
     let mut cells: Vec<Cell> = Vec::new();
     for variant in variants {
-        let knobs = settings(file, &[&raw.knobs, &variant.knobs, &overrides.knobs])?;
+        let knobs = settings(file, &[&raw.knobs.0, &variant.knobs.0, &overrides.knobs])?;
         for subject in subjects(raw, variant) {
             for &protocol in variant.protocol.as_ref().unwrap_or(&raw.protocol) {
                 for &rate in &raw.rate.0 {
