@@ -33,6 +33,7 @@ fn stream(from: &str, to: &str) -> Said {
     Said { stream: said.stream.replace(from, to), ..said }
 }
 
+#[expect(clippy::too_many_lines, reason = "every mutant, in full")]
 #[test]
 fn a_stream_in_which_anything_differs_is_of_another_shape() {
     let times = |by: f64| {

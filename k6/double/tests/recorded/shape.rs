@@ -300,8 +300,9 @@ fn disagreement(stream: &Stream, said: &Said) -> Option<String> {
         };
         for (of, value) in pairs {
             let told = told(of).unwrap_or(f64::NAN);
-            // Not `>`: what is no number is no agreement.
-            if !((told - value).abs() <= 1e-9 * value.abs()) {
+            // What is no number is no agreement.
+            let agrees = (told - value).abs() <= 1e-9 * value.abs();
+            if !agrees {
                 return Some(format!(
                     "{of} of {metric} is {told} in the summary, {value} in the stream"
                 ));

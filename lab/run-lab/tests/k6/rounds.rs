@@ -18,7 +18,8 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
     let lab = Lab::start(&program, &Knobs::default()).await;
     let cell = cell(100.0, 500, 2_000);
     let seen = Mutex::new(Requests::default());
-    let driven = lab.round(&cell, |requests| *seen.lock().unwrap() = requests).await;
+    let driven =
+        lab.round(&cell, |requests| *seen.lock().expect("as the test has it") = requests).await;
     let driven = driven.expect("k6 drives").expect("a measure");
     let dir = lab.stop().await;
 
@@ -26,7 +27,7 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
     let requests = measure.requests;
     assert_balanced(requests);
     assert!(requests.planned.abs_diff(200) <= 4 && requests.ok == requests.started, "{requests:?}");
-    assert_eq!(*seen.lock().unwrap(), requests);
+    assert_eq!(*seen.lock().expect("as the test has it"), requests);
     assert_eq!((facts.joined, facts.not_joined, facts.lines_refused), (requests.started, 0, 0));
     assert_eq!((measure.traced, measure.weight, facts.spans_lost), (requests.started, 1.0, 0));
     assert!(!driven.facts.thresholds_failed);
@@ -45,8 +46,8 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
     let own_us = sum_us / requests.ok as f64;
     assert!((own_us - mean_ms * 1e3).abs() < 0.01, "{own_us} us here, {mean_ms} ms in the summary");
 
-    let mut file = RunFile::open(&dir.path().join("run.sqlite")).await.unwrap();
-    let rows = file.read_requests().await.unwrap();
+    let mut file = RunFile::open(&dir.path().join("run.sqlite")).await.expect("as the test has it");
+    let rows = file.read_requests().await.expect("as the test has it");
     assert_eq!(rows.len() as u64, requests.started);
     let (mut stopwatch, mut residual) = (0, 0);
     for row in &rows {
@@ -67,7 +68,7 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
     }
     assert!(residual as f64 <= 0.02 * stopwatch as f64, "{residual} of {stopwatch}");
     assert!((stopwatch as f64 / 1e3 - sum_us).abs() < 1.0, "{stopwatch} ns, {sum_us} us");
-    let samples = file.read_samples().await.unwrap();
+    let samples = file.read_samples().await.expect("as the test has it");
     assert!(samples.iter().any(|sample| sample.process == "k6" && sample.cpu_ns > 0));
 }
 
@@ -137,7 +138,7 @@ pub(crate) async fn a_halted_round_stops_k6_in_order_and_keeps_what_was_measured
     let pid = Arc::clone(&found);
     let stop = move |requests: Requests| {
         if requests.ok >= 20 && !halt.is_cancelled() {
-            *pid.lock().unwrap() = k6_of(&program, &dir);
+            *pid.lock().expect("as the test has it") = k6_of(&program, &dir);
             halt.cancel();
         }
     };
@@ -148,7 +149,7 @@ pub(crate) async fn a_halted_round_stops_k6_in_order_and_keeps_what_was_measured
     assert!(requests.ok >= 20 && requests.error == 0 && requests.planned < 3_000, "{requests:?}");
     // Stopped with SIGINT, k6 still says what it saw.
     assert!(value(&summary(&driven), "requests_started", "count") >= requests.started as f64);
-    let pid = found.lock().unwrap().expect("k6 ran");
+    let pid = found.lock().expect("as the test has it").expect("k6 ran");
     assert!(test_kill_process(pid).is_err(), "k6 is still there");
     lab.stop().await;
 }
@@ -192,8 +193,8 @@ pub(crate) async fn thresholds_pass_through_and_other_failures_are_explained(pro
     let dir = lab.stop().await;
 
     // Requests that were not answered have failed in the run file too.
-    let mut file = RunFile::open(&dir.path().join("run.sqlite")).await.unwrap();
-    let rows = file.read_requests().await.unwrap();
+    let mut file = RunFile::open(&dir.path().join("run.sqlite")).await.expect("as the test has it");
+    let rows = file.read_requests().await.expect("as the test has it");
     let users: Vec<_> = rows.iter().filter(|row| row.cell == "rest-users").collect();
     assert!(!users.is_empty() && users.iter().all(|row| row.error));
 }
