@@ -49,12 +49,13 @@ impl Part {
     pub(crate) const fn how_to_get(self) -> &'static str {
         match self {
             Part::Influxdb => {
-                "influxd 1.8: go install github.com/influxdata/influxdb/cmd/influxd@v1.8.10; \
-                 on PATH, in target/parts or named by LAB_INFLUXD"
+                "influxd 1.8: .ci/parts, or go install \
+                 github.com/influxdata/influxdb/cmd/influxd@v1.8.10; on PATH, in target/parts or named \
+                 by LAB_INFLUXD"
             }
             Part::Influxdb2 => {
-                "influxd 2.x: nix develop, or https://docs.influxdata.com/influxdb/v2/install; on PATH, \
-                 named by LAB_INFLUXD_2 or as target/parts/influxd-2.7.12"
+                "influxd 2.x: .ci/parts, or https://docs.influxdata.com/influxdb/v2/install; on PATH, in \
+                 target/parts (as influxd-2.7.12) or named by LAB_INFLUXD_2"
             }
             Part::Postgres => {
                 "PostgreSQL: apt-get install postgresql, or nix develop; on PATH or named by LAB_POSTGRES"
