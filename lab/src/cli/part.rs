@@ -38,18 +38,9 @@ pub(super) enum PartCommand {
 pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
     log_to_stderr();
     let done = match part {
-        PartCommand::Gateway(config) => {
-            let service = config.service.clone();
-            service.block_on(gateway::run(config, service.stop_requested()))
-        }
-        PartCommand::Echo(config) => {
-            let service = config.service.clone();
-            service.block_on(echo::run(config, service.stop_requested()))
-        }
-        PartCommand::PgClient(config) => {
-            let service = config.service.clone();
-            service.block_on(pg_client::run(config, service.stop_requested()))
-        }
+        PartCommand::Gateway(config) => probe::run(config).map_err(Into::into),
+        PartCommand::Echo(config) => probe::run(config).map_err(Into::into),
+        PartCommand::PgClient(config) => probe::run(config).map_err(Into::into),
         PartCommand::Seed(config) => run_seed(&config),
         PartCommand::Sidecar(config) => run_sidecar(config),
         // The exit code is that of the program that was kept.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use probe::process::ServiceArgs;
+use probe::{Service as _, ServiceArgs};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -54,7 +54,7 @@ impl DatabaseUrl {
         let options: Result<PgConnectOptions, _> = self.0.parse();
         match options {
             Ok(options) if scheme => {
-                Ok(options.application_name(crate::SERVICE).disable_statement_logging())
+                Ok(options.application_name(PgClientConfig::NAME).disable_statement_logging())
             }
             _ => Err(DatabaseUrlError),
         }

@@ -20,11 +20,10 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
-    let Cli { command, config } = Cli::parse();
-    let service = config.service.clone();
+    let Cli { command, config: service } = Cli::parse();
     match command {
-        None => service.block_on(pg_client::run(config, service.stop_requested())),
-        Some(Command::Seed(config)) => service.block_on(async {
+        None => Ok(probe::run(service)?),
+        Some(Command::Seed(config)) => service.service.runtime()?.block_on(async {
             let seeded = pg_client::seed(&config, &mut |step| println!("{step}")).await?;
             println!("{seeded}");
             Ok(())
