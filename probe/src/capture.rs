@@ -1,15 +1,19 @@
-//! Finished spans kept in memory instead of exported: for tests of services.
+//! For tests of services: finished spans kept in memory instead of exported, and a service started on a
+//! free port.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::{Half, HopNode, Side, Stage, clock};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::context::SpanContext;
 use crate::export::Sink;
 use crate::probe::{Probe, ProbeError};
 use crate::record::Record;
+use crate::service::{Service, serve};
 
 /// How long [`Captured::span`] waits before it says that nothing comes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,6 +68,22 @@ impl Captured {
             failure: record.failure(),
         })
     }
+}
+
+/// Serves on a free port of loopback, in the current runtime and for as long as it lives; answers where.
+/// The address among the settings is not used.
+///
+/// # Panics
+/// There is no port, or the settings are impossible: a test that cannot be set up has failed.
+pub async fn start<S: Service + 'static>(config: S, probe: Probe) -> SocketAddr {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = bound.expect("a free port of loopback");
+    let address = listener.local_addr().expect("a bound address");
+    tokio::spawn(async move {
+        let served = serve(listener, config, &probe, std::future::pending()).await;
+        served.expect("settings that can be");
+    });
+    address
 }
 
 /// Joins the spans of one trace into the tree of its hops, edge first.

@@ -15,13 +15,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::body::Body;
 
+use crate::call::Call;
 use crate::codec::{Carries, JsonError, encode_json, read_json};
 use crate::connect::{Connector, TimedExecutor};
 use crate::context::TRACEPARENT;
 use crate::ongoing::{Ongoing, Peer};
 use crate::probe::Probe;
 use crate::slot::Slot;
-use crate::stopwatch::Stopwatch;
 
 /// A reply body longer than this is refused: 16 MiB of payload and its envelope.
 pub const LONGEST_BODY: usize = 17 * 1024 * 1024;
@@ -64,31 +64,6 @@ impl Default for ClientOptions {
             nodelay: true,
         }
     }
-}
-
-/// What a caller knows about a call beyond its content. By default it is a child of the request
-/// being served, or an unsampled trace of its own.
-#[derive(Debug, Clone, Default)]
-pub struct Call {
-    /// When the call was to start, on [`ledger::clock`]: latency counts from here.
-    pub planned: Option<u64>,
-    /// Starts a trace of its own.
-    pub root: Option<Root>,
-}
-
-/// What the root span of a trace says about its request.
-#[derive(Debug, Clone)]
-pub struct Root {
-    /// Record the trace.
-    pub sampled: bool,
-    /// Cell of the plan.
-    pub cell: Arc<str>,
-    /// Round of the cell.
-    pub round: u32,
-    /// How many requests this one stands for.
-    pub weight: f64,
-    /// A stopwatch outside the probe; the root span waits for it.
-    pub stopwatch: Option<Arc<Stopwatch>>,
 }
 
 /// Why a call failed.

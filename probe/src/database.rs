@@ -6,7 +6,7 @@
 
 use ledger::{Point, Stage};
 
-use crate::client::Call;
+use crate::call::Call;
 use crate::ongoing::{Ongoing, Peer};
 use crate::probe::Probe;
 

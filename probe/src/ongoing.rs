@@ -1,12 +1,12 @@
 //! A call while it happens, whatever it calls: from asking for it to its return.
 //!
-//! What a caller waits for in between is the business of [`crate::client`] and [`crate::database`].
+//! What a caller waits for in between is the business of the client and of the database half.
 
 use std::sync::Arc;
 
-use ledger::{Point, Side, Stage, Value, names};
+use ledger::{Point, Side, Stage};
 
-use crate::client::{Call, Root};
+use crate::call::Call;
 use crate::context::SpanContext;
 use crate::probe::Probe;
 use crate::record::{Identity, Record};
@@ -45,7 +45,7 @@ impl Ongoing {
         let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
         let (context, parent, extra, stopwatch) = match (call.root, parent) {
             (Some(root), _) => {
-                let extra = if root.sampled { root_attributes(&root) } else { Vec::new() };
+                let extra = if root.sampled { root.attributes() } else { Vec::new() };
                 (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
             }
             (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
@@ -116,12 +116,4 @@ impl Drop for Ongoing {
             self.finish();
         }
     }
-}
-
-pub(crate) fn root_attributes(root: &Root) -> Vec<(&'static str, Value)> {
-    vec![
-        (names::CELL, Value::Text(root.cell.to_string())),
-        (names::ROUND, Value::Int(i64::from(root.round))),
-        (names::WEIGHT, Value::Float(root.weight)),
-    ]
 }

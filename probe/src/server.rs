@@ -4,7 +4,6 @@
 //! is not known here.
 
 use std::convert::Infallible;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -63,18 +62,15 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves `routes` on `listener` until `shutdown` completes, then lets requests finish.
-///
-/// # Errors
-/// Never after start-up: what a peer does is answered on its connection, and a failing accept is
-/// logged and tried again. The `Result` is for setups that fail at once.
-pub async fn serve(
+/// Serves `routes` on `listener` until `shutdown` completes, then lets requests finish. What a peer does
+/// is answered on its connection, and a failing accept is logged and tried again.
+pub(crate) async fn serve(
     listener: TcpListener,
     routes: Router,
     probe: &Probe,
     options: ServerOptions,
     shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
+) {
     let graceful = GracefulShutdown::new();
     let executor = TimedExecutor { enabled: probe.enabled() };
     let mut builder = auto::Builder::new(executor);
@@ -103,7 +99,6 @@ pub async fn serve(
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still open {GRACE:?} after shutdown");
     }
-    Ok(())
 }
 
 struct Acceptor {

@@ -43,12 +43,3 @@ pub struct UsersCountReply {
 }
 
 impl Carries for UsersCountReply {}
-
-/// Answer to a request that was refused or failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorReply {
-    /// Names the field, its value and the limit.
-    pub error: String,
-}
-
-impl Carries for ErrorReply {}

@@ -55,7 +55,8 @@ pub fn parse_from<P: Parser>(
 }
 
 /// `command` without the variables that are blank, in all its subcommands.
-fn without_blank(command: Command) -> Command {
+#[must_use]
+pub fn without_blank(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let blank = arg
             .get_env()

@@ -6,5 +6,5 @@
 mod environment;
 mod url;
 
-pub use environment::{named, parse, parse_from, text, try_parse_from, variable};
+pub use environment::{named, parse, parse_from, text, try_parse_from, variable, without_blank};
 pub use url::{HttpUrl, PeerUrl, UrlError};

@@ -99,7 +99,7 @@ pub async fn start_services(
     let started = async {
         arguments.extend(of_gateway(knobs, echo.address("")?));
         if let Some(users) = &users {
-            arguments.extend(["--users-url".to_owned(), format!("http://{}", users.address("")?)]);
+            arguments.extend(peer(USERS, users.address("")?));
         }
         supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await
     };
@@ -219,9 +219,14 @@ fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) ->
     arguments
 }
 
+/// Arguments that tell the gateway where the service called `name` is.
+fn peer(name: &str, address: SocketAddr) -> [String; 2] {
+    ["--peer".to_owned(), format!("{name}=http://{address}")]
+}
+
 /// Arguments of the gateway alone.
 fn of_gateway(knobs: &Knobs, echo: SocketAddr) -> Vec<String> {
-    let mut arguments = vec!["--echo-url".to_owned(), format!("http://{echo}")];
+    let mut arguments = peer("echo", echo).to_vec();
     if knobs.connection_per_request {
         arguments.push("--connection-per-request".to_owned());
     }
@@ -249,7 +254,7 @@ mod tests {
         assert_eq!(common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "), expected);
         assert_eq!(
             of_gateway(&Knobs::default(), address()).join(" "),
-            "--echo-url http://127.0.0.1:4317"
+            "--peer echo=http://127.0.0.1:4317"
         );
     }
 

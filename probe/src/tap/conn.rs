@@ -3,113 +3,13 @@
 //! Gets every I/O call with its times, keeps the connection's effort, and hands the bytes to the
 //! follower of the protocol spoken.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use ledger::Point;
 
-use ledger::{Point, Side};
-
-use super::message::{Effort, Write};
-use super::{Claims, h1, h2};
-use crate::context::SpanContext;
+use super::directory::Directory;
+use super::message::Write;
+use super::shared::Shared;
+use super::{h1, h2};
 use crate::export::Sink;
-use crate::record::Record;
-
-/// Calls that are about to be made by this process, by span id: where a client's tap finds the
-/// record of a request it sees.
-#[derive(Debug, Default)]
-pub(crate) struct Outstanding(parking_lot::Mutex<HashMap<u64, Arc<Record>>>);
-
-impl Outstanding {
-    pub(crate) fn insert(&self, span_id: u64, record: Arc<Record>) {
-        self.0.lock().insert(span_id, record);
-    }
-
-    pub(crate) fn remove(&self, span_id: u64) {
-        self.0.lock().remove(&span_id);
-    }
-
-    fn get(&self, span_id: u64) -> Option<Arc<Record>> {
-        self.0.lock().get(&span_id).cloned()
-    }
-}
-
-/// Where a connection finds or leaves the records of its requests.
-#[derive(Debug, Clone)]
-pub(crate) enum Directory {
-    /// A client's: requests are known before they are sent.
-    Client(Arc<Outstanding>),
-    /// A server's: requests become known as they are read.
-    Server(Arc<Claims>),
-}
-
-/// Numbers connections within the process, from 1.
-static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
-
-/// What the followers need to know of their connection.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) directory: Directory,
-    pub(super) number: u64,
-    pub(super) effort: Effort,
-    pub(super) sink: Sink,
-    /// Records whose last payload byte was read by the latest read.
-    next_io: Vec<Arc<Record>>,
-}
-
-impl Shared {
-    pub(super) fn side(&self) -> Side {
-        match self.directory {
-            Directory::Client(_) => Side::Client,
-            Directory::Server(_) => Side::Server,
-        }
-    }
-
-    /// The record of a request whose head was just seen on the wire, going out of a client or
-    /// coming in to a server.
-    pub(super) fn open(&self, context: Option<SpanContext>, http: u64) -> Option<Arc<Record>> {
-        let record = match &self.directory {
-            Directory::Client(outstanding) => outstanding.get(context?.span_id)?,
-            Directory::Server(claims) => {
-                let record = Arc::new(Record::new(Side::Server));
-                claims.offer(context.map_or(0, |context| context.span_id), Arc::clone(&record));
-                record
-            }
-        };
-        record.attempt(self.number, http);
-        Some(record)
-    }
-
-    /// A server's reply was written to its end, or never will be.
-    pub(super) fn close(&self, record: Option<&Arc<Record>>, failure: Option<&str>) {
-        let Some(record) = record.filter(|_| self.side() == Side::Server) else { return };
-        if record.identity().is_none() {
-            // Answered above us without a handler: nobody will claim it any more.
-            self.withdraw(Some(record));
-        }
-        if let Some(why) = failure {
-            record.failed(why);
-        }
-        self.sink.submit(record);
-    }
-
-    /// A request that a server's tap has read will not be handled.
-    pub(super) fn withdraw(&self, record: Option<&Arc<Record>>) {
-        if let (Directory::Server(claims), Some(record)) = (&self.directory, record) {
-            claims.withdraw(record);
-        }
-    }
-
-    pub(super) fn await_next_io(&mut self, record: Option<&Arc<Record>>) {
-        // The frames of one read are mostly of one message: it need not wait more than once.
-        let waits = |record: &Arc<Record>| {
-            self.next_io.last().is_some_and(|last| Arc::ptr_eq(last, record))
-        };
-        if let Some(record) = record.filter(|record| !waits(record)) {
-            self.next_io.push(Arc::clone(record));
-        }
-    }
-}
 
 /// The protocol spoken, once known.
 #[derive(Debug)]
@@ -141,10 +41,13 @@ impl Conn {
             Some(false) => Follow::Http1(h1::Follower::default()),
             Some(true) => Follow::Http2(Box::default()),
         };
-        let number = CONNECTIONS.fetch_add(1, Relaxed) + 1;
-        let shared =
-            Shared { directory, number, effort: Effort::default(), sink, next_io: Vec::new() };
-        Conn { shared, follow, opening: Vec::new(), last_exit: 0, refused: None }
+        Conn {
+            shared: Shared::new(directory, sink),
+            follow,
+            opening: Vec::new(),
+            last_exit: 0,
+            refused: None,
+        }
     }
 
     /// An I/O call is entered; answers when.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ledger::Side;
 
-use super::conn::Shared;
 use super::h1_messages::{Event, Expected, Head, Messages};
 use super::message::{Incoming, Outgoing, Part, Write};
+use super::shared::Shared;
 use crate::record::Record;
 
 /// HTTP version as a [`ledger::Half`] gives it.

@@ -5,11 +5,11 @@
 
 use ledger::Side;
 
-use super::conn::Shared;
 use super::h2_frames::{Block, DATA, Event, Frame, Frames, RST_STREAM, SETTINGS, WINDOW_UPDATE};
 use super::h2_streams::{Stream, Streams};
 use super::hpack;
 use super::message::{Part, Write};
+use super::shared::Shared;
 use crate::context::SpanContext;
 
 /// Initial size of every window (RFC 9113, section 6.9.2).

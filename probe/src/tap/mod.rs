@@ -5,6 +5,7 @@
 //! call that a message belongs to. What a mark means is the ledger's business, not the tap's.
 
 mod conn;
+mod directory;
 mod h1;
 mod h1_messages;
 mod h2;
@@ -12,6 +13,7 @@ mod h2_frames;
 mod h2_streams;
 mod hpack;
 mod message;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -20,37 +22,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::export::Sink;
-use crate::record::Record;
 
-pub(crate) use conn::{Directory, Outstanding};
-
-/// Requests that a server's tap has read and that no handler has claimed yet, by the span id of
-/// their caller (0 without one), in order of arrival.
-#[derive(Debug, Default)]
-pub(crate) struct Claims(Mutex<Vec<(u64, Arc<Record>)>>);
-
-// A list, since a request is claimed as soon as its task runs: hardly ever are there two.
-impl Claims {
-    fn offer(&self, caller: u64, record: Arc<Record>) {
-        self.0.lock().push((caller, record));
-    }
-
-    /// The oldest unclaimed request of `caller`.
-    pub(crate) fn claim(&self, caller: u64) -> Option<Arc<Record>> {
-        let mut unclaimed = self.0.lock();
-        let at = unclaimed.iter().position(|(other, _)| *other == caller)?;
-        Some(unclaimed.remove(at).1)
-    }
-
-    /// Takes back a request that no handler will ever see.
-    fn withdraw(&self, record: &Arc<Record>) {
-        self.0.lock().retain(|(_, other)| !Arc::ptr_eq(other, record));
-    }
-}
+use directory::Directory;
+pub(crate) use directory::{Claims, Outstanding};
 
 /// A byte stream under observation, or just the stream when probes are off.
 #[derive(Debug)]

@@ -10,10 +10,8 @@ use http::Uri;
 use lab_proto::EchoRequest;
 use lab_proto::v1::echo_client::EchoClient;
 use ledger::Stage;
-use probe::capture::{Captured, CapturedSpan};
-use probe::process::ServiceArgs;
-use probe::{Call, Client, ClientOptions, LONGEST_BODY, Root, Version};
-use tokio::net::TcpListener;
+use probe::capture::{Captured, CapturedSpan, start};
+use probe::{Call, Client, ClientOptions, LONGEST_BODY, Root, Service as _, Version};
 
 const CALLS: usize = 256;
 
@@ -28,12 +26,7 @@ impl Pair {
     async fn start(inject: Vec<(Stage, Duration)>) -> Pair {
         let (server, server_spans) = Captured::probe(inject).unwrap();
         let (probe, client_spans) = Captured::probe(Vec::new()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listen = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            let config = EchoConfig { listen, service: ServiceArgs::default() };
-            echo::serve(listener, &config, &server, std::future::pending()).await
-        });
+        let listen = start(EchoConfig::defaults().unwrap(), server).await;
         let target: Uri = format!("http://{listen}").parse().unwrap();
         let options = ClientOptions { version: Version::Http2, ..ClientOptions::default() };
         Pair { client: Client::new(&probe, "echo", target, options), client_spans, server_spans }

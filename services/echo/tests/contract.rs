@@ -7,23 +7,15 @@ use std::net::SocketAddr;
 use echo::EchoConfig;
 use lab_proto::EchoRequest;
 use lab_proto::v1::echo_client::EchoClient;
-use probe::process::ServiceArgs;
-use probe::{LONGEST_BODY, Probe};
+use probe::{LONGEST_BODY, Probe, Service as _};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 async fn start() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let listen = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let config = EchoConfig { listen, service: ServiceArgs::default() };
-        echo::serve(listener, &config, &Probe::off(), std::future::pending()).await
-    });
-    listen
+    probe::capture::start(EchoConfig::defaults().unwrap(), Probe::off()).await
 }
 
 async fn post(echo: SocketAddr, body: impl Into<reqwest::Body>) -> (u16, Value) {

@@ -6,10 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use echo::EchoConfig;
-use gateway::{GatewayConfig, LARGEST_SIZE, PayloadSource};
-use probe::Probe;
+use gateway::{GatewayConfig, LARGEST_SIZE};
 use probe::capture::{Captured, CapturedSpan};
-use probe::process::ServiceArgs;
+use probe::{Probe, Service as _};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -20,33 +19,14 @@ const PROTOCOLS: [&str; 2] = ["rest", "grpc"];
 const FREE: &str = "127.0.0.1:0";
 
 async fn start_echo() -> SocketAddr {
-    let listener = TcpListener::bind(FREE).await.unwrap();
-    let listen = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let config = EchoConfig { listen, service: ServiceArgs::default() };
-        echo::serve(listener, &config, &Probe::off(), std::future::pending()).await
-    });
-    listen
+    probe::capture::start(EchoConfig::defaults().unwrap(), Probe::off()).await
 }
 
 /// A gateway in front of whatever is at `echo`.
 async fn start_gateway(echo: SocketAddr, probe: Probe) -> String {
-    let listener = TcpListener::bind(FREE).await.unwrap();
-    let listen = listener.local_addr().unwrap();
-    let config = GatewayConfig {
-        listen,
-        echo_url: format!("http://{echo}").parse().unwrap(),
-        users_url: None,
-        timeout: 1,
-        payload_source: PayloadSource::Pool,
-        connection_per_request: false,
-        rest_size_bug: None,
-        service: ServiceArgs::default(),
-    };
-    tokio::spawn(
-        async move { gateway::serve(listener, &config, &probe, std::future::pending()).await },
-    );
-    format!("http://{listen}")
+    let peers = vec![format!("echo=http://{echo}").parse().unwrap()];
+    let config = GatewayConfig { peers, timeout: 1, ..GatewayConfig::defaults().unwrap() };
+    format!("http://{}", probe::capture::start(config, probe).await)
 }
 
 async fn start() -> String {

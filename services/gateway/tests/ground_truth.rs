@@ -190,7 +190,7 @@ async fn small_windows_behind_a_relay_are_found_as_window_wait() {
     let delay = Duration::from_millis(5);
     let behind = |window| {
         let relay = relay::Relay { delay, ..relay::Relay::default() };
-        let service = probe::process::ServiceArgs {
+        let service = probe::ServiceArgs {
             stream_window: Some(window),
             connection_window: Some(window.max(65_535)),
             ..Default::default()
@@ -226,7 +226,7 @@ async fn a_full_send_buffer_is_found_as_socket_wait() {
             receive_buffer: Some(64 * 1024),
             ..relay::Relay::default()
         };
-        let service = probe::process::ServiceArgs {
+        let service = probe::ServiceArgs {
             stream_window: Some(64 << 20),
             connection_window: Some(64 << 20),
             ..Default::default()

@@ -6,23 +6,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway::{GatewayConfig, PayloadSource};
+use gateway::GatewayConfig;
 use ledger::{Point, Stage, clock, close};
 use pg_client::{PgClientConfig, SeedConfig};
 use probe::capture::{Captured, join};
-use probe::process::ServiceArgs;
-use probe::{Call, Client, ClientOptions, Probe, Root, Stopwatch};
+use probe::{Call, Client, ClientOptions, Probe, Root, Service as _, Stopwatch};
 use serde_json::{Value, json};
 use test_parts::Postgres;
 use tokio::net::TcpListener;
 
 const PROTOCOLS: [&str; 2] = ["rest", "grpc"];
-
-async fn bind() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
 
 /// A gateway in front of the users service at `users`, if there is to be one.
 async fn start_gateway(users: Option<SocketAddr>, probe: Probe) -> SocketAddr {
@@ -31,36 +24,18 @@ async fn start_gateway(users: Option<SocketAddr>, probe: Probe) -> SocketAddr {
 
 /// The same, waiting no longer than `timeout` seconds for the users service.
 async fn start_gateway_with(users: Option<SocketAddr>, probe: Probe, timeout: u64) -> SocketAddr {
-    let (listener, listen) = bind().await;
-    let config = GatewayConfig {
-        listen,
-        echo_url: "http://127.0.0.1:1".parse().unwrap(),
-        users_url: users.map(|users| format!("http://{users}").parse().unwrap()),
-        timeout,
-        payload_source: PayloadSource::Pool,
-        connection_per_request: false,
-        rest_size_bug: None,
-        service: ServiceArgs::default(),
-    };
-    tokio::spawn(
-        async move { gateway::serve(listener, &config, &probe, std::future::pending()).await },
-    );
-    listen
+    let known = users.map(|users| format!("pg-client=http://{users}").parse().unwrap());
+    let peers = known.into_iter().collect();
+    let config = GatewayConfig { peers, timeout, ..GatewayConfig::defaults().unwrap() };
+    probe::capture::start(config, probe).await
 }
 
 /// A users service that asks the database at `url`.
 async fn start_users(url: &str, probe: Probe) -> SocketAddr {
-    let (listener, listen) = bind().await;
-    let config = PgClientConfig {
-        listen,
-        database_url: url.parse().unwrap(),
-        pool_size: 2,
-        service: ServiceArgs::default(),
-    };
-    tokio::spawn(async move {
-        pg_client::serve(listener, &config, &probe, std::future::pending()).await
-    });
-    listen
+    let database_url = url.parse().unwrap();
+    let config =
+        PgClientConfig { database_url, pool_size: 2, ..PgClientConfig::defaults().unwrap() };
+    probe::capture::start(config, probe).await
 }
 
 async fn seed(url: &str) {
@@ -119,7 +94,7 @@ async fn a_question_without_one_email_is_400() {
 
 async fn a_users_service_that_is_not_there_is_told_from_one_that_is_not_set() {
     let gateway = start_gateway(None, Probe::off()).await;
-    refused(gateway, "?email=a", 503, &["--users-url", "GATEWAY_USERS_URL"]).await;
+    refused(gateway, "?email=a", 503, &["--peer", "pg-client=", "GATEWAY_PEERS"]).await;
     let nobody = "127.0.0.1:1".parse().unwrap();
     let gateway = start_gateway(Some(nobody), Probe::off()).await;
     refused(gateway, "?email=a", 502, &["pg-client"]).await;
@@ -127,7 +102,8 @@ async fn a_users_service_that_is_not_there_is_told_from_one_that_is_not_set() {
 
 async fn a_users_service_that_does_not_answer_is_504() {
     // Connections are accepted by the kernel, and nobody reads.
-    let (_silent, address) = bind().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
     let gateway = start_gateway_with(Some(address), Probe::off(), 1).await;
     refused(gateway, "?email=a", 504, &["pg-client", "1s"]).await;
 }

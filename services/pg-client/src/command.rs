@@ -24,14 +24,13 @@ impl PgClientCommand {
     /// Does what was asked for, in a runtime of its own. Serving ends when the process is asked to stop.
     ///
     /// # Errors
-    /// As [`crate::run`] and [`crate::seed`].
+    /// As [`probe::run`] and [`crate::seed`].
     pub fn run(self) -> anyhow::Result<()> {
         let PgClientCommand { command, config } = self;
-        let service = config.service.clone();
         match command {
-            None => service.block_on(crate::run(config, service.stop_requested())),
-            Some(Command::Seed(config)) => service.block_on(async {
-                let seeded = crate::seed(&config, &mut |step| println!("{step}")).await?;
+            None => Ok(probe::run(config)?),
+            Some(Command::Seed(seeding)) => config.service.runtime()?.block_on(async {
+                let seeded = crate::seed(&seeding, &mut |step| println!("{step}")).await?;
                 println!("{seeded}");
                 Ok(())
             }),

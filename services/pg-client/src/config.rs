@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
-use probe::process::ServiceArgs;
+use probe::{Service as _, ServiceArgs};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -82,7 +82,9 @@ impl DatabaseUrl {
         }
         match self.0.parse::<PgConnectOptions>() {
             Ok(options) if options.get_port() == 0 => refused("its port is 0"),
-            Ok(options) => Ok(options.application_name(crate::SERVICE).disable_statement_logging()),
+            Ok(options) => {
+                Ok(options.application_name(PgClientConfig::NAME).disable_statement_logging())
+            }
             Err(_) => refused("its host, its port or a parameter cannot be read"),
         }
     }

@@ -17,8 +17,8 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{PgConnection, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::availability::{Availability, CONNECTING, Seen, connect};
 use crate::failure::Failure;
-use crate::lookout::{CONNECTING, Lookout, Seen, connect};
 
 /// How long nobody may get a connection before somebody looks whether there is a database.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -35,7 +35,7 @@ pub(crate) struct Connections {
     /// As many turns as there are connections, first come, first served.
     queue: Arc<Semaphore>,
     turns: Arc<Turns>,
-    lookout: Lookout,
+    availability: Availability,
 }
 
 /// Who has a connection and how many had one.
@@ -75,8 +75,8 @@ impl Connections {
             })
             .connect_lazy_with(options.clone());
         let queue = Arc::new(Semaphore::new(size as usize));
-        let lookout = Lookout::new(options.clone(), PATIENCE);
-        Connections { pool, options, lost, queue, turns: Arc::default(), lookout }
+        let availability = Availability::new(options.clone(), PATIENCE);
+        Connections { pool, options, lost, queue, turns: Arc::default(), availability }
     }
 
     /// Waits for a connection.
@@ -111,7 +111,7 @@ impl Connections {
             }
             let seen = tokio::select! {
                 biased;
-                seen = self.lookout.look() => seen,
+                seen = self.availability.check() => seen,
                 lease = &mut taking => return lease,
             };
             *full = match seen {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use lab_proto::{EmailError, ErrorReply};
-use probe::JsonReply;
+use lab_proto::EmailError;
+use probe::Refusal;
 use tonic::Status;
 
 /// A question that was not answered.
@@ -101,17 +101,18 @@ pub(crate) fn is_full(error: &sqlx::Error) -> bool {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        JsonReply(self.status(), ErrorReply { error: self.to_string() }).into_response()
+        Refusal::from(self).into_response()
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal::new(failure.status(), failure.to_string())
     }
 }
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        let error = failure.to_string();
-        match failure.status() {
-            StatusCode::BAD_REQUEST => Status::invalid_argument(error),
-            StatusCode::SERVICE_UNAVAILABLE => Status::unavailable(error),
-            _ => Status::internal(error),
-        }
+        Refusal::from(failure).into()
     }
 }

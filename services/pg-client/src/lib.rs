@@ -3,28 +3,22 @@
 //!
 //! It starts and serves without a database, and answers 503 while there is none.
 
+mod availability;
 mod command;
 mod config;
 mod connections;
 pub mod emails;
 mod failure;
 mod fill;
-mod lookout;
 mod seed;
 mod statements;
 mod users;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use http::StatusCode;
 use lab_proto::v1::users_server::UsersServer;
-use probe::{JsonReply, Probe};
-use serde_json::json;
-use tokio::net::TcpListener;
-use tonic::service::Routes;
+use probe::{Probe, Routes, Service, ServiceArgs, SetupError};
 
 pub use command::PgClientCommand;
 pub use config::{DatabaseUrl, DatabaseUrlError, PgClientConfig, SeedConfig};
@@ -32,48 +26,30 @@ pub use seed::{SeedError, SeedStep, Seeded, seed};
 
 use users::Users;
 
-/// Name of the service in spans.
-pub const SERVICE: &str = "pg-client";
+impl Service for PgClientConfig {
+    const NAME: &'static str = "pg-client";
 
-/// Runs the service until `shutdown` completes.
-///
-/// # Errors
-/// The address cannot be bound, or a setting is impossible.
-pub async fn run(
-    config: PgClientConfig,
-    shutdown: impl Future<Output = ()> + Send,
-) -> anyhow::Result<()> {
-    // Looked at before the port is bound.
-    config.database_url.options()?;
-    let serve = async |listener, probe: &_| serve(listener, &config, probe, shutdown).await;
-    Ok(probe::process::run(SERVICE, &config.service, config.listen, serve).await?)
-}
+    fn listen(&self) -> SocketAddr {
+        self.listen
+    }
 
-/// Serves on a bound listener.
-///
-/// # Errors
-/// The database's URL is none, or as [`probe::serve`].
-pub async fn serve(
-    listener: TcpListener,
-    config: &PgClientConfig,
-    probe: &Probe,
-    shutdown: impl Future<Output = ()> + Send,
-) -> std::io::Result<()> {
-    let options = config.database_url.options().map_err(std::io::Error::other)?;
-    let users = Arc::new(Users::new(probe, options, config.pool_size));
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<UsersServer<users::Grpc>>().await;
-    let grpc = UsersServer::new(users::Grpc(Arc::clone(&users)));
-    let routes = Router::new()
-        .route("/users/count", get(users::rest))
-        .route("/statements", get(statements::rest))
-        .route("/healthz", get(healthz))
-        .with_state(users)
-        .merge(Routes::new(grpc).add_service(health).into_axum_router());
-    probe::serve(listener, routes, probe, config.service.server_options(), shutdown).await
-}
+    fn shared(&self) -> &ServiceArgs {
+        &self.service
+    }
 
-async fn healthz() -> Response {
-    let status = json!({"status": "ok", "service": SERVICE, "version": env!("CARGO_PKG_VERSION")});
-    JsonReply(StatusCode::OK, status).into_response()
+    fn routes(
+        self,
+        probe: Probe,
+    ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
+        let options = self.database_url.options()?;
+        // One pool, whoever asks: `--pool-size 1` is one connection.
+        let users = Arc::new(Users::new(&probe, options, self.pool_size));
+        Ok(move || {
+            Routes::new()
+                .get("/users/count?email=E", users::rest)
+                .get("/statements", statements::rest)
+                .with_state(Arc::clone(&users))
+                .grpc(UsersServer::new(users::Grpc(Arc::clone(&users))))
+        })
+    }
 }

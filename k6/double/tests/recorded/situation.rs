@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use echo::EchoConfig;
-use gateway::{GatewayConfig, PayloadSource};
+use gateway::GatewayConfig;
 use ledger::Stage;
-use probe::process::ServiceArgs;
+use probe::{Service as _, ServiceArgs};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -142,23 +142,15 @@ async fn answer_anything(listener: TcpListener) {
 async fn gateway(listener: TcpListener, inject: Vec<(Stage, Duration)>) {
     let behind = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let echo = behind.local_addr().expect("an address");
-    let service = ServiceArgs::default();
-    let probe = service.probe(echo::SERVICE).expect("a probe");
-    let config = EchoConfig { listen: echo, service };
-    tokio::spawn(async move { echo::serve(behind, &config, &probe, std::future::pending()).await });
+    let config = EchoConfig::defaults().expect("defaults");
+    let probe = config.service.probe(EchoConfig::NAME).expect("a probe");
+    tokio::spawn(async move { probe::serve(behind, config, &probe, std::future::pending()).await });
     let service = ServiceArgs { inject, ..ServiceArgs::default() };
-    let probe = service.probe(gateway::SERVICE).expect("a probe");
-    let config = GatewayConfig {
-        listen: listener.local_addr().expect("an address"),
-        echo_url: format!("http://{echo}").parse().expect("a URL"),
-        users_url: None,
-        timeout: 60,
-        payload_source: PayloadSource::Pool,
-        connection_per_request: false,
-        rest_size_bug: None,
-        service,
-    };
+    let probe = service.probe(GatewayConfig::NAME).expect("a probe");
+    let peers = vec![format!("echo=http://{echo}").parse().expect("a peer")];
+    let defaults = GatewayConfig::defaults().expect("defaults");
+    let config = GatewayConfig { peers, timeout: 60, service, ..defaults };
     tokio::spawn(
-        async move { gateway::serve(listener, &config, &probe, std::future::pending()).await },
+        async move { probe::serve(listener, config, &probe, std::future::pending()).await },
     );
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ledger::{Marks, Point};
-use probe::{Root, SpanContext, Witness, Witnessed};
+use probe::{ReportedCall, Reporter, Root, SpanContext};
 
 use super::books::Joined;
 use super::{K6Error, SERVICE};
@@ -17,7 +17,7 @@ use lab_model::{Cell, Workload};
 /// Tells of the requests of one round.
 #[derive(Debug)]
 pub(super) struct Teller {
-    witness: Witness,
+    reporter: Reporter,
     name: String,
     peer: Arc<str>,
     root: Root,
@@ -32,7 +32,7 @@ impl Teller {
         round: u32,
         sampling: Sampling,
     ) -> Result<Teller, K6Error> {
-        let witness = Witness::start(SERVICE, pid, &format!("http://{otlp}"))
+        let reporter = Reporter::start(SERVICE, pid, &format!("http://{otlp}"))
             .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
         let protocol = cell.protocol.name();
         let name = match cell.workload {
@@ -46,7 +46,7 @@ impl Teller {
             weight: sampling.weight(),
             stopwatch: None,
         };
-        Ok(Teller { witness, name, peer: "gateway".into(), root })
+        Ok(Teller { reporter, name, peer: "gateway".into(), root })
     }
 
     /// Tells of one request.
@@ -55,7 +55,7 @@ impl Teller {
             .with(Point::CallStart, joined.start)
             .with(Point::SendBegin, joined.connected)
             .with(Point::CallEnd, joined.end);
-        self.witness.tell(Witnessed {
+        self.reporter.report(ReportedCall {
             context: SpanContext {
                 trace_id: joined.request.trace,
                 span_id: joined.request.span,
@@ -72,6 +72,6 @@ impl Teller {
 
     /// Sends what is left. Returns how many spans were lost in all.
     pub(super) async fn stop(self) -> u64 {
-        self.witness.shutdown().await
+        self.reporter.shutdown().await
     }
 }

@@ -35,14 +35,8 @@ pub(super) enum PartCommand {
 pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
     log_to_stderr();
     let done = match part {
-        PartCommand::Gateway(config) => {
-            let service = config.service.clone();
-            service.block_on(gateway::run(config, service.stop_requested()))
-        }
-        PartCommand::Echo(config) => {
-            let service = config.service.clone();
-            service.block_on(echo::run(config, service.stop_requested()))
-        }
+        PartCommand::Gateway(config) => probe::run(config).map_err(Into::into),
+        PartCommand::Echo(config) => probe::run(config).map_err(Into::into),
         PartCommand::PgClient(command) => command.run(),
         PartCommand::Sidecar(config) => run_sidecar(config),
         // The exit code is that of the program that was kept.

@@ -3,7 +3,7 @@
 use ledger::{Point, Side, clock};
 use proptest::prelude::*;
 
-use super::wire::Rig;
+use super::wire::TappedConnection;
 use crate::context::SpanContext;
 
 fn head(line: &str, context: SpanContext, fields: &str) -> Vec<u8> {
@@ -27,12 +27,12 @@ const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n
 
 #[test]
 fn a_call_with_lengths_is_marked_on_the_client() {
-    let mut rig = Rig::new(Side::Client, false);
-    let (context, record) = rig.call();
-    rig.write(&post(context, 100));
-    rig.read(&ok(70)[..50]);
+    let mut tapped = TappedConnection::new(Side::Client, false);
+    let (context, record) = tapped.call();
+    tapped.write(&post(context, 100));
+    tapped.read(&ok(70)[..50]);
     assert_eq!(record.get(Point::EosRead), 0);
-    rig.read(&ok(70)[50..]);
+    tapped.read(&ok(70)[50..]);
     let half = record.half();
     assert_eq!((half.outbound.body, half.inbound.body), (100, 70));
     assert_eq!((half.inbound.wire, half.http), (ok(70).len() as u64, 11));
@@ -41,18 +41,18 @@ fn a_call_with_lengths_is_marked_on_the_client() {
     {
         assert_ne!(record.get(point), 0, "{point:?}");
     }
-    assert_eq!(rig.streams(), 0);
+    assert_eq!(tapped.streams(), 0);
 }
 
 #[test]
 fn chunk_sizes_terminator_and_trailers_are_not_payload() {
-    let mut rig = Rig::new(Side::Client, false);
-    let (context, record) = rig.call();
-    rig.write(&post(context, 0));
+    let mut tapped = TappedConnection::new(Side::Client, false);
+    let (context, record) = tapped.call();
+    tapped.write(&post(context, 0));
     let terminator = CHUNKED.len() - 15;
-    rig.read(&CHUNKED[..terminator]);
+    tapped.read(&CHUNKED[..terminator]);
     let body = clock::now();
-    rig.read(&CHUNKED[terminator..]);
+    tapped.read(&CHUNKED[terminator..]);
     assert!(record.get(Point::LastRead) < body);
     assert!(record.get(Point::EosRead) > body);
     let inbound = record.half().inbound;
@@ -67,40 +67,40 @@ fn replies_that_have_no_body_end_with_their_head() {
         ("POST", "HTTP/1.1 204 No Content\r\n\r\n"),
         ("POST", "HTTP/1.1 304 Not Modified\r\ncontent-length: 500\r\n\r\n"),
     ] {
-        let mut rig = Rig::new(Side::Client, false);
-        let (context, record) = rig.call();
-        rig.write(&head(&format!("{method} / HTTP/1.1"), context, ""));
-        rig.read(reply.as_bytes());
+        let mut tapped = TappedConnection::new(Side::Client, false);
+        let (context, record) = tapped.call();
+        tapped.write(&head(&format!("{method} / HTTP/1.1"), context, ""));
+        tapped.read(reply.as_bytes());
         assert_ne!(record.get(Point::EosRead), 0, "{method} {reply}");
-        let (context, record) = rig.call();
-        rig.write(&post(context, 5));
-        rig.read(&ok(9));
+        let (context, record) = tapped.call();
+        tapped.write(&post(context, 5));
+        tapped.read(&ok(9));
         assert_eq!(record.half().inbound.body, 9);
     }
 }
 
 #[test]
 fn a_reply_without_length_ends_with_the_connection() {
-    let mut rig = Rig::new(Side::Client, false);
-    let (context, record) = rig.call();
-    rig.write(&post(context, 0));
-    rig.read(b"HTTP/1.1 200 OK\r\n\r\nsome");
-    rig.read(b" text");
+    let mut tapped = TappedConnection::new(Side::Client, false);
+    let (context, record) = tapped.call();
+    tapped.write(&post(context, 0));
+    tapped.read(b"HTTP/1.1 200 OK\r\n\r\nsome");
+    tapped.read(b" text");
     assert_eq!(record.get(Point::EosRead), 0);
-    rig.read(b"");
-    rig.conn().closed();
+    tapped.read(b"");
+    tapped.conn().closed();
     assert_ne!(record.get(Point::EosRead), 0);
     assert_eq!(record.half().inbound.body, 9);
 }
 
 #[test]
 fn interim_replies_are_not_the_reply() {
-    let mut rig = Rig::new(Side::Client, false);
-    let (context, record) = rig.call();
-    rig.write(&post(context, 10));
-    rig.read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n");
+    let mut tapped = TappedConnection::new(Side::Client, false);
+    let (context, record) = tapped.call();
+    tapped.write(&post(context, 10));
+    tapped.read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n");
     let interim = clock::now();
-    rig.read(&ok(20));
+    tapped.read(&ok(20));
     assert!(record.get(Point::FirstRead) > interim);
     let inbound = record.half().inbound;
     assert_eq!((inbound.body, inbound.frames, inbound.wire), (20, 1, ok(20).len() as u64));
@@ -108,70 +108,70 @@ fn interim_replies_are_not_the_reply() {
 
 #[test]
 fn pipelined_requests_are_told_apart_on_the_server() {
-    let mut rig = Rig::new(Side::Server, false);
+    let mut tapped = TappedConnection::new(Side::Server, false);
     let contexts: Vec<_> = (0..5).map(|_| SpanContext::new_root(true)).collect();
     let requests: Vec<_> =
         contexts.iter().enumerate().flat_map(|(index, c)| post(*c, 10 * index)).collect();
-    rig.read(&requests);
-    let records: Vec<_> = contexts.iter().map(|c| rig.claim(*c).unwrap()).collect();
+    tapped.read(&requests);
+    let records: Vec<_> = contexts.iter().map(|c| tapped.claim(*c).unwrap()).collect();
     let replies: Vec<_> = (0..5).flat_map(|index| ok(7 * index)).collect();
-    rig.write(&replies);
-    assert_eq!(rig.submitted().len(), 5);
+    tapped.write(&replies);
+    assert_eq!(tapped.submitted().len(), 5);
     for (index, record) in records.iter().enumerate() {
         let half = record.half();
         assert_eq!((half.inbound.body, half.outbound.body), (10 * index as u64, 7 * index as u64));
     }
-    assert_eq!((rig.streams(), rig.unclaimed()), (0, 0));
+    assert_eq!((tapped.streams(), tapped.unclaimed()), (0, 0));
 }
 
 #[test]
 fn a_request_pipelined_after_head_keeps_its_body() {
     let [first, second] = [SpanContext::new_root(true), SpanContext::new_root(true)];
-    let mut rig = Rig::new(Side::Server, false);
-    rig.read(&[head("HEAD / HTTP/1.1", first, ""), post(second, 30)].concat());
-    rig.claim(first).unwrap();
-    rig.claim(second).unwrap();
-    rig.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n");
-    rig.write(&ok(4));
-    let halves = rig.submitted();
+    let mut tapped = TappedConnection::new(Side::Server, false);
+    tapped.read(&[head("HEAD / HTTP/1.1", first, ""), post(second, 30)].concat());
+    tapped.claim(first).unwrap();
+    tapped.claim(second).unwrap();
+    tapped.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n");
+    tapped.write(&ok(4));
+    let halves = tapped.submitted();
     assert_eq!((halves[0].0.outbound.body, halves[1].0.outbound.body), (0, 4));
     assert_eq!(halves[1].0.inbound.body, 30);
 }
 
 #[test]
 fn too_many_requests_in_turn_are_let_go_of_rather_than_mixed_up() {
-    let mut rig = Rig::new(Side::Server, false);
+    let mut tapped = TappedConnection::new(Side::Server, false);
     let context = SpanContext::new_root(true);
     for _ in 0..2_000 {
-        rig.read(&post(context, 0));
+        tapped.read(&post(context, 0));
     }
-    assert_eq!((rig.streams(), rig.unclaimed()), (0, 0));
-    rig.write(&ok(1));
-    assert!(rig.submitted().is_empty());
+    assert_eq!((tapped.streams(), tapped.unclaimed()), (0, 0));
+    tapped.write(&ok(1));
+    assert!(tapped.submitted().is_empty());
 }
 
 #[test]
 fn an_overlong_head_is_let_go_of() {
-    let mut rig = Rig::new(Side::Server, false);
-    rig.read(b"GET / HTTP/1.1\r\nx: ");
+    let mut tapped = TappedConnection::new(Side::Server, false);
+    tapped.read(b"GET / HTTP/1.1\r\nx: ");
     for _ in 0..100 {
-        rig.read(&[b'x'; 1_024]);
+        tapped.read(&[b'x'; 1_024]);
     }
-    rig.read(b"\r\n\r\n");
-    rig.read(&post(SpanContext::new_root(true), 3));
-    assert_eq!((rig.streams(), rig.unclaimed()), (0, 0));
+    tapped.read(b"\r\n\r\n");
+    tapped.read(&post(SpanContext::new_root(true), 3));
+    assert_eq!((tapped.streams(), tapped.unclaimed()), (0, 0));
 }
 
 #[test]
 fn a_lost_connection_releases_every_record() {
-    let mut rig = Rig::new(Side::Server, false);
+    let mut tapped = TappedConnection::new(Side::Server, false);
     let [first, second] = [SpanContext::new_root(true), SpanContext::new_root(true)];
-    rig.read(&[post(first, 5), post(second, 5)].concat());
-    let record = rig.claim(first).unwrap();
-    rig.write(&ok(100)[..60]);
-    rig.conn = None;
-    let lost = rig.submitted();
-    assert_eq!((lost.len(), rig.unclaimed()), (1, 0));
+    tapped.read(&[post(first, 5), post(second, 5)].concat());
+    let record = tapped.claim(first).unwrap();
+    tapped.write(&ok(100)[..60]);
+    tapped.conn = None;
+    let lost = tapped.submitted();
+    assert_eq!((lost.len(), tapped.unclaimed()), (1, 0));
     assert!(lost[0].1.is_some());
     assert_eq!(std::sync::Arc::strong_count(&record), 1);
 }
@@ -195,18 +195,18 @@ proptest! {
         lengths in prop::collection::vec(1_usize..90, 1..20),
         body in 0_usize..300,
     ) {
-        let mut rig = Rig::new(Side::Client, false);
+        let mut tapped = TappedConnection::new(Side::Client, false);
         for _ in 0..3 {
-            let (context, record) = rig.call();
-            feed(&post(context, body), &lengths, |piece| rig.write(piece));
-            feed(CHUNKED, &lengths, |piece| rig.read(piece));
+            let (context, record) = tapped.call();
+            feed(&post(context, body), &lengths, |piece| tapped.write(piece));
+            feed(CHUNKED, &lengths, |piece| tapped.read(piece));
             let half = record.half();
             prop_assert_eq!(half.outbound.body, body as u64);
             prop_assert_eq!(half.outbound.wire, post(context, body).len() as u64);
             prop_assert_eq!((half.inbound.body, half.inbound.frames), (15, 3));
             prop_assert_eq!(half.inbound.wire, CHUNKED.len() as u64);
         }
-        prop_assert_eq!(rig.streams(), 0);
+        prop_assert_eq!(tapped.streams(), 0);
     }
 
     #[test]
@@ -214,12 +214,12 @@ proptest! {
         server in any::<bool>(),
         calls in prop::collection::vec((any::<bool>(), garbage()), 0..40),
     ) {
-        let mut rig = Rig::new(if server { Side::Server } else { Side::Client }, false);
+        let mut tapped = TappedConnection::new(if server { Side::Server } else { Side::Client }, false);
         for (write, bytes) in calls {
-            if write { rig.write(&bytes) } else { rig.read(&bytes) }
+            if write { tapped.write(&bytes) } else { tapped.read(&bytes) }
         }
-        rig.conn = None;
-        prop_assert_eq!(rig.unclaimed(), 0);
+        tapped.conn = None;
+        prop_assert_eq!(tapped.unclaimed(), 0);
     }
 }
 

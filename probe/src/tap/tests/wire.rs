@@ -8,8 +8,8 @@ use tokio::sync::mpsc::Receiver;
 use crate::context::SpanContext;
 use crate::export::Sink;
 use crate::record::{Identity, Record};
-use crate::tap::Claims;
-use crate::tap::conn::{Conn, Directory, Outstanding};
+use crate::tap::conn::Conn;
+use crate::tap::directory::{Claims, Directory, Outstanding};
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) const END_STREAM: u8 = 1;
@@ -62,7 +62,7 @@ pub(super) fn reset(stream: u32) -> Vec<u8> {
 }
 
 /// A tapped connection with nothing above or below it.
-pub(super) struct Rig {
+pub(super) struct TappedConnection {
     /// `None` once the connection is lost.
     pub(super) conn: Option<Conn>,
     pub(super) outstanding: Arc<Outstanding>,
@@ -70,8 +70,8 @@ pub(super) struct Rig {
     pub(super) submitted: Receiver<Arc<Record>>,
 }
 
-impl Rig {
-    pub(super) fn new(side: Side, http2: bool) -> Rig {
+impl TappedConnection {
+    pub(super) fn new(side: Side, http2: bool) -> TappedConnection {
         let (sink, submitted) = Sink::kept();
         let outstanding: Arc<Outstanding> = Arc::default();
         let claims: Arc<Claims> = Arc::default();
@@ -79,7 +79,12 @@ impl Rig {
             Side::Client => (Directory::Client(Arc::clone(&outstanding)), Some(http2)),
             Side::Server => (Directory::Server(Arc::clone(&claims)), None),
         };
-        Rig { conn: Some(Conn::new(directory, sink, http2)), outstanding, claims, submitted }
+        TappedConnection {
+            conn: Some(Conn::new(directory, sink, http2)),
+            outstanding,
+            claims,
+            submitted,
+        }
     }
 
     pub(super) fn conn(&mut self) -> &mut Conn {
@@ -94,7 +99,7 @@ impl Rig {
         (context, record)
     }
 
-    /// The handler of a request takes it, as [`crate::server`] does.
+    /// The handler of a request takes it, as the server half does.
     pub(super) fn claim(&self, context: SpanContext) -> Option<Arc<Record>> {
         let record = self.claims.claim(context.span_id)?;
         record.identify(Identity {
@@ -133,6 +138,6 @@ impl Rig {
     }
 
     pub(super) fn unclaimed(&self) -> usize {
-        self.claims.0.lock().len()
+        self.claims.unclaimed()
     }
 }

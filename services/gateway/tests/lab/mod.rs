@@ -7,10 +7,10 @@ use echo::EchoConfig;
 use gateway::{GatewayConfig, PayloadSource};
 use lab_proto::{PingReply, PingRequest};
 use ledger::{Half, HopNode, Point, RequestLedger, Stage, clock};
-use probe::capture::{Captured, CapturedSpan, join};
-use probe::process::ServiceArgs;
-use probe::{Call, CallError, Client, ClientOptions, Probe, Root, Stopwatch};
-use tokio::net::TcpListener;
+use probe::capture::{Captured, CapturedSpan, join, start};
+use probe::{
+    Call, CallError, Client, ClientOptions, Probe, Root, Service as _, ServiceArgs, Stopwatch,
+};
 
 /// Which process of the lab a setting is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,22 +48,15 @@ impl Setup {
         let (echo_probe, echo_spans) = self.probe(Who::Echo);
         let (gateway_probe, gateway_spans) = self.probe(Who::Gateway);
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut echo = listener.local_addr().unwrap();
-        let config = EchoConfig { listen: echo, service: self.service.clone() };
-        tokio::spawn(async move {
-            echo::serve(listener, &config, &echo_probe, std::future::pending()).await
-        });
+        let config =
+            EchoConfig { service: self.service.clone(), ..EchoConfig::defaults().unwrap() };
+        let mut echo = start(config, echo_probe).await;
         if let Some(relay) = self.relay.clone() {
             echo = relay.start(echo).await;
         }
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let gateway = listener.local_addr().unwrap();
         let config = GatewayConfig {
-            listen: gateway,
-            echo_url: format!("http://{echo}").parse().unwrap(),
-            users_url: None,
+            peers: vec![format!("echo=http://{echo}").parse().unwrap()],
             timeout: 60,
             payload_source: if self.per_request_payload {
                 PayloadSource::PerRequest
@@ -71,12 +64,10 @@ impl Setup {
                 PayloadSource::Pool
             },
             connection_per_request: self.connection_per_request,
-            rest_size_bug: None,
             service: self.service.clone(),
+            ..GatewayConfig::defaults().unwrap()
         };
-        tokio::spawn(async move {
-            gateway::serve(listener, &config, &gateway_probe, std::future::pending()).await
-        });
+        let gateway = start(config, gateway_probe).await;
         let target = format!("http://{gateway}").parse().unwrap();
         let client = Client::new(&driver, "gateway", target, ClientOptions::default());
         Lab { client, spans: vec![driver_spans, gateway_spans, echo_spans] }

@@ -5,27 +5,16 @@ use std::net::SocketAddr;
 use lab_proto::CountRequest;
 use lab_proto::v1::users_client::UsersClient;
 use pg_client::{PgClientConfig, SeedConfig, SeedStep};
-use probe::Probe;
-use probe::process::ServiceArgs;
+use probe::{Probe, Service as _};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 /// A users service that asks the database at `url`.
 pub(crate) async fn start(url: &str, pool_size: u32, probe: Probe) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let listen = listener.local_addr().unwrap();
-    let config = PgClientConfig {
-        listen,
-        database_url: url.parse().unwrap(),
-        pool_size,
-        service: ServiceArgs::default(),
-    };
-    tokio::spawn(async move {
-        pg_client::serve(listener, &config, &probe, std::future::pending()).await.unwrap();
-    });
-    listen
+    let database_url = url.parse().unwrap();
+    let config = PgClientConfig { database_url, pool_size, ..PgClientConfig::defaults().unwrap() };
+    probe::capture::start(config, probe).await
 }
 
 /// Fills the database at `url`; answers what was said.

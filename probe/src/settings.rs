@@ -1,14 +1,12 @@
-//! How a measured process starts and stops: the settings every service shares, the runtime, the
-//! ready line, the signals.
+//! The settings that every service of the lab shares, and what follows from them: its probe, how it
+//! serves and calls, its runtime, when it is asked to stop.
 
-use std::future::Future;
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::io;
 use std::time::Duration;
 
 use ledger::Stage;
 use settings::PeerUrl;
-use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{ClientOptions, Version};
@@ -82,19 +80,16 @@ impl ServiceArgs {
         }
     }
 
-    /// Runs a service to its end in a runtime of its own.
+    /// The runtime to run in.
     ///
     /// # Errors
-    /// The service's own error, or that the runtime could not be built.
-    pub fn block_on<T, E: From<io::Error>>(
-        &self,
-        service: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+    /// The runtime could not be built.
+    pub fn runtime(&self) -> io::Result<Runtime> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         if let Some(threads) = self.worker_threads {
             builder.worker_threads(usize::from(threads));
         }
-        builder.enable_all().build()?.block_on(service)
+        builder.enable_all().build()
     }
 
     /// Completes when the process is asked to stop: SIGTERM, SIGINT, or the end of standard input
@@ -129,49 +124,6 @@ impl ServiceArgs {
             () = closed => {}
         }
     }
-}
-
-/// Why a service did not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Its probe could not be started.
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
-    /// Its address could not be bound, or it could not serve.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-/// Runs the service called `name` on `address`: starts its probe, binds, says so, lets it `serve`,
-/// and exports the last spans.
-///
-/// # Errors
-/// [`RunError`] if a setting is impossible or the address cannot be bound.
-pub async fn run(
-    name: &str,
-    args: &ServiceArgs,
-    address: SocketAddr,
-    serve: impl AsyncFnOnce(TcpListener, &Probe) -> io::Result<()>,
-) -> Result<(), RunError> {
-    let probe = args.probe(name)?;
-    let listener = listen(address).await?;
-    serve(listener, &probe).await?;
-    probe.shutdown().await;
-    Ok(())
-}
-
-/// Binds `address` and says so on standard output: `listening 127.0.0.1:8080`.
-///
-/// # Errors
-/// Names the address that could not be bound.
-async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let naming =
-        |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
-    let listener = TcpListener::bind(address).await.map_err(naming)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening {}", listener.local_addr()?)?;
-    out.flush()?;
-    Ok(listener)
 }
 
 /// Reads `STAGE=DURATION`, where the duration is a number with ns, us, ms or s.

@@ -30,7 +30,7 @@ pub(crate) enum Seen {
 
 /// Looks whether there is a database.
 #[derive(Debug)]
-pub(crate) struct Lookout {
+pub(crate) struct Availability {
     options: PgConnectOptions,
     /// How long it is believed that a database which was there still is.
     believed: Duration,
@@ -45,13 +45,13 @@ struct Latest {
     seen: Option<(u64, Seen)>,
 }
 
-impl Lookout {
+impl Availability {
     pub(crate) fn new(options: PgConnectOptions, believed: Duration) -> Self {
-        Lookout { options, believed, latest: Mutex::default() }
+        Availability { options, believed, latest: Mutex::default() }
     }
 
     /// Looks, or waits for what the one who is looking sees.
-    pub(crate) async fn look(&self) -> Seen {
+    pub(crate) async fn check(&self) -> Seen {
         let attempt = match self.attempt() {
             Ok(attempt) => attempt,
             Err(seen) => return seen,

@@ -3,55 +3,84 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use http::StatusCode;
-use lab_proto::PingReply;
-use probe::{Carries, JsonError, JsonReply};
+use lab_proto::v1::echo_client::EchoClient;
+use lab_proto::{EchoReply, EchoRequest, PingReply};
+use probe::{Carries, JsonReply, LONGEST_BODY, Refusal, Routes, Service as _};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::echo;
-use crate::reply::Refusal;
+use crate::config::{GatewayConfig, LARGEST_SIZE};
+use crate::payload::Generator;
+use crate::upstream::Upstream;
+use crate::workload::Workload;
 
-/// Largest payload that can be asked for, in bytes: 16 MiB.
-pub const LARGEST_SIZE: u64 = 16_777_216;
 /// A request's body may be this long, in bytes.
 const LONGEST_REQUEST: usize = 4_096;
 
-type Shared = State<Arc<crate::State>>;
+/// The ping routes, through the echo service.
+pub(super) const WORKLOAD: Workload = Workload {
+    peer: "echo",
+    routes: |config| {
+        // One of it: its lock is what requests are to wait for.
+        let generator = Arc::new(Generator::new(config.payload_source));
+        let rest_size_bug = config.rest_size_bug;
+        Box::new(move |echo| {
+            let ping = Ping { echo, generator: Arc::clone(&generator), rest_size_bug };
+            Routes::new()
+                .post("/rest/ping", rest)
+                .post("/grpc/ping", grpc)
+                .with_state(Arc::new(ping))
+        })
+    },
+};
 
-/// `POST /rest/ping`.
-pub(crate) async fn rest(
-    State(state): Shared,
-    request: Request<Body>,
+/// What every ping needs.
+struct Ping {
+    echo: Upstream,
+    generator: Arc<Generator>,
+    rest_size_bug: Option<u64>,
+}
+
+async fn rest(
+    State(ping): State<Arc<Ping>>,
+    request: Request,
 ) -> Result<JsonReply<PingReply>, Refusal> {
     let size = asked(request).await?;
-    let turn = state.generator.turn().await;
-    let sent = state.rest_size_bug.unwrap_or(size);
+    let turn = ping.generator.turn().await;
+    let sent = ping.rest_size_bug.unwrap_or(size);
     probe::handler(async {
-        let payload = echo::rest(&state.echo, made(turn.make(sent as usize).await)?).await?;
+        let request = EchoRequest { payload: made(turn.make(sent as usize).await)? };
+        let EchoReply { payload } = ping.echo.post_json("/echo", &request).await?;
         Ok(reply("rest", size, payload))
     })
     .await
 }
 
-/// `POST /grpc/ping`.
-pub(crate) async fn grpc(
-    State(state): Shared,
-    request: Request<Body>,
+async fn grpc(
+    State(ping): State<Arc<Ping>>,
+    request: Request,
 ) -> Result<JsonReply<PingReply>, Refusal> {
     let size = asked(request).await?;
-    let turn = state.generator.turn().await;
+    let turn = ping.generator.turn().await;
     probe::handler(async {
-        let payload = echo::grpc(&state.echo, made(turn.make(size as usize).await)?).await?;
+        let request = EchoRequest { payload: made(turn.make(size as usize).await)? };
+        let call = |channel| async move {
+            let mut client = EchoClient::new(channel)
+                .max_decoding_message_size(LONGEST_BODY)
+                .max_encoding_message_size(LONGEST_BODY);
+            client.echo(request).await
+        };
+        let EchoReply { payload } = ping.echo.grpc("lab.v1.Echo/Echo", call).await?;
         Ok(reply("grpc", size, payload))
     })
     .await
 }
 
 fn reply(protocol: &str, size: u64, payload: String) -> JsonReply<PingReply> {
-    let reply = PingReply { from: crate::SERVICE.into(), protocol: protocol.into(), size, payload };
+    let reply =
+        PingReply { from: GatewayConfig::NAME.into(), protocol: protocol.into(), size, payload };
     JsonReply(StatusCode::OK, reply)
 }
 
@@ -62,23 +91,14 @@ fn made(payload: Result<String, String>) -> Result<String, Refusal> {
 }
 
 /// Reads the size that a request asks for.
-async fn asked(request: Request<Body>) -> Result<u64, Refusal> {
+async fn asked(request: Request) -> Result<u64, Refusal> {
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|pair| pair.split('=').next() == Some("size")) {
         let error =
             format!("size: belongs into the JSON body, not into the query string {query:?}");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
     }
-    let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST).await.map_err(
-        |error| match &error {
-            JsonError::TooLong { .. } => {
-                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
-            }
-            JsonError::Read(_) | JsonError::Malformed(_) => {
-                Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
-            }
-        },
-    )?;
+    let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST).await?;
     match size {
         Asked::Whole(size) if size <= LARGEST_SIZE => Ok(size),
         Asked::Whole(size) => Err(too_large(size)),

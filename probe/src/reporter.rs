@@ -1,4 +1,4 @@
-//! Spans of a process that cannot make its own, told by another that knows how its calls went.
+//! Spans of a process that cannot make its own, reported by another that knows how its calls went.
 //!
 //! A load generator that is not ours measures its calls and says so only afterwards. What it said becomes
 //! root spans under its own name and process id, through the queue and exporter of every other probe.
@@ -7,30 +7,29 @@ use std::sync::Arc;
 
 use ledger::{Marks, Point, Side, Value};
 
-use crate::client::Root;
+use crate::call::Root;
 use crate::context::SpanContext;
 use crate::export::{Exporter, Sink};
-use crate::ongoing::root_attributes;
 use crate::probe::ProbeError;
 use crate::record::{Identity, Record};
 
-/// Tells of the calls of one process.
+/// Reports the calls of one other process.
 #[derive(Debug)]
-pub struct Witness {
+pub struct Reporter {
     exporter: Exporter,
     sink: Sink,
 }
 
 /// A call that another process made as the root of a trace, and that is over.
 #[derive(Debug, Clone)]
-pub struct Witnessed {
+pub struct ReportedCall {
     /// The trace and span that the process put on its request.
     pub context: SpanContext,
     /// Name of the span.
     pub name: String,
     /// Who was called.
     pub peer: Arc<str>,
-    /// What the request belongs to. Its stopwatch is not used: see [`Witnessed::stopwatch_ns`].
+    /// What the request belongs to. Its stopwatch is not used: see [`ReportedCall::stopwatch_ns`].
     pub root: Root,
     /// The marks that follow from what the process measured; the span is from the first to the last.
     pub marks: Marks,
@@ -40,22 +39,22 @@ pub struct Witnessed {
     pub failure: Option<String>,
 }
 
-impl Witness {
-    /// A witness of process `pid`, known as `service`, whose spans go to `endpoint`; in the current tokio
+impl Reporter {
+    /// A reporter of process `pid`, known as `service`, whose spans go to `endpoint`; in the current tokio
     /// runtime.
     ///
     /// # Errors
     /// [`ProbeError::Exporter`] if the endpoint is malformed.
-    pub fn start(service: &str, pid: u32, endpoint: &str) -> Result<Witness, ProbeError> {
+    pub fn start(service: &str, pid: u32, endpoint: &str) -> Result<Reporter, ProbeError> {
         let (exporter, sink) = Exporter::start(service, pid, endpoint)
             .map_err(|source| ProbeError::Exporter { endpoint: endpoint.to_owned(), source })?;
-        Ok(Witness { exporter, sink })
+        Ok(Reporter { exporter, sink })
     }
 
     /// Queues the span of a call, if its trace is sampled; where the queue is full it is lost and counted.
-    pub fn tell(&self, call: Witnessed) {
+    pub fn report(&self, call: ReportedCall) {
         let record = Record::new(Side::Client);
-        let extra: Vec<(&'static str, Value)> = root_attributes(&call.root);
+        let extra: Vec<(&'static str, Value)> = call.root.attributes();
         record.identify(Identity {
             database: None,
             context: call.context,

@@ -1,0 +1,155 @@
+//! What a service answers: its HTTP routes, its gRPC services, and what every service answers besides
+//! (health by either protocol, a route or a method that there is not).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::{Method, StatusCode, Uri, header};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+
+use crate::client::LONGEST_BODY;
+use crate::codec::{Carries, JsonReply, read_json};
+use crate::refusal::Refusal;
+
+/// Where every service says that it is healthy.
+const HEALTH: &str = "/healthz";
+
+/// The routes of a service, REST and gRPC alike. Handlers take axum's extractors; `S` is the state
+/// that they still need, as in [`axum::Router`].
+#[derive(Debug)]
+pub struct Routes<S = ()> {
+    http: Router<S>,
+    /// Method and path of each HTTP route, for whoever asks for one that there is not.
+    known: Vec<String>,
+    /// Names of the gRPC services, for the health of each.
+    grpc: Vec<&'static str>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Routes { http: Router::new(), known: Vec::new(), grpc: Vec::new() }
+    }
+
+    /// Answers GET requests for `path`. What follows a `?` says which query is expected
+    /// (`/users/count?email=E`), and is only told to whoever asks for a route that there is not.
+    #[must_use]
+    pub fn get<H: Handler<T, S>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.route("GET", path, get(handler))
+    }
+
+    /// Answers POST requests for `path`; see [`Self::get`].
+    #[must_use]
+    pub fn post<H: Handler<T, S>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.route("POST", path, post(handler))
+    }
+
+    fn route(mut self, method: &str, path: &str, handler: MethodRouter<S>) -> Self {
+        self.known.push(format!("{method} {path}"));
+        let path = path.split('?').next().unwrap_or_default();
+        self.http = self.http.route(path, handler);
+        self
+    }
+
+    /// Serves a generated gRPC service, and says that it is healthy.
+    #[must_use]
+    pub fn grpc<G>(mut self, service: G) -> Self
+    where
+        G: tower::Service<http::Request<tonic::body::Body>, Error = Infallible>,
+        G: NamedService + Clone + Send + Sync + 'static,
+        G::Response: IntoResponse,
+        G::Future: Send + 'static,
+    {
+        self.http = self.http.merge(grpc_router(service).with_state(()));
+        self.grpc.push(G::NAME);
+        self
+    }
+
+    /// Gives the handlers so far their state.
+    #[must_use]
+    pub fn with_state<S2>(self, state: S) -> Routes<S2> {
+        Routes { http: self.http.with_state(state), known: self.known, grpc: self.grpc }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Routes {
+    /// These routes and those of `others`.
+    #[must_use]
+    pub fn merge(mut self, others: Routes) -> Self {
+        self.http = self.http.merge(others.http);
+        self.known.extend(others.known);
+        self.grpc.extend(others.grpc);
+        self
+    }
+
+    /// Everything that the service called `name` answers.
+    pub(crate) async fn into_router(self, name: &'static str, version: &'static str) -> Router {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for service in self.grpc {
+            reporter.set_service_status(service, ServingStatus::Serving).await;
+        }
+        let healthy = json!({"status": "ok", "service": name, "version": version});
+        let mut known = self.known;
+        known.push(format!("GET {HEALTH}"));
+        let known: Arc<str> = known.join(", ").into();
+        self.http
+            .route(HEALTH, get(async move || JsonReply(StatusCode::OK, healthy)))
+            .merge(grpc_router(health))
+            .fallback(async move |request: Request| no_such_route(&request, &known))
+            .method_not_allowed_fallback(wrong_method)
+    }
+}
+
+/// A gRPC service as a router, without the answer of tonic to requests for another.
+fn grpc_router<G>(service: G) -> Router
+where
+    G: tower::Service<http::Request<tonic::body::Body>, Error = Infallible>,
+    G: NamedService + Clone + Send + Sync + 'static,
+    G::Response: IntoResponse,
+    G::Future: Send + 'static,
+{
+    tonic::service::Routes::new(service).into_axum_router().reset_fallback()
+}
+
+fn no_such_route(request: &Request, known: &str) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        return tonic::Status::unimplemented("").into_http::<Body>();
+    }
+    let error = format!("no route {}; there are {known}", request.uri().path());
+    Refusal::new(StatusCode::NOT_FOUND, error).into_response()
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    let error = format!("{method} is not a method of {}", uri.path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error)
+}
+
+/// The JSON body of a request, as an argument of a handler. Its decoding is timed; a body that is not
+/// the JSON expected, or too long, is refused with the status it earns.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + Carries, S: Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        Ok(JsonBody(read_json(request.into_body(), LONGEST_BODY).await?))
+    }
+}

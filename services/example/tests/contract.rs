@@ -1,0 +1,104 @@
+//! The example service's contracts: what it answers by either protocol, what it refuses, that it is
+//! healthy, and that each call of it is one span.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::net::SocketAddr;
+
+use example::ExampleConfig;
+use lab_proto::v1::GreetRequest;
+use lab_proto::v1::example_client::ExampleClient;
+use ledger::Point;
+use probe::capture::Captured;
+use probe::{Probe, Service as _};
+use serde_json::{Value, json};
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+async fn start(probe: Probe) -> SocketAddr {
+    probe::capture::start(ExampleConfig::defaults().unwrap(), probe).await
+}
+
+async fn post(example: SocketAddr, path: &str, body: &str) -> (u16, Value) {
+    let request = reqwest::Client::new().post(format!("http://{example}{path}"));
+    let traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let reply = request.header("traceparent", traced).body(body.to_owned()).send().await.unwrap();
+    let status = reply.status().as_u16();
+    (status, serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap())
+}
+
+async fn channel(example: SocketAddr) -> Channel {
+    Endpoint::new(format!("http://{example}")).unwrap().connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_name_is_greeted_by_either_protocol() {
+    let example = start(Probe::off()).await;
+    let (status, reply) = post(example, "/greet", r#"{"name": "Ada"}"#).await;
+    assert_eq!((status, reply), (200, json!({"greeting": "Hello, Ada!"})));
+    let mut grpc = ExampleClient::new(channel(example).await);
+    let reply = grpc.greet(GreetRequest { name: "Ada".to_owned() }).await.unwrap();
+    assert_eq!(reply.into_inner().greeting, "Hello, Ada!");
+}
+
+#[tokio::test]
+async fn what_cannot_be_greeted_is_refused_with_the_reason() {
+    let example = start(Probe::off()).await;
+    for (path, body, status, word) in [
+        ("/greet", r#"{"name": ""}"#, 400, "name"),
+        ("/greet", r#"{"names": "Ada"}"#, 400, "names"),
+        ("/greet", "", 400, "EOF"),
+        ("/great", "", 404, "POST /greet, GET /healthz"),
+        ("/healthz", "", 405, "POST"),
+    ] {
+        let (got, reply) = post(example, path, body).await;
+        assert_eq!(got, status, "{path} {body}: {reply}");
+        assert!(reply["error"].as_str().unwrap().contains(word), "{path} {body}: {reply}");
+    }
+    let mut grpc = ExampleClient::new(channel(example).await);
+    let refused = grpc.greet(GreetRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+}
+
+#[tokio::test]
+async fn the_example_is_healthy_by_http_and_by_grpc() {
+    let example = start(Probe::off()).await;
+    let reply = reqwest::get(format!("http://{example}/healthz")).await.unwrap();
+    let reply: Value = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(reply, json!({"status": "ok", "service": "example", "version": version}));
+    let mut health = HealthClient::new(channel(example).await);
+    for service in ["", "lab.v1.Example"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status, 1, "{service:?}");
+    }
+    let other = HealthCheckRequest { service: "lab.v1.Other".to_owned() };
+    assert_eq!(health.check(other).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_call_is_one_span_with_the_marks_of_every_stage() {
+    let (probe, mut spans) = Captured::probe(Vec::new()).unwrap();
+    let example = start(probe).await;
+    post(example, "/greet", r#"{"name": "Ada"}"#).await;
+    let span = spans.span().await.unwrap();
+    assert_eq!((span.name.as_str(), span.parent), ("POST /greet", 0x00f0_67aa_0ba9_02b7));
+    use Point::{
+        DecodeEnd, DecodeStart, EncodeEnd, EncodeStart, FirstRead, HandlerEnd, HandlerStart,
+        LastWrite,
+    };
+    let passed = [
+        FirstRead,
+        DecodeStart,
+        DecodeEnd,
+        HandlerStart,
+        HandlerEnd,
+        EncodeStart,
+        EncodeEnd,
+        LastWrite,
+    ];
+    let passed = passed.map(|point| span.half.marks.get(point).unwrap_or(0));
+    assert!(passed.is_sorted() && passed[0] > 0, "{passed:?}");
+}
