@@ -122,7 +122,6 @@ fn ask(part: Part, program: &Path) -> Option<Found> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 mod tests {
     use super::*;
 

@@ -155,8 +155,8 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::k6::Output;
     use crate::k6::{Limits, Release};
-    use lab_launch::Store;
     use lab_model::{Cell, Knobs, Protocol};
 
     fn cell() -> Cell {
@@ -228,10 +228,11 @@ mod tests {
     #[test]
     fn credentials_of_the_store_are_no_arguments() {
         let mut k6 = k6();
-        k6.store = Some(Store {
+        k6.store = Some(Output {
+            url: "http://127.0.0.1:8086/".to_owned(),
             database: "lab".to_owned(),
+            user: "lab".to_owned(),
             password: "secret".to_owned(),
-            ..Store::elsewhere("http://127.0.0.1:8086/")
         });
         k6.otlp = Some(([127, 0, 0, 1], 4317).into());
         let users = Cell { workload: Workload::Users, rate: 500.0, ..cell() };

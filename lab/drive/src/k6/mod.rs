@@ -16,6 +16,7 @@ mod time;
 mod usage;
 mod watch;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +29,6 @@ pub use error::K6Error;
 pub use release::Release;
 
 use command::Call;
-use lab_launch::Store;
 use lab_model::{Cell, K6Measure, Requests, RoundMeasure};
 use lab_supervise::Supervisor;
 use watch::Watch;
@@ -52,7 +52,7 @@ pub struct K6 {
     /// Unique name of the run, a tag of k6's own metrics.
     pub run: String,
     /// Where k6 is to write its own metrics, some 17 points a request, if anywhere.
-    pub store: Option<Store>,
+    pub store: Option<Output>,
     /// Where the sidecar takes spans; without it no request is traced.
     pub otlp: Option<SocketAddr>,
     /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`.
@@ -60,6 +60,25 @@ pub struct K6 {
     /// How long k6 may take to start and to stop, beyond the round and the time-out of its last request. A store
     /// that accepts its numbers and never answers would keep it for ever.
     pub patience: Duration,
+}
+
+/// An InfluxDB that k6 writes its own metrics to, by the API of 1.x.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its address, `http://HOST:PORT`.
+    pub url: String,
+    /// The database.
+    pub database: String,
+    /// User name.
+    pub user: String,
+    /// Password; empty where there is none.
+    pub password: String,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// Limits of a round that its cell does not name.

@@ -36,7 +36,7 @@ pub use setup::Setup;
 pub use student::{crossover, interval};
 
 use lab_drive::builtin::Driver;
-use lab_drive::k6::{self, K6, K6Error, Release};
+use lab_drive::k6::{self, K6, K6Error, Output, Release};
 use lab_judge::result::RunResult;
 use lab_judge::verdict;
 use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
@@ -281,7 +281,12 @@ fn k6(order: &Order, rig: &Rig) -> Option<K6> {
     let release = Release::of(&found.version);
     let mut k6 = K6::new(program.clone(), release, order.out.to_path_buf(), &order.run_id);
     k6.otlp = Some(rig.otlp);
-    k6.store = rig.store().filter(|_| order.k6_influxdb).cloned();
+    k6.store = rig.store().filter(|_| order.k6_influxdb).map(|store| Output {
+        url: store.url.clone(),
+        database: store.database.clone(),
+        user: store.user.clone(),
+        password: store.password.clone(),
+    });
     k6.thresholds.clone_from(&order.thresholds);
     Some(k6)
 }
