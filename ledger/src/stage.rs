@@ -124,6 +124,20 @@ stages! {
 }
 
 impl Stage {
+    /// The stages in which a probe can inject a delay: those that its own process passes awake.
+    pub const INJECTABLE: [Stage; 10] = [
+        Stage::SendQueue,
+        Stage::RequestEncode,
+        Stage::RequestDecode,
+        Stage::Dispatch,
+        Stage::Handler,
+        Stage::QueryRoundTrip,
+        Stage::ReplySendQueue,
+        Stage::ReplyEncode,
+        Stage::ReplyDecode,
+        Stage::WakeUp,
+    ];
+
     /// The stage called `name`; `-` and spaces are taken for `_`.
     ///
     /// # Errors

@@ -59,13 +59,13 @@ pub enum ProbeError {
 
 /// The names of the stages in which a delay can be injected.
 fn injectable() -> String {
-    Injector::STAGES.map(Stage::name).join(", ")
+    Stage::INJECTABLE.map(Stage::name).join(", ")
 }
 
 /// The injector of these delays, if they can be injected.
 fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError> {
     for (index, &(stage, _)) in delays.iter().enumerate() {
-        if !Injector::STAGES.contains(&stage) {
+        if !Stage::INJECTABLE.contains(&stage) {
             return Err(ProbeError::NotInjectable { stage });
         }
         if delays[..index].iter().any(|(earlier, _)| *earlier == stage) {

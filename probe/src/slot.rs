@@ -22,20 +22,6 @@ const AWAKE: Duration = Duration::from_millis(2);
 pub(crate) struct Injector(Vec<(Stage, Duration)>);
 
 impl Injector {
-    /// The stages in which a delay can be injected.
-    pub(crate) const STAGES: [Stage; 10] = [
-        Stage::SendQueue,
-        Stage::RequestEncode,
-        Stage::RequestDecode,
-        Stage::Dispatch,
-        Stage::Handler,
-        Stage::QueryRoundTrip,
-        Stage::ReplySendQueue,
-        Stage::ReplyEncode,
-        Stage::ReplyDecode,
-        Stage::WakeUp,
-    ];
-
     pub(crate) fn new(delays: Vec<(Stage, Duration)>) -> Self {
         Injector(delays)
     }
