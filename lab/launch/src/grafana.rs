@@ -14,7 +14,7 @@ use super::influxdb::Store;
 use super::secret;
 
 /// Name of the part in logs and errors.
-const PART: &str = "grafana";
+pub const GRAFANA: &str = "grafana";
 /// The environment variable that names Grafana's home, where it cannot be told from its program.
 const HOME: &str = "LAB_GRAFANA_HOME";
 
@@ -80,7 +80,7 @@ pub async fn start_grafana(
     let Dashboards { program, store, folder, listen, patience } = dashboards;
     let failed = |attempt: &'static str| {
         move |error: io::Error| PartError::Setup {
-            part: PART.to_owned(),
+            part: GRAFANA.to_owned(),
             attempt: attempt.to_owned(),
             reason: error.to_string(),
         }
@@ -91,7 +91,7 @@ pub async fn start_grafana(
         _ => listen,
     };
     let password = secret::make().map_err(failed("make a secret"))?;
-    let mut foreign = Foreign::new(PART, program.to_owned());
+    let mut foreign = Foreign::new(GRAFANA, program.to_owned());
     if program.file_name().is_some_and(|name| name == "grafana") {
         foreign.arguments.push("server".into());
     }

@@ -12,7 +12,7 @@ mod services;
 mod tools;
 
 pub use control::{Announced, Control, ControlError};
-pub use grafana::{Dashboards, start_grafana};
+pub use grafana::{Dashboards, GRAFANA, start_grafana};
 pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};
 pub use postgres::{Database, start_postgres};

@@ -3,7 +3,7 @@
 //!
 //! As Grafana does, it goes to its home, takes relative paths for paths from there, makes its folders, reads its
 //! provisioning, and answers `/api/health`. `GRAFANA_DOUBLE` makes it fail: `exits` at once, `silent` is never
-//! healthy. It shows nothing and asks nobody anything; whom Grafana would ask is in the list `asks`.
+//! healthy, `dies` when it has been found healthy. It shows nothing and asks nobody anything; whom Grafana would ask is in the list `asks`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -83,7 +83,10 @@ fn start(arguments: &[String]) -> io::Result<()> {
     let listener = TcpListener::bind(format!("{host}:{port}"))?;
     for stream in listener.incoming() {
         // Whoever goes away before it is answered is no concern.
-        let _ = answer(stream?, fails != "silent");
+        let healthy = stream.and_then(|stream| answer(stream, fails != "silent")).unwrap_or(false);
+        if fails == "dies" && healthy {
+            return Err(io::Error::other("told to die"));
+        }
     }
     Ok(())
 }
@@ -135,7 +138,8 @@ fn settings(file: &Path) -> io::Result<BTreeMap<String, String>> {
     Ok(settings)
 }
 
-fn answer(mut stream: TcpStream, healthy: bool) -> io::Result<()> {
+/// Answers one request; says whether it was told to be healthy.
+fn answer(mut stream: TcpStream, healthy: bool) -> io::Result<bool> {
     let mut line = String::new();
     let mut reader = BufReader::new(stream.try_clone()?);
     reader.read_line(&mut line)?;
@@ -153,5 +157,6 @@ fn answer(mut stream: TcpStream, healthy: bool) -> io::Result<()> {
     write!(
         stream,
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
+    )?;
+    Ok(status.starts_with("200"))
 }

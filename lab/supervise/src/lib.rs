@@ -90,6 +90,17 @@ pub enum PartError {
     },
 }
 
+impl PartError {
+    /// The part that died in the middle of the run, if this says so.
+    #[must_use]
+    pub fn died(&self) -> Option<&str> {
+        match self {
+            PartError::Died { part, .. } => Some(part),
+            _ => None,
+        }
+    }
+}
+
 /// `exit status: 1` or `signal: 9 (SIGKILL)`, as the standard library words it.
 fn describe(status: ExitStatus) -> String {
     status.to_string()

@@ -1,11 +1,13 @@
 //! How the probe's cost is measured: on one cell of a plan, or on a list of cells of its own.
 
-use super::unroll::{self, CERTIFY_WARMUP};
+use super::naming::cell_id;
 use crate::{Cell, Knobs, Protocol, Workload};
 
 /// Rest after each round, in nanoseconds: spans wait up to 500 ms for others before they are sent, and
 /// their sending belongs to the round that made them.
 pub const SETTLE_NS: u64 = 750_000_000;
+/// What a service does before it is certified, in nanoseconds: connections are made, code is paged in.
+pub(super) const CERTIFY_WARMUP: u64 = 500_000_000;
 /// Requests in flight at most while the probe is certified.
 const MAX_IN_FLIGHT: usize = 200;
 
@@ -65,7 +67,7 @@ impl Certification {
             pairs: self.pairs,
             traces_per_second: self.traces_per_second,
             cell: Cell {
-                id: unroll::id(protocol, Workload::Ping, payload_bytes),
+                id: cell_id(protocol, Workload::Ping, payload_bytes),
                 protocol,
                 workload: Workload::Ping,
                 payload_bytes,

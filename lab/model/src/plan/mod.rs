@@ -6,6 +6,7 @@ mod catalog;
 mod certification;
 mod file;
 mod knobs;
+mod naming;
 mod size;
 mod span;
 mod unroll;

@@ -1,7 +1,9 @@
 //! From a plan file and overrides to a plan: factors become cells, limits are held.
 
+use super::certification::CERTIFY_WARMUP;
 use super::file::{KnobsFile, PlanFile, VariantFile};
 use super::knobs::{Settings, without_effect};
+use super::naming::cell_id;
 use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
 use crate::cell::MAX_TRACES_PER_SECOND;
 use crate::{Cell, Protocol, Workload};
@@ -16,8 +18,6 @@ const MAX_IN_FLIGHT: u64 = 10_000;
 pub const PAIRS: (u64, u64) = (2, 200);
 /// Shortest and longest measured time of a round and time-out, in nanoseconds (100 ms, a day).
 pub const DURATIONS: (u64, u64) = (100_000_000, 86_400_000_000_000);
-/// What a service does before it is certified, in nanoseconds: connections are made, code is paged in.
-pub(super) const CERTIFY_WARMUP: u64 = 500_000_000;
 
 pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
     let mut raw: PlanFile = toml::from_str(text)
@@ -142,14 +142,6 @@ fn refused(file: &str, error: super::KnobError) -> PlanError {
     PlanError::Knob { file: file.to_owned(), error }
 }
 
-/// What a cell of this protocol and payload, or workload without one, is called.
-pub(super) fn id(protocol: Protocol, workload: Workload, payload_bytes: u64) -> String {
-    match workload {
-        Workload::Ping => format!("{}-{}", protocol.name(), Size(payload_bytes)),
-        Workload::Users => format!("{}-{}", protocol.name(), workload.name()),
-    }
-}
-
 /// A cell with the first of the plan's rates.
 fn cell(
     raw: &PlanFile,
@@ -158,7 +150,7 @@ fn cell(
     knobs: crate::Knobs,
 ) -> Cell {
     Cell {
-        id: id(protocol, workload, payload_bytes),
+        id: cell_id(protocol, workload, payload_bytes),
         protocol,
         workload,
         payload_bytes,

@@ -10,13 +10,16 @@ use clap::Args;
 use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc};
+use crate::run::{
+    INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc, only_boards,
+};
 use lab_judge::result::RunResult;
 use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Knobs, Protocol, Workload};
 use lab_report::RESULT_JSON;
-use lab_supervise::Absolute;
+use lab_supervise::{Absolute, PartError};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
 const TRACED: &str =
@@ -124,7 +127,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
             Err(error) => Some(error),
             Ok(()) => tokio::select! {
                 () = interrupt.stop.cancelled() => None,
-                death = deaths.recv() => death.map(RunError::Part),
+                death = deadly(&mut deaths, inventory.requires(Tool::Grafana)) => death.map(RunError::Part),
             },
         },
         () = interrupt.stop.cancelled() => None,
@@ -133,6 +136,21 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     match died {
         Some(error) => Err(error.into()),
         None => closed.map(|_| Exit::Done).map_err(Failure::from),
+    }
+}
+
+/// The first death that ends what is shown; a Grafana that goes takes its boards along, which is told.
+async fn deadly(
+    deaths: &mut UnboundedReceiver<PartError>,
+    boards_required: bool,
+) -> Option<PartError> {
+    loop {
+        match deaths.recv().await {
+            Some(error) if !boards_required && only_boards(&error) => {
+                Addresses.on(&LabEvent::NoBoards { reason: error.to_string() });
+            }
+            other => return other,
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn certify_cells(
         grafana: ANY_PORT,
     };
     let (rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
-    let halt = Halt::new(interrupt, deaths);
+    let halt = Halt::new(interrupt, deaths, false);
     let mut certifier = Certifier {
         driver: &driver,
         rig: &rig,

@@ -9,6 +9,7 @@ mod costs;
 mod counters;
 mod edge;
 mod environment;
+mod halt;
 mod interrupt;
 mod load;
 mod points;
@@ -29,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 pub use backing::{INFLUXDB_FOLDER, boards};
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
+use halt::Halt;
+pub use halt::only_boards;
 pub use interrupt::Interrupt;
 use points::Points;
 pub use rig::{Rig, Unwritten};
@@ -125,34 +128,6 @@ pub enum RunError {
     },
 }
 
-/// The reasons there are to stop before the end.
-#[derive(Debug, Clone)]
-struct Halt {
-    /// Cancelled when the load is to stop.
-    token: CancellationToken,
-    death: Arc<Mutex<Option<PartError>>>,
-}
-
-impl Halt {
-    /// Halts when `interrupt` says so and when a part dies.
-    fn new(interrupt: &Interrupt, mut deaths: mpsc::UnboundedReceiver<PartError>) -> Halt {
-        let halt = Halt { token: interrupt.stop.child_token(), death: Arc::default() };
-        let heard = halt.clone();
-        tokio::spawn(async move {
-            // The first death explains those that follow.
-            if let Some(error) = deaths.recv().await {
-                *heard.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                heard.token.cancel();
-            }
-        });
-        halt
-    }
-
-    fn death(&self) -> Option<PartError> {
-        self.death.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// Carries out `order`.
 ///
 /// # Errors
@@ -190,7 +165,7 @@ pub async fn carry_out(
             *part = order.inventory.component(Tool::Grafana);
         }
     }
-    let halt = Halt::new(interrupt, deaths);
+    let halt = Halt::new(interrupt, deaths, order.inventory.requires(Tool::Grafana));
     let points = Points::new(rig.store().map(|_| rig.control.clone()), &order.run_id);
     let mut load = load::Load {
         plan: &order.plan,
@@ -216,7 +191,7 @@ pub async fn carry_out(
     if let Err(error) = tell_verdicts(&points, &rig, &mut result).await {
         failure.get_or_insert(PartError::from(error).into());
     }
-    let no_boards = rig.no_boards().map(str::to_owned);
+    let no_boards = rig.no_boards().map(str::to_owned).or_else(|| halt.boards_gone());
     rig.stop().await;
     drop(driver);
     Ok(Outcome { result, failure, interrupted, no_boards })

@@ -130,6 +130,20 @@ fn a_grafana_that_cannot_write_where_it_is_told_costs_the_boards_and_not_the_run
 }
 
 #[test]
+fn a_grafana_that_dies_in_the_middle_costs_the_boards_and_not_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = run(dir.path(), "dies", &[]);
+    let (out, err) = text(&output);
+    assert!(went_on(&output), "{err}");
+    assert!(out.contains("there were no boards, Grafana ended before the run did"), "{out}");
+    let result = json(&left(dir.path()).join("result.json"));
+    assert_eq!(result["incomplete"], false);
+    let required =
+        run(tempfile::tempdir().expect("a folder").path(), "dies", &["--require", "grafana"]);
+    assert_eq!(required.status.code(), Some(5), "{}", text(&required).1);
+}
+
+#[test]
 fn a_grafana_that_is_required_and_does_not_start_ends_the_run() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = run(dir.path(), "exits", &["--require", "grafana"]);
