@@ -59,8 +59,12 @@ fn another_payload_than_declared_is_invalid() {
     "#]],
         bug,
     );
-    check("INVALID payload_bytes", |fixture| fixture.rows[3].hops[1].request.payload = 11);
-    check("INVALID payload_bytes", |fixture| fixture.rows[3].hops[0].request.payload = 1);
+    check("INVALID payload_bytes", |fixture| {
+        fixture.rows[3].hops[1].request.as_mut().unwrap().payload = 11;
+    });
+    check("INVALID payload_bytes", |fixture| {
+        fixture.rows[3].hops[0].request.as_mut().unwrap().payload = 1;
+    });
 }
 
 #[test]
