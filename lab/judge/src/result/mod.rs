@@ -27,10 +27,10 @@ pub use cell::{
     LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
     StageResult, Traced,
 };
-pub use wire::WireResult;
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
 pub use subject::Subject;
+pub use wire::WireResult;
 
 /// The version of the shape of `result.json`.
 ///
