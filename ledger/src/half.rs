@@ -45,6 +45,9 @@ pub struct Half {
     pub attempts: u64,
     /// Kind of database called, where it was one: such a call has no other side (client only).
     pub database: Option<String>,
+    /// Made by another process than the side it was called from, on a clock of its own: how long the call took is
+    /// known, but not when (client only).
+    pub elsewhere: bool,
     /// Injected delays, as the injector measured them, in nanoseconds.
     pub injected: Vec<(Stage, u64)>,
 }
@@ -97,6 +100,7 @@ impl Half {
             http: 0,
             attempts: 0,
             database: None,
+            elsewhere: false,
             injected: Vec::new(),
         }
     }
@@ -105,6 +109,26 @@ impl Half {
     #[must_use]
     pub fn duration(&self) -> i64 {
         self.interval.1 as i64 - self.interval.0 as i64
+    }
+
+    /// From when the call was to be made (planned, else made) until it returned, as its caller sees it.
+    #[must_use]
+    pub fn call(&self) -> (u64, u64) {
+        let (start, end) = self.interval;
+        let mark = |point| self.marks.get(point);
+        let start = mark(Point::Planned).or_else(|| mark(Point::CallStart)).unwrap_or(start);
+        (start, mark(Point::CallEnd).unwrap_or(end))
+    }
+
+    /// From the last byte of the inbound message to the last byte of the outbound one, as far as this side, a
+    /// server, knows.
+    #[must_use]
+    pub fn residence(&self) -> (u64, u64) {
+        let (start, end) = self.interval;
+        (
+            self.marks.get(Point::LastRead).unwrap_or(start),
+            self.marks.get(Point::LastWrite).unwrap_or(end),
+        )
     }
 
     /// Whether the connection was tapped on this side: both ends of the wire are marked.

@@ -11,14 +11,18 @@
 
 pub mod clock;
 mod close;
+mod critical;
 mod half;
+mod hop;
 mod marks;
 pub mod names;
 pub mod process;
 mod stage;
+mod walk;
 pub mod wall;
 
-pub use close::{HopLedger, HopNode, RequestLedger, close};
+pub use close::close;
 pub use half::{Attribute, Half, HalfError, Side, Value};
+pub use hop::{HopLedger, HopNode, RequestLedger};
 pub use marks::{Marks, Point, Sending, Traffic};
 pub use stage::{Family, Kind, Stage, StageSet, StageTime, UnknownStage};

@@ -61,6 +61,8 @@ pub const T_PROTOCOL: &str = "protocol";
 pub const T_PAYLOAD: &str = "payload";
 /// Tag: `client→server`.
 pub const T_HOP: &str = "hop";
+/// Tag: what requests do (`http.route`, `rpc.method` or name of their first span); [`NO_CELL`] where nothing tells.
+pub const T_OPERATION: &str = "operation";
 /// Tag: family of a stage ([`crate::stage::Family`]).
 pub const T_FAMILY: &str = "family";
 /// Tag: name of a stage ([`crate::stage::Stage`]).
@@ -70,8 +72,8 @@ pub const T_PROCESS: &str = "process";
 /// Value of [`T_CELL`], [`T_PROTOCOL`] and [`T_PAYLOAD`] for what belongs to no cell.
 pub const NO_CELL: &str = "none";
 
-/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window that succeeded. All other fields but
-/// [`F_ERROR`] are about these.
+/// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window that are whole and succeeded. All times and
+/// bytes are about these.
 pub const F_COUNT: &str = "count";
 /// Field: sum over the window's traced requests, in microseconds.
 pub const F_SUM_US: &str = "sum_us";
@@ -94,12 +96,30 @@ pub const F_RESIDUAL_SUM_US: &str = "residual_sum_us";
 pub const F_RESIDUAL_ABS_SUM_US: &str = "residual_abs_sum_us";
 /// Field of [`M_REQUEST`]: sum of the stages that were inferred and not measured, in microseconds.
 pub const F_INFERRED_SUM_US: &str = "inferred_sum_us";
-/// Field of [`M_REQUEST`]: bytes on the wire of every hop, both directions, summed.
+/// Field of [`M_REQUEST`]: bytes on the wire of every hop that a tap looked at, both directions, summed; absent where
+/// none did.
 pub const F_WIRE_BYTES: &str = "wire_bytes";
-/// Field of [`M_REQUEST`]: payload bytes of the edge hop's replies, summed.
+/// Field of [`M_REQUEST`]: payload bytes of the edge hop's replies, summed; absent where no tap counted them.
 pub const F_PAYLOAD_BYTES: &str = "payload_bytes";
-/// Field of [`M_REQUEST`]: requests with a hop that lacks one of its sides.
+/// Field of [`M_REQUEST`]: requests that are not whole: a call lacks the span of a peer that sends some, or spans
+/// were cut. They are in no other field but [`F_ERROR`] and [`F_CUT`].
 pub const F_UNJOINED: &str = "unjoined";
+/// Field of [`M_REQUEST`]: requests whose trace had too many spans to hold all.
+pub const F_CUT: &str = "cut";
+/// Field of [`M_REQUEST`]: requests with marks out of order.
+pub const F_OUT_OF_ORDER: &str = "out_of_order";
+/// Field of [`M_REQUEST`]: requests that are taken to begin where they do, for their callers send no spans.
+pub const F_EDGE_ASSUMED: &str = "edge_assumed";
+/// Field of [`M_REQUEST`]: sum of the time of calls beside others, in microseconds; in no stage.
+pub const F_CONCURRENT_SUM_US: &str = "concurrent_sum_us";
+/// Field of [`M_REQUEST`]: sum of the time of calls outside of their callers, in microseconds; in no stage.
+pub const F_DETACHED_SUM_US: &str = "detached_sum_us";
+/// Field of [`M_REQUEST`]: sum of what foreign spans were longer than those around them, in microseconds; in no stage.
+pub const F_CLIPPED_SUM_US: &str = "clipped_sum_us";
+/// Field of [`M_REQUEST`]: spans whose root never came, by the second in which that was known; in no request.
+pub const F_FRAGMENTS: &str = "fragments";
+/// Field of [`M_REQUEST`]: pieces of work that messages asked for; in no other field.
+pub const F_MESSAGES: &str = "messages";
 
 /// Field of [`M_LOAD`]: arrivals that the plan asked for.
 pub const F_PLANNED: &str = "planned";
@@ -107,7 +127,8 @@ pub const F_PLANNED: &str = "planned";
 pub const F_STARTED: &str = "started";
 /// Field of [`M_LOAD`]: arrivals for which no slot was free.
 pub const F_DROPPED: &str = "dropped";
-/// Field of [`M_LOAD`]: requests sent too late after their planned time.
+/// Field of [`M_LOAD`]: requests sent too late after their planned time. Of [`M_REQUEST`]: spans that came after
+/// their trace was closed, by the second in which they came.
 pub const F_LATE: &str = "late";
 /// Field of [`M_LOAD`]: requests answered as the contract says.
 pub const F_OK: &str = "ok";

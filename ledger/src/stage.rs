@@ -20,19 +20,23 @@ pub enum Family {
     Framing,
     /// Between the writing of the last byte and its reading by the peer.
     Network,
+    /// Time of which nobody told anything: between a call and its answer where no tap looked. Network, queues,
+    /// libraries and the scheduler in one, so it is called by none of their names.
+    Unseen,
     /// The service's own code.
     Backend,
 }
 
 impl Family {
     /// Every family, in the order in which reports stack them.
-    pub const ALL: [Family; 7] = [
+    pub const ALL: [Family; 8] = [
         Family::Queue,
         Family::Serialization,
         Family::Framing,
         Family::FlowControl,
         Family::Socket,
         Family::Network,
+        Family::Unseen,
         Family::Backend,
     ];
 
@@ -46,8 +50,16 @@ impl Family {
             Family::Socket => "socket",
             Family::Framing => "framing",
             Family::Network => "network",
+            Family::Unseen => "unseen",
             Family::Backend => "backend",
         }
+    }
+
+    /// Whether only a tap on the connection can tell of it. Of a hop that no tap looked at it is unknown, which is
+    /// not the same as none.
+    #[must_use]
+    pub const fn needs_a_tap(self) -> bool {
+        matches!(self, Family::Framing | Family::FlowControl | Family::Socket | Family::Network)
     }
 
     /// The family called `name`, if there is one.
@@ -104,7 +116,7 @@ stages! {
     RequestReceiverQueue, Queue, "request_receiver_queue", "The request was read and waited to be decoded.";
     RequestDecode, Serialization, "request_decode", "Turning bytes into the request.";
     Dispatch, Queue, "dispatch", "Decoded to the start of the handler.";
-    Handler, Backend, "handler", "The service's own code, less the union of its calls to others.";
+    Handler, Backend, "handler", "The service's own code, less its calls to others where it waited for them.";
     QueryRoundTrip, Backend, "query_round_trip", "A query sent to a database until its last row was read: wire and server in one.";
     ReplyEncode, Serialization, "reply_encode", "Turning the reply into bytes.";
     ReplySendQueue, Queue, "reply_send_queue", "The reply waited to be sent: other streams ahead, the scheduler.";
@@ -118,9 +130,9 @@ stages! {
     ReplyDecode, Serialization, "reply_decode", "Turning bytes into the reply.";
     EndOfStreamWait, Framing, "end_of_stream_wait", "Reply decoded, but its trailers or terminator were not read yet.";
     WakeUp, Queue, "wake_up", "From the last event of the reply to the return of the call.";
-    NetworkInferred, Network, "network_inferred", "Client duration less server duration, where the wire was not tapped on both ends.";
-    Remote, Backend, "remote", "A call to a peer that reported nothing of itself.";
-    Overlap, Queue, "overlap", "Correction for calls that ran side by side: their union less their sum (never positive).";
+    NetworkInferred, Network, "network_inferred", "Last byte written to last byte read, both ways, tapped at both ends by different clocks: as a difference of durations.";
+    BetweenSpans, Unseen, "between_spans", "A client's span less its server's where no tap looked: network, queues, libraries and the scheduler in one.";
+    Remote, Unseen, "remote", "A call to a peer that reported nothing of itself.";
 }
 
 impl Stage {
@@ -252,6 +264,12 @@ impl StageSet {
     #[must_use]
     pub fn total_of(&self, kind: Kind) -> i64 {
         self.0.iter().filter(|time| time.kind == kind).map(|time| time.ns).sum()
+    }
+
+    /// The sum of the stages of one family, in nanoseconds.
+    #[must_use]
+    pub fn total_in(&self, family: Family) -> i64 {
+        self.iter().filter(|(stage, _)| stage.family() == family).map(|(_, time)| time.ns).sum()
     }
 }
 

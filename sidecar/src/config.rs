@@ -31,9 +31,10 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_RUN_FILE", value_name = "PATH")]
     pub run_file: Option<PathBuf>,
 
-    /// How long to wait for the rest of a trace after its first span, 10ms to 10m; longer than the
-    /// interval at which senders export (OpenTelemetry's SDKs: 5s unless set). A trace of which
-    /// nothing is missing is closed sooner, after 1s without a span
+    /// How long to wait for the rest of a trace after its latest span where something is missing, 10ms
+    /// to 10m; longer than the interval at which senders export (OpenTelemetry's SDKs: 5s unless set).
+    /// A trace of which nothing is missing is closed sooner, after 1s without a span; one that was
+    /// closed with something missing is mended for twelve times as long if that comes
     #[arg(long, env = "LAB_SIDECAR_JOIN_WINDOW", value_name = "DURATION", default_value = "5s",
           value_parser = duration)]
     pub join_window: Duration,

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
-use crate::join::{Joiner, Limits, Trace, close_trace};
+use crate::join::{Closing, Joiner, Known, Late, Limits, Trace, close_traces};
 use crate::otlp;
 use crate::process::Watched;
+use crate::runfile::Aside;
 use crate::sink::{Batch, Sink};
 use crate::span::SpanKind;
 use crate::stats::{Counters, Stats};
@@ -24,6 +25,7 @@ const CHUNK: usize = 256;
 /// Shared by the receiver, the closing task and the control endpoint.
 pub(crate) struct Pipeline {
     joiner: Mutex<Joiner>,
+    known: Arc<RwLock<Known>>,
     counters: Arc<Counters>,
     watched: Arc<Watched>,
     sinks: Vec<Arc<dyn Sink>>,
@@ -38,8 +40,9 @@ impl Pipeline {
         watched: Arc<Watched>,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Self {
-        let joiner = Mutex::new(Joiner::new(limits));
-        Pipeline { joiner, counters, watched, sinks, closing: tokio::sync::Mutex::default() }
+        let joiner = Joiner::new(limits);
+        let (known, joiner) = (joiner.known(), Mutex::new(joiner));
+        Pipeline { joiner, known, counters, watched, sinks, closing: tokio::sync::Mutex::default() }
     }
 
     /// Takes in what one export request brought.
@@ -96,30 +99,59 @@ impl Pipeline {
 
     /// Closes every open trace and waits until all sinks have stored everything.
     pub(crate) async fn flush(&self) {
-        self.close_all(|joiner| joiner.flush(CHUNK)).await;
+        self.close_all(|joiner| joiner.flush(ledger::clock::now(), CHUNK)).await;
         for sink in &self.sinks {
             sink.flush().await;
         }
     }
 
-    async fn close_all(&self, next: impl Fn(&mut Joiner) -> Vec<Trace>) {
+    async fn close_all(&self, next: impl Fn(&mut Joiner) -> Vec<Arc<Trace>>) {
         let _closing = self.closing.lock().await;
         loop {
-            let traces = next(&mut self.joiner.lock());
-            if traces.is_empty() {
+            let (traces, late) = {
+                let mut joiner = self.joiner.lock();
+                (next(&mut joiner), joiner.take_late())
+            };
+            if traces.is_empty() && late.is_empty() {
                 return;
             }
-            let mut rows = Vec::with_capacity(traces.len());
-            for trace in traces {
-                let closing = close_trace(trace);
-                self.counters.closed(&closing);
-                rows.extend(closing.rows);
-            }
-            let batch = Batch::Requests(rows.into());
-            for sink in &self.sinks {
-                sink.take(batch.clone()).await;
+            let mut closings = close_traces(traces, &self.known);
+            closings.iter().for_each(|closing| self.counters.closed(closing));
+            let asides = asides(&closings, late);
+            let rows: Vec<_> =
+                closings.iter_mut().flat_map(|closing| std::mem::take(&mut closing.rows)).collect();
+            // What is said of a trace goes before its rows: they may take its place.
+            let batches = [
+                (!asides.is_empty()).then(|| Batch::Asides(asides.into())),
+                (!rows.is_empty()).then(|| Batch::Requests(rows.into())),
+            ];
+            for batch in batches.into_iter().flatten() {
+                for sink in &self.sinks {
+                    sink.take(batch.clone()).await;
+                }
             }
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// What is to be said of traces beside their rows.
+fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
+    let closed = closings.iter().filter(|closing| closing.says_more()).map(|closing| {
+        let (now, before) = (closing.tally.fragments, closing.earlier.fragments);
+        Aside {
+            trace_id: format!("{:032x}", closing.trace),
+            fragments: Some(now),
+            new_fragments: now.saturating_sub(before),
+            again: closing.again,
+            ..Aside::default()
+        }
+    });
+    let late = late.into_iter().map(|late| Aside {
+        trace_id: format!("{:032x}", late.trace),
+        cell: late.cell.unwrap_or_default(),
+        late: u64::from(late.spans),
+        ..Aside::default()
+    });
+    closed.chain(late).collect()
 }

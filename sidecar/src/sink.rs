@@ -4,13 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::runfile::{ProcessSample, RequestRow};
+use crate::runfile::{Aside, ProcessSample, RequestRow};
 
 /// What a [`Sink`] is given. Shared, not copied, between sinks.
 #[derive(Debug, Clone)]
 pub enum Batch {
     /// Requests whose books are closed.
     Requests(Arc<[RequestRow]>),
+    /// What is known of traces beside their requests.
+    Asides(Arc<[Aside]>),
     /// Resources of the watched processes at one time.
     Samples(Arc<[ProcessSample]>),
 }

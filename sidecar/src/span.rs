@@ -81,8 +81,30 @@ pub(crate) struct Planned {
     pub(crate) stopwatch: Option<u64>,
 }
 
+/// What `tracestate` says of the request that a span is the edge of: `hoplab=SPAN:CELL:ROUND:NONCE`, where SPAN
+/// is the span of the generator.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Edge {
+    /// Span of the generator: the parent of the edge, or the edge itself.
+    pub(crate) span: u64,
+    /// Cell of the plan.
+    pub(crate) cell: Box<str>,
+    /// Round of the cell.
+    pub(crate) round: u32,
+    /// Nonce of the run.
+    pub(crate) nonce: Box<str>,
+}
+
+/// What a request does, by the span that begins it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operation {
+    pub(crate) name: Arc<str>,
+    /// It is a route or a method, which an author chose for all requests of a kind; else the span's own name.
+    pub(crate) is_route: bool,
+}
+
 /// One accepted span.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Span {
     /// Trace id; never zero.
     pub(crate) trace: u128,
@@ -96,10 +118,22 @@ pub(crate) struct Span {
     pub(crate) error: bool,
     /// Start in nanoseconds: orders spans of one process, nothing more.
     pub(crate) start: u64,
+    /// End, on the same clock.
+    pub(crate) end: u64,
+    /// Start by the wall, as its process told it, in nanoseconds since 1970: dates the request that it begins.
+    pub(crate) wall: u64,
     /// The process that made it.
     pub(crate) source: Arc<Source>,
-    /// Name of the called service as the client knows it: `peer.service`, else `server.address`.
+    /// Name of the called service as the client knows it.
     pub(crate) peer: Option<Box<str>>,
+    /// What the request does that the span may be the beginning of.
+    pub(crate) operation: Option<Operation>,
+    /// The span is the edge of a request by its own `tracestate`.
+    pub(crate) edge: Option<Box<Edge>>,
+    /// Its `tracestate` names another span as the edge of its request: it is none.
+    pub(crate) inner: bool,
+    /// The trace and the span that it goes on with in another place: of a CONSUMER, who sent the message.
+    pub(crate) link: Option<Box<(u128, u64)>>,
     /// What the span measured of its side of a hop; `None` unless [`SpanKind::is_half`].
     pub(crate) half: Option<Box<Half>>,
     /// What the load generator wrote on it.
@@ -107,6 +141,16 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Its length, in nanoseconds.
+    pub(crate) fn length(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// The name of the side that the span calls; empty where nothing tells it.
+    pub(crate) fn called(&self) -> &str {
+        self.peer.as_deref().unwrap_or_default()
+    }
+
     /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
     pub(crate) fn database(&self) -> Option<&str> {
         self.half.as_ref()?.database.as_deref()

@@ -1,8 +1,9 @@
 //! Counters of the sidecar: everything received, refused, joined, lost and written.
 //!
 //! Every span received is in exactly one place:
-//! `spans_received = spans_rejected + spans_joined + links + unplaced + duplicates + late +
-//! over_limit + dropped_spans + spans of open traces`. A test holds it.
+//! `spans_received = spans_rejected + spans_joined + links + unplaced + fragments + duplicates + unequal + late +
+//! over_limit + dropped_spans + spans of open traces`. A test holds it. A trace that is opened again for a span that
+//! came late is counted anew when it is closed again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -41,6 +42,8 @@ pub(crate) struct Counters {
     joined: AtomicU64,
     links: AtomicU64,
     unplaced: AtomicU64,
+    fragments: AtomicU64,
+    traces_reopened: AtomicU64,
     traces_closed: AtomicU64,
     requests_closed: AtomicU64,
     /// By service and pid.
@@ -77,11 +80,19 @@ impl Counters {
 
     /// Counts what closing one trace made of it.
     pub(crate) fn closed(&self, closing: &Closing) {
-        self.traces_closed.fetch_add(1, Relaxed);
-        self.requests_closed.fetch_add(closing.rows.len() as u64, Relaxed);
-        self.joined.fetch_add(closing.joined, Relaxed);
-        self.links.fetch_add(closing.links, Relaxed);
-        self.unplaced.fetch_add(closing.unplaced, Relaxed);
+        let (now, before) = (&closing.tally, &closing.earlier);
+        self.traces_closed.fetch_add(u64::from(!closing.again), Relaxed);
+        self.traces_reopened.fetch_add(u64::from(closing.again), Relaxed);
+        for (count, now, before) in [
+            (&self.requests_closed, now.requests(), before.requests()),
+            (&self.joined, now.joined, before.joined),
+            (&self.links, now.links, before.links),
+            (&self.unplaced, now.unplaced, before.unplaced),
+            (&self.fragments, now.fragments, before.fragments),
+        ] {
+            // Wraps to the right sum: what is taken was added before.
+            count.fetch_add(now.wrapping_sub(before), Relaxed);
+        }
     }
 
     /// All counters as they stand, with those of the joiner.
@@ -100,14 +111,18 @@ impl Counters {
             spans_joined: self.joined.load(Relaxed),
             links: self.links.load(Relaxed),
             unplaced: self.unplaced.load(Relaxed),
+            fragments: self.fragments.load(Relaxed),
             duplicates: join.duplicates,
+            unequal: join.unequal,
             late: join.late,
+            late_joined: join.late_joined,
             over_limit: join.over_limit,
             evicted: join.evicted,
             dropped_traces: join.dropped_traces,
             dropped_spans: join.dropped_spans,
             traces_open: traces_open as u64,
             traces_closed: self.traces_closed.load(Relaxed),
+            traces_reopened: self.traces_reopened.load(Relaxed),
             requests_closed: self.requests_closed.load(Relaxed),
             requests_written: self.sinks.requests_written.load(Relaxed),
             samples_written: self.sinks.samples_written.load(Relaxed),
@@ -131,18 +146,28 @@ pub struct Stats {
     pub malformed_messages: u64,
     /// Accepted spans by kind.
     pub spans_by_kind: BTreeMap<String, u64>,
-    /// Spans that became a half of a hop of a request.
+    /// Spans that became a half of a hop of a request, or begin one.
     pub spans_joined: u64,
-    /// INTERNAL, PRODUCER and CONSUMER spans of closed traces.
+    /// Other INTERNAL, PRODUCER and CONSUMER spans of requests.
     pub links: u64,
     /// CLIENT and SERVER spans that belong to no hop: inside another call, answers not used, in a
     /// cycle, or more than 100 hops deep.
     pub unplaced: u64,
-    /// Spans received before (same trace, id and kind).
+    /// Spans below one whose parent never came and that begins no request: they are of a request of which the
+    /// beginning was lost, and in no mean.
+    #[serde(default)]
+    pub fragments: u64,
+    /// Spans received before, the same.
     pub duplicates: u64,
-    /// Spans that came after their trace was closed.
+    /// Spans with trace, id and kind of another one, but not its content: one of the two was left out.
+    #[serde(default)]
+    pub unequal: u64,
+    /// Spans that came after their trace was closed, too late to be joined.
     pub late: u64,
-    /// Spans past the 1,024th of their trace.
+    /// Spans that came after their trace was closed and were joined: its requests were written anew.
+    #[serde(default)]
+    pub late_joined: u64,
+    /// Spans left out because their trace has more than 1,024: the shortest that begin no request.
     pub over_limit: u64,
     /// Traces closed before their time because too many were open.
     pub evicted: u64,
@@ -154,6 +179,9 @@ pub struct Stats {
     pub traces_open: u64,
     /// Traces closed.
     pub traces_closed: u64,
+    /// How often one of them was closed again.
+    #[serde(default)]
+    pub traces_reopened: u64,
     /// Requests whose books were closed; a trace can have several.
     pub requests_closed: u64,
     /// Requests written to the run file.

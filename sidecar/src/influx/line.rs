@@ -1,8 +1,9 @@
 //! Line protocol, written: the one place that escapes what goes into it.
 //!
-//! Every point is one line with a timestamp in nanoseconds since 1970. What the protocol cannot carry is
-//! replaced: control characters by `_`, backslashes of tags by `/` (a backslash before a separator escapes
-//! it, whatever stands before the backslash), an empty tag by [`names::NO_CELL`].
+//! Every point is one line with a timestamp in nanoseconds since 1970. What the protocol cannot carry in a name or
+//! tag (control characters; backslashes, for one before a separator escapes it, whatever stands before it) is written
+//! as in a URL, `%5C`, and so is a per cent sign that looks like such: two names stay two. An empty tag is
+//! [`names::NO_CELL`]. Control characters of texts become `_`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -125,10 +126,28 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     if text.is_empty() {
         return Cow::Borrowed(names::NO_CELL);
     }
-    if !text.contains('\\') {
-        return printable(text);
+    if !text.contains(|c: char| c.is_control() || matches!(c, '\\' | '%')) {
+        return Cow::Borrowed(text);
     }
-    Cow::Owned(printable(text).replace('\\', "/"))
+    let mut clean = String::with_capacity(text.len() + 8);
+    for (at, character) in text.char_indices() {
+        let escape = match character {
+            '%' => {
+                let next = text.as_bytes().get(at + 1..at + 3);
+                next.is_some_and(|next| next.iter().all(u8::is_ascii_hexdigit))
+            }
+            other => other == '\\' || other.is_control(),
+        };
+        if !escape {
+            clean.push(character);
+            continue;
+        }
+        let mut bytes = [0; 4];
+        for byte in character.encode_utf8(&mut bytes).bytes() {
+            let _ = write!(clean, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(clean)
 }
 
 /// `text` without control characters: a line must stay one line.

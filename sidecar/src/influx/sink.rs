@@ -102,7 +102,11 @@ impl InfluxSink {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while self.stop.run_until_cancelled(tick.tick()).await.is_some() {
-            let lines = self.windows.lock().due(ledger::clock::now(), false);
+            let lines = {
+                let mut windows = self.windows.lock();
+                windows.set_clock(WallClock::read());
+                windows.due(ledger::clock::now(), false)
+            };
             self.push(lines.into_bytes()).await;
         }
     }
@@ -140,6 +144,7 @@ impl Sink for InfluxSink {
         match &batch {
             Batch::Requests(rows) => self.windows.lock().requests(rows, now),
             Batch::Samples(samples) => self.windows.lock().samples(samples, now),
+            Batch::Asides(asides) => self.windows.lock().asides(asides, now),
         }
         Box::pin(std::future::ready(()))
     }

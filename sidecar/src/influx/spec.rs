@@ -44,13 +44,12 @@ fn hop(name: &str, stages: &[(Stage, i64)]) -> HopRow {
         depth: 0,
         unjoined: false,
         stages: set,
-        request: Traffic { wire: 100, ..Traffic::default() },
-        reply: Traffic { wire: 200, payload: 10, ..Traffic::default() },
-        wire_disagrees: false,
+        request: Some(Traffic { wire: 100, ..Traffic::default() }),
+        reply: Some(Traffic { wire: 200, payload: 10, ..Traffic::default() }),
         connection: 1,
         http: 11,
         attempts: 1,
-        injected: Vec::new(),
+        ..HopRow::default()
     }
 }
 
@@ -58,16 +57,13 @@ fn hop(name: &str, stages: &[(Stage, i64)]) -> HopRow {
 fn request(start_ns: u64, latency_ns: i64) -> RequestRow {
     let stages = [(Stage::RequestEncode, 1_000), (Stage::Handler, latency_ns - 1_000)];
     RequestRow {
-        trace_id: String::new(),
         cell: "rest-10B".into(),
-        round: 0,
+        operation: "GET /x".into(),
         start_ns,
+        wall_ns: start_ns + OFFSET,
         latency_ns,
-        stopwatch_ns: None,
         weight: 7.0,
-        out_of_order: 0,
-        early: false,
-        error: false,
         hops: vec![hop("driver→gateway", &stages)],
+        ..RequestRow::default()
     }
 }

@@ -1,8 +1,16 @@
 //! Holding spans until their trace is whole, in bounded memory.
 //!
-//! Pure: spans and the time go in, whole traces come out. What a trace means is decided by [`tree`];
-//! who turns it into rows and when, by [`crate::pipeline`].
+//! Pure: spans and the time go in, whole traces come out. How spans hang together is decided by [`links`], which
+//! requests they are by [`tree`]; who turns them into rows and when, by [`crate::pipeline`].
+//!
+//! A trace is closed when nothing has come for a while and nothing is missing, later if something is. One that was
+//! closed with something missing is kept for a time: a span that comes late opens it again, and its rows are
+//! written anew. Whatever is looked at under the joiner's lock is looked at one by one, never all together.
 
+mod attempts;
+mod known;
+mod late;
+mod links;
 mod row;
 mod trace;
 mod tree;
@@ -12,17 +20,23 @@ mod spec;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-pub(crate) use row::{Closing, close_trace};
+use parking_lot::RwLock;
+
+pub(crate) use known::Known;
+pub(crate) use late::Late;
+pub(crate) use row::{Closing, close_traces};
 pub(crate) use trace::Trace;
 
 use crate::span::Span;
+use late::{LateSpans, Retained};
 use trace::Inserted;
 
 /// How long and how much to hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// A trace is closed this long after its first span, in nanoseconds.
+    /// A trace of which something is missing is closed when no span has come for this long, in nanoseconds.
     pub(crate) window_ns: u64,
     /// A trace with nothing missing is closed when no span has come for this long, in nanoseconds.
     pub(crate) grace_ns: u64,
@@ -33,13 +47,17 @@ pub(crate) struct Limits {
 /// What became of the spans that were offered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Offered again, same id and kind; ignored.
+    /// Offered again, the same; ignored.
     pub(crate) duplicates: u64,
-    /// Offered after their trace was closed; ignored.
+    /// Offered with the id and kind of another span of their trace; one of the two is ignored.
+    pub(crate) unequal: u64,
+    /// Offered after their trace was closed, and not joined any more; ignored.
     pub(crate) late: u64,
+    /// Offered after their trace was closed, which was opened again for them.
+    pub(crate) late_joined: u64,
     /// Past the bound of spans per trace; ignored.
     pub(crate) over_limit: u64,
-    /// Traces closed before their time to keep the bound of traces.
+    /// Traces closed before their time to keep the bound of traces or of memory.
     pub(crate) evicted: u64,
     /// Traces thrown away because even those closed before their time could not be written.
     pub(crate) dropped_traces: u64,
@@ -47,21 +65,35 @@ pub(crate) struct Counts {
     pub(crate) dropped_spans: u64,
 }
 
+/// When to look again at an open trace.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: u64,
+    id: u128,
+    serial: u64,
+    /// When its latest span had come, when this was noted.
+    seen: u64,
+}
+
 /// Collects spans by trace and hands out the traces whose time has come.
 #[derive(Debug)]
 pub(crate) struct Joiner {
     limits: Limits,
+    known: Arc<RwLock<Known>>,
     /// `HashMap`'s own hash is seeded: peers choose the ids.
     open: HashMap<u128, Trace>,
-    /// When each trace must be closed, oldest first; may name traces that are closed already.
-    deadlines: VecDeque<(u64, u128)>,
-    /// When to look next whether a trace is complete, oldest first.
-    checks: VecDeque<(u64, u128)>,
+    /// Each open trace has one entry in one of the two: in the second if nothing had come for it between two
+    /// looks. Traces that were closed leave theirs behind until their time.
+    lively: VecDeque<Look>,
+    idle: VecDeque<Look>,
+    serial: u64,
     /// Closed not long ago: the newest `max_traces` of them.
     closed: HashSet<u128>,
     closed_order: VecDeque<u128>,
+    retained: Retained,
+    late: LateSpans,
     /// Closed before their time and not yet handed out.
-    evicted: Vec<Trace>,
+    evicted: Vec<Arc<Trace>>,
     counts: Counts,
 }
 
@@ -69,83 +101,143 @@ impl Joiner {
     pub(crate) fn new(limits: Limits) -> Self {
         Joiner {
             limits,
+            known: Arc::default(),
             open: HashMap::new(),
-            deadlines: VecDeque::new(),
-            checks: VecDeque::new(),
+            lively: VecDeque::new(),
+            idle: VecDeque::new(),
+            serial: 0,
             closed: HashSet::new(),
             closed_order: VecDeque::new(),
+            retained: Retained::new(limits),
+            late: LateSpans::default(),
             evicted: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// What this run has taught.
+    pub(crate) fn known(&self) -> Arc<RwLock<Known>> {
+        Arc::clone(&self.known)
     }
 
     /// Takes in a span that arrived at `now` (nanoseconds of any clock that does not go back).
     pub(crate) fn insert(&mut self, span: Span, now: u64) {
         let id = span.trace;
         match self.open.entry(id) {
-            Entry::Occupied(mut trace) => match trace.get_mut().insert(span, now) {
-                Inserted::Taken => {}
-                Inserted::Duplicate => self.counts.duplicates += 1,
-                Inserted::Full => self.counts.over_limit += 1,
-            },
-            Entry::Vacant(_) if self.closed.contains(&id) => self.counts.late += 1,
+            Entry::Occupied(mut trace) => {
+                let trace = trace.get_mut();
+                let again = trace.earlier.is_some();
+                let inserted = trace.insert(span, now);
+                if again && inserted == Inserted::Taken {
+                    trace.late += 1;
+                    self.counts.late_joined += 1;
+                    self.late.note(id, None);
+                }
+                self.count(inserted);
+            }
+            Entry::Vacant(_) if self.closed.contains(&id) => self.insert_late(span, now),
             Entry::Vacant(place) => {
-                place.insert(Trace::new(span, now));
-                self.deadlines.push_back((now.saturating_add(self.limits.window_ns), id));
-                if self.limits.grace_ns < self.limits.window_ns {
-                    self.checks.push_back((now.saturating_add(self.limits.grace_ns), id));
-                }
-                if self.open.len() > self.limits.max_traces {
+                self.serial += 1;
+                let trace = place.insert(Trace::new(self.serial, now));
+                trace.insert(span, now);
+                self.look_at(id, self.serial, now, now);
+                if self.open.len() + self.retained.len() > self.limits.max_traces {
                     self.evict_oldest();
-                }
-                // Traces that were complete early leave their deadlines behind.
-                if self.deadlines.len() > 2 * self.limits.max_traces {
-                    self.forget_stale_deadlines();
                 }
             }
         }
+    }
+
+    fn count(&mut self, inserted: Inserted) {
+        match inserted {
+            Inserted::Taken => {}
+            Inserted::Duplicate => self.counts.duplicates += 1,
+            Inserted::Unequal => self.counts.unequal += 1,
+            Inserted::Full => self.counts.over_limit += 1,
+        }
+    }
+
+    /// Opens the trace of a span that came late again, if it is still there.
+    fn insert_late(&mut self, span: Span, now: u64) {
+        let id = span.trace;
+        let Some(mut trace) = self.retained.take(id) else {
+            self.counts.late += 1;
+            return self.late.note(id, span.planned.as_ref().and_then(|plan| plan.cell.clone()));
+        };
+        self.serial += 1;
+        trace.serial = self.serial;
+        self.look_at(id, self.serial, now, now);
+        self.open.insert(id, trace);
+        self.insert(span, now);
+    }
+
+    /// Notes when to look at a trace again: soon enough for its grace and its window, and no later than others
+    /// that are noted now.
+    fn look_at(&mut self, id: u128, serial: u64, seen: u64, now: u64) {
+        let Limits { window_ns, grace_ns, .. } = self.limits;
+        let later = |wait: u64| Some(seen.saturating_add(wait)).filter(|&at| at > now);
+        let step = now.saturating_add(grace_ns.min(window_ns));
+        let at = later(grace_ns).into_iter().chain(later(window_ns)).fold(step, u64::min);
+        self.lively.push_back(Look { at, id, serial, seen });
     }
 
     /// The next traces to close at `now`, at most `most` of them.
-    pub(crate) fn due(&mut self, now: u64, most: usize) -> Vec<Trace> {
-        let mut due: Vec<Trace> = self.evicted.split_off(self.evicted.len().saturating_sub(most));
-        while due.len() < most {
-            let Some(&(at, id)) = self.deadlines.front().filter(|(at, _)| *at <= now) else {
-                break;
-            };
-            self.deadlines.pop_front();
-            if self.is_current(at, id) {
-                due.extend(self.take(id));
-            }
-        }
-        while due.len() < most {
-            let Some((_, id)) = self.checks.front().copied().filter(|(at, _)| *at <= now) else {
-                break;
-            };
-            self.checks.pop_front();
-            let Some(trace) = self.open.get(&id) else {
-                continue;
-            };
-            let quiet = now.saturating_sub(trace.last_seen()) >= self.limits.grace_ns;
-            if quiet && trace.is_complete() {
-                due.extend(self.take(id));
-            } else {
-                self.checks.push_back((now.saturating_add(self.limits.grace_ns), id));
+    pub(crate) fn due(&mut self, now: u64, most: usize) -> Vec<Arc<Trace>> {
+        self.retained.forget(now);
+        let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
+        for of in [Joiner::idle_look, Joiner::lively_look] {
+            while due.len() < most {
+                let Some(look) = of(self, now) else { break };
+                let Some(trace) = self.open.get(&look.id).filter(|t| t.serial == look.serial)
+                else {
+                    continue;
+                };
+                let (seen, quiet) = (trace.last_seen, now.saturating_sub(trace.last_seen));
+                let lacking = || trace.lacks(&self.known.read());
+                let waited = quiet >= self.limits.window_ns;
+                if waited || (quiet >= self.limits.grace_ns && !lacking()) {
+                    let lacking = waited && lacking();
+                    due.extend(self.take(look.id, lacking, waited && lacking, now));
+                } else {
+                    self.look_at(look.id, look.serial, seen, now);
+                    if seen == look.seen
+                        && let Some(again) = self.lively.pop_back()
+                    {
+                        self.idle.push_back(again);
+                    }
+                }
             }
         }
         due
     }
 
+    fn idle_look(&mut self, now: u64) -> Option<Look> {
+        self.idle.pop_front_if(|look| look.at <= now)
+    }
+
+    fn lively_look(&mut self, now: u64) -> Option<Look> {
+        self.lively.pop_front_if(|look| look.at <= now)
+    }
+
     /// The next traces of all that are open, whatever their time, at most `most` of them.
-    pub(crate) fn flush(&mut self, most: usize) -> Vec<Trace> {
+    pub(crate) fn flush(&mut self, now: u64, most: usize) -> Vec<Arc<Trace>> {
         let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         while due.len() < most {
-            let Some((_, id)) = self.deadlines.pop_front() else {
+            let Some(look) = self.idle.pop_front().or_else(|| self.lively.pop_front()) else {
                 break;
             };
-            due.extend(self.take(id));
+            let trace = self.open.get(&look.id).filter(|trace| trace.serial == look.serial);
+            if let Some(trace) = trace {
+                let lacking = trace.lacks(&self.known.read());
+                due.extend(self.take(look.id, lacking, false, now));
+            }
         }
         due
+    }
+
+    /// Spans that came late since this was asked before.
+    pub(crate) fn take_late(&mut self) -> Vec<Late> {
+        self.late.take()
     }
 
     /// Traces being held.
@@ -157,22 +249,19 @@ impl Joiner {
         self.counts
     }
 
-    /// Whether a deadline speaks of the trace that is open under its id now, not of an earlier one.
-    fn is_current(&self, deadline: u64, id: u128) -> bool {
-        self.open.get(&id).is_some_and(|trace| {
-            trace.first_seen().saturating_add(self.limits.window_ns) == deadline
-        })
+    /// Takes a trace out of those that are open. One of which something is missing is kept, too.
+    fn take(&mut self, id: u128, lacking: bool, waited: bool, now: u64) -> Option<Arc<Trace>> {
+        let mut trace = self.open.remove(&id)?;
+        self.note_closed(id);
+        (trace.lacking, trace.waited, trace.retained) = (lacking, waited, lacking);
+        let trace = Arc::new(trace);
+        if lacking {
+            self.retained.keep(id, &trace, now);
+        }
+        Some(trace)
     }
 
-    fn forget_stale_deadlines(&mut self) {
-        let (open, window) = (&self.open, self.limits.window_ns);
-        self.deadlines.retain(|(at, id)| {
-            open.get(id).is_some_and(|trace| trace.first_seen().saturating_add(window) == *at)
-        });
-    }
-
-    fn take(&mut self, id: u128) -> Option<Trace> {
-        let trace = self.open.remove(&id)?;
+    fn note_closed(&mut self, id: u128) {
         if self.closed_order.len() >= self.limits.max_traces
             && let Some(oldest) = self.closed_order.pop_front()
         {
@@ -181,25 +270,43 @@ impl Joiner {
         if self.closed.insert(id) {
             self.closed_order.push_back(id);
         }
-        Some(trace)
     }
 
-    /// Closes the oldest open trace. Where those closed so have piled up to an eighth of the bound,
-    /// the writer cannot keep up: the trace is thrown away.
-    fn evict_oldest(&mut self) {
-        while let Some((at, id)) = self.deadlines.pop_front() {
-            if !self.is_current(at, id) {
+    /// Lets go of the trace that can best be spared: one that was closed, else the one that has been quiet for
+    /// longest. Answers how many spans it had.
+    pub(crate) fn evict_oldest(&mut self) -> usize {
+        match self.retained.drop_oldest() {
+            0 => self.evict_open(),
+            spans => spans,
+        }
+    }
+
+    /// Closes the open trace that has been quiet for longest. Where those closed so have piled up to an eighth of
+    /// the bound, the writer cannot keep up: the trace is thrown away.
+    fn evict_open(&mut self) -> usize {
+        while let Some(look) = self.idle.pop_front().or_else(|| self.lively.pop_front()) {
+            let Some(trace) = self.open.get(&look.id).filter(|t| t.serial == look.serial) else {
+                continue;
+            };
+            if trace.last_seen != look.seen && self.open.len() > 1 {
+                // Something came since: it is as good as a new one. It was paid for by that.
+                let seen = trace.last_seen;
+                self.lively.push_back(Look { seen, ..look });
                 continue;
             }
-            let Some(trace) = self.take(id) else { continue };
+            let Some(mut trace) = self.open.remove(&look.id) else { continue };
+            let spans = trace.spans().len();
+            self.note_closed(look.id);
             self.counts.evicted += 1;
             if self.evicted.len() > self.limits.max_traces / 8 {
                 self.counts.dropped_traces += 1;
-                self.counts.dropped_spans += trace.spans().len() as u64;
+                self.counts.dropped_spans += spans as u64;
             } else {
-                self.evicted.push(trace);
+                trace.lacking = true;
+                self.evicted.push(Arc::new(trace));
             }
-            return;
+            return spans;
         }
+        0
     }
 }

@@ -1,15 +1,17 @@
 //! What joining promises, as examples and properties: here which spans make which hops, in
-//! [`holding`] how long and how much is held.
+//! [`requests`] which requests there are, in [`holding`] how long and how much is held, in [`anything`] what holds
+//! for any spans.
 
+mod anything;
 mod holding;
+mod requests;
 
 use std::sync::Arc;
 
 use ledger::{Half, Kind, Point, Side, Stage};
-use proptest::prelude::*;
 
 use super::*;
-use crate::runfile::{HopRow, RequestRow};
+use crate::runfile::RequestRow;
 use crate::span::{Planned, Source, SpanKind};
 
 const SECOND: u64 = 1_000_000_000;
@@ -23,16 +25,16 @@ fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64,
         id,
         parent,
         kind,
-        error: false,
         start,
+        end,
+        wall: start,
         source: Arc::new(Source { service: service.to_owned(), ..Source::default() }),
-        peer: None,
         half: kind.is_half().then(|| Box::new(Half::new(side, (start, end)))),
-        planned: None,
+        ..Span::default()
     }
 }
 
-use SpanKind::{Client, Consumer, Internal, Server};
+use SpanKind::{Client, Consumer, Internal, Producer, Server};
 
 /// The four spans of a ping: driver → gateway → echo, with an INTERNAL span in the gateway.
 fn ping() -> Vec<Span> {
@@ -52,14 +54,21 @@ fn ping() -> Vec<Span> {
     spans
 }
 
-fn trace_of(spans: impl IntoIterator<Item = Span>) -> Trace {
+/// Closes what a joiner hands out.
+fn closed(joiner: &Joiner, traces: Vec<Arc<Trace>>) -> Vec<Closing> {
+    close_traces(traces, &joiner.known())
+}
+
+/// Closes the one trace that `spans` are of, as if they were all that will ever come.
+fn close(spans: impl IntoIterator<Item = Span>) -> Closing {
     let mut joiner = Joiner::new(LIMITS);
     spans.into_iter().for_each(|span| joiner.insert(span, 1));
-    joiner.flush(1).pop().unwrap()
+    let traces = joiner.flush(1, 1);
+    closed(&joiner, traces).pop().unwrap()
 }
 
 fn rows(spans: impl IntoIterator<Item = Span>) -> Vec<RequestRow> {
-    close_trace(trace_of(spans)).rows
+    close(spans).rows
 }
 
 fn names(row: &RequestRow) -> Vec<(u32, &str)> {
@@ -68,18 +77,18 @@ fn names(row: &RequestRow) -> Vec<(u32, &str)> {
 
 #[test]
 fn a_ping_becomes_one_request_of_two_hops() {
-    let closing = close_trace(trace_of(ping()));
+    let closing = close(ping());
     let row = &closing.rows[0];
     assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo")]);
     assert_eq!((row.cell.as_str(), row.round, row.weight), ("rest-10B", 2, 5.0));
     assert_eq!((row.latency_ns, row.stopwatch_ns, row.start_ns), (1_000, Some(1_010), 1_000));
     let stage = |hop: usize, stage| row.hops[hop].stages.get(stage).ns;
-    assert_eq!(stage(0, Stage::NetworkInferred), 200);
+    assert_eq!(stage(0, Stage::BetweenSpans), 200);
     assert_eq!(stage(0, Stage::Handler), 800 - 600);
-    assert_eq!(stage(1, Stage::NetworkInferred), 200);
+    assert_eq!(stage(1, Stage::BetweenSpans), 200);
     assert_eq!(stage(1, Stage::Handler), 400);
     assert_eq!(row.trace_id, "00000000000000000000000000000007");
-    assert_eq!((closing.joined, closing.links, closing.unplaced), (4, 1, 0));
+    assert_eq!((closing.tally.joined, closing.tally.links, closing.tally.unplaced), (4, 1, 0));
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn marks_on_one_clock_give_measured_wire_stages() {
     let wire = row.hops[0].stages.get(Stage::RequestWire);
     assert_eq!((wire.ns, wire.kind), (100, Kind::Measured));
     // Each side sent three bytes, and neither saw any come in.
-    assert!(row.hops[0].wire_disagrees && row.hops[0].request.body == 3);
+    assert!(row.hops[0].wire_disagrees && row.hops[0].request.unwrap().body == 3);
     assert_eq!(row.hops[0].http, 11);
 }
 
@@ -126,14 +135,14 @@ fn query(id: u64, parent: u64, service: &str, interval: (u64, u64)) -> Span {
 fn a_call_to_a_database_needs_no_server_span() {
     let mut spans = ping();
     spans.push(query(5, 4, "echo", (1_400, 1_650)));
-    let closing = close_trace(trace_of(spans));
+    let closing = close(spans);
     let row = &closing.rows[0];
     assert_eq!(names(row)[2], (2, "echo→postgresql"));
     assert!(row.hops.iter().all(|hop| !hop.unjoined));
     let round_trip = row.hops[2].stages.get(Stage::QueryRoundTrip);
     assert_eq!((round_trip.ns, round_trip.kind), (250, Kind::Inferred));
     assert_eq!(row.hops[1].stages.get(Stage::Handler).ns, 400 - 250);
-    assert_eq!((row.latency_ns, closing.joined, closing.unplaced), (1_000, 5, 0));
+    assert_eq!((row.latency_ns, closing.tally.joined, closing.tally.unplaced), (1_000, 5, 0));
 }
 
 #[test]
@@ -141,29 +150,26 @@ fn a_database_call_round_another_of_the_same_process_is_one_call() {
     // An object mapper's span round its driver's.
     let mut outer = query(5, 4, "echo", (1_400, 1_650));
     outer.peer = Some("postgres".into());
-    let closing = close_trace(trace_of(
-        ping().into_iter().chain([outer, query(6, 5, "echo", (1_410, 1_640))]),
-    ));
+    let closing = close(ping().into_iter().chain([outer, query(6, 5, "echo", (1_410, 1_640))]));
     assert_eq!(names(&closing.rows[0])[2..], [(2, "echo→postgres")]);
-    assert_eq!(closing.unplaced, 1);
+    assert_eq!(closing.tally.unplaced, 1);
 }
 
 #[test]
-fn without_its_root_client_the_topmost_server_is_the_root() {
+fn without_its_root_client_the_topmost_server_is_taken_for_the_edge() {
     let row = &rows(ping().split_off(1))[0];
     assert_eq!(names(row), [(0, "?→gateway"), (1, "gateway→echo")]);
-    assert!(row.hops[0].unjoined && row.latency_ns == 800);
+    assert!(row.edge_assumed && !row.hops[0].unjoined && row.latency_ns == 800);
 }
 
 #[test]
-fn a_span_without_its_parent_is_a_request_of_its_own() {
+fn a_client_without_its_parent_is_a_fragment_and_no_request() {
     let mut spans = ping();
     spans.remove(2);
-    let rows = rows(spans);
-    assert_eq!(rows.len(), 2);
-    assert_eq!(names(&rows[1]), [(0, "gateway→echo")]);
-    // The cell is the trace's, the stopwatch only the request's that carried it.
-    assert_eq!((rows[1].cell.as_str(), rows[1].stopwatch_ns), ("rest-10B", None));
+    let closing = close(spans);
+    let [row] = &closing.rows[..] else { panic!("{closing:?}") };
+    assert_eq!(names(row), [(0, "driver→gateway")]);
+    assert_eq!((closing.tally.joined, closing.tally.fragments), (2, 2));
 }
 
 #[test]
@@ -189,19 +195,12 @@ fn a_server_that_sent_no_span_still_has_its_calls_below_it() {
 }
 
 #[test]
-fn of_a_retried_call_the_last_answer_counts() {
+fn of_a_retried_call_the_answer_without_an_error_counts() {
     let mut spans = ping();
-    spans.push(span(Server, 5, 3, "echo", (1_210, 1_250)));
-    let closing = close_trace(trace_of(spans));
+    spans.push(Span { error: true, ..span(Server, 5, 3, "echo", (1_210, 1_250)) });
+    let closing = close(spans);
     assert_eq!(closing.rows[0].hops[1].stages.get(Stage::Handler).ns, 400);
-    assert_eq!((closing.joined, closing.unplaced), (4, 1));
-}
-
-#[test]
-fn work_behind_a_queue_is_a_request_of_its_own() {
-    let mut spans = ping();
-    spans[2].kind = Consumer;
-    assert_eq!(rows(spans).len(), 2);
+    assert_eq!((closing.tally.joined, closing.tally.unplaced), (4, 1));
 }
 
 #[test]
@@ -227,11 +226,11 @@ fn cycles_are_survived_and_counted() {
         span(Client, 8, 7, "f", (0, 9)),
     ];
     spans.push(span(Client, 10, 0, "root", (0, 9)));
-    let closing = close_trace(trace_of(spans));
+    let closing = close(spans);
     let halves = closing.rows.iter().map(|row| row.hops.len()).sum::<usize>() as u64;
     assert!(closing.rows.iter().any(|row| row.hops[0].hop == "root→?"));
-    assert_eq!(closing.joined + closing.unplaced, 7);
-    assert_eq!(closing.joined, halves);
+    assert_eq!(closing.tally.joined + closing.tally.unplaced, 7);
+    assert_eq!(closing.tally.joined, halves);
 }
 
 #[test]
@@ -240,90 +239,14 @@ fn chains_of_any_depth_are_cut_and_counted() {
         let kind = if id % 2 == 1 { Client } else { Server };
         span(kind, id, id - 1, "s", (id, 5_000 - id))
     });
-    let closing = close_trace(trace_of(chain));
+    let closing = close(chain);
     assert_eq!(closing.rows[0].hops.len(), 101);
     assert_eq!(closing.rows[0].latency_ns, 4_998);
-    assert_eq!((closing.joined, closing.unplaced), (202, 822));
+    assert!(closing.rows[0].cut > 0 && !closing.rows[0].whole, "and it says so");
+    assert_eq!((closing.tally.joined, closing.tally.unplaced), (202, 822));
     let internals = (1..1_024).map(|id| span(Internal, id, id - 1, "s", (1, 2)));
-    let closing = close_trace(trace_of(internals.chain([span(Client, 1_024, 1_023, "s", (1, 2))])));
-    assert_eq!((closing.rows.len(), closing.links), (1, 1_023));
-}
-
-/// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
-fn any_spans() -> impl Strategy<Value = Vec<Span>> {
-    // The sixth kind is a CLIENT span that calls a database.
-    let one = (0..6_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
-    let spans = proptest::collection::vec(one, 1..24);
-    spans.prop_map(|spans| {
-        let service = ["a", "b", "c"];
-        let make = |(kind, id, parent, at, start, length): (usize, _, _, usize, _, _)| {
-            let interval = (start, start + length);
-            match SpanKind::ALL.get(kind) {
-                Some(&kind) => span(kind, id, parent, service[at], interval),
-                None => query(id, parent, service[at], interval),
-            }
-        };
-        let mut seen = HashSet::new();
-        spans.into_iter().map(make).filter(|span| seen.insert((span.id, span.kind))).collect()
-    })
-}
-
-/// Marks, waits and start as far out as decoding lets them be (see `otlp::limits`).
-fn extreme_half() -> impl Strategy<Value = (Vec<Option<u64>>, [u64; 4], u64)> {
-    const DAY_NS: u64 = 86_400_000_000_000;
-    let at = prop_oneof![Just(0), Just(DAY_NS), 0..DAY_NS];
-    let marks = proptest::collection::vec(proptest::option::of(at), Point::COUNT);
-    let waits = proptest::array::uniform4(prop_oneof![Just(DAY_NS), 0..DAY_NS]);
-    let latest = (1_u64 << 61) - 1 - DAY_NS;
-    (marks, waits, prop_oneof![Just(1), Just(latest), 1..latest])
-}
-
-proptest! {
-    #[test]
-    fn no_numbers_that_decoding_accepts_overflow(
-        mut spans in any_spans(),
-        halves in proptest::collection::vec(extreme_half(), 24),
-    ) {
-        let source = Arc::new(Source { clock: "here".into(), ..Source::default() });
-        for (span, (marks, waits, base)) in spans.iter_mut().zip(halves) {
-            let Some(half) = &mut span.half else { continue };
-            for (&point, at) in Point::ALL.iter().zip(marks) {
-                half.marks.set(point, at.map_or(0, |at| base + at));
-            }
-            let [window_wait, socket_wait, socket_write, framing] = waits;
-            half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
-            half.interval = (half.marks.first().unwrap_or(base), half.marks.last().unwrap_or(base));
-            span.source = Arc::clone(&source);
-        }
-        // Tests check for overflow: closing must not panic.
-        for row in close_trace(trace_of(spans)).rows {
-            let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
-            prop_assert_eq!(total, row.latency_ns);
-        }
-    }
-
-    #[test]
-    fn the_order_of_arrival_changes_nothing(
-        order in Just(ping()).prop_shuffle(),
-        (spans, shuffled) in any_spans().prop_flat_map(|s| (Just(s.clone()), Just(s).prop_shuffle())),
-    ) {
-        prop_assert_eq!(rows(order), rows(ping()));
-        prop_assert_eq!(close_trace(trace_of(shuffled)), close_trace(trace_of(spans)));
-    }
-
-    #[test]
-    fn every_span_is_in_exactly_one_place(spans in any_spans()) {
-        let offered = spans.len() as u64;
-        let closing = close_trace(trace_of(spans));
-        prop_assert_eq!(closing.joined + closing.links + closing.unplaced, offered);
-        let halves = closing.rows.iter().flat_map(|row| &row.hops);
-        let database = |hop: &HopRow| hop.stages.get(Stage::QueryRoundTrip).kind != Kind::Absent;
-        let halves: u64 =
-            halves.map(|hop| if hop.unjoined || database(hop) { 1 } else { 2 }).sum();
-        prop_assert_eq!(closing.joined, halves);
-        for row in &closing.rows {
-            let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
-            prop_assert_eq!(total, row.latency_ns);
-        }
-    }
+    let closing = close(internals.chain([span(Client, 1_024, 1_023, "s", (1, 2))]));
+    // The first of them begins the request, inside a process.
+    assert_eq!((closing.rows.len(), closing.tally.links), (1, 1_022));
+    assert_eq!(names(&closing.rows[0]), [(0, "?→s"), (1, "s→?")]);
 }

@@ -1,58 +1,138 @@
 //! The spans of one trace while it is open.
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::OnceLock;
+
+use super::known::Known;
+use super::row::Tally;
 use crate::span::{Span, SpanKind};
 
 /// Most spans held of one trace. Bounds memory, and the sums that closing it makes.
 pub(crate) const MAX_SPANS: usize = 1_024;
 
-/// A trace larger than this is not tested for completeness, which compares all pairs of its spans:
-/// it waits for the join window.
+/// A trace larger than this has an index, and is not tested for completeness, which compares all pairs of its
+/// spans: it waits for its window.
 const MAX_CHECKED: usize = 64;
 
 /// What became of a span that was offered to a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inserted {
     Taken,
+    /// The same was there.
     Duplicate,
+    /// Another of its id and kind was there; one of the two is kept.
+    Unequal,
+    /// One span too many: the shortest that begins no request is gone.
     Full,
 }
 
+/// Which of two spans to keep: one that begins a request, then the longer. What is around a span is at least as
+/// long, so this keeps the root and those nearest to it, and does not depend on the order in which they come.
+type Worth = (bool, u64, bool, u64, SpanKind);
+
 /// The spans of one trace, in order of arrival.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Trace {
-    first_seen: u64,
-    last_seen: u64,
+    /// Tells this trace from an earlier one of its id.
+    pub(super) serial: u64,
+    pub(super) last_seen: u64,
+    /// It was closed while something was missing.
+    pub(super) lacking: bool,
+    /// It is kept after it was closed, for spans that come late.
+    pub(super) retained: bool,
+    /// What was missing had been waited for.
+    pub(super) waited: bool,
+    /// Spans that were left out because the trace had too many.
+    pub(super) cut: u32,
+    /// Spans that came after it had been closed.
+    pub(super) late: u32,
+    /// What was made of it when it was closed before.
+    pub(super) earlier: Option<Tally>,
+    /// What was made of it now, for when it is closed again.
+    pub(super) tally: OnceLock<Tally>,
     spans: Vec<Span>,
+    /// Where each span is, once there are many.
+    index: HashMap<(u64, SpanKind), usize>,
+    /// The spans by their worth, the least first, once the trace is full. Has entries of spans that are gone.
+    worth: BinaryHeap<Reverse<(Worth, usize)>>,
 }
 
 impl Trace {
-    pub(super) fn new(span: Span, now: u64) -> Self {
+    pub(super) fn new(serial: u64, now: u64) -> Self {
         // The lab's own traces have four spans.
-        let mut spans = Vec::with_capacity(4);
-        spans.push(span);
-        Trace { first_seen: now, last_seen: now, spans }
+        Trace { serial, last_seen: now, spans: Vec::with_capacity(4), ..Trace::default() }
     }
 
     pub(super) fn insert(&mut self, span: Span, now: u64) -> Inserted {
-        if self.spans.iter().any(|known| known.id == span.id && known.kind == span.kind) {
-            return Inserted::Duplicate;
-        }
-        if self.spans.len() >= MAX_SPANS {
-            return Inserted::Full;
+        if let Some(at) = self.find(span.id, span.kind) {
+            return self.settle(at, span);
         }
         self.last_seen = now;
+        if self.spans.len() >= MAX_SPANS {
+            self.replace_least(span);
+            return Inserted::Full;
+        }
+        if self.spans.len() >= MAX_CHECKED {
+            if self.index.is_empty() {
+                let places = self.spans.iter().enumerate();
+                self.index = places.map(|(at, span)| ((span.id, span.kind), at)).collect();
+            }
+            self.index.insert((span.id, span.kind), self.spans.len());
+        }
         self.spans.push(span);
         Inserted::Taken
     }
 
-    /// When its first span came, in nanoseconds.
-    pub(super) fn first_seen(&self) -> u64 {
-        self.first_seen
+    fn find(&self, id: u64, kind: SpanKind) -> Option<usize> {
+        if self.index.is_empty() {
+            return self.spans.iter().position(|known| known.id == id && known.kind == kind);
+        }
+        self.index.get(&(id, kind)).copied()
     }
 
-    /// When its latest span came, in nanoseconds.
-    pub(super) fn last_seen(&self) -> u64 {
-        self.last_seen
+    /// Keeps one of two spans of one id and kind, whichever came first.
+    fn settle(&mut self, at: usize, span: Span) -> Inserted {
+        let known = &self.spans[at];
+        if *known == span {
+            return Inserted::Duplicate;
+        }
+        let rank = |span: &Span| {
+            let marked = span.half.as_ref().is_some_and(|half| half.marks.first().is_some());
+            (marked, span.length(), span.start, span.parent, span.error, span.wall)
+        };
+        let order = rank(known).cmp(&rank(&span));
+        // Any order will do that is the same whichever came first; this is rare.
+        if order.then_with(|| format!("{known:?}").cmp(&format!("{span:?}"))).is_lt() {
+            if !self.worth.is_empty() {
+                self.worth.push(Reverse((worth(&span), at)));
+            }
+            self.spans[at] = span;
+        }
+        Inserted::Unequal
+    }
+
+    /// Puts `span` in the place of the one that is worth least, or leaves it out itself.
+    fn replace_least(&mut self, span: Span) {
+        self.cut = self.cut.saturating_add(1);
+        if self.worth.is_empty() {
+            let places = self.spans.iter().enumerate();
+            self.worth = places.map(|(at, span)| Reverse((worth(span), at))).collect();
+        }
+        while let Some(&Reverse((least, at))) = self.worth.peek() {
+            if worth(&self.spans[at]) != least {
+                self.worth.pop();
+                continue;
+            }
+            if worth(&span) > least {
+                self.worth.pop();
+                self.worth.push(Reverse((worth(&span), at)));
+                self.index.remove(&(self.spans[at].id, self.spans[at].kind));
+                self.index.insert((span.id, span.kind), at);
+                self.spans[at] = span;
+            }
+            return;
+        }
     }
 
     /// Its spans, in order of arrival.
@@ -65,22 +145,51 @@ impl Trace {
         self.spans
     }
 
-    /// Whether nothing is known to be missing: there is a root CLIENT span, every parent is there,
-    /// and every CLIENT span has its SERVER span, unless it calls a database: those send none.
+    /// Whether something is known to be missing: a root, a parent, the SERVER span of a call to a peer that may
+    /// send one.
     ///
     /// A subtree of which nothing has come yet cannot be missed. But a call ends before the span
     /// around it does, so processes that export in order of ending send it no later: the grace
     /// after the latest span covers exports that overtake each other.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(super) fn lacks(&self, known: &Known) -> bool {
         let spans = &self.spans;
-        let linked = |span: &Span| span.parent == 0 || spans.iter().any(|up| up.id == span.parent);
-        let answered = |call: &Span| {
-            call.database().is_some()
-                || spans.iter().any(|span| span.kind == SpanKind::Server && span.parent == call.id)
-        };
-        spans.len() <= MAX_CHECKED
-            && spans.iter().any(|span| span.kind == SpanKind::Client && span.parent == 0)
-            && spans.iter().all(linked)
-            && spans.iter().filter(|span| span.kind == SpanKind::Client).all(answered)
+        if spans.len() > MAX_CHECKED {
+            return true;
+        }
+        let here = |id: u64| spans.iter().any(|up| up.id == id);
+        let mut rooted = false;
+        for span in spans {
+            rooted |= span.parent == 0 || span.kind == SpanKind::Consumer || span.edge.is_some();
+            let service = span.source.service.as_str();
+            let placed = match span.kind {
+                SpanKind::Consumer => true,
+                _ if span.parent == 0 || here(span.parent) => true,
+                _ if span.edge.is_some() => !known.generator_tells(),
+                SpanKind::Server if !span.inner && known.is_edge(service) => {
+                    rooted = true;
+                    true
+                }
+                _ => false,
+            };
+            let answered = || {
+                let below = |other: &Span| match other.kind {
+                    SpanKind::Server => true,
+                    SpanKind::Client => other.source == span.source,
+                    _ => false,
+                };
+                span.database().is_some()
+                    || spans.iter().any(|other| other.parent == span.id && below(other))
+                    || known.is_silent((service, span.peer.as_deref().unwrap_or_default()))
+            };
+            if !placed || (span.kind == SpanKind::Client && !answered()) {
+                return true;
+            }
+        }
+        !rooted
     }
+}
+
+fn worth(span: &Span) -> Worth {
+    let begins = span.parent == 0 || span.edge.is_some();
+    (begins, span.length(), span.kind.is_half(), span.id, span.kind)
 }

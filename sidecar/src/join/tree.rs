@@ -1,15 +1,16 @@
-//! From the spans of a trace to trees of hops, by parent links alone. Times decide nothing but order.
+//! From the spans of a trace to its requests: one tree of hops for each root, and what is left.
 //!
-//! * A CLIENT span and the SERVER span below it are a hop. INTERNAL and PRODUCER spans between are
-//!   links. A CONSUMER span ends the chain: what it does, its producer did not wait for.
+//! * The *edge* of a request is known by `tracestate`. Where that says nothing, a span without a parent is a root,
+//!   and a SERVER span whose caller is not here is taken for an edge (`assumed`) in a service that never answered
+//!   a call that was here. Edges of one generator's span are one request.
+//! * A CONSUMER span begins a request of its own kind.
+//! * Everything else whose parent is not here is a *fragment*, with all that is below it.
 //! * A hop's children are the CLIENT spans whose nearest ancestor among halves is the hop's server.
-//! * A CLIENT span right below a CLIENT span of the same process is a part of the same call (an HTTP
-//!   span inside an RPC span): a link. In another process it is a hop made by a server that sent no
-//!   span of its own.
-//! * What has no ancestor is a root. A trace can have several.
-//! * Links are the senders' word: cycles and chains of any length are survived and counted.
 
-use crate::span::{Source, Span, SpanKind};
+use super::attempts;
+use super::known::Known;
+use super::links::Links;
+use crate::span::{Span, SpanKind};
 
 /// The deepest hop that is kept; closing the books recurses once per hop.
 const MAX_DEPTH: usize = 100;
@@ -19,159 +20,197 @@ const MAX_DEPTH: usize = 100;
 pub(super) struct Hop {
     /// The CLIENT span.
     pub(super) client: Option<usize>,
-    /// The SERVER span.
+    /// The SERVER span that answered it; of a request that begins inside a process, the span that begins it.
     pub(super) server: Option<usize>,
+    /// Other SERVER spans below the CLIENT span.
+    pub(super) others: Vec<usize>,
     /// Hops made by the server, in order of their start.
     pub(super) children: Vec<Hop>,
+    /// It was made by another process than the one that it was made from.
+    pub(super) elsewhere: bool,
 }
 
-/// Sorts `spans`, so that the result does not depend on the order of arrival, and answers the roots.
-pub(super) fn roots(spans: &mut [Span]) -> Vec<Hop> {
-    spans.sort_unstable_by_key(|span| (span.start, span.id, span.kind));
-    let mut links = Links::of(spans);
-    links.pair_halves();
-    links.hang_hops()
+/// How the beginning of a request is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// By `tracestate`, or because nothing is above it.
+    Known,
+    /// It was taken for one.
+    Assumed,
+    /// It is the work that a message asked for.
+    Message,
 }
 
-/// What is known of the links between the spans while the trees are being built.
-struct Links<'a> {
+/// A request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Root {
+    pub(super) origin: Origin,
+    /// Span id that tells it from other requests of its trace, whichever of its spans are here: that of the
+    /// outermost span, also where that one is not.
+    pub(super) key: u64,
+    /// Edge hop.
+    pub(super) hop: Hop,
+}
+
+/// What the spans of a trace are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Forest {
+    pub(super) roots: Vec<Root>,
+    /// Spans below a top that begins no request.
+    pub(super) fragments: u64,
+    /// Hops were left out because they are too deep.
+    pub(super) too_deep: bool,
+    /// Of each span, whether it is a top that begins a request.
+    begins: Vec<bool>,
+}
+
+impl Forest {
+    /// Whether the span at `at` is below a top that begins no request.
+    pub(super) fn is_fragment(&self, links: &Links, at: usize) -> bool {
+        links.top(at).is_some_and(|top| !self.begins[top])
+    }
+}
+
+/// The requests among `spans`, which `links` links.
+pub(super) fn forest(spans: &[Span], links: &Links, known: &Known) -> Forest {
+    let mut forest = Forest::default();
+    let mut begins: Vec<_> = (0..spans.len())
+        .filter(|&at| links.is_top(at))
+        .filter_map(|at| origin(&spans[at], known).map(|(origin, key)| (origin, key, at)))
+        .collect();
+    forest.begins = vec![false; spans.len()];
+    begins.iter().for_each(|begin| forest.begins[begin.2] = true);
+    forest.fragments = (0..spans.len()).filter(|&at| forest.is_fragment(links, at)).count() as u64;
+    begins.sort_by_key(|&(origin, key, _)| (origin, key));
+    let mut branches = Branches::new(spans, links);
+    let groups: Vec<_> = begins.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
+    for group in &groups {
+        branches.choose(group);
+    }
+    branches.hang();
+    for group in groups {
+        let (origin, key, _) = group[0];
+        let hop = branches.root(group);
+        let inside = hop.client.is_none() && hop.server.is_some_and(|at| !spans[at].kind.is_half());
+        // Spans inside one process that call nobody are no hop, unless a message asked for them.
+        if !(inside && hop.children.is_empty()) || origin == Origin::Message {
+            forest.roots.push(Root { origin, key, hop });
+        }
+    }
+    let start = |root: &Root| root.hop.client.or(root.hop.server);
+    forest.roots.sort_by_key(start);
+    forest.too_deep = branches.too_deep;
+    forest
+}
+
+/// Whether a top begins a request, and which.
+fn origin(top: &Span, known: &Known) -> Option<(Origin, u64)> {
+    if top.kind == SpanKind::Consumer {
+        return Some((Origin::Message, top.id));
+    }
+    if let Some(edge) = &top.edge {
+        return Some((Origin::Known, edge.span));
+    }
+    if top.parent == 0 {
+        return Some((Origin::Known, top.id));
+    }
+    let assumed = top.kind == SpanKind::Server && !top.inner;
+    (assumed && !known.is_inner(&top.source.service)).then_some((Origin::Assumed, top.parent))
+}
+
+/// The hops of a trace while they are hung under each other.
+struct Branches<'a> {
     spans: &'a [Span],
-    /// Span ids with their positions, sorted.
-    by_id: Vec<(u64, usize)>,
-    /// For a CLIENT span that is a hop: its server.
-    server_of: Vec<Option<usize>>,
-    /// For a SERVER span: the CLIENT span whose hop it answers.
-    client_of: Vec<Option<usize>>,
+    links: &'a Links,
+    /// For a top that begins a request with others: whether another of them counts.
+    left_out: Vec<bool>,
+    /// By the hop's name: its client or, where it has none, its server.
+    children: Vec<Vec<usize>>,
+    too_deep: bool,
 }
 
-impl<'a> Links<'a> {
-    fn of(spans: &'a [Span]) -> Self {
-        let mut by_id: Vec<_> = spans.iter().enumerate().map(|(at, span)| (span.id, at)).collect();
-        by_id.sort_unstable();
-        Links {
-            spans,
-            by_id,
-            server_of: vec![None; spans.len()],
-            client_of: vec![None; spans.len()],
+/// A top that begins a request.
+type Begin = (Origin, u64, usize);
+
+impl<'a> Branches<'a> {
+    fn new(spans: &'a [Span], links: &'a Links) -> Self {
+        let children = vec![Vec::new(); spans.len()];
+        Branches { spans, links, left_out: vec![false; spans.len()], children, too_deep: false }
+    }
+
+    /// Leaves out those of several beginnings of one request that are not its answer.
+    fn choose(&mut self, group: &[Begin]) {
+        if let [_, _, ..] = group {
+            let tops: Vec<usize> = group.iter().map(|begin| begin.2).collect();
+            let answer = attempts::answer(self.spans, None, &tops);
+            tops.into_iter().for_each(|top| self.left_out[top] = Some(top) != answer);
         }
     }
 
-    /// The parent of the span at `at`. Two spans may share an id (the two sides of one call, as
-    /// Zipkin numbers them): the parent of a server is then the client, of all others not.
-    fn parent(&self, at: usize) -> Option<usize> {
-        let span = &self.spans[at];
-        if span.parent == 0 {
+    /// The name of the hop that the span at `at` is a side of; `None` of a server that is no answer.
+    fn hop_of(&self, at: usize) -> Option<usize> {
+        if self.left_out[at] {
             return None;
         }
-        let from = self.by_id.partition_point(|&(id, _)| id < span.parent);
-        let same = self.by_id[from..].iter().take_while(|&&(id, _)| id == span.parent);
-        let wants_client = span.kind == SpanKind::Server;
-        same.map(|&(_, at)| at)
-            .filter(|&up| up != at)
-            .min_by_key(|&up| (self.spans[up].kind == SpanKind::Client) != wants_client)
-    }
-
-    /// The nearest CLIENT or SERVER span above the span at `at`.
-    fn ancestor(&self, at: usize) -> Option<usize> {
-        let mut up = at;
-        // No chain without a cycle has more links than there are spans.
-        for _ in 0..self.spans.len() {
-            up = self.parent(up)?;
-            match self.spans[up].kind {
-                SpanKind::Internal | SpanKind::Producer => {}
-                SpanKind::Consumer => return None,
-                SpanKind::Client | SpanKind::Server => return Some(up),
-            }
-        }
-        None
-    }
-
-    /// The CLIENT span whose hop the CLIENT span at `at` belongs to: the outermost of its process.
-    fn outermost(&self, at: usize) -> usize {
-        let mut client = at;
-        for _ in 0..self.spans.len() {
-            match self.ancestor(client) {
-                Some(up) if self.wraps(up, client) => client = up,
-                _ => return client,
-            }
-        }
-        at
-    }
-
-    /// Whether the span at `up` is a CLIENT span of the same process as the CLIENT span at `at`.
-    fn wraps(&self, up: usize, at: usize) -> bool {
-        let (outer, inner): (&Source, &Source) = (&self.spans[up].source, &self.spans[at].source);
-        self.spans[up].kind == SpanKind::Client
-            && (outer.service == inner.service && outer.pid == inner.pid)
-    }
-
-    /// Gives every server its client. Of several servers below one client (a retried call) the one
-    /// with marks, else the one that ended last, is the answer; the others are left out.
-    fn pair_halves(&mut self) {
-        for at in 0..self.spans.len() {
-            if self.spans[at].kind != SpanKind::Server {
-                continue;
-            }
-            let Some(up) = self.ancestor(at) else {
-                continue;
-            };
-            if self.spans[up].kind != SpanKind::Client {
-                continue;
-            }
-            let client = self.outermost(up);
-            self.client_of[at] = Some(client);
-            let rank = |server: usize| {
-                let half = self.spans[server].half.as_ref();
-                half.map(|half| (half.marks.first().is_some(), half.interval.1))
-            };
-            if self.server_of[client].is_none_or(|other| rank(other) < rank(at)) {
-                self.server_of[client] = Some(at);
-            }
-        }
-    }
-
-    /// The position that names the hop of a CLIENT or SERVER span; `None` for a server left out.
-    fn hop_of(&self, at: usize) -> Option<usize> {
         match self.spans[at].kind {
-            SpanKind::Client => Some(self.outermost(at)),
-            _ => match self.client_of[at] {
-                Some(client) => (self.server_of[client] == Some(at)).then_some(client),
+            SpanKind::Client => Some(self.links.outermost(self.spans, at)),
+            _ => match self.links.client[at] {
+                Some(client) => (self.links.answer[client] == Some(at)).then_some(client),
                 None => Some(at),
             },
         }
     }
 
-    /// Hangs every hop under the hop that made it, and builds the trees from the roots.
-    fn hang_hops(&self) -> Vec<Hop> {
-        let mut roots = Vec::new();
-        let mut children = vec![Vec::new(); self.spans.len()];
+    /// Hangs every hop under the hop that made it.
+    fn hang(&mut self) {
         for at in 0..self.spans.len() {
-            // A hop is named by its client or, where it has none, by its server.
-            if !self.spans[at].kind.is_half()
-                || self.client_of[at].is_some()
-                || self.hop_of(at) != Some(at)
+            let named = self.spans[at].kind.is_half()
+                && self.links.client[at].is_none()
+                && self.hop_of(at) == Some(at);
+            if let Some(up) = self.links.above(at).filter(|_| named)
+                && let Some(hop) = self.hop_of(up)
             {
-                continue;
-            }
-            match self.ancestor(at) {
-                None => roots.push(at),
-                Some(up) => {
-                    if let Some(hop) = self.hop_of(up) {
-                        children[hop].push(at);
-                    }
-                }
+                self.children[hop].push(at);
             }
         }
-        // A hop has one parent, so what is reached from a root is a tree; cycles are not reached.
-        roots.into_iter().map(|root| self.build(root, &children, 0)).collect()
     }
 
-    fn build(&self, at: usize, children: &[Vec<usize>], depth: usize) -> Hop {
-        let below = if depth < MAX_DEPTH { children[at].as_slice() } else { &[] };
-        let children = below.iter().map(|&child| self.build(child, children, depth + 1)).collect();
-        match self.spans[at].kind {
-            SpanKind::Client => Hop { client: Some(at), server: self.server_of[at], children },
-            _ => Hop { client: None, server: Some(at), children },
+    /// The edge hop of a request.
+    fn root(&mut self, group: &[Begin]) -> Hop {
+        let counts = |begin: &&Begin| !self.left_out[begin.2];
+        let at = group.iter().find(counts).map(|begin| begin.2);
+        let others = group.iter().map(|begin| begin.2).filter(|&top| Some(top) != at).collect();
+        let hop = at.map(|at| self.build(at, 0)).unwrap_or_default();
+        Hop { others: [hop.others, others].concat(), ..hop }
+    }
+
+    // A hop has one parent, so what is reached from a root is a tree; cycles are not reached.
+    fn build(&mut self, at: usize, depth: usize) -> Hop {
+        let below = std::mem::take(&mut self.children[at]);
+        let mut hop = if self.spans[at].kind == SpanKind::Client {
+            let server = self.links.answer[at];
+            let others = self.links.servers(at).iter().copied();
+            let others = others.filter(|&other| Some(other) != server).collect();
+            Hop { client: Some(at), server, others, ..Hop::default() }
+        } else {
+            Hop { server: Some(at), ..Hop::default() }
+        };
+        if depth >= MAX_DEPTH {
+            self.too_deep |= !below.is_empty();
+            return hop;
         }
+        let side = hop.server.unwrap_or(at);
+        for child in below {
+            let mut child = self.build(child, depth + 1);
+            child.elsewhere = child.client.is_some_and(|client| !self.one_clock(side, client));
+            hop.children.push(child);
+        }
+        hop
+    }
+
+    /// Whether the times of two spans are of one clock: of one process, or by marks of one boot.
+    fn one_clock(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.spans[a].source, &self.spans[b].source);
+        a == b || (!a.clock.is_empty() && a.clock == b.clock)
     }
 }

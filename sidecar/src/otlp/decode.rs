@@ -9,9 +9,11 @@ use ledger::{Half, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
+use super::naming::{self, Peer};
 use super::reject::{Reason, Rejections};
+use super::state;
 use super::wire::{Fields, Value, WireError};
-use crate::span::{Planned, Source, Span, SpanKind};
+use crate::span::{Operation, Planned, Source, Span, SpanKind};
 
 /// What one export request brought.
 #[derive(Debug, Default)]
@@ -84,13 +86,13 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
         };
         let (key, value) = key_value(attribute)?;
         if key == names::SERVICE_NAME.as_bytes() {
-            source.service = value.lossy_text(limits::NAME_BYTES);
+            source.service = name_of(value);
         } else if key == names::CLOCK.as_bytes() {
-            source.clock = value.lossy_text(limits::NAME_BYTES);
+            source.clock = name_of(value);
         } else if key == names::PROCESS_PID.as_bytes() {
             source.pid = value.whole().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         } else if key == names::PID_NAMESPACE.as_bytes() {
-            source.pid_namespace = value.lossy_text(limits::NAME_BYTES);
+            source.pid_namespace = name_of(value);
         }
     }
     Ok(())
@@ -124,8 +126,13 @@ struct Draft<'a> {
     start: u64,
     end: u64,
     error: bool,
-    peer: Option<&'a [u8]>,
-    peer_is_service: bool,
+    name: &'a [u8],
+    state: &'a [u8],
+    link: Option<&'a [u8]>,
+    /// `http.route`, else `rpc.method`.
+    route: Option<&'a [u8]>,
+    route_is_http: bool,
+    peer: Peer<'a>,
     database: Option<&'a [u8]>,
     half: Option<Box<Half>>,
     planned: Option<Box<Planned>>,
@@ -141,11 +148,14 @@ fn read_span(
         match field? {
             (1, Value::Bytes(id)) => draft.trace = id,
             (2, Value::Bytes(id)) => draft.id = id,
+            (3, Value::Bytes(state)) => draft.state = state,
             (4, Value::Bytes(id)) => draft.parent = id,
+            (5, Value::Bytes(name)) => draft.name = name,
             (6, Value::Varint(kind)) => draft.kind = SpanKind::from_otlp(kind),
             (7, Value::Fixed64(at)) => draft.start = at,
             (8, Value::Fixed64(at)) => draft.end = at,
             (9, Value::Bytes(attribute)) => draft.read_attribute(attribute, lost)?,
+            (13, Value::Bytes(link)) => draft.link = draft.link.or(Some(link)),
             (15, Value::Bytes(status)) => draft.error = is_error(status)?,
             _ => {}
         }
@@ -174,13 +184,18 @@ impl<'a> Draft<'a> {
                 Refusal { reason: Reason::Attribute, detail }
             });
         }
-        // `peer.service` is the better name; an address stands in where there is none.
-        if key == names::PEER_SERVICE.as_bytes() {
-            (self.peer, self.peer_is_service) = (value.bytes(), true);
-        } else if key == names::SERVER_ADDRESS.as_bytes() && !self.peer_is_service {
-            self.peer = value.bytes();
-        } else if key == names::DB_SYSTEM_NAME.as_bytes() || key == names::DB_SYSTEM.as_bytes() {
-            self.database = value.bytes().filter(|name| !name.is_empty());
+        match key {
+            b"http.route" => {
+                self.route = value.bytes().filter(|route| !route.is_empty()).or(self.route);
+                self.route_is_http = self.route.is_some();
+            }
+            b"rpc.method" if !self.route_is_http => {
+                self.route = value.bytes().filter(|method| !method.is_empty()).or(self.route);
+            }
+            _ if key == names::DB_SYSTEM_NAME.as_bytes() || key == names::DB_SYSTEM.as_bytes() => {
+                self.database = value.bytes().filter(|name| !name.is_empty());
+            }
+            _ => self.peer.read(key, value),
         }
         Ok(())
     }
@@ -242,6 +257,14 @@ impl<'a> Draft<'a> {
         self.planned.get_or_insert_default()
     }
 
+    /// What the request does that this span may be the beginning of. Most spans are not, and need no name.
+    fn operation(&self, begins: bool) -> Option<Operation> {
+        let may_begin = begins || matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
+        let text = self.route.unwrap_or(self.name);
+        (may_begin && !text.is_empty())
+            .then(|| Operation { name: name(text).into(), is_route: self.route.is_some() })
+    }
+
     fn finish(self, source: &Arc<Source>) -> Result<Span, Refusal> {
         let trace = self.trace.try_into().map_or(0, u128::from_be_bytes);
         if trace == 0 {
@@ -255,6 +278,8 @@ impl<'a> Draft<'a> {
             [] => 0,
             bytes => u64::from_be_bytes(bytes.try_into().map_err(|_| Reason::ParentId)?),
         };
+        let edge = state::edge(self.state, limits::NAME_BYTES);
+        let is_edge = edge.as_ref().is_some_and(|edge| edge.span == parent || edge.span == id);
         let mut span = Span {
             trace,
             id,
@@ -262,10 +287,15 @@ impl<'a> Draft<'a> {
             kind: self.kind,
             error: self.error,
             start: self.start,
+            end: self.end,
+            wall: self.start,
             source: Arc::clone(source),
-            peer: None,
-            half: None,
+            operation: self.operation(parent == 0 || is_edge),
+            inner: edge.is_some() && !is_edge,
+            edge: edge.filter(|_| is_edge).map(Box::new),
+            link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
             planned: self.planned,
+            ..Span::default()
         };
         let side = match self.kind {
             SpanKind::Client => Some(Side::Client),
@@ -283,16 +313,35 @@ impl<'a> Draft<'a> {
             limits::half(&mut half)?;
             if side == Side::Client {
                 half.database = self.database.map(name);
+                span.peer = self.peer.name(self.database, limits::NAME_BYTES).map(Into::into);
             }
-            span.start = half.interval.0;
+            (span.start, span.end) = half.interval;
             span.half = Some(half);
-            span.peer = self.peer.map(|peer| name(peer).into());
         }
         Ok(span)
     }
 }
 
-/// The beginning of a name that a peer chose.
+/// A name that a peer chose.
 fn name(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(limits::NAME_BYTES)]).into_owned()
+    naming::bounded(bytes, limits::NAME_BYTES)
+}
+
+/// The same of an attribute of any kind.
+fn name_of(value: Any<'_>) -> String {
+    value.bytes().map_or_else(|| value.lossy_text(limits::NAME_BYTES), name)
+}
+
+/// Reads a `Link`: the trace and the span that it names, if it names any.
+fn link(message: &[u8]) -> Option<Box<(u128, u64)>> {
+    let (mut trace, mut span): (&[u8], &[u8]) = (&[], &[]);
+    for field in Fields::of(message) {
+        match field.ok()? {
+            (1, Value::Bytes(id)) => trace = id,
+            (2, Value::Bytes(id)) => span = id,
+            _ => {}
+        }
+    }
+    let trace = trace.try_into().map(u128::from_be_bytes).ok()?;
+    Some(Box::new((trace, span.try_into().map(u64::from_be_bytes).ok()?)))
 }

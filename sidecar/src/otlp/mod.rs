@@ -7,8 +7,10 @@
 mod attribute;
 mod decode;
 mod limits;
+mod naming;
 mod reject;
 mod service;
+mod state;
 mod wire;
 
 #[cfg(test)]

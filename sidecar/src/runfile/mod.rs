@@ -11,7 +11,7 @@ mod sink;
 mod write;
 
 pub use file::{RunFile, RunFileError};
-pub use rows::{HopRow, ProcessSample, RequestRow};
+pub use rows::{Aside, Attempt, HopRow, ProcessSample, RequestKind, RequestRow};
 pub(crate) use sink::RunFileSink;
 
 #[cfg(test)]

@@ -7,34 +7,92 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::file::{RunFile, RunFileError};
-use super::rows::{HopRow, ProcessSample, RequestRow};
+use super::rows::{Aside, Attempt, HopRow, ProcessSample, RequestKind, RequestRow};
 use super::schema::{TRAFFIC, stage_column};
 
+/// Requests that are read at once.
+const CHUNK: i64 = 512;
+
+/// Requests of any cell (`?1` is NULL) after the one numbered `?2`.
+const REQUESTS: &str = "SELECT request.*, coalesce(aside.late, 0) AS came_late
+    FROM request LEFT JOIN aside USING (trace_id)
+    WHERE ?1 IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+/// The same of one cell (`?1`), by its index.
+const REQUESTS_OF_CELL: &str = "SELECT request.*, coalesce(aside.late, 0) AS came_late
+    FROM request INDEXED BY request_cell LEFT JOIN aside USING (trace_id)
+    WHERE request.cell = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+/// Their hops, up to the request numbered `?3`.
+const HOPS: &str = "SELECT hop.* FROM request JOIN hop ON hop.request_id = request.id
+    WHERE (?1 IS NULL OR request.cell = ?1) AND request.id > ?2 AND request.id <= ?3
+    ORDER BY request.id, hop.rowid";
+
 impl RunFile {
-    /// Every request with its hops, in the order in which they were written.
+    /// Every request with its hops, in the order in which they were written. Holds all of them: of a long run
+    /// ask for cell after cell ([`Self::each_request`]).
     ///
     /// # Errors
     /// [`RunFileError::Sqlite`] if the tables cannot be read.
     pub async fn read_requests(&mut self) -> Result<Vec<RequestRow>, RunFileError> {
-        let read: Result<_, sqlx::Error> = async {
-            let connection = &mut self.connection;
-            let rows = sqlx::query("SELECT * FROM request ORDER BY id");
-            let rows = rows.fetch_all(&mut *connection).await?;
-            let mut places = HashMap::with_capacity(rows.len());
-            let mut requests = Vec::with_capacity(rows.len());
-            for row in &rows {
-                places.insert(row.try_get::<i64, _>("id")?, requests.len());
-                requests.push(request(row)?);
-            }
-            let rows = sqlx::query("SELECT * FROM hop ORDER BY rowid");
-            for row in rows.fetch_all(&mut *connection).await? {
-                if let Some(&place) = places.get(&row.try_get::<i64, _>("request_id")?) {
-                    requests[place].hops.push(hop(&row)?);
-                }
-            }
-            Ok(requests)
+        let mut requests = Vec::new();
+        self.each_request(None, |row| requests.push(row)).await?;
+        Ok(requests)
+    }
+
+    /// Gives `take` every request of `cell` (of all cells, if there is none) with its hops, in the order in which
+    /// they were written. Some hundred are held at once.
+    ///
+    /// # Errors
+    /// [`RunFileError::Sqlite`] if the tables cannot be read; `take` may have been given some.
+    pub async fn each_request(
+        &mut self,
+        cell: Option<&str>,
+        mut take: impl FnMut(RequestRow),
+    ) -> Result<(), RunFileError> {
+        let mut after = 0;
+        loop {
+            let chunk = self.chunk(cell, after).await;
+            let (last, requests) = chunk.map_err(|source| self.error("read", source))?;
+            let Some(last) = last else { return Ok(()) };
+            after = last;
+            requests.into_iter().for_each(&mut take);
         }
-        .await;
+    }
+
+    /// The next requests after the one numbered `after`, and the number of the last of them.
+    async fn chunk(
+        &mut self,
+        cell: Option<&str>,
+        after: i64,
+    ) -> Result<(Option<i64>, Vec<RequestRow>), sqlx::Error> {
+        let sql = if cell.is_some() { REQUESTS_OF_CELL } else { REQUESTS };
+        let rows = sqlx::query(sql).bind(cell).bind(after).bind(CHUNK);
+        let rows = rows.fetch_all(&mut self.connection).await?;
+        let mut places = HashMap::with_capacity(rows.len());
+        let mut requests = Vec::with_capacity(rows.len());
+        let mut last = None;
+        for row in &rows {
+            let id = row.try_get::<i64, _>("id")?;
+            last = Some(id);
+            places.insert(id, requests.len());
+            requests.push(request(row)?);
+        }
+        let hops = sqlx::query(HOPS).bind(cell).bind(after).bind(last.unwrap_or(after));
+        for row in hops.fetch_all(&mut self.connection).await? {
+            if let Some(&place) = places.get(&row.try_get::<i64, _>("request_id")?) {
+                requests[place].hops.push(hop(&row)?);
+            }
+        }
+        Ok((last, requests))
+    }
+
+    /// What is known of traces beside their requests, by trace id.
+    ///
+    /// # Errors
+    /// [`RunFileError::Sqlite`] if the table cannot be read.
+    pub async fn read_asides(&mut self) -> Result<Vec<Aside>, RunFileError> {
+        let rows = sqlx::query("SELECT * FROM aside ORDER BY trace_id");
+        let rows = rows.fetch_all(&mut self.connection).await;
+        let read = rows.and_then(|rows| rows.iter().map(aside).collect());
         read.map_err(|source| self.error("read", source))
     }
 
@@ -57,24 +115,49 @@ fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
 
 fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     let stopwatch: Option<i64> = row.try_get("stopwatch_ns")?;
+    let late: u32 = row.try_get("late")?;
     Ok(RequestRow {
         trace_id: row.try_get("trace_id")?,
+        root_id: u64::from_str_radix(row.try_get("root_id")?, 16).unwrap_or(0),
+        kind: RequestKind::from_name(row.try_get("kind")?),
         cell: row.try_get("cell")?,
         round: row.try_get("round")?,
+        operation: row.try_get::<&str, _>("operation")?.into(),
+        linked: row.try_get("linked")?,
         start_ns: unsigned(row, "start_ns")?,
+        wall_ns: unsigned(row, "wall_ns")?,
         latency_ns: row.try_get("latency_ns")?,
         stopwatch_ns: stopwatch.and_then(|ns| u64::try_from(ns).ok()),
         weight: row.try_get("weight")?,
         out_of_order: row.try_get("out_of_order")?,
         early: row.try_get("early")?,
         error: row.try_get("error")?,
+        whole: row.try_get("whole")?,
+        edge_assumed: row.try_get("edge_assumed")?,
+        cut: row.try_get("cut")?,
+        // Of spans that came after the trace was closed for good, only their number was written.
+        late: late.max(row.try_get("came_late")?),
+        provisional: row.try_get("provisional")?,
+        amends: false,
         hops: Vec::new(),
+    })
+}
+
+fn aside(row: &SqliteRow) -> Result<Aside, sqlx::Error> {
+    Ok(Aside {
+        trace_id: row.try_get("trace_id")?,
+        cell: row.try_get("cell")?,
+        fragments: Some(unsigned(row, "fragments")?),
+        new_fragments: 0,
+        late: unsigned(row, "late")?,
+        again: false,
     })
 }
 
 fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
     let inferred: &str = row.try_get("inferred")?;
     let injected: &str = row.try_get("injected")?;
+    let others: &str = row.try_get("others")?;
     let mut stages = StageSet::default();
     for &stage in Stage::ALL {
         // A file written before there was such a stage has no column for it.
@@ -92,12 +175,16 @@ fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
         depth: row.try_get("depth")?,
         unjoined: row.try_get("unjoined")?,
         stages,
+        concurrent_ns: row.try_get("concurrent_ns")?,
+        detached_ns: row.try_get("detached_ns")?,
+        clipped_ns: row.try_get("clipped_ns")?,
         request: traffic(row, "request")?,
         reply: traffic(row, "reply")?,
         wire_disagrees: row.try_get("wire_disagrees")?,
         connection: unsigned(row, "connection")?,
         http: unsigned(row, "http")?,
         attempts: unsigned(row, "attempts")?,
+        others: others.lines().filter_map(attempt).collect(),
         injected: injected.split(' ').filter_map(delay).collect(),
     })
 }
@@ -108,13 +195,24 @@ fn delay(text: &str) -> Option<(Stage, u64)> {
     Some((Stage::from_name(stage).ok()?, ns.parse().ok()?))
 }
 
-fn traffic(row: &SqliteRow, message: &str) -> Result<Traffic, sqlx::Error> {
+/// Reads `NANOSECONDS ERROR SERVICE`.
+fn attempt(text: &str) -> Option<Attempt> {
+    let (length, rest) = text.split_once(' ')?;
+    let (error, service) = rest.split_once(' ')?;
+    let length_ns = length.parse().ok()?;
+    Some(Attempt { service: service.to_owned(), length_ns, error: error == "1" })
+}
+
+fn traffic(row: &SqliteRow, message: &str) -> Result<Option<Traffic>, sqlx::Error> {
     let mut values = [0; TRAFFIC.len()];
     for (value, part) in values.iter_mut().zip(TRAFFIC) {
-        *value = unsigned(row, &format!("{message}_{part}"))?;
+        match row.try_get::<Option<i64>, _>(format!("{message}_{part}").as_str())? {
+            Some(counted) => *value = u64::try_from(counted).unwrap_or(0),
+            None => return Ok(None),
+        }
     }
     let [payload, body, wire, frames, framing, headers] = values;
-    Ok(Traffic { payload, body, wire, frames, framing, headers })
+    Ok(Some(Traffic { payload, body, wire, frames, framing, headers }))
 }
 
 fn sample(row: &SqliteRow) -> Result<ProcessSample, sqlx::Error> {

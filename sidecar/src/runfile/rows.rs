@@ -1,18 +1,58 @@
 //! The rows of the run file, as plain data.
 
+use std::sync::Arc;
+
 use ledger::{Stage, StageSet, Traffic};
+
+/// What kind of work a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestKind {
+    /// Somebody asked and waited for the answer.
+    #[default]
+    Request,
+    /// The work that a message asked for. Nobody waited for it, so it is in no mean of requests.
+    Message,
+}
+
+impl RequestKind {
+    /// The name used in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            RequestKind::Request => "request",
+            RequestKind::Message => "message",
+        }
+    }
+
+    /// The kind called `name`; what is unknown is a request.
+    #[must_use]
+    pub fn from_name(name: &str) -> RequestKind {
+        if name == "message" { RequestKind::Message } else { RequestKind::Request }
+    }
+}
 
 /// One traced request with its hops.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestRow {
     /// Trace id, 32 hexadecimal digits.
     pub trace_id: String,
+    /// Tells the request from others of its trace: id of its outermost span, also where that one never came.
+    pub root_id: u64,
+    /// What kind of work it is.
+    pub kind: RequestKind,
     /// Cell of the plan; empty for traffic that no plan made.
     pub cell: String,
     /// Round of the cell.
     pub round: u32,
+    /// What it does: `http.route`, `rpc.method` or name of its first span; empty if nothing tells.
+    pub operation: Arc<str>,
+    /// Of a message: `TRACE/SPAN` that sent it; empty if nothing tells.
+    pub linked: String,
     /// Planned start (or the start of the root span), on the clock of the process that made it.
     pub start_ns: u64,
+    /// The same start by the wall, as that process told it, in nanoseconds since 1970. Dates the request; no
+    /// duration is made of it.
+    pub wall_ns: u64,
     /// Latency as the stages add up to it, in nanoseconds.
     pub latency_ns: i64,
     /// Latency by the stopwatch outside the probe, in nanoseconds.
@@ -25,12 +65,91 @@ pub struct RequestRow {
     pub early: bool,
     /// The root span ended with an error status.
     pub error: bool,
+    /// Every call to a peer that has sent SERVER spans in this run has one, and nothing was cut. Means are of whole
+    /// requests only.
+    pub whole: bool,
+    /// That it begins where it does is taken for granted: the caller of its first server sends no spans.
+    pub edge_assumed: bool,
+    /// Spans of its trace that were left out because there were too many, or too deep.
+    pub cut: u32,
+    /// Spans of its trace that came after it had been closed.
+    pub late: u32,
+    /// It was closed while something was missing, and may be written anew.
+    pub provisional: bool,
+    /// It takes the place of a row that was written before. Not stored.
+    pub amends: bool,
     /// The hops, parents before children.
     pub hops: Vec<HopRow>,
 }
 
+impl Default for RequestRow {
+    /// A request that is whole, of which nothing else is known.
+    fn default() -> Self {
+        RequestRow {
+            trace_id: String::new(),
+            root_id: 0,
+            kind: RequestKind::Request,
+            cell: String::new(),
+            round: 0,
+            operation: Arc::from(""),
+            linked: String::new(),
+            start_ns: 0,
+            wall_ns: 0,
+            latency_ns: 0,
+            stopwatch_ns: None,
+            weight: 1.0,
+            out_of_order: 0,
+            early: false,
+            error: false,
+            whole: true,
+            edge_assumed: false,
+            cut: 0,
+            late: 0,
+            provisional: false,
+            amends: false,
+            hops: Vec::new(),
+        }
+    }
+}
+
+impl RequestRow {
+    /// Whether means are also of this request: somebody waited for all of it, and it succeeded.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.whole && !self.error && self.kind == RequestKind::Request
+    }
+}
+
+/// A SERVER span below a call that is not the answer that its client got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Service that made it.
+    pub service: String,
+    /// Its length, in nanoseconds.
+    pub length_ns: u64,
+    /// It ended with an error status.
+    pub error: bool,
+}
+
+/// What is known of a trace beside its requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Aside {
+    /// Trace id, 32 hexadecimal digits.
+    pub trace_id: String,
+    /// Cell of the plan, where a late span names one.
+    pub cell: String,
+    /// Spans of a request whose beginning never came; absent where nothing new is known of that.
+    pub fragments: Option<u64>,
+    /// How many of them were not told of before. Not stored.
+    pub new_fragments: u64,
+    /// Spans that came after the trace was closed.
+    pub late: u64,
+    /// The trace is closed again: what was written of its requests before no longer holds. Not stored.
+    pub again: bool,
+}
+
 /// One hop of a traced request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct HopRow {
     /// `client→server`, by service name.
     pub hop: String,
@@ -40,18 +159,27 @@ pub struct HopRow {
     pub unjoined: bool,
     /// Every stage's time and kind.
     pub stages: StageSet,
-    /// What the request put on the wire (as the client's tap counted, else the server's).
-    pub request: Traffic,
+    /// Time of this call that the request did not wait for: it ran beside another, or nobody took its answer.
+    pub concurrent_ns: i64,
+    /// Time of this call before its caller had the request or after it had replied.
+    pub detached_ns: i64,
+    /// Time by which foreign spans did not fit the ones around them.
+    pub clipped_ns: i64,
+    /// What the request put on the wire (as the client's tap counted, else the server's); unknown where no tap
+    /// looked.
+    pub request: Option<Traffic>,
     /// What the reply put on the wire.
-    pub reply: Traffic,
+    pub reply: Option<Traffic>,
     /// Both ends were tapped and counted different body bytes.
     pub wire_disagrees: bool,
     /// Connection number in the client process; 0 if unknown.
     pub connection: u64,
     /// HTTP version on the wire, 11 or 20; 0 if unknown.
     pub http: u64,
-    /// How often the request was put on a connection.
+    /// How often the request was put on a connection, or was answered; 0 if unknown.
     pub attempts: u64,
+    /// SERVER spans below the call that are not its answer.
+    pub others: Vec<Attempt>,
     /// Injected delays as the injectors measured them, in nanoseconds; both sides.
     pub injected: Vec<(Stage, u64)>,
 }

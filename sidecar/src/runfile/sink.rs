@@ -65,6 +65,7 @@ fn rows(batch: &Batch) -> u64 {
     match batch {
         Batch::Requests(rows) => rows.len() as u64,
         Batch::Samples(rows) => rows.len() as u64,
+        Batch::Asides(rows) => rows.len() as u64,
     }
 }
 
@@ -82,13 +83,19 @@ async fn write_all(mut file: RunFile, mut queue: mpsc::Receiver<Job>, counts: Ar
         let written = match &batch {
             Batch::Requests(requests) => file.write(requests, &[]).await,
             Batch::Samples(samples) => file.write(&[], samples).await,
+            Batch::Asides(asides) => file.write_asides(asides).await.map(|gone| {
+                counts.requests_written.fetch_sub(gone, Relaxed);
+            }),
         };
         let count = match (&written, &batch) {
-            (Ok(()), Batch::Requests(_)) => &counts.requests_written,
-            (Ok(()), Batch::Samples(_)) => &counts.samples_written,
-            (Err(_), _) => &counts.rows_failed,
+            (Ok(()), Batch::Requests(_)) => Some(&counts.requests_written),
+            (Ok(()), Batch::Samples(_)) => Some(&counts.samples_written),
+            (Ok(()), Batch::Asides(_)) => None,
+            (Err(_), _) => Some(&counts.rows_failed),
         };
-        count.fetch_add(rows(&batch), Relaxed);
+        if let Some(count) = count {
+            count.fetch_add(rows(&batch), Relaxed);
+        }
         if let Err(error) = written {
             let error = error.to_string();
             // Said once for each new cause, counted always.

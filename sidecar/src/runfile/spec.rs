@@ -5,7 +5,10 @@ use ledger::{Kind, Stage, StageSet, Traffic};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{HopRow, ProcessSample, RequestRow, RunFile, RunFileError, RunFileSink};
+use super::{
+    Aside, Attempt, HopRow, ProcessSample, RequestKind, RequestRow, RunFile, RunFileError,
+    RunFileSink,
+};
 use crate::sink::{Batch, Sink as _};
 use crate::stats::SinkCounts;
 
@@ -29,25 +32,43 @@ fn request(n: u64) -> RequestRow {
         depth,
         unjoined: depth == 1,
         stages: stages.clone(),
-        request: traffic(n),
-        reply: traffic(n + 10),
+        concurrent_ns: 41,
+        detached_ns: 42,
+        clipped_ns: 43,
+        request: (depth == 0).then(|| traffic(n)),
+        reply: (depth == 0).then(|| traffic(n + 10)),
         wire_disagrees: depth == 0,
         connection: 3,
         http: 20,
         attempts: 1,
+        others: vec![
+            Attempt { service: "a service".into(), length_ns: 7, error: true },
+            Attempt { service: "b".into(), length_ns: 8, error: false },
+        ],
         injected: vec![(Stage::Handler, 5), (Stage::ReplyEncode, 6)],
     };
     RequestRow {
         trace_id: format!("{n:032x}"),
-        cell: "grpc-10B".into(),
+        root_id: u64::MAX - n,
+        kind: if n % 5 == 4 { RequestKind::Message } else { RequestKind::Request },
+        cell: if n.is_multiple_of(3) { "rest-10B".into() } else { "grpc-10B".into() },
         round: 1,
+        operation: "GET /x".into(),
+        linked: "a/b".into(),
         start_ns: n * 1_000,
+        wall_ns: n * 1_001,
         latency_ns: -4,
         stopwatch_ns: (n.is_multiple_of(2)).then_some(n),
         weight: 2.5,
         out_of_order: 1,
         early: n.is_multiple_of(2),
         error: n % 2 == 1,
+        whole: n % 2 == 1,
+        edge_assumed: n.is_multiple_of(2),
+        cut: 2,
+        late: 3,
+        provisional: false,
+        amends: false,
         hops: (0..n as u32 % 3).map(hop).collect(),
     }
 }
@@ -105,7 +126,7 @@ async fn what_is_no_run_file_is_refused_by_name() {
     sqlx::query("UPDATE meta SET value = '99'").execute(&mut newer.connection).await.unwrap();
     newer.close().await.unwrap();
     let error = RunFile::open(&path).await.unwrap_err().to_string();
-    assert!(error.contains("its schema is \"99\", this program reads 1"), "{error}");
+    assert!(error.contains("its schema is \"99\", this program reads 2"), "{error}");
 }
 
 #[tokio::test]
@@ -141,4 +162,50 @@ async fn a_full_disk_is_an_error_that_leaves_the_file_usable() {
     assert!(error.contains("cannot write the run file"), "{error}");
     file.write(&requests[..3], &[]).await.unwrap();
     assert_eq!(file.read_requests().await.unwrap(), requests[..3]);
+}
+
+#[tokio::test]
+async fn a_cell_is_read_without_the_others_and_some_requests_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let mut file = RunFile::create(&path).await.unwrap();
+    let requests: Vec<_> = (0..2_000).map(request).collect();
+    file.write(&requests, &[]).await.unwrap();
+    for cell in ["rest-10B", "grpc-10B", "none of these"] {
+        let mut read = Vec::new();
+        file.each_request(Some(cell), |row| read.push(row)).await.unwrap();
+        let expected: Vec<_> = requests.iter().filter(|row| row.cell == cell).cloned().collect();
+        assert_eq!(read, expected, "{cell}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_is_closed_again_has_the_rows_of_its_last_closing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let mut file = RunFile::create(&path).await.unwrap();
+    let first = RequestRow { provisional: true, ..request(2) };
+    file.write(&[request(1), first, request(3)], &[]).await.unwrap();
+    let trace_id = request(2).trace_id;
+    let aside = |fragments, again| Aside {
+        trace_id: trace_id.clone(),
+        fragments,
+        again,
+        late: 1,
+        ..Aside::default()
+    };
+    assert_eq!(file.write_asides(&[aside(Some(4), false)]).await.unwrap(), 0);
+    assert_eq!(file.write_asides(&[aside(None, false), aside(Some(0), true)]).await.unwrap(), 1);
+    let better = RequestRow { latency_ns: 99, late: 1, ..request(2) };
+    file.write(std::slice::from_ref(&better), &[]).await.unwrap();
+    let rows = file.read_requests().await.unwrap();
+    // Three spans came late in all.
+    assert_eq!(rows, [request(1), request(3), RequestRow { late: 3, ..better }]);
+    let hops: i64 = sqlx::query_scalar("SELECT count(*) FROM hop")
+        .fetch_one(&mut file.connection)
+        .await
+        .unwrap();
+    assert_eq!(hops, rows.iter().map(|row| row.hops.len() as i64).sum::<i64>());
+    let [told] = &file.read_asides().await.unwrap()[..] else { panic!() };
+    assert_eq!((told.fragments, told.late), (Some(0), 3));
 }

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection};
 
 use super::file::{RunFile, RunFileError};
-use super::rows::{HopRow, ProcessSample, RequestRow};
+use super::rows::{Aside, HopRow, ProcessSample, RequestRow};
 use super::schema::{self, Table};
 
 /// Rows per statement, largest first. SQLite takes 32,766 values; each size is prepared once.
@@ -29,6 +29,39 @@ impl RunFile {
         written.map_err(|source| self.error("write", source))?;
         self.requests += requests.len() as i64;
         Ok(())
+    }
+}
+
+impl RunFile {
+    /// Writes what is known of traces beside their requests, and takes away the rows of those that are closed again:
+    /// all of it, or on an error nothing. Answers how many requests were taken away.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub async fn write_asides(&mut self, asides: &[Aside]) -> Result<u64, RunFileError> {
+        let written: Result<u64, sqlx::Error> = async {
+            let mut transaction = self.connection.begin().await?;
+            let mut gone = 0;
+            for aside in asides {
+                if aside.again {
+                    let [hops, requests] =
+                        schema::AMEND.map(|sql| sqlx::query(sql).bind(&aside.trace_id));
+                    hops.execute(&mut *transaction).await?;
+                    gone += requests.execute(&mut *transaction).await?.rows_affected();
+                }
+                sqlx::query(schema::ASIDE)
+                    .bind(&aside.trace_id)
+                    .bind(&aside.cell)
+                    .bind(aside.fragments.map(int))
+                    .bind(int(aside.late))
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            Ok(gone)
+        }
+        .await;
+        written.map_err(|source| self.error("write", source))
     }
 }
 
@@ -84,36 +117,62 @@ fn bind_request<'q>(query: Insert<'q>, (id, row): (i64, &RequestRow)) -> Insert<
     query
         .bind(id)
         .bind(row.trace_id.clone())
+        .bind(format!("{:016x}", row.root_id))
+        .bind(row.kind.name())
         .bind(row.cell.clone())
         .bind(row.round)
+        .bind(row.operation.to_string())
+        .bind(row.linked.clone())
         .bind(int(row.start_ns))
+        .bind(int(row.wall_ns))
         .bind(row.latency_ns)
         .bind(row.stopwatch_ns.map(int))
         .bind(row.weight)
         .bind(row.out_of_order)
         .bind(row.early)
         .bind(row.error)
+        .bind(row.whole)
+        .bind(row.edge_assumed)
+        .bind(row.cut)
+        .bind(row.late)
+        .bind(row.provisional)
 }
 
 fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q> {
     let inferred = row.stages.iter().filter(|(_, time)| time.kind == Kind::Inferred);
     let inferred: Vec<_> = inferred.map(|(stage, _)| stage.name()).collect();
     let injected: Vec<_> = row.injected.iter().map(|(stage, ns)| format!("{stage}={ns}")).collect();
+    // Names of services may have anything in them but the end of a line: it is last.
+    let others: Vec<_> = row
+        .others
+        .iter()
+        .map(|other| {
+            let service = other.service.replace('\n', " ");
+            format!("{} {} {service}", other.length_ns, u8::from(other.error))
+        })
+        .collect();
     let mut query = query
         .bind(request)
         .bind(row.hop.clone())
         .bind(row.depth)
         .bind(row.unjoined)
+        .bind(row.concurrent_ns)
+        .bind(row.detached_ns)
+        .bind(row.clipped_ns)
         .bind(row.wire_disagrees)
         .bind(int(row.connection))
         .bind(int(row.http))
         .bind(int(row.attempts))
+        .bind(others.join("\n"))
         .bind(injected.join(" "))
         .bind(inferred.join(" "));
     for traffic in [&row.request, &row.reply] {
-        let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
-        for value in [payload, body, wire, frames, framing, headers] {
-            query = query.bind(int(value));
+        let values = traffic.map(|traffic| {
+            let Traffic { payload, body, wire, frames, framing, headers } = traffic;
+            [payload, body, wire, frames, framing, headers]
+        });
+        for at in 0..schema::TRAFFIC.len() {
+            query = query.bind(values.map(|values| int(values[at])));
         }
     }
     for &stage in Stage::ALL {

@@ -114,12 +114,13 @@ impl Books {
             ratio(of_kind.map(|(_, sum)| sum.mean).sum(), total.mean)
         };
         let residual = left.over(counts);
+        let tapped = rows.iter().flat_map(|row| &row.hops).any(|hop| hop.request.is_some());
         Books {
             total: total.over(counts),
             p99_count: counts.p99 as u64,
             measured_share: share_of(Kind::Measured),
             inferred_share: share_of(Kind::Inferred),
-            families: families(&sums, total, counts),
+            families: families(&sums, total, counts, tapped),
             stages: stages(&sums, total, counts),
             residual: Residual {
                 mean_us: residual.mean,
@@ -153,7 +154,7 @@ fn stages(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<StageResult> 
         .collect()
 }
 
-fn families(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<FamilyResult> {
+fn families(sums: &Sums<'_>, total: Columns, counts: Columns, tapped: bool) -> Vec<FamilyResult> {
     Family::ALL
         .into_iter()
         .map(|family| {
@@ -170,6 +171,7 @@ fn families(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<FamilyResul
                 p50_us: mean.p50,
                 p99_band_us: mean.p99,
                 share: ratio(sum.mean, total.mean),
+                known: tapped || !family.needs_a_tap(),
             }
         })
         .collect()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::wire::WireResult;
 use lab_model::{CellMeasure, Knobs, Protocol, Requests, Verdict, Workload};
 
 /// One cell: what was asked, what was measured, whether to believe it.
@@ -166,7 +167,7 @@ pub struct Traced {
     pub weight: f64,
     /// Traced requests that the load generator sent.
     pub expected: u64,
-    /// Those in the run file that succeeded: stages and wire are theirs.
+    /// Those in the run file that are whole and succeeded: stages and wire are theirs.
     pub succeeded: u64,
     /// Mean of their latencies: the stages' means and the residual's add up to it.
     pub mean_us: f64,
@@ -176,62 +177,6 @@ pub struct Traced {
     pub p99_band_us: f64,
     /// Requests in the p99 band.
     pub p99_band_count: u64,
-}
-
-/// What one hop put on the wire, in means per request unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WireResult {
-    /// `client→server`.
-    pub hop: String,
-    /// Distance from the edge.
-    pub depth: u32,
-    /// Payload of the request.
-    pub request_payload_bytes: f64,
-    /// Payload of the reply.
-    pub response_payload_bytes: f64,
-    /// Payload that the cell declares for the request, where it declares one.
-    pub declared_request_bytes: Option<u64>,
-    /// Payload that the cell declares for the reply, where it declares one.
-    pub declared_response_bytes: Option<u64>,
-    /// Smallest and largest request payload of any request.
-    pub request_payload_range: (u64, u64),
-    /// Smallest and largest reply payload of any request.
-    pub response_payload_range: (u64, u64),
-    /// Requests with a payload, in either direction, that is not the declared one.
-    pub payload_mismatches: u64,
-    /// Body of the request: payload and envelope.
-    pub request_body_bytes: f64,
-    /// Body of the reply.
-    pub response_body_bytes: f64,
-    /// Everything on the wire for the request.
-    pub request_wire_bytes: f64,
-    /// Everything on the wire for the reply.
-    pub response_wire_bytes: f64,
-    /// Frames, both directions.
-    pub frames: f64,
-    /// Frame headers and the like, both directions.
-    pub framing_bytes: f64,
-    /// Header blocks, both directions.
-    pub header_bytes: f64,
-    /// Distinct connections of the traced requests, all rounds.
-    pub connections: u64,
-    /// Those of each round, added up: a process that was restarted numbers its connections anew.
-    pub connections_of_rounds: u64,
-    /// The most in one round.
-    pub connections_in_a_round: u64,
-    /// Requests whose connection is known.
-    pub on_known_connection: u64,
-    /// HTTP versions seen: 11, 20.
-    pub http: Vec<u64>,
-    /// Requests of this hop that were seen by a tap.
-    pub seen: u64,
-    /// Requests of this hop that no tap saw.
-    pub unseen: u64,
-    /// Requests whose two ends counted different body bytes.
-    pub disagreements: u64,
-    /// Requests that were put on a connection more than once.
-    pub retried: u64,
 }
 
 /// Latency from the planned start, in microseconds.
@@ -302,6 +247,14 @@ pub struct FamilyResult {
     pub p99_band_us: f64,
     /// Part of the traced mean.
     pub share: f64,
+    /// False where only a tap could tell of it and none looked at any hop: then it is not known, though it is 0.
+    #[serde(default = "known")]
+    pub known: bool,
+}
+
+/// Results were of tapped hops alone before there was this field.
+const fn known() -> bool {
+    true
 }
 
 /// One stage of one hop.
@@ -353,7 +306,8 @@ pub struct MarksResult {
     pub out_of_order_share: f64,
     /// Requests whose reply began before their last byte was written.
     pub early: u64,
-    /// Requests with a hop that lacks one of its sides.
+    /// Requests that are not whole, of those without an error: a call lacks the span of a peer that sends some. They
+    /// are in no mean.
     pub unjoined: u64,
     /// Requests that lack the inner hop altogether.
     pub without_inner_hop: u64,

@@ -18,18 +18,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use ledger::Stage;
 use serde::{Deserialize, Serialize};
-use sidecar::runfile::{ProcessSample, RequestRow};
+use sidecar::runfile::{ProcessSample, RequestKind, RequestRow};
 
 use lab_model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure, Verdict};
 
 pub use cell::{
     CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
     LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
-    StageResult, Traced, WireResult,
+    StageResult, Traced,
 };
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
 pub use subject::Subject;
+pub use wire::WireResult;
 
 /// The version of the shape of `result.json`.
 ///
@@ -130,6 +131,11 @@ pub(crate) fn compute(
             build_cell(measure, &rows, samples)
         })
         .collect();
+    assemble(run, cells)
+}
+
+/// The result of a run that has these `cells`; nothing in it is judged yet.
+pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
     RunResult {
         schema: SCHEMA,
         run_id: run.run_id.clone(),
@@ -147,13 +153,16 @@ pub(crate) fn compute(
     }
 }
 
-/// Computes one cell. Stages and wire are those of the requests that succeeded, as the latency is.
-fn build_cell(
+/// Computes one cell. Stages and wire are those of the requests that are whole and succeeded, as the latency is.
+pub(crate) fn build_cell(
     measure: &CellMeasure,
     rows: &[&RequestRow],
     samples: &[ProcessSample],
 ) -> CellResult {
-    let succeeded: Vec<&RequestRow> = rows.iter().copied().filter(|row| !row.error).collect();
+    let rows: Vec<&RequestRow> =
+        rows.iter().copied().filter(|row| row.kind == RequestKind::Request).collect();
+    let succeeded: Vec<&RequestRow> = rows.iter().copied().filter(|row| row.counts()).collect();
+    let unjoined = rows.iter().filter(|row| !row.error && !row.whole).count() as u64;
     let books = books::Books::of(&succeeded);
     let load = load::Load::of(measure);
     CellResult {
@@ -182,7 +191,7 @@ fn build_cell(
         measured_share: books.measured_share,
         inferred_share: books.inferred_share,
         residual: books.residual,
-        marks: marks(&succeeded),
+        marks: MarksResult { unjoined, ..marks(&succeeded) },
         injected: injected(&succeeded),
         resources: resources::resources(measure, samples),
         database: database(measure, &succeeded),
@@ -233,9 +242,9 @@ fn marks(rows: &[&RequestRow]) -> MarksResult {
         out_of_order: rows.iter().map(|row| u64::from(row.out_of_order)).sum(),
         out_of_order_share: ratio(disordered as f64, rows.len() as f64),
         early: count(|row| row.early),
-        unjoined: count(|row| row.hops.iter().any(|hop| hop.unjoined)),
         without_inner_hop: count(|row| row.hops.iter().all(|hop| hop.depth != 1)),
         without_stopwatch: count(|row| row.stopwatch_ns.is_none()),
+        ..MarksResult::default()
     }
 }
 

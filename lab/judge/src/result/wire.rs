@@ -4,11 +4,68 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger::Traffic;
+use serde::{Deserialize, Serialize};
 use sidecar::runfile::{HopRow, RequestRow};
 
-use super::cell::WireResult;
 use super::rounding::mean;
 use lab_model::{Cell, Workload};
+
+/// What one hop put on the wire, in means per request unless said otherwise; absent where no tap looked.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WireResult {
+    /// `client→server`.
+    pub hop: String,
+    /// Distance from the edge.
+    pub depth: u32,
+    /// Payload of the request.
+    pub request_payload_bytes: Option<f64>,
+    /// Payload of the reply.
+    pub response_payload_bytes: Option<f64>,
+    /// Payload that the cell declares for the request, where it declares one.
+    pub declared_request_bytes: Option<u64>,
+    /// Payload that the cell declares for the reply, where it declares one.
+    pub declared_response_bytes: Option<u64>,
+    /// Smallest and largest request payload of any request.
+    pub request_payload_range: Option<(u64, u64)>,
+    /// Smallest and largest reply payload of any request.
+    pub response_payload_range: Option<(u64, u64)>,
+    /// Requests with a payload, in either direction, that is not the declared one.
+    pub payload_mismatches: u64,
+    /// Body of the request: payload and envelope.
+    pub request_body_bytes: Option<f64>,
+    /// Body of the reply.
+    pub response_body_bytes: Option<f64>,
+    /// Everything on the wire for the request.
+    pub request_wire_bytes: Option<f64>,
+    /// Everything on the wire for the reply.
+    pub response_wire_bytes: Option<f64>,
+    /// Frames, both directions.
+    pub frames: Option<f64>,
+    /// Frame headers and the like, both directions.
+    pub framing_bytes: Option<f64>,
+    /// Header blocks, both directions.
+    pub header_bytes: Option<f64>,
+    /// Distinct connections of the traced requests, all rounds.
+    pub connections: u64,
+    /// Those of each round, added up: a process that was restarted numbers its connections anew.
+    pub connections_of_rounds: u64,
+    /// The most in one round.
+    pub connections_in_a_round: u64,
+    /// Requests whose connection is known.
+    pub on_known_connection: u64,
+    /// HTTP versions seen: 11, 20.
+    pub http: Vec<u64>,
+    /// Requests of this hop that were seen by a tap.
+    pub seen: u64,
+    /// Requests of this hop that no tap saw.
+    pub unseen: u64,
+    /// Requests whose two ends counted different body bytes.
+    pub disagreements: u64,
+    /// Requests that were put on a connection more than once.
+    pub retried: u64,
+}
 
 /// What the hops of `rows` put on the wire, from the edge inwards.
 pub(super) fn wire(cell: &Cell, rows: &[&RequestRow]) -> Vec<WireResult> {
@@ -31,15 +88,24 @@ fn declared(cell: &Cell, depth: u32) -> (Option<u64>, Option<u64>) {
     }
 }
 
+/// A hop that a tap looked at.
+struct Seen<'a> {
+    hop: &'a HopRow,
+    request: Traffic,
+    reply: Traffic,
+}
+
 fn one_hop(cell: &Cell, depth: u32, name: &str, hops: &[(u32, &HopRow)]) -> WireResult {
-    let seen: Vec<&HopRow> = hops
+    let seen: Vec<Seen<'_>> = hops
         .iter()
-        .map(|&(_, hop)| hop)
-        .filter(|hop| hop.request.wire > 0 || hop.reply.wire > 0)
+        .filter_map(|&(_, hop)| Some(Seen { hop, request: hop.request?, reply: hop.reply? }))
         .collect();
     let (request, reply) = declared(cell, depth);
-    let average = |value: fn(&HopRow) -> u64| mean(seen.iter().map(|hop| value(hop) as f64));
-    let count = |test: &dyn Fn(&HopRow) -> bool| seen.iter().filter(|hop| test(hop)).count() as u64;
+    let average = |value: fn(&Seen<'_>) -> u64| {
+        (!seen.is_empty()).then(|| mean(seen.iter().map(|hop| value(hop) as f64)))
+    };
+    let count =
+        |test: &dyn Fn(&Seen<'_>) -> bool| seen.iter().filter(|hop| test(hop)).count() as u64;
     let differs = |declared: Option<u64>, found| declared.is_some_and(|declared| declared != found);
     let connections = connections(hops);
     WireResult {
@@ -64,18 +130,18 @@ fn one_hop(cell: &Cell, depth: u32, name: &str, hops: &[(u32, &HopRow)]) -> Wire
         connections: connections.values().flatten().collect::<BTreeSet<_>>().len() as u64,
         connections_of_rounds: connections.values().map(BTreeSet::len).sum::<usize>() as u64,
         connections_in_a_round: connections.values().map(BTreeSet::len).max().unwrap_or(0) as u64,
-        on_known_connection: count(&|hop| hop.connection != 0),
+        on_known_connection: count(&|seen| seen.hop.connection != 0),
         http: seen
             .iter()
-            .map(|hop| hop.http)
+            .map(|seen| seen.hop.http)
             .filter(|&http| http != 0)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
         seen: seen.len() as u64,
         unseen: (hops.len() - seen.len()) as u64,
-        disagreements: count(&|hop| hop.wire_disagrees),
-        retried: count(&|hop| hop.attempts > 1),
+        disagreements: count(&|seen| seen.hop.wire_disagrees),
+        retried: count(&|seen| seen.hop.attempts > 1),
     }
 }
 
@@ -88,6 +154,6 @@ fn connections(hops: &[(u32, &HopRow)]) -> BTreeMap<u32, BTreeSet<u64>> {
     rounds
 }
 
-fn range(values: impl Iterator<Item = u64> + Clone) -> (u64, u64) {
-    (values.clone().min().unwrap_or(0), values.max().unwrap_or(0))
+fn range(values: impl Iterator<Item = u64> + Clone) -> Option<(u64, u64)> {
+    Some((values.clone().min()?, values.max()?))
 }

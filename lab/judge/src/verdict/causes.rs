@@ -118,9 +118,12 @@ impl Part<'_> {
             Cause::Of(Family::Backend) if self.is(Stage::QueryRoundTrip) => {
                 format!("the query's round trip to {server}")
             }
-            Cause::Of(Family::Backend) if self.is(Stage::Remote) => {
+            Cause::Of(Family::Unseen) if self.is(Stage::Remote) => {
                 format!("the call to {server}, which reports nothing of itself")
             }
+            Cause::Of(Family::Unseen) => format!(
+                "unseen, between the two spans of {hop} (network, queues, libraries and the scheduler in one)"
+            ),
             Cause::Of(Family::Backend) => format!("the {server}'s handler"),
             Cause::Of(Family::Serialization) => format!("encoding and decoding on {hop}"),
             Cause::Of(Family::FlowControl) => format!("waiting for HTTP/2 windows on {hop}"),

@@ -90,7 +90,7 @@ fn largest(cell: &CellResult, parts: &[Part<'_>]) -> String {
     let also: Vec<_> = [(Family::Framing, "framing"), (Family::FlowControl, "flow control")]
         .into_iter()
         .filter(|(family, _)| !told.contains(&Cause::Of(*family)))
-        .map(|(family, name)| format!("{name} is {}", percent(share(cell, family))))
+        .map(|(family, name)| format!("{name} is {}", told_share(cell, family)))
         .collect();
     let mut text = phrases.join(", ");
     if !also.is_empty() {
@@ -127,7 +127,7 @@ fn spread(cell: &CellResult) -> String {
     let mut text = phrases.join(", ");
     for (family, name) in [(Family::Framing, "framing"), (Family::FlowControl, "flow control")] {
         if !told(family) {
-            let _ = write!(text, "; {name} is {}", percent(share(cell, family)));
+            let _ = write!(text, "; {name} is {}", told_share(cell, family));
         }
     }
     text.push('.');
@@ -143,6 +143,7 @@ pub(super) fn family_words(name: &str) -> &'static str {
         Some(Family::FlowControl) => "flow control",
         Some(Family::Socket) => "writing to sockets",
         Some(Family::Network) => "waiting for the other side to read",
+        Some(Family::Unseen) => "unseen",
         Some(Family::Backend) | None => "the services' own code",
     }
 }
@@ -158,6 +159,16 @@ fn waking(cell: &CellResult) -> Option<String> {
 
 fn share(cell: &CellResult, family: Family) -> f64 {
     cell.families.iter().find(|part| part.family == family.name()).map_or(0.0, |part| part.share)
+}
+
+/// A share in words. What no tap looked at is unknown, which is not 0 %.
+fn told_share(cell: &CellResult, family: Family) -> String {
+    let known = cell
+        .families
+        .iter()
+        .find(|part| part.family == family.name())
+        .is_none_or(|part| part.known);
+    if known { percent(share(cell, family)) } else { "unknown (no tap looked)".to_owned() }
 }
 
 fn mean_of(cell: &CellResult, depth: u32, stages: &[Stage]) -> f64 {
@@ -222,8 +233,8 @@ fn generation(cell: &CellResult) -> Option<String> {
          back): not framing ({}), not flow control ({}).",
         percent(cell.load.dropped_share),
         percent(ratio(waiting, cell.traced.mean_us)),
-        percent(share(cell, Family::Framing)),
-        percent(share(cell, Family::FlowControl)),
+        told_share(cell, Family::Framing),
+        told_share(cell, Family::FlowControl),
     ))
 }
 
@@ -272,6 +283,9 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
         }
         Cause::Of(Family::Socket) => {
             "The kernel's send path is what costs: the bytes themselves.".to_owned()
+        }
+        Cause::Of(Family::Unseen) => {
+            "Nobody looked between these spans: a relay or the lab's probe on the connection would tell.".to_owned()
         }
         Cause::Of(_) => return None,
     })

@@ -68,7 +68,7 @@ fn wrong_payloads(hop: &WireResult) -> Vec<(String, u64, u64)> {
     ];
     directions
         .into_iter()
-        .filter_map(|(direction, declared, range)| Some((direction, declared?, range)))
+        .filter_map(|(direction, declared, range)| Some((direction, declared?, range?)))
         .filter(|&(_, declared, (least, most))| least != declared || most != declared)
         .map(|(direction, declared, (least, most))| {
             let found =

@@ -53,22 +53,27 @@ fn wire_row(cell: &CellResult, hop: &WireResult) -> Vec<String> {
         escape(&hop.hop),
         if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
         declared,
-        carried(hop.declared_request_bytes, hop.request_payload_range, hop.seen),
-        carried(hop.declared_response_bytes, hop.response_payload_range, hop.seen),
-        mean(hop.request_wire_bytes),
-        mean(hop.response_wire_bytes),
-        mean(hop.frames),
-        mean(hop.framing_bytes),
-        mean(hop.header_bytes),
+        carried(hop.declared_request_bytes, hop.request_payload_range),
+        carried(hop.declared_response_bytes, hop.response_payload_range),
+        counted(hop.request_wire_bytes),
+        counted(hop.response_wire_bytes),
+        counted(hop.frames),
+        counted(hop.framing_bytes),
+        counted(hop.header_bytes),
         count(hop.connections),
     ]
 }
 
+/// A mean of what taps counted.
+fn counted(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), mean)
+}
+
 /// What was carried, and whether that is what was declared.
-fn carried(declared: Option<u64>, (least, most): (u64, u64), seen: u64) -> String {
-    if seen == 0 {
+fn carried(declared: Option<u64>, range: Option<(u64, u64)>) -> String {
+    let Some((least, most)) = range else {
         return "not seen".to_owned();
-    }
+    };
     let text = if least == most {
         exact_bytes(least)
     } else {

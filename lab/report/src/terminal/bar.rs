@@ -4,7 +4,7 @@ use ledger::Family;
 
 use super::super::family::look;
 use super::super::text::Paint;
-use lab_judge::result::FamilyResult;
+use lab_judge::result::{CellResult, FamilyResult};
 
 /// The shares of `families` as a bar of `width` characters: blocks in colour, else letters.
 pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> String {
@@ -24,10 +24,13 @@ pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> Stri
         .collect()
 }
 
-/// What the bar's colours or letters mean.
-pub(super) fn legend(width: usize, paint: Paint) -> String {
+/// What the bar's colours or letters mean. Where nothing is unseen, nothing is said of it.
+pub(super) fn legend(cells: &[CellResult], width: usize, paint: Paint) -> String {
+    let unseen = |part: &FamilyResult| part.family == Family::Unseen.name() && part.share > 0.0;
+    let any_unseen = cells.iter().flat_map(|cell| &cell.families).any(unseen);
     let entries: Vec<String> = Family::ALL
         .into_iter()
+        .filter(|&family| family != Family::Unseen || any_unseen)
         .map(|family| {
             let look = look(family);
             let name = if width < 112 { look.short } else { look.name };

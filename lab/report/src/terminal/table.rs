@@ -52,7 +52,7 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
             let _ = writeln!(text, "{}", row(cell, layout, paint));
         }
     }
-    let _ = writeln!(text, "{:>9} {}", "", legend(width, paint));
+    let _ = writeln!(text, "{:>9} {}", "", legend(&result.cells, width, paint));
 }
 
 fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {

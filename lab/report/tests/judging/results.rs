@@ -78,10 +78,10 @@ fn warm_up_and_foreign_rows_are_left_out() {
 #[test]
 fn one_wrong_payload_among_many_is_found() {
     let mut fixture = one_cell();
-    fixture.rows[77].hops[1].request.payload = 9_999;
+    fixture.rows[77].hops[1].request.as_mut().unwrap().payload = 9_999;
     let result = fixture.result();
     let inner = result.cells[0].wire.iter().find(|hop| hop.depth == 1).expect("the inner hop");
-    assert_eq!((inner.payload_mismatches, inner.request_payload_range), (1, (9_999, 10_000)));
+    assert_eq!((inner.payload_mismatches, inner.request_payload_range), (1, Some((9_999, 10_000))));
     let reason = &result.cells[0].verdict.reasons[0];
     assert_eq!(
         (reason.code.as_str(), reason.value, reason.limit),

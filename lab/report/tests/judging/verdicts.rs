@@ -48,7 +48,7 @@ fn a_sound_cell_is_valid_without_a_word() {
 fn another_payload_than_declared_is_invalid() {
     let bug = |fixture: &mut Fixture| {
         for row in &mut fixture.rows {
-            row.hops[0].reply.payload = 100_000;
+            row.hops[0].reply.as_mut().unwrap().payload = 100_000;
         }
     };
     check("INVALID payload_bytes", bug);
@@ -59,8 +59,12 @@ fn another_payload_than_declared_is_invalid() {
     "#]],
         bug,
     );
-    check("INVALID payload_bytes", |fixture| fixture.rows[3].hops[1].request.payload = 11);
-    check("INVALID payload_bytes", |fixture| fixture.rows[3].hops[0].request.payload = 1);
+    check("INVALID payload_bytes", |fixture| {
+        fixture.rows[3].hops[1].request.as_mut().unwrap().payload = 11;
+    });
+    check("INVALID payload_bytes", |fixture| {
+        fixture.rows[3].hops[0].request.as_mut().unwrap().payload = 1;
+    });
 }
 
 #[test]
@@ -77,8 +81,8 @@ fn ends_that_disagree_are_invalid() {
 fn a_hop_that_no_tap_saw_is_suspect() {
     check("SUSPECT payload_unproved", |fixture| {
         for row in &mut fixture.rows {
-            row.hops[1].request = ledger::Traffic::default();
-            row.hops[1].reply = ledger::Traffic::default();
+            row.hops[1].request = None;
+            row.hops[1].reply = None;
         }
     });
 }
@@ -250,7 +254,7 @@ fn lost_traces_are_suspect_and_many_are_invalid() {
 
 #[test]
 fn a_missing_side_or_hop_is_suspect_and_many_are_invalid() {
-    check("SUSPECT unjoined_hops", |fixture| fixture.rows[0].hops[1].unjoined = true);
+    check("SUSPECT unjoined_hops", |fixture| fixture.rows[0].whole = false);
     check("INVALID unjoined_hops", |fixture| {
         for row in fixture.rows.iter_mut().take(6) {
             row.hops.truncate(1);
@@ -274,7 +278,7 @@ fn books_that_do_not_close_are_invalid() {
 fn inferred_time_is_suspect_with_the_built_in_driver_only() {
     let infer = |fixture: &mut Fixture| {
         for row in &mut fixture.rows {
-            row.hops[1].stages.add(Stage::NetworkInferred, 30_000, Kind::Inferred);
+            row.hops[1].stages.add(Stage::BetweenSpans, 30_000, Kind::Inferred);
             row.latency_ns += 30_000;
             row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns + 30_000);
         }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
+use sidecar::runfile::{RunFile, RunFileError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ pub use student::{crossover, interval};
 
 use lab_drive::builtin::Driver;
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
-use lab_judge::result::RunResult;
+use lab_judge::result::{CellResult, RunResult};
 use lab_judge::verdict;
 use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
 use lab_model::event::{LabEvent, Reporter};
@@ -237,14 +237,13 @@ async fn close(
         }
         Err(error) => fail(&mut measure, error.into()),
     }
-    let (requests, samples) = match read(&order.out.join(RUN_FILE)).await {
-        Ok(rows) => rows,
+    match read(&order.out.join(RUN_FILE), &measure).await {
+        Ok(cells) => lab_judge::assemble(&measure, cells),
         Err(error) => {
             fail(&mut measure, error);
-            (Vec::new(), Vec::new())
+            lab_judge::build(&measure, &[], &[])
         }
-    };
-    lab_judge::build(&measure, &requests, &samples)
+    }
 }
 
 /// k6, if it is to drive.
@@ -307,11 +306,17 @@ fn nothing_yet(order: &Order) -> RunMeasure {
     }
 }
 
-async fn read(path: &Path) -> Result<(Vec<RequestRow>, Vec<ProcessSample>), RunError> {
+/// Computes the cells of a run, one after the other: a run file is never held as a whole.
+async fn read(path: &Path, measure: &RunMeasure) -> Result<Vec<CellResult>, RunError> {
     let wrap = |error| RunError::RunFile { path: path.to_owned(), error };
     let mut file = RunFile::open(path).await.map_err(wrap)?;
-    let requests = file.read_requests().await.map_err(wrap)?;
     let samples = file.read_samples().await.map_err(wrap)?;
+    let mut cells = Vec::with_capacity(measure.cells.len());
+    for cell in &measure.cells {
+        let mut rows = Vec::new();
+        file.each_request(Some(&cell.cell.id), |row| rows.push(row)).await.map_err(wrap)?;
+        cells.push(lab_judge::cell(cell, &rows, &samples));
+    }
     file.close().await.map_err(wrap)?;
-    Ok((requests, samples))
+    Ok(cells)
 }

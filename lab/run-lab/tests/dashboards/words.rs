@@ -31,7 +31,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
     },
     Measurement {
         name: M_REQUEST,
-        tags: &CELL_TAGS,
+        tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_OPERATION],
         fields: &[
             F_COUNT,
             F_SUM_US,
@@ -44,7 +44,17 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
             F_INFERRED_SUM_US,
             F_WIRE_BYTES,
             F_PAYLOAD_BYTES,
+            F_ERROR,
             F_UNJOINED,
+            F_CUT,
+            F_OUT_OF_ORDER,
+            F_EDGE_ASSUMED,
+            F_CONCURRENT_SUM_US,
+            F_DETACHED_SUM_US,
+            F_CLIPPED_SUM_US,
+            F_LATE,
+            F_FRAGMENTS,
+            F_MESSAGES,
         ],
     },
     Measurement {

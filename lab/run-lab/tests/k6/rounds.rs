@@ -57,9 +57,9 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
         assert!(row.hops.iter().all(|hop| !hop.unjoined));
         let edge = &row.hops[0].stages;
         assert_eq!(edge.get(Stage::SendQueue).kind, Kind::Measured);
-        assert_eq!(edge.get(Stage::NetworkInferred).kind, Kind::Inferred);
-        assert_eq!(edge.total_of(Kind::Inferred), edge.get(Stage::NetworkInferred).ns);
-        assert!(edge.get(Stage::NetworkInferred).ns > 0, "{edge:?}");
+        assert_eq!(edge.get(Stage::BetweenSpans).kind, Kind::Inferred);
+        assert_eq!(edge.total_of(Kind::Inferred), edge.get(Stage::BetweenSpans).ns);
+        assert!(edge.get(Stage::BetweenSpans).ns > 0, "{edge:?}");
         assert_eq!(edge.get(Stage::DriverLag).ns, 0);
         assert_eq!(row.hops[1].stages.total_of(Kind::Inferred), 0);
         let watch = row.stopwatch_ns.expect("a stopwatch") as i64;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger::wall::WallClock;
 use ledger::{Kind, Stage, names};
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ use super::{OFFSET, START, START_S, hop, request, tags, windows};
 use crate::influx::SECOND;
 use crate::influx::parse::{Point, Value, point};
 use crate::influx::windows::{Missed, Windows};
-use crate::runfile::ProcessSample;
+use crate::runfile::{Aside, ProcessSample, RequestKind, RequestRow};
 
 fn all(windows: &mut Windows, now: u64) -> Vec<Point> {
     read(windows.due(now, true).as_str())
@@ -45,17 +46,24 @@ fn a_window_sums_its_requests_by_stage() {
     let mut windows = windows();
     let mut rows: Vec<_> = [2, 4, 9].map(|us| request(START + 1, us * 1_000)).into();
     rows[1].stopwatch_ns = Some(4_500);
-    rows[2].hops[0].unjoined = true;
-    rows[2].hops[0].stages.add(Stage::NetworkInferred, 500, Kind::Inferred);
+    rows[2].out_of_order = 2;
+    rows[2].hops[0].concurrent_ns = 3_000;
+    rows[2].hops[0].detached_ns = 4_000;
+    rows[2].hops[0].clipped_ns = 5_000;
+    rows[2].hops[0].stages.add(Stage::BetweenSpans, 500, Kind::Inferred);
     rows[2].latency_ns += 500;
-    rows.push(crate::runfile::RequestRow { error: true, ..request(START + 1, 99_000_000) });
+    rows.push(RequestRow { error: true, ..request(START + 1, 99_000_000) });
+    rows.push(RequestRow { whole: false, cut: 3, ..request(START + 1, 99_000_000) });
+    rows.push(RequestRow { kind: RequestKind::Message, ..request(START + 1, 99_000_000) });
+    rows.push(RequestRow { amends: true, ..request(START + 1, 99_000_000) });
     windows.requests(&rows, START + 2);
     let points = all(&mut windows, START + 3);
 
     let [whole] = of(&points, names::M_REQUEST)[..] else { panic!("{points:?}") };
     assert_eq!(whole.at_ns as u64, START_S * SECOND);
-    let expected = ["r", "rest-10B", "rest", "10"];
-    let keys = [names::T_RUN, names::T_CELL, names::T_PROTOCOL, names::T_PAYLOAD];
+    let expected = ["r", "rest-10B", "rest", "10", "GET /x"];
+    let keys =
+        [names::T_RUN, names::T_CELL, names::T_PROTOCOL, names::T_PAYLOAD, names::T_OPERATION];
     assert_eq!(keys.map(|key| tag(whole, key)), expected);
     for (key, value) in [
         (names::F_COUNT, 3.0),
@@ -70,6 +78,14 @@ fn a_window_sums_its_requests_by_stage() {
         (names::F_WIRE_BYTES, 900.0),
         (names::F_PAYLOAD_BYTES, 30.0),
         (names::F_UNJOINED, 1.0),
+        (names::F_CUT, 1.0),
+        (names::F_MESSAGES, 1.0),
+        (names::F_OUT_OF_ORDER, 1.0),
+        (names::F_CONCURRENT_SUM_US, 3.0),
+        (names::F_DETACHED_SUM_US, 4.0),
+        (names::F_CLIPPED_SUM_US, 5.0),
+        (names::F_LATE, 0.0),
+        (names::F_FRAGMENTS, 0.0),
     ] {
         assert_eq!(field(whole, key), value, "{key}");
     }
@@ -89,14 +105,15 @@ fn a_window_sums_its_requests_by_stage() {
         assert_eq!(field(handler, key), value, "{key}");
     }
     // A stage that one of three requests had counts as 0 in the others.
-    let inferred = stage(&points, "network_inferred");
+    let inferred = stage(&points, "between_spans");
+    assert_eq!(tag(inferred, names::T_FAMILY), "unseen");
     assert_eq!((field(inferred, names::F_COUNT), field(inferred, names::F_P50_US)), (3.0, 0.0));
 }
 
 #[test]
 fn a_window_that_only_saw_failures_says_so() {
     let mut windows = windows();
-    let row = crate::runfile::RequestRow { error: true, ..request(START + 1, 1_000) };
+    let row = RequestRow { error: true, ..request(START + 1, 1_000) };
     windows.requests(&[row], START + 2);
     let points = all(&mut windows, START + 3);
     assert_eq!(points.len(), 1);
@@ -219,14 +236,93 @@ fn what_is_too_late_is_counted_and_overwrites_nothing() {
 }
 
 #[test]
-fn spans_of_other_programs_are_dated_by_wall_time_and_of_unknown_clocks_by_arrival() {
+fn requests_are_dated_by_the_wall_of_those_who_made_them_and_if_that_cannot_be_by_arrival() {
     let mut windows = windows();
     let now = START + 5 * SECOND;
-    windows.requests(&[request(START + OFFSET + SECOND, 5_000), request(77, 5_000)], now);
+    // Marks of another boot say nothing about when.
+    let elsewhere = RequestRow { start_ns: 77, ..request(START + SECOND, 5_000) };
+    let hours_away =
+        RequestRow { wall_ns: START + OFFSET - 7_200 * SECOND, ..request(START, 5_000) };
+    windows.requests(&[elsewhere, hours_away], now);
     let points = all(&mut windows, now);
     let seconds: Vec<_> =
         of(&points, names::M_REQUEST).iter().map(|p| p.at_ns as u64 / SECOND - START_S).collect();
     assert_eq!((seconds, windows.missed().misdated), (vec![1, 5], 1));
+}
+
+#[test]
+fn when_the_wall_clock_is_set_requests_go_on_being_dated_by_it() {
+    let mut windows = windows();
+    // The machine slept for three hours, in which its monotonic clock stood still.
+    let slept = 3 * 3_600 * SECOND;
+    let mut row = request(START + SECOND, 5_000);
+    row.wall_ns += slept;
+    windows.set_clock(WallClock::ahead_by((OFFSET + slept) as i64));
+    windows.requests(&[row], START + 2 * SECOND);
+    let points = all(&mut windows, START + 3 * SECOND);
+    let at = of(&points, names::M_REQUEST)[0].at_ns as u64 / SECOND;
+    assert_eq!((at, windows.missed()), (START_S + 1 + 3 * 3_600, Missed::default()));
+}
+
+#[test]
+fn operations_are_lines_of_their_own_and_bounded() {
+    let mut windows = windows();
+    let of_kind = |operation: &str, us: i64| RequestRow {
+        operation: operation.into(),
+        ..request(START, us * 1_000)
+    };
+    windows
+        .requests(&[of_kind("/healthz", 2), of_kind("/checkout", 900), of_kind("", 5)], START + 1);
+    let points = all(&mut windows, START + 2);
+    let found: Vec<_> = of(&points, names::M_REQUEST)
+        .iter()
+        .map(|point| (tag(point, names::T_OPERATION), field(point, names::F_P50_US)))
+        .collect();
+    assert_eq!(found, [("/healthz", 2.0), ("/checkout", 900.0), ("none", 5.0)]);
+    let many: Vec<_> = (0..100).map(|n| of_kind(&format!("/{n}"), 5)).collect();
+    windows.requests(&many, START + 3);
+    let points = all(&mut windows, START + 4);
+    let lines = of(&points, names::M_REQUEST);
+    assert_eq!(lines.len(), 33);
+    let counted: f64 = lines.iter().map(|point| field(point, names::F_COUNT)).sum();
+    assert_eq!(counted, 103.0);
+}
+
+#[test]
+fn bytes_that_nobody_counted_are_absent_and_not_0() {
+    let mut windows = windows();
+    let mut row = request(START, 5_000);
+    (row.hops[0].request, row.hops[0].reply) = (None, None);
+    windows.requests(&[row], START + 1);
+    let points = all(&mut windows, START + 2);
+    let whole = of(&points, names::M_REQUEST)[0];
+    let has = |key| whole.fields.iter().any(|(known, _)| known == key);
+    assert_eq!([names::F_WIRE_BYTES, names::F_PAYLOAD_BYTES].map(has), [false, false]);
+}
+
+#[test]
+fn what_is_late_or_a_fragment_is_counted_in_the_second_in_which_it_came() {
+    let mut windows = windows();
+    let aside = |cell: &str, fragments, late| Aside {
+        cell: cell.into(),
+        new_fragments: fragments,
+        late,
+        ..Aside::default()
+    };
+    let now = START + 3 * SECOND;
+    windows.asides(&[aside("rest-10B", 0, 2), aside("", 5, 0), aside("", 0, 0)], now);
+    let points = all(&mut windows, now);
+    let found: Vec<_> = of(&points, names::M_REQUEST)
+        .iter()
+        .map(|point| {
+            assert_eq!(point.at_ns as u64 / SECOND, START_S + 3);
+            (
+                tag(point, names::T_CELL),
+                [names::F_LATE, names::F_FRAGMENTS].map(|key| field(point, key)),
+            )
+        })
+        .collect();
+    assert_eq!(found, [("rest-10B", [2.0, 0.0]), ("none", [0.0, 5.0])]);
 }
 
 #[test]
@@ -260,6 +356,7 @@ fn what_windows_hold_is_bounded_and_given_back() {
     // 60 windows of 1,024 requests of 30 hops would hold 54 million stage times.
     for second in 0..9 {
         row.start_ns = START + second * SECOND;
+        row.wall_ns = row.start_ns + OFFSET;
         for _ in 0..1_100 {
             windows.requests(std::slice::from_ref(&row), row.start_ns + 1);
         }

@@ -1,22 +1,23 @@
 //! One cell in one second: exact sums over its requests, a sample of them, and the points they make.
 
-use ledger::{Kind, Stage, names};
+use ledger::{Stage, names};
 
 use super::cells::Cell;
+use super::operation::OperationWindow;
 use super::sample::{Room, Row, Sample, percentile, rank};
-use super::{NS_PER_US, Tags};
+use super::{Tags, us};
 use crate::influx::line::Lines;
-use crate::runfile::RequestRow;
+use crate::runfile::{Aside, RequestKind, RequestRow};
 
 /// A sum, and the largest that went into it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum {
-    sum: i64,
-    max: i64,
+pub(super) struct Sum {
+    pub(super) sum: i64,
+    pub(super) max: i64,
 }
 
 impl Sum {
-    fn add(&mut self, value: i64, first: bool) {
+    pub(super) fn add(&mut self, value: i64, first: bool) {
         self.sum = self.sum.saturating_add(value);
         self.max = if first { value } else { self.max.max(value) };
     }
@@ -26,14 +27,8 @@ impl Sum {
 #[derive(Debug, Default)]
 pub(super) struct CellWindow {
     count: u64,
-    errors: u64,
-    unjoined: u64,
-    latency: Sum,
-    residual: i64,
-    residual_abs: i64,
-    inferred: i64,
-    wire_bytes: u64,
-    payload_bytes: u64,
+    /// By place of the operation in the [`Cell`].
+    operations: Vec<(usize, OperationWindow)>,
     columns: Vec<Sum>,
     sample: Sample,
 }
@@ -47,8 +42,10 @@ impl CellWindow {
         scratch: &mut Vec<i64>,
         room: &mut Room,
     ) {
-        if row.error {
-            self.errors += 1;
+        let at = cell.operation(&row.operation);
+        let operation = self.operation(at);
+        operation.add(row);
+        if row.kind == RequestKind::Message || !row.counts() {
             return;
         }
         let first = self.count == 0;
@@ -62,22 +59,28 @@ impl CellWindow {
                 scratch[base + stage as usize] += time.ns;
                 cell.saw(base + stage as usize);
             }
-            self.inferred += hop.stages.total_of(Kind::Inferred);
-            self.wire_bytes += hop.request.wire + hop.reply.wire;
         }
-        self.payload_bytes += row.hops.first().map_or(0, |edge| edge.reply.payload);
-        self.unjoined += u64::from(row.hops.iter().any(|hop| hop.unjoined));
-        let stopwatch = row.stopwatch_ns.and_then(|ns| i64::try_from(ns).ok());
-        let latency = stopwatch.unwrap_or(row.latency_ns);
-        self.latency.add(latency, first);
-        self.residual += latency - row.latency_ns;
-        self.residual_abs += (latency - row.latency_ns).abs();
         // A column that is new here was 0 in every request before: so is its largest.
         self.columns.resize(scratch.len().max(self.columns.len()), Sum::default());
         for (column, &ns) in self.columns.iter_mut().zip(scratch.iter()) {
             column.add(ns, first);
         }
-        self.sample.offer(latency, scratch, room);
+        self.sample.offer(at, OperationWindow::latency(row), scratch, room);
+    }
+
+    /// Adds what is known of a trace beside its requests.
+    pub(super) fn add_aside(&mut self, aside: &Aside, cell: &mut Cell) {
+        let at = cell.operation("");
+        self.operation(at).add_aside(aside);
+    }
+
+    fn operation(&mut self, at: usize) -> &mut OperationWindow {
+        let place = self.operations.iter().position(|(known, _)| *known == at);
+        let place = place.unwrap_or_else(|| {
+            self.operations.push((at, OperationWindow::default()));
+            self.operations.len() - 1
+        });
+        &mut self.operations[place].1
     }
 
     /// Gives back the room that its sample took.
@@ -94,7 +97,14 @@ impl CellWindow {
             (names::T_PROTOCOL, protocol),
             (names::T_PAYLOAD, payload),
         ];
-        self.write_request(lines, &common, at_ns);
+        for (at, operation) in &self.operations {
+            let [run, cell_name, protocol, payload] = common;
+            let operation_name = (names::T_OPERATION, cell.operation_name(*at));
+            let of_it = self.sample.rows().iter().filter(|row| row.operation == *at);
+            let latencies = of_it.map(|row| row.latency).collect();
+            let tags = [run, cell_name, protocol, payload, operation_name];
+            operation.write(lines, &tags, latencies, at_ns);
+        }
         if self.count == 0 {
             return;
         }
@@ -114,41 +124,20 @@ impl CellWindow {
                 .count(names::F_COUNT, self.count)
                 .float(names::F_SUM_US, us(sum))
                 .float(names::F_MEAN_US, us(sum) / self.count as f64)
-                .float(names::F_P50_US, percentile(&mut values, 50, f64::total_cmp) / NS_PER_US)
-                .float(names::F_P99_US, percentile(&mut values, 99, f64::total_cmp) / NS_PER_US)
+                .float(
+                    names::F_P50_US,
+                    percentile(&mut values, 50, f64::total_cmp) / super::NS_PER_US,
+                )
+                .float(
+                    names::F_P99_US,
+                    percentile(&mut values, 99, f64::total_cmp) / super::NS_PER_US,
+                )
                 .float(names::F_MAX_US, us(max))
-                .float(names::F_P50_BAND_US, p50_band / NS_PER_US)
-                .float(names::F_P99_BAND_US, p99_band / NS_PER_US)
+                .float(names::F_P50_BAND_US, p50_band / super::NS_PER_US)
+                .float(names::F_P99_BAND_US, p99_band / super::NS_PER_US)
                 .at(at_ns);
         }
     }
-
-    fn write_request(&self, lines: &mut Lines, tags: &[(&str, &str)], at_ns: u64) {
-        let fields = lines.point(names::M_REQUEST, tags).count(names::F_COUNT, self.count);
-        let fields = fields.count(names::F_ERROR, self.errors);
-        if self.count == 0 {
-            // Every traced request failed: there is nothing to say of latency.
-            return fields.at(at_ns);
-        }
-        let mut latencies: Vec<i64> = self.sample.rows().iter().map(|row| row.latency).collect();
-        fields
-            .float(names::F_SUM_US, us(self.latency.sum))
-            .float(names::F_MEAN_US, us(self.latency.sum) / self.count as f64)
-            .float(names::F_P50_US, us(percentile(&mut latencies, 50, i64::cmp)))
-            .float(names::F_P99_US, us(percentile(&mut latencies, 99, i64::cmp)))
-            .float(names::F_MAX_US, us(self.latency.max))
-            .float(names::F_RESIDUAL_SUM_US, us(self.residual))
-            .float(names::F_RESIDUAL_ABS_SUM_US, us(self.residual_abs))
-            .float(names::F_INFERRED_SUM_US, us(self.inferred))
-            .count(names::F_WIRE_BYTES, self.wire_bytes)
-            .count(names::F_PAYLOAD_BYTES, self.payload_bytes)
-            .count(names::F_UNJOINED, self.unjoined)
-            .at(at_ns);
-    }
-}
-
-fn us(ns: i64) -> f64 {
-    ns as f64 / NS_PER_US
 }
 
 /// Which requests of a sample lie in its bands: from p45 to p55 of latency, and at or above p99, by nearest

@@ -9,6 +9,8 @@ use serde::Deserialize;
 const MOST_CELLS: usize = 2_000;
 /// Hops that a cell's points tell apart; later ones are [`OTHER`].
 pub(super) const MOST_HOPS: usize = 32;
+/// Operations that a cell's points tell apart; later ones are [`OTHER`].
+pub(super) const MOST_OPERATIONS: usize = 32;
 /// Tag of what is past a bound.
 pub(super) const OTHER: &str = "other";
 /// Longest tag, in bytes.
@@ -42,25 +44,28 @@ pub(crate) enum PlanError {
 pub(super) struct Cell {
     pub(super) tags: Tags,
     hops: Vec<String>,
+    operations: Vec<String>,
     seen: Vec<bool>,
 }
 
 impl Cell {
     fn new(tags: Tags) -> Cell {
-        Cell { tags, hops: Vec::new(), seen: Vec::new() }
+        Cell { tags, hops: Vec::new(), operations: Vec::new(), seen: Vec::new() }
     }
 
     /// The place of `hop`.
     pub(super) fn hop(&mut self, hop: &str) -> usize {
-        if let Some(at) = self.hops.iter().position(|known| known == hop) {
-            return at;
-        }
-        if self.hops.len() < MOST_HOPS {
-            self.hops.push(hop.to_owned());
-        } else if self.hops.len() == MOST_HOPS {
-            self.hops.push(OTHER.to_owned());
-        }
-        self.hops.len() - 1
+        place(&mut self.hops, hop, MOST_HOPS)
+    }
+
+    /// The place of `operation`.
+    pub(super) fn operation(&mut self, operation: &str) -> usize {
+        place(&mut self.operations, operation, MOST_OPERATIONS)
+    }
+
+    /// The name of the operation at that place.
+    pub(super) fn operation_name(&self, at: usize) -> &str {
+        self.operations.get(at).map_or(OTHER, String::as_str)
     }
 
     /// How many columns there are.
@@ -83,6 +88,19 @@ impl Cell {
         let seen = self.seen.iter().enumerate().filter(|(_, seen)| **seen);
         seen.map(move |(at, _)| (at, hop(at), Stage::ALL[at % Stage::COUNT]))
     }
+}
+
+/// The place of `name` among `names`; from `most` of them on, that of [`OTHER`].
+fn place(names: &mut Vec<String>, name: &str, most: usize) -> usize {
+    if let Some(at) = names.iter().position(|known| known == name) {
+        return at;
+    }
+    if names.len() < most {
+        names.push(name.to_owned());
+    } else if names.len() == most {
+        names.push(OTHER.to_owned());
+    }
+    names.len() - 1
 }
 
 /// All cells. The first is that of requests without one.

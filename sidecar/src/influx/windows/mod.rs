@@ -7,6 +7,7 @@
 
 mod cell;
 mod cells;
+mod operation;
 mod process;
 mod sample;
 
@@ -19,7 +20,7 @@ pub(crate) use cells::{PlanError, Tags, check as check_tags, is_tag};
 
 use super::SECOND;
 use super::line::Lines;
-use crate::runfile::{ProcessSample, RequestRow};
+use crate::runfile::{Aside, ProcessSample, RequestRow};
 use cell::CellWindow;
 use cells::Cells;
 use process::{Processes, ProcessesOfSecond};
@@ -30,7 +31,7 @@ const NS_PER_US: f64 = 1e3;
 const QUIET: u64 = SECOND;
 /// … or when it has been waiting for this long.
 const IMPATIENCE: u64 = 5 * SECOND;
-/// A start further from now than this is on no clock that we know.
+/// A start further from now than this is by no clock that we know.
 const PLAUSIBLE: u64 = 3_600 * SECOND;
 
 /// When a window changed, and whether that has been written.
@@ -60,6 +61,18 @@ struct Second {
     processes: ProcessesOfSecond,
     cells_changed: Changes,
     processes_changed: Changes,
+}
+
+impl Second {
+    /// The window of the cell at a place in [`Cells`], which is about to change.
+    fn cell(&mut self, at: usize, now: u64) -> &mut CellWindow {
+        self.cells_changed.note(now);
+        let place = self.cells.iter().position(|(cell, _)| *cell == at).unwrap_or_else(|| {
+            self.cells.push((at, CellWindow::default()));
+            self.cells.len() - 1
+        });
+        &mut self.cells[place].1
+    }
 }
 
 /// What did not get into a window.
@@ -128,22 +141,32 @@ impl Windows {
 
     /// Adds requests.
     pub(crate) fn requests(&mut self, rows: &[RequestRow], now: u64) {
-        for row in rows {
-            let second = self.second_of(row.start_ns, now);
+        // A window is a sum: what was added to one stays in it.
+        for row in rows.iter().filter(|row| !row.amends) {
+            let second = self.second_of(row.wall_ns, now);
             if second < self.held_from {
                 self.missed.late += 1;
                 continue;
             }
             let at = self.cells.find(&row.cell);
-            let held = self.seconds.entry(second).or_default();
-            held.cells_changed.note(now);
-            let place = held.cells.iter().position(|(cell, _)| *cell == at).unwrap_or_else(|| {
-                held.cells.push((at, CellWindow::default()));
-                held.cells.len() - 1
-            });
-            let window = &mut held.cells[place].1;
+            let window = self.seconds.entry(second).or_default().cell(at, now);
             window.add(row, self.cells.get_mut(at), &mut self.scratch, &mut self.room);
         }
+    }
+
+    /// Adds what is known of traces beside their requests, in the second in which that came.
+    pub(crate) fn asides(&mut self, asides: &[Aside], now: u64) {
+        let second = (self.clock.to_wall(now) / SECOND).max(self.held_from);
+        for aside in asides.iter().filter(|aside| aside.late + aside.new_fragments > 0) {
+            let at = self.cells.find(&aside.cell);
+            let window = self.seconds.entry(second).or_default().cell(at, now);
+            window.add_aside(aside, self.cells.get_mut(at));
+        }
+    }
+
+    /// Says what time it is by the wall. It may have been set, or the machine asleep.
+    pub(crate) fn set_clock(&mut self, clock: WallClock) {
+        self.clock = clock;
     }
 
     /// Adds process samples of one time.
@@ -187,19 +210,19 @@ impl Windows {
         lines
     }
 
-    /// The second of wall time in which a request was to start. Processes of the lab date their spans by
-    /// [`ledger::clock`], others by wall time, and the two are decades apart. Of a clock that is neither there
-    /// is no telling: then it is the second in which the request came.
-    fn second_of(&mut self, start_ns: u64, now: u64) -> u64 {
+    /// The second in which a request was to start, as its process told it by the wall. Of one that is not near
+    /// our own there is no telling: then it is the second in which the request came.
+    fn second_of(&mut self, wall_ns: u64, now: u64) -> u64 {
         let wall = self.clock.to_wall(now);
-        let near = |now: u64| start_ns < now + SECOND && now.saturating_sub(start_ns) < PLAUSIBLE;
-        if near(now) {
-            self.clock.to_wall(start_ns) / SECOND
-        } else if near(wall) {
-            start_ns / SECOND
+        if wall_ns < wall + SECOND && wall.saturating_sub(wall_ns) < PLAUSIBLE {
+            wall_ns / SECOND
         } else {
             self.missed.misdated += 1;
             wall / SECOND
         }
     }
+}
+
+fn us(ns: i64) -> f64 {
+    ns as f64 / NS_PER_US
 }

@@ -10,7 +10,7 @@ pub(super) const MOST: usize = 1_024;
 pub(super) const ROOM: i64 = 6 << 20;
 
 /// What a request takes beside its stage times, in the same unit.
-const OVERHEAD: i64 = 12;
+const OVERHEAD: i64 = 14;
 
 /// How many more stage times may be held.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub(super) struct Room(pub(super) i64);
 pub(super) struct Row {
     /// Latency, in nanoseconds.
     pub(super) latency: i64,
+    /// Place of its operation.
+    pub(super) operation: usize,
     /// Time of every column, in nanoseconds. Columns that came later are 0. Seven digits are plenty for a
     /// percentile, and half the memory.
     columns: Box<[f32]>,
@@ -45,20 +47,26 @@ pub(super) struct Sample {
 
 impl Sample {
     /// Offers a request.
-    pub(super) fn offer(&mut self, latency: i64, columns: &[i64], room: &mut Room) {
+    pub(super) fn offer(
+        &mut self,
+        operation: usize,
+        latency: i64,
+        columns: &[i64],
+        room: &mut Room,
+    ) {
         self.seen += 1;
         let size = size(columns.len());
         let fits = self.rows.is_empty() || (self.rows.len() < MOST && room.0 >= size);
         if fits && !self.full {
             room.0 -= size;
-            self.rows.push(row(latency, columns));
+            self.rows.push(row(operation, latency, columns));
             return;
         }
         self.full = true;
         let at = usize::try_from(self.random() % self.seen).unwrap_or(usize::MAX);
         if let Some(place) = self.rows.get_mut(at) {
             room.0 += self::size(place.columns.len()) - size;
-            *place = row(latency, columns);
+            *place = row(operation, latency, columns);
         }
     }
 
@@ -86,8 +94,8 @@ fn size(columns: usize) -> i64 {
     columns as i64 + OVERHEAD
 }
 
-fn row(latency: i64, columns: &[i64]) -> Row {
-    Row { latency, columns: columns.iter().map(|&ns| ns as f32).collect() }
+fn row(operation: usize, latency: i64, columns: &[i64]) -> Row {
+    Row { latency, operation, columns: columns.iter().map(|&ns| ns as f32).collect() }
 }
 
 /// Place of a percentile among `len` values in order, by nearest rank.

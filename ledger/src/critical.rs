@@ -1,0 +1,150 @@
+//! Which of the calls of a server its request waited for, and when: the critical path through one residence.
+//!
+//! Walking back from the end of the residence, an instant belongs to the call in flight that returned last, else to
+//! the server's own stage. Calls are timed by the process that made them, so they lie on one clock with the
+//! residence; those that do not (`elsewhere`) have a length and no place.
+//! After Eaton et al., "Distributed Latency Profiling through Critical Path Tracing", ACM Queue 20(1), 2022.
+
+use crate::half::Half;
+use crate::hop::HopNode;
+use crate::stage::{Kind, Stage, StageSet};
+use crate::walk::{EVER, Window};
+
+/// How much of a call belongs to the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    All,
+    /// What of it lies in a window of its caller's clock.
+    Within(Window),
+    /// Nothing.
+    Nothing,
+}
+
+impl Part {
+    /// The window of a walk that counts this part; `None` where nothing counts.
+    pub(crate) fn window(self) -> Option<Window> {
+        match self {
+            Part::All => Some(EVER),
+            Part::Within(window) => Some(window),
+            Part::Nothing => None,
+        }
+    }
+}
+
+/// What became of one call, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) part: Part,
+    pub(crate) concurrent_ns: i64,
+    pub(crate) detached_ns: i64,
+    pub(crate) clipped_ns: i64,
+    /// It returned before it began.
+    pub(crate) backwards: bool,
+}
+
+const NOTHING: Share = Share {
+    part: Part::Nothing,
+    concurrent_ns: 0,
+    detached_ns: 0,
+    clipped_ns: 0,
+    backwards: false,
+};
+
+/// What became of all calls of a server.
+pub(crate) struct Shares {
+    /// In the order of the calls.
+    pub(crate) of: Vec<Share>,
+    /// When calls were waited for, latest first.
+    pub(crate) carved: Vec<Window>,
+}
+
+impl Shares {
+    /// No part of any call.
+    pub(crate) fn none(calls: &[HopNode]) -> Shares {
+        Shares { of: vec![NOTHING; calls.len()], carved: Vec::new() }
+    }
+
+    /// Gives the calls that have no place their time out of the stage `own`, as far as there is any.
+    pub(crate) fn take_unplaced(
+        &mut self,
+        calls: &[HopNode],
+        (own, kind): (Stage, Kind),
+        stages: &mut StageSet,
+    ) {
+        for (call, share) in calls.iter().zip(&mut self.of) {
+            let Some((start, end)) = unplaced(call).filter(|(start, end)| start < end) else {
+                continue;
+            };
+            let length = end as i64 - start as i64;
+            let taken = length.min(stages.get(own).ns).max(0);
+            share.clipped_ns = length - taken;
+            if taken > 0 {
+                stages.add(own, -taken, kind);
+                let head = (start, start.saturating_add_signed(taken));
+                share.part = if taken == length { Part::All } else { Part::Within(head) };
+            }
+        }
+    }
+}
+
+/// Where a call lies on the clock of its caller.
+fn placed(call: &HopNode) -> Option<(&Half, Window)> {
+    let client = call.client.as_ref().filter(|client| !client.elsewhere)?;
+    Some((client, client.call()))
+}
+
+/// When a call without a place was, on some clock.
+fn unplaced(call: &HopNode) -> Option<Window> {
+    match &call.client {
+        Some(client) => client.elsewhere.then(|| client.call()),
+        None => call.server.as_ref().map(Half::residence),
+    }
+}
+
+/// Whether a server that replied at `replied` had this call's answer by then. Marks are exact. A foreign span may
+/// be ended a little after the one around it that did wait for it: a twentieth of its length is taken for that.
+fn returned(client: &Half, (start, end): Window, replied: u64) -> bool {
+    let late = end.saturating_sub(replied);
+    late == 0 || (client.marks.first().is_none() && late.saturating_mul(20) <= end - start)
+}
+
+/// Gives each call that has a place its share of the residence `span`, of which `counted` counts.
+pub(crate) fn share(calls: &[HopNode], span: Window, counted: Window) -> Shares {
+    let mut shares = Shares::none(calls);
+    let mut waited = Vec::new();
+    for (at, call) in calls.iter().enumerate() {
+        let Some((client, (start, end))) = placed(call) else {
+            continue;
+        };
+        if start > end {
+            shares.of[at].backwards = true;
+            continue;
+        }
+        shares.of[at].concurrent_ns = common((start, end), counted);
+        shares.of[at].detached_ns = (end - start) as i64 - common((start, end), span);
+        if start < end && returned(client, (start, end), span.1) {
+            waited.push((end, start, at));
+        }
+    }
+    // Latest return first; of two that returned together the one that had been out longer.
+    waited.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let mut until = counted.1;
+    for (end, start, at) in waited {
+        let window = (start.max(counted.0), end.min(until));
+        if window.0 >= window.1 {
+            continue;
+        }
+        until = window.0;
+        let share = &mut shares.of[at];
+        share.concurrent_ns -= (window.1 - window.0) as i64;
+        share.part = if window == (start, end) { Part::All } else { Part::Within(window) };
+        shares.carved.push(window);
+    }
+    shares
+}
+
+/// For how long two windows overlap.
+fn common(a: Window, b: Window) -> i64 {
+    a.1.min(b.1).saturating_sub(a.0.max(b.0)) as i64
+}

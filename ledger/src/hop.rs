@@ -1,0 +1,69 @@
+//! A hop before and after its books are closed, and the request that hops make.
+
+use crate::half::Half;
+use crate::stage::{Kind, StageSet};
+
+/// A hop as joined from spans, with the hops that its server made while answering.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HopNode {
+    /// Display name, `client→server`.
+    pub name: String,
+    /// The calling side, if its span arrived.
+    pub client: Option<Half>,
+    /// The answering side, if its span arrived.
+    pub server: Option<Half>,
+    /// Calls made by the server of this hop.
+    pub children: Vec<HopNode>,
+}
+
+/// The closed books of one hop.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HopLedger {
+    /// Display name, `client→server`.
+    pub name: String,
+    /// Distance from the edge: 0 is the hop the load generator made.
+    pub depth: usize,
+    /// The time of every stage; its total is this hop's own share of the latency.
+    pub stages: StageSet,
+    /// Stages whose marks were out of order (their time is negative and kept so).
+    pub out_of_order: u32,
+    /// The reply began before the request's last byte was written.
+    pub early: bool,
+    /// One of the two sides is missing. A call to a database has but one, and so has a request that begins at its
+    /// server.
+    pub unjoined: bool,
+    /// Time of this call beside another that was waited for longer, or beside its parent, which did not wait for it;
+    /// in nanoseconds, in no sum.
+    pub concurrent_ns: i64,
+    /// Time of this call before its parent had the request or after it had replied, in nanoseconds, in no sum.
+    pub detached_ns: i64,
+    /// Time by which foreign spans of this hop did not fit the one around them, in nanoseconds, in no sum.
+    pub clipped_ns: i64,
+}
+
+/// The closed books of one request: its hops, from the edge inwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLedger {
+    /// Every hop, parents before children.
+    pub hops: Vec<HopLedger>,
+}
+
+impl RequestLedger {
+    /// The latency the stages add up to, in nanoseconds.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.hops.iter().map(|hop| hop.stages.total()).sum()
+    }
+
+    /// The part of [`Self::total`] of one kind, in nanoseconds.
+    #[must_use]
+    pub fn total_of(&self, kind: Kind) -> i64 {
+        self.hops.iter().map(|hop| hop.stages.total_of(kind)).sum()
+    }
+
+    /// What an independent stopwatch saw and no stage explains, in nanoseconds.
+    #[must_use]
+    pub fn residual(&self, stopwatch: u64) -> i64 {
+        stopwatch as i64 - self.total()
+    }
+}
