@@ -185,21 +185,23 @@ impl Joiner {
     }
 
     /// Closes the oldest open trace. Where those closed so have piled up to an eighth of the bound,
-    /// the writer cannot keep up: the trace is thrown away.
-    fn evict_oldest(&mut self) {
+    /// the writer cannot keep up: the trace is thrown away. Answers how many spans it has.
+    pub(crate) fn evict_oldest(&mut self) -> usize {
         while let Some((at, id)) = self.deadlines.pop_front() {
             if !self.is_current(at, id) {
                 continue;
             }
             let Some(trace) = self.take(id) else { continue };
+            let spans = trace.spans().len();
             self.counts.evicted += 1;
             if self.evicted.len() > self.limits.max_traces / 8 {
                 self.counts.dropped_traces += 1;
-                self.counts.dropped_spans += trace.spans().len() as u64;
+                self.counts.dropped_spans += spans as u64;
             } else {
                 self.evicted.push(trace);
             }
-            return;
+            return spans;
         }
+        0
     }
 }

@@ -29,6 +29,7 @@ fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64,
         peer: None,
         half: kind.is_half().then(|| Box::new(Half::new(side, (start, end)))),
         planned: None,
+        held: Default::default(),
     }
 }
 
