@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
 use crate::otlp::Intake;
 use crate::pipeline::Pipeline;
-use crate::process::{Sampler, Watched};
+use crate::process::{Sampler, WatchError, Watched};
 use crate::runfile::{RunFile, RunFileError, RunFileSink};
 use crate::sink::{Batch, Sink};
 use crate::stats::Counters;
@@ -120,7 +121,7 @@ pub struct Sidecar {
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
     influxdb: Option<(Arc<InfluxSink>, Tasks)>,
     forward: Option<(Arc<Forward>, Workers)>,
-    token: Option<ControlToken>,
+    routes: Router,
 }
 
 impl Sidecar {
@@ -135,13 +136,7 @@ impl Sidecar {
     ) -> Result<Sidecar, SidecarError> {
         config.validate()?;
         let token = config.token_file.as_deref().map(ControlToken::read).transpose()?;
-        let watched = Arc::new(Watched::new(config.watch_command.clone()));
-        let own = watched.add_own(&placed("sidecar", config.at.as_deref()));
-        let others = config.watch.iter().map(|(name, pid)| watched.add(name, *pid, false));
-        std::iter::once(own)
-            .chain(others)
-            .collect::<Result<(), _>>()
-            .map_err(|error| SidecarError::Watch(error.to_string()))?;
+        let watched = watch(&config).map_err(|error| SidecarError::Watch(error.to_string()))?;
         let otlp = listen("OTLP", config.otlp).await?;
         let control = listen("control", config.control).await?;
         let counters = Arc::new(Counters::default());
@@ -169,13 +164,14 @@ impl Sidecar {
         let pipeline =
             Pipeline::new(limits, counters, Arc::clone(&budget), Arc::clone(&watched), sinks);
         let pipeline = Arc::new(pipeline);
-        let forward = config.forward.map(|grpc| {
-            let http = config.forward_http.unwrap_or_else(|| grpc.clone());
-            let limit = usize::try_from(config.forward_queue).unwrap_or(usize::MAX);
-            let (forward, workers) = Forward::start(Targets { grpc, http }, limit);
-            (Arc::new(forward), workers)
-        });
+        let forward = forward(&config);
         let forwarding = forward.as_ref().map(|(forward, _)| Arc::clone(forward));
+        let routes = control::routes(control::Parts {
+            pipeline: Arc::clone(&pipeline),
+            influxdb: influxdb.as_ref().map(|(sink, _)| Arc::clone(sink)),
+            forward: forwarding.clone(),
+            guard: Arc::new(Guard::new(token)),
+        });
         let intake = Intake::new(Arc::clone(&pipeline), budget, config.allow_origin, forwarding);
         let intake = Arc::new(intake);
         let (sample_every, host) = (config.sample_every, placed("host", config.at.as_deref()));
@@ -190,7 +186,7 @@ impl Sidecar {
             writer,
             influxdb,
             forward,
-            token,
+            routes,
         })
     }
 
@@ -225,7 +221,7 @@ impl Sidecar {
             writer,
             influxdb,
             forward,
-            token,
+            routes,
         } = self;
         let stop = CancellationToken::new();
         let sampling =
@@ -236,20 +232,10 @@ impl Sidecar {
             async move { pipeline.close_as_due(&stop).await }
         });
         let receiver = tokio::spawn(otlp::serve(otlp.0, intake, stop.child_token()));
-        let points = influxdb.as_ref().map(|(sink, _)| Arc::clone(sink));
-        let passing = forward.as_ref().map(|(forward, _)| Arc::clone(forward));
-        let pipeline_of_control = Arc::clone(&pipeline);
-        let routes = control::routes(control::Parts {
-            pipeline: pipeline_of_control,
-            influxdb: points,
-            forward: passing,
-            guard: Arc::new(Guard::new(token)),
-        });
-        let control = tokio::spawn({
+        let mut control = tokio::spawn({
             let stopped = stop.clone().cancelled_owned();
             async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
         });
-        let mut control = control;
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             ended = &mut control => ended.unwrap_or(Ok(())).map_err(SidecarError::Control),
@@ -274,6 +260,25 @@ impl Sidecar {
         }
         outcome
     }
+}
+
+/// What is sampled from the start: the sidecar itself, and what `config` names.
+fn watch(config: &SidecarConfig) -> Result<Arc<Watched>, WatchError> {
+    let watched = Watched::new(config.watch_command.clone());
+    watched.add_own(&placed("sidecar", config.at.as_deref()))?;
+    for (name, pid) in &config.watch {
+        watched.add(name, *pid, false)?;
+    }
+    Ok(Arc::new(watched))
+}
+
+/// What passes exports on, if they are to be.
+fn forward(config: &SidecarConfig) -> Option<(Arc<Forward>, Workers)> {
+    let grpc = config.forward.clone()?;
+    let http = config.forward_http.clone().unwrap_or_else(|| grpc.clone());
+    let limit = usize::try_from(config.forward_queue).unwrap_or(usize::MAX);
+    let (forward, workers) = Forward::start(Targets { grpc, http }, limit);
+    Some((Arc::new(forward), workers))
 }
 
 /// The sink for InfluxDB, if one is configured.

@@ -148,10 +148,8 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
 fn read_claim(key: &[u8], value: Any<'_>, claim: &mut Claim) {
     let text = || Some(value.lossy_text(limits::RECORD_BYTES)).filter(|text| !text.is_empty());
     match key {
-        b"process.executable.name" | b"process.executable.path" => {
-            if claim.executables.len() < 2 {
-                claim.executables.extend(text());
-            }
+        b"process.executable.name" | b"process.executable.path" if claim.executables.len() < 2 => {
+            claim.executables.extend(text());
         }
         b"process.command" => claim.command = text(),
         b"process.command_line" => claim.line = text(),

@@ -16,6 +16,7 @@ mod listen;
 mod origin;
 mod refuse;
 mod reject;
+mod signal;
 mod wire;
 
 #[cfg(test)]
@@ -23,7 +24,8 @@ mod spec;
 
 pub(crate) use decode::{Batch, DecodeError, export_request};
 pub(crate) use dialect::Dialect;
-pub(crate) use intake::{Intake, Signal};
+pub(crate) use intake::Intake;
 pub(crate) use listen::serve;
 pub(crate) use refuse::Refusals;
 pub(crate) use reject::Rejections;
+pub(crate) use signal::Signal;

@@ -143,13 +143,14 @@ async fn metrics_and_logs_are_taken_and_thrown_away_with_a_count() {
     assert_eq!((stats.signals_dropped, stats.spans_received), (dropped.into(), 0));
 }
 
-#[tokio::test]
-async fn what_is_refused_over_http_is_answered_as_the_specification_says() {
-    let sidecar = Running::start("").await;
+/// Method, path, headers, body; status, counted reason, and words of the answer.
+type Case<'a> = (&'a str, &'a str, Headers<'a>, Vec<u8>, u16, &'a str, &'a str);
+
+fn refused_over_http() -> Vec<Case<'static>> {
+    let zipped = ("content-encoding", "gzip");
     let big = vec![0; (16 << 20) + 6];
     let bomb = gzip(&vec![0; 64 << 20]);
-    type Case<'a> = (&'a str, &'a str, Headers<'a>, Vec<u8>, u16, &'a str, &'a str);
-    let cases: Vec<Case<'_>> = vec![
+    vec![
         ("POST", "/", vec![PROTOBUF], vec![], 404, "path", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("POST", "/v1/trace", vec![JSON], vec![], 404, "path", "without a path"),
         ("GET", "/v1/traces", vec![PROTOBUF], vec![], 405, "method", "by POST"),
@@ -170,7 +171,7 @@ async fn what_is_refused_over_http_is_answered_as_the_specification_says() {
         (
             "POST",
             "/v1/traces",
-            vec![PROTOBUF, ("content-encoding", "gzip")],
+            vec![PROTOBUF, zipped],
             bomb,
             413,
             "too_large",
@@ -195,17 +196,14 @@ async fn what_is_refused_over_http_is_answered_as_the_specification_says() {
             "malformed",
             "scopeSpans must not be text",
         ),
-        (
-            "POST",
-            "/v1/traces",
-            vec![JSON, ("content-encoding", "gzip")],
-            b"plain".to_vec(),
-            400,
-            "malformed",
-            "no gzip",
-        ),
-    ];
-    for (method, path, headers, body, status, reason, words) in cases {
+        ("POST", "/v1/traces", vec![JSON, zipped], b"plain".to_vec(), 400, "malformed", "no gzip"),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_refused_over_http_is_answered_as_the_specification_says() {
+    let sidecar = Running::start("").await;
+    for (method, path, headers, body, status, reason, words) in refused_over_http() {
         let before = sidecar.stats().await.exports_refused;
         let url = format!("{}{path}", sidecar.otlp);
         let answer = send(Version::HTTP_11, method, &url, &headers, body).await;

@@ -4,8 +4,8 @@
 //   shop.js stock                      serves GET /stock by express and grpc.health by gRPC
 //   shop.js front HTTP_URL GRPC_ADDR   serves GET /checkout by express; asks stock by both
 //
-// Prints `listening http=PORT [grpc=PORT]` and ends when standard input does, by the signal that ends any
-// service: the SDK exports what it holds when SIGTERM comes.
+// Prints `listening http=PORT [grpc=PORT]`. When standard input ends it closes what it has, and so ends: the SDK
+// exports what it holds before that.
 
 const express = require('express');
 const grpc = require('@grpc/grpc-js');
@@ -19,10 +19,12 @@ const get = (url) =>
 
 async function main() {
   const app = express();
+  const close = [];
   let more = '';
   if (process.argv[2] === 'stock') {
     app.get('/stock', (_, reply) => reply.json({ items: 3 }));
     const server = new grpc.Server();
+    close.push(() => server.forceShutdown());
     new HealthImplementation({ '': 'SERVING' }).addToServer(server);
     const bind = (resolve, reject) =>
       server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) =>
@@ -32,6 +34,7 @@ async function main() {
     const [url, address] = process.argv.slice(3);
     const Client = grpc.makeGenericClientConstructor(service, 'grpc.health.v1.Health');
     const client = new Client(address, grpc.credentials.createInsecure());
+    close.push(() => client.close());
     app.get('/checkout', async (_, reply) => {
       await get(`${url}/stock?user=secret`);
       await new Promise((resolve, reject) =>
@@ -40,7 +43,8 @@ async function main() {
     });
   }
   const server = app.listen(0, '127.0.0.1', () => console.log(`listening http=${server.address().port}${more}`));
-  process.stdin.resume().on('end', () => process.kill(process.pid, 'SIGTERM'));
+  close.push(() => server.close(), () => server.closeAllConnections());
+  process.stdin.resume().on('end', () => close.forEach((end) => end()));
 }
 
 main();

@@ -6,6 +6,7 @@ shop.py front HTTP_URL GRPC_ADDR serves GET /checkout by Flask; asks stock by bo
 Prints `listening http=PORT [grpc=PORT]` and ends when standard input does.
 """
 
+import logging
 import sys
 import threading
 from concurrent import futures
@@ -49,6 +50,7 @@ def front(url, address):
 
 def main():
     app, more, close = stock() if sys.argv[1] == "stock" else front(*sys.argv[2:])
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"listening http={server.server_port}{more}", flush=True)
