@@ -13,12 +13,12 @@ use crate::influx::{Token, is_tag};
 /// Durations are a number with a unit: `500ms`, `5s`, `2m`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SidecarConfig {
-    /// Where to receive spans (OTLP/gRPC). Port 0 takes any free port
+    /// Where to receive spans: OTLP by gRPC and by HTTP (protobuf, JSON). Port 0 takes any free port
     #[arg(long, env = "LAB_SIDECAR_OTLP", value_name = "ADDR", default_value = "127.0.0.1:4317")]
     pub otlp: SocketAddr,
 
-    /// Where to serve GET /healthz, GET /stats, POST /flush, /watch, /plan and /points. It asks for
-    /// no credentials: keep it on loopback
+    /// Where to serve GET /healthz, GET /stats, POST /flush, /watch, /plan and /points: to programs of this
+    /// machine. An address that others reach needs --token-file
     #[arg(
         long,
         env = "LAB_SIDECAR_CONTROL",
@@ -26,6 +26,10 @@ pub struct SidecarConfig {
         default_value = "127.0.0.1:4319"
     )]
     pub control: SocketAddr,
+
+    /// Answer only those who send the token in this file (Authorization: Bearer TOKEN), but for GET /healthz
+    #[arg(long, env = "LAB_SIDECAR_TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
 
     /// Write requests, hops and process samples to this new SQLite file. Without it nothing is kept
     #[arg(long, env = "LAB_SIDECAR_RUN_FILE", value_name = "PATH")]
@@ -42,6 +46,32 @@ pub struct SidecarConfig {
     /// Most traces held at once (some 4 KiB each); past it the oldest is closed before its time
     #[arg(long, env = "LAB_SIDECAR_MAX_TRACES", value_name = "N", default_value_t = 100_000)]
     pub max_traces: usize,
+
+    /// Most memory for exports being read and spans being held, in bytes, 64 MiB to 1 TiB. Past it senders are
+    /// told to come again; past three quarters of it the oldest traces are closed before their time
+    #[arg(long, env = "LAB_SIDECAR_MEMORY_LIMIT", value_name = "BYTES",
+          default_value_t = 512 << 20)]
+    pub memory_limit: u64,
+
+    /// Pass every export on to http://HOST:PORT, byte for byte: to the Collector that had it before. Those by
+    /// gRPC and those by HTTP, unless --forward-http says otherwise
+    #[arg(long, env = "LAB_SIDECAR_FORWARD", value_name = "URL")]
+    pub forward: Option<PeerUrl>,
+
+    /// Pass exports by HTTP on to this address: Collectors take them on another port (4318) than those by gRPC
+    #[arg(long, env = "LAB_SIDECAR_FORWARD_HTTP", value_name = "URL", requires = "forward")]
+    pub forward_http: Option<PeerUrl>,
+
+    /// Most bytes of exports that wait to be passed on; past it exports are not passed on, and counted
+    #[arg(long, env = "LAB_SIDECAR_FORWARD_QUEUE", value_name = "BYTES",
+          default_value_t = 64 << 20)]
+    pub forward_queue: u64,
+
+    /// Take spans of the web pages of ORIGIN, e.g. https://shop.example (repeatable, or with commas); * is any.
+    /// Without it no page may send any
+    #[arg(long, env = "LAB_SIDECAR_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',',
+          value_parser = origin)]
+    pub allow_origin: Vec<String>,
 
     /// How often to sample CPU and memory of every watched process, 10ms to 10m
     #[arg(long, env = "LAB_SIDECAR_SAMPLE_EVERY", value_name = "DURATION", default_value = "500ms",
@@ -131,11 +161,19 @@ impl SidecarConfig {
         if !(1..=10_000_000).contains(&self.max_traces) {
             return error("max-traces", self.max_traces.to_string(), "must be 1 to 10000000");
         }
+        if !(64 << 20..=1 << 40).contains(&self.memory_limit) {
+            let limit = "must be 64 MiB (67108864) to 1 TiB";
+            return error("memory-limit", self.memory_limit.to_string(), limit);
+        }
         if self.otlp == self.control && self.otlp.port() != 0 {
             return error("control", self.control.to_string(), "must differ from --otlp");
         }
         if let Some(at) = self.at.as_ref().filter(|at| !(1..=200).contains(&at.len())) {
             return error("at", at.clone(), "must have 1 to 200 bytes");
+        }
+        if !self.control.ip().is_loopback() && self.token_file.is_none() {
+            let limit = "needs --token-file, for it is not loopback";
+            return error("control", self.control.to_string(), limit);
         }
         let parent = self.run_file.as_deref().and_then(|path| path.parent());
         if let (Some(path), Some(parent)) = (&self.run_file, parent)
@@ -206,6 +244,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// The name of `what` where there is one in several places.
 pub(crate) fn placed(what: &str, at: Option<&str>) -> String {
     at.map_or_else(|| what.to_owned(), |at| format!("{what}@{at}"))
+}
+
+/// An origin is compared as browsers write it: scheme, host and port, without a slash at its end.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.split_once("://").map(|(_, host)| host);
+    match host {
+        _ if text == "*" => Ok(text.to_owned()),
+        Some(host) if !host.is_empty() && !host.contains('/') => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!("{text:?} is not SCHEME://HOST[:PORT] or *")),
+    }
 }
 
 /// The kernel keeps 15 bytes of a program's name (`TASK_COMM_LEN`): a longer one would match nothing.

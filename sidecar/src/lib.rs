@@ -5,20 +5,24 @@
 //! [`Sink`]; [`runfile`] is one, InfluxDB another. Beside it [`process`] samples CPU and memory, and [`control`] is how
 //! the lab asks for counters and a flush.
 
+mod budget;
 mod config;
 mod control;
+mod forward;
 mod influx;
 mod join;
 mod otlp;
 mod pipeline;
 mod process;
 pub mod runfile;
+mod runs;
 mod server;
 mod sink;
 mod span;
 pub mod stats;
 
 pub use config::{ConfigError, SidecarConfig};
+pub use control::TokenError;
 pub use influx::{Fields, Lines, SpoolError, Token};
 pub use server::{Sidecar, SidecarError, run};
 pub use sink::{Batch, Done, Sink};

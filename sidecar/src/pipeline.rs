@@ -9,10 +9,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::join::{Closing, Joiner, Known, Late, Limits, Trace, close_traces};
 use crate::otlp;
 use crate::process::Watched;
 use crate::runfile::Aside;
+use crate::runs::Runs;
 use crate::sink::{Batch, Sink};
 use crate::span::SpanKind;
 use crate::stats::{Counters, Stats};
@@ -21,13 +23,17 @@ use crate::stats::{Counters, Stats};
 const TICK: Duration = Duration::from_millis(50);
 /// Traces closed before other tasks get their turn.
 const CHUNK: usize = 256;
+/// Spans that are joined before others get their turn.
+const SPANS: usize = 1_024;
 
 /// Shared by the receiver, the closing task and the control endpoint.
 pub(crate) struct Pipeline {
     joiner: Mutex<Joiner>,
     known: Arc<RwLock<Known>>,
     counters: Arc<Counters>,
+    budget: Arc<Budget>,
     watched: Arc<Watched>,
+    runs: Runs,
     sinks: Vec<Arc<dyn Sink>>,
     /// Held while traces are on their way to the sinks, so that a flush waits for them.
     closing: tokio::sync::Mutex<()>,
@@ -37,16 +43,21 @@ impl Pipeline {
     pub(crate) fn new(
         limits: Limits,
         counters: Arc<Counters>,
+        budget: Arc<Budget>,
         watched: Arc<Watched>,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Self {
         let joiner = Joiner::new(limits);
         let (known, joiner) = (joiner.known(), Mutex::new(joiner));
-        Pipeline { joiner, known, counters, watched, sinks, closing: tokio::sync::Mutex::default() }
+        let (runs, closing) = (Runs::default(), tokio::sync::Mutex::default());
+        Pipeline { joiner, known, counters, budget, watched, runs, sinks, closing }
     }
 
     /// Takes in what one export request brought.
-    pub(crate) fn accept(&self, batch: otlp::Batch) {
+    pub(crate) fn accept(&self, mut batch: otlp::Batch) {
+        for span in &mut batch.spans {
+            self.runs.judge(span, batch.local);
+        }
         let mut kinds = [0_u64; SpanKind::ALL.len()];
         for span in &batch.spans {
             kinds[span.kind as usize] += 1;
@@ -58,15 +69,31 @@ impl Pipeline {
         for source in &batch.sources {
             self.watched.offer(source);
         }
-        let now = ledger::clock::now();
-        let mut joiner = self.joiner.lock();
-        for span in batch.spans {
-            joiner.insert(span, now);
+        let mut spans = batch.spans.into_iter().peekable();
+        while spans.peek().is_some() {
+            let now = ledger::clock::now();
+            let mut joiner = self.joiner.lock();
+            let mut came = 0_usize;
+            for span in spans.by_ref().take(SPANS) {
+                joiner.insert(span, now);
+                came += 1;
+            }
+            // Where memory is short, as many go as come, the oldest first.
+            while self.budget.is_short() && came > 0 {
+                match joiner.evict_oldest() {
+                    0 => break,
+                    went => came = came.saturating_sub(went),
+                }
+            }
         }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     pub(crate) fn watched(&self) -> &Watched {
@@ -78,7 +105,13 @@ impl Pipeline {
             let joiner = self.joiner.lock();
             (joiner.counts(), joiner.open())
         };
-        self.counters.stats(counts, open)
+        let processes_not_sampled = self.watched.doubted();
+        let cells_ignored = self.runs.ignored();
+        Stats {
+            processes_not_sampled,
+            cells_ignored,
+            ..self.counters.stats(counts, open, &self.budget)
+        }
     }
 
     /// Gives process samples to every sink.

@@ -6,16 +6,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::config::{ConfigError, SidecarConfig, placed};
+use crate::control::{ControlToken, Guard, TokenError};
+use crate::forward::{Forward, Targets, Workers};
 use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
+use crate::otlp::Intake;
 use crate::pipeline::Pipeline;
-use crate::process::{Sampler, Watched};
+use crate::process::{Sampler, WatchError, Watched};
 use crate::runfile::{RunFile, RunFileError, RunFileSink};
 use crate::sink::{Batch, Sink};
 use crate::stats::Counters;
@@ -55,12 +60,12 @@ pub enum SidecarError {
     /// The client for InfluxDB could not be made.
     #[error("cannot write to InfluxDB: {0}")]
     InfluxDb(String),
+    /// The token of the control endpoint could not be had.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// A process given by `--watch` does not exist.
     #[error("{0}")]
     Watch(String),
-    /// The receiver stopped by itself.
-    #[error("the OTLP receiver failed: {0}")]
-    Receiver(#[source] tonic::transport::Error),
     /// The control endpoint stopped by itself.
     #[error("the control endpoint failed: {0}")]
     Control(#[source] std::io::Error),
@@ -108,12 +113,15 @@ fn end_of_stdin() -> oneshot::Receiver<()> {
 pub struct Sidecar {
     otlp: (TcpListener, SocketAddr),
     control: (TcpListener, SocketAddr),
+    intake: Arc<Intake>,
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
     sample_every: Duration,
     host: String,
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
     influxdb: Option<(Arc<InfluxSink>, Tasks)>,
+    forward: Option<(Arc<Forward>, Workers)>,
+    routes: Router,
 }
 
 impl Sidecar {
@@ -127,13 +135,8 @@ impl Sidecar {
         mut sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Sidecar, SidecarError> {
         config.validate()?;
-        let watched = Arc::new(Watched::new(config.watch_command.clone()));
-        let own = (placed("sidecar", config.at.as_deref()), std::process::id());
-        for (name, pid) in std::iter::once(&own).chain(&config.watch) {
-            watched
-                .add(name, *pid, false)
-                .map_err(|error| SidecarError::Watch(error.to_string()))?;
-        }
+        let token = config.token_file.as_deref().map(ControlToken::read).transpose()?;
+        let watched = watch(&config).map_err(|error| SidecarError::Watch(error.to_string()))?;
         let otlp = listen("OTLP", config.otlp).await?;
         let control = listen("control", config.control).await?;
         let counters = Arc::new(Counters::default());
@@ -157,9 +160,34 @@ impl Sidecar {
             grace_ns: nanoseconds(GRACE),
             max_traces: config.max_traces,
         };
-        let pipeline = Arc::new(Pipeline::new(limits, counters, Arc::clone(&watched), sinks));
+        let budget = Budget::new(usize::try_from(config.memory_limit).unwrap_or(usize::MAX));
+        let pipeline =
+            Pipeline::new(limits, counters, Arc::clone(&budget), Arc::clone(&watched), sinks);
+        let pipeline = Arc::new(pipeline);
+        let forward = forward(&config);
+        let forwarding = forward.as_ref().map(|(forward, _)| Arc::clone(forward));
+        let routes = control::routes(control::Parts {
+            pipeline: Arc::clone(&pipeline),
+            influxdb: influxdb.as_ref().map(|(sink, _)| Arc::clone(sink)),
+            forward: forwarding.clone(),
+            guard: Arc::new(Guard::new(token)),
+        });
+        let intake = Intake::new(Arc::clone(&pipeline), budget, config.allow_origin, forwarding);
+        let intake = Arc::new(intake);
         let (sample_every, host) = (config.sample_every, placed("host", config.at.as_deref()));
-        Ok(Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb })
+        Ok(Sidecar {
+            otlp,
+            control,
+            intake,
+            pipeline,
+            watched,
+            sample_every,
+            host,
+            writer,
+            influxdb,
+            forward,
+            routes,
+        })
     }
 
     /// Where spans are received.
@@ -177,13 +205,24 @@ impl Sidecar {
     /// Serves until `shutdown`, then closes every open trace and the run file.
     ///
     /// # Errors
-    /// [`SidecarError::Receiver`] or [`SidecarError::Control`] if a listener fails.
+    /// [`SidecarError::Control`] if the control endpoint fails.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar { otlp, control, pipeline, watched, sample_every, host, writer, influxdb } =
-            self;
+        let Sidecar {
+            otlp,
+            control,
+            intake,
+            pipeline,
+            watched,
+            sample_every,
+            host,
+            writer,
+            influxdb,
+            forward,
+            routes,
+        } = self;
         let stop = CancellationToken::new();
         let sampling =
             sample(Arc::clone(&pipeline), watched, host, sample_every, stop.child_token());
@@ -192,27 +231,22 @@ impl Sidecar {
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
         });
-        let receiver = tokio::spawn(otlp::serve(
-            otlp.0,
-            Arc::clone(&pipeline),
-            stop.clone().cancelled_owned(),
-        ));
-        let points = influxdb.as_ref().map(|(sink, _)| Arc::clone(sink));
-        let routes = control::routes(Arc::clone(&pipeline), points);
-        let control = tokio::spawn({
+        let receiver = tokio::spawn(otlp::serve(otlp.0, intake, stop.child_token()));
+        let mut control = tokio::spawn({
             let stopped = stop.clone().cancelled_owned();
             async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
         });
-        let mut listeners = (receiver, control);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
-            ended = &mut listeners.0 => ended.unwrap_or(Ok(())).map_err(SidecarError::Receiver),
-            ended = &mut listeners.1 => ended.unwrap_or(Ok(())).map_err(SidecarError::Control),
+            ended = &mut control => ended.unwrap_or(Ok(())).map_err(SidecarError::Control),
         };
         stop.cancel();
-        finish(listeners.0).await;
-        finish(listeners.1).await;
+        finish(receiver).await;
+        finish(control).await;
         let _ = (closing.await, sampling.await);
+        if let Some((forward, workers)) = forward {
+            forward.close(workers).await;
+        }
         if let Some((sink, _)) = &influxdb {
             sink.hurry();
         }
@@ -226,6 +260,25 @@ impl Sidecar {
         }
         outcome
     }
+}
+
+/// What is sampled from the start: the sidecar itself, and what `config` names.
+fn watch(config: &SidecarConfig) -> Result<Arc<Watched>, WatchError> {
+    let watched = Watched::new(config.watch_command.clone());
+    watched.add_own(&placed("sidecar", config.at.as_deref()))?;
+    for (name, pid) in &config.watch {
+        watched.add(name, *pid, false)?;
+    }
+    Ok(Arc::new(watched))
+}
+
+/// What passes exports on, if they are to be.
+fn forward(config: &SidecarConfig) -> Option<(Arc<Forward>, Workers)> {
+    let grpc = config.forward.clone()?;
+    let http = config.forward_http.clone().unwrap_or_else(|| grpc.clone());
+    let limit = usize::try_from(config.forward_queue).unwrap_or(usize::MAX);
+    let (forward, workers) = Forward::start(Targets { grpc, http }, limit);
+    Some((Arc::new(forward), workers))
 }
 
 /// The sink for InfluxDB, if one is configured.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use ledger::Half;
 
+use crate::budget::Share;
+use crate::process::Claim;
+
 /// The process that made a span, from the attributes of its resource.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Source {
@@ -17,6 +20,8 @@ pub(crate) struct Source {
     pub(crate) pid: u32,
     /// `lab.pid_namespace`; empty for foreign processes.
     pub(crate) pid_namespace: String,
+    /// What else it says of its process.
+    pub(crate) claim: Claim,
 }
 
 /// The kind of a span, with the numbers that OTLP gives them.
@@ -138,6 +143,8 @@ pub(crate) struct Span {
     pub(crate) half: Option<Box<Half>>,
     /// What the load generator wrote on it.
     pub(crate) planned: Option<Box<Planned>>,
+    /// What it holds of the memory for spans.
+    pub(crate) held: Share,
 }
 
 impl Span {
@@ -149,6 +156,16 @@ impl Span {
     /// The name of the side that the span calls; empty where nothing tells it.
     pub(crate) fn called(&self) -> &str {
         self.peer.as_deref().unwrap_or_default()
+    }
+
+    /// What the span takes, in bytes: itself twice, for it is moved from its export to its trace and is an
+    /// entry of tables there, and what it points to.
+    pub(crate) fn bytes(&self) -> usize {
+        let half = self.half.as_ref().map_or(0, |half| {
+            size_of::<Half>() + half.injected.len() * size_of::<(ledger::Stage, u64)>()
+        });
+        let planned = self.planned.as_ref().map_or(0, |_| size_of::<Planned>() + 256);
+        2 * size_of::<Span>() + half + planned + self.peer.as_ref().map_or(0, |peer| peer.len())
     }
 
     /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.

@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::budget::Budget;
+pub use crate::forward::ForwardStats;
 pub use crate::influx::InfluxStats;
 use crate::join::{self, Closing};
-use crate::otlp::Rejections;
+use crate::otlp::{Dialect, Refusals, Rejections, Signal};
 use crate::span::{Source, SpanKind};
 
 /// Processes whose lost spans are remembered, at most: the names come from peers.
@@ -35,8 +37,11 @@ pub struct SinkCounts {
 /// The counters that receiving and joining keep.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Exports and connections refused as a whole.
+    pub(crate) refusals: Refusals,
+    exports: Mutex<BTreeMap<&'static str, u64>>,
+    signals_dropped: Mutex<BTreeMap<&'static str, u64>>,
     received: AtomicU64,
-    malformed_messages: AtomicU64,
     kinds: [AtomicU64; SpanKind::ALL.len()],
     rejected: Mutex<Rejections>,
     joined: AtomicU64,
@@ -63,9 +68,14 @@ impl Counters {
         }
     }
 
-    /// Counts a message in which spans could not be told apart.
-    pub(crate) fn malformed_message(&self) {
-        self.malformed_messages.fetch_add(1, Relaxed);
+    /// Counts an export of spans that was taken.
+    pub(crate) fn export(&self, dialect: Dialect) {
+        *self.exports.lock().entry(dialect.name()).or_default() += 1;
+    }
+
+    /// Counts an export of something else than spans, which is thrown away.
+    pub(crate) fn other_signal(&self, signal: Signal) {
+        *self.signals_dropped.lock().entry(signal.name()).or_default() += 1;
     }
 
     /// Takes in what a process says it lost since its start.
@@ -96,7 +106,7 @@ impl Counters {
     }
 
     /// All counters as they stand, with those of the joiner.
-    pub(crate) fn stats(&self, join: join::Counts, traces_open: usize) -> Stats {
+    pub(crate) fn stats(&self, join: join::Counts, traces_open: usize, memory: &Budget) -> Stats {
         let rejected = self.rejected.lock().by_name();
         let mut spans_lost = BTreeMap::new();
         for ((service, _), count) in self.lost.lock().iter() {
@@ -105,8 +115,11 @@ impl Counters {
         let kinds = SpanKind::ALL.iter().zip(&self.kinds);
         Stats {
             spans_received: self.received.load(Relaxed),
-            spans_rejected: rejected.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
-            malformed_messages: self.malformed_messages.load(Relaxed),
+            spans_rejected: owned(rejected),
+            malformed_messages: self.refusals.malformed(),
+            exports: owned(self.exports.lock().iter().map(|(name, count)| (*name, *count))),
+            exports_refused: owned(self.refusals.by_name()),
+            signals_dropped: owned(self.signals_dropped.lock().iter().map(|(k, v)| (*k, *v))),
             spans_by_kind: kinds.map(|(k, n)| (k.name().to_owned(), n.load(Relaxed))).collect(),
             spans_joined: self.joined.load(Relaxed),
             links: self.links.load(Relaxed),
@@ -129,10 +142,20 @@ impl Counters {
             rows_failed: self.sinks.rows_failed.load(Relaxed),
             last_error: self.sinks.last_error.lock().clone(),
             spans_lost,
+            memory_used_bytes: memory.used() as u64,
+            memory_limit_bytes: memory.limit() as u64,
             rss_bytes: crate::process::own_rss_bytes(),
+            processes_not_sampled: BTreeMap::new(),
+            cells_ignored: 0,
+            control_refused: 0,
             influxdb: None,
+            forward: None,
         }
     }
+}
+
+fn owned<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 /// The counters of a sidecar, as `GET /stats` answers them.
@@ -142,8 +165,15 @@ pub struct Stats {
     pub spans_received: u64,
     /// Spans refused, by reason.
     pub spans_rejected: BTreeMap<String, u64>,
-    /// Messages in which spans could not be told apart; their spans are not counted anywhere.
+    /// Messages in which spans could not be told apart; their spans are not counted anywhere. They are in
+    /// `exports_refused` too.
     pub malformed_messages: u64,
+    /// Exports of spans that were taken, by how they were written: `grpc`, `protobuf` and `json`.
+    pub exports: BTreeMap<String, u64>,
+    /// Exports that were refused as a whole, by reason; their spans are not counted anywhere.
+    pub exports_refused: BTreeMap<String, u64>,
+    /// Exports of `metrics` and `logs`: taken, and thrown away.
+    pub signals_dropped: BTreeMap<String, u64>,
     /// Accepted spans by kind.
     pub spans_by_kind: BTreeMap<String, u64>,
     /// Spans that became a half of a hop of a request, or begin one.
@@ -194,9 +224,23 @@ pub struct Stats {
     pub last_error: String,
     /// Spans that processes say they lost before sending, by service.
     pub spans_lost: BTreeMap<String, u64>,
+    /// Spans whose word about cells was not taken: from elsewhere, without the nonce of the run.
+    pub cells_ignored: u64,
+    /// Requests to the control endpoint that were refused: of web pages, or without the token.
+    pub control_refused: u64,
+    /// Services whose spans name a process that is not sampled, and why.
+    #[serde(default)]
+    pub processes_not_sampled: BTreeMap<String, String>,
+    /// What exports being read and spans being held take of the memory for them, in bytes.
+    pub memory_used_bytes: u64,
+    /// All of that memory (`--memory-limit`).
+    pub memory_limit_bytes: u64,
     /// Resident memory of the sidecar, in bytes.
     pub rss_bytes: u64,
     /// What became of points for InfluxDB; absent where none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub influxdb: Option<InfluxStats>,
+    /// What became of exports passed on; absent where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<ForwardStats>,
 }

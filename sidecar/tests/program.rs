@@ -40,10 +40,18 @@ fn a_setting_that_cannot_be_used_is_a_usage_error() {
 fn every_setting_is_explained() {
     let output = sidecar().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
+    // However wide the terminal is.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for flag in [
         "--otlp",
         "--control",
         "--run-file",
+        "--token-file",
+        "--forward",
+        "--forward-http",
+        "--forward-queue",
+        "--allow-origin",
+        "--memory-limit",
         "--join-window",
         "--max-traces",
         "--sample-every",

@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+#[path = "sidecar/control.rs"]
+mod control;
 mod fixture;
+#[path = "sidecar/forward.rs"]
+mod forward;
+#[path = "sidecar/otlp.rs"]
+mod otlp;
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +19,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_proto::tonic::collector::trace::v1 as collector;
-use opentelemetry_proto::tonic::trace::v1 as otlp;
+use opentelemetry_proto::tonic::trace::v1 as proto;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::json;
@@ -58,21 +64,21 @@ fn call(shop: &SdkTracerProvider, stock: &SdkTracerProvider) {
 
 async fn export(
     endpoint: &str,
-    spans: Vec<otlp::Span>,
+    spans: Vec<proto::Span>,
 ) -> Result<collector::ExportTraceServiceResponse, tonic::Status> {
     type Client = collector::trace_service_client::TraceServiceClient<tonic::transport::Channel>;
-    let scope_spans = vec![otlp::ScopeSpans { spans, ..Default::default() }];
-    let resource_spans = vec![otlp::ResourceSpans { scope_spans, ..Default::default() }];
+    let scope_spans = vec![proto::ScopeSpans { spans, ..Default::default() }];
+    let resource_spans = vec![proto::ResourceSpans { scope_spans, ..Default::default() }];
     let mut client = Client::connect(endpoint.to_owned()).await.unwrap();
     let request = collector::ExportTraceServiceRequest { resource_spans };
     client.export(request).await.map(tonic::Response::into_inner)
 }
 
-fn client_span(trace: u8, id: u8) -> otlp::Span {
-    otlp::Span {
+fn client_span(trace: u8, id: u8) -> proto::Span {
+    proto::Span {
         trace_id: vec![trace; 16],
         span_id: vec![id; 8],
-        kind: otlp::span::SpanKind::Client as i32,
+        kind: proto::span::SpanKind::Client as i32,
         start_time_unix_nano: 1_000,
         end_time_unix_nano: 2_000,
         ..Default::default()
@@ -107,7 +113,7 @@ async fn spans_of_any_opentelemetry_sdk_get_the_coarser_ledger() {
 #[tokio::test]
 async fn broken_spans_are_reported_to_their_sender_and_the_others_kept() {
     let sidecar = Running::start("").await;
-    let broken = otlp::Span { span_id: vec![1], ..client_span(1, 2) };
+    let broken = proto::Span { span_id: vec![1], ..client_span(1, 2) };
     let reply = export(&sidecar.otlp, vec![broken, client_span(1, 1)]).await.unwrap();
     let partial = reply.partial_success.unwrap();
     assert_eq!(partial.rejected_spans, 1);
@@ -134,7 +140,7 @@ async fn nothing_that_peers_send_stops_the_sidecar() {
     let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
     for (bytes, code) in [
         (vec![0xff; 64], tonic::Code::InvalidArgument),
-        (vec![0; 17 << 20], tonic::Code::OutOfRange),
+        (vec![0; 17 << 20], tonic::Code::ResourceExhausted),
     ] {
         grpc.ready().await.unwrap();
         let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -161,7 +167,7 @@ async fn every_span_received_is_counted_in_exactly_one_place() {
         }
     };
     let mut spans = vec![client_span(1, 1), client_span(1, 1), client_span(1, 0)];
-    spans.push(otlp::Span { kind: 1, ..client_span(1, 2) });
+    spans.push(proto::Span { kind: 1, ..client_span(1, 2) });
     spans.extend((2..9).map(|trace| client_span(trace, 1)));
     spans[0].attributes.push(lost(3));
     spans[3].attributes.push(lost(2));

@@ -116,7 +116,9 @@ impl Backlog {
 
     /// InfluxDB has the batch on its way, but for `refused` points that it will never take.
     pub(super) fn sent(&mut self, refused: u64) {
-        self.away = false;
+        if std::mem::take(&mut self.away) {
+            self.counts.recovered();
+        }
         if let Some(head) = self.head.take() {
             let refused = refused.min(head.points);
             self.counts.written.fetch_add(head.points - refused, Relaxed);

@@ -51,6 +51,8 @@ pub(crate) struct Target {
 pub(super) enum WriteError {
     /// It may work later: no answer, a server in trouble, too many requests.
     Away(String),
+    /// All but `dropped` points are stored: these will never be.
+    Partial { dropped: u64, text: String },
     /// It will never work.
     Refused { status: u16, text: String },
 }
@@ -88,6 +90,7 @@ impl Client {
             Err(_) => Err(away(format!("no answer within {:?}", self.limit))),
             Ok(Ok(())) => Ok(()),
             Ok(Err(RequestError::Http { status, text })) => {
+                let partial = dropped(status.as_u16(), &text);
                 let text: String = text.trim().chars().take(LONGEST_ANSWER).collect();
                 match status.as_u16() {
                     // The crate takes 204 alone for success.
@@ -95,7 +98,10 @@ impl Client {
                     408 | 429 | 500..=599 => Err(away(format!("it answered {status}: {text}"))),
                     code => {
                         let text = format!("InfluxDB at {url} refused points: {status}: {text}");
-                        Err(WriteError::Refused { status: code, text })
+                        Err(match partial {
+                            Some(dropped) => WriteError::Partial { dropped, text },
+                            None => WriteError::Refused { status: code, text },
+                        })
                     }
                 }
             }
@@ -103,6 +109,17 @@ impl Client {
             Ok(Err(other)) => Err(away(other.to_string())),
         }
     }
+}
+
+/// How many points InfluxDB did not store, where it says that it stored the others ("partial write: field type
+/// conflict: … dropped=3", by 400 in 1.8 and 422 in 2.x). Lines that it could not read it names one by one.
+fn dropped(status: u16, text: &str) -> Option<u64> {
+    let (_, reason) = text.split_once("partial write").filter(|_| matches!(status, 400 | 422))?;
+    let number = reason.rsplit_once("dropped=").map_or("", |(_, after)| after);
+    let digits = number.find(|c: char| !c.is_ascii_digit()).map_or(number, |end| &number[..end]);
+    let unread = reason.matches("unable to parse").count() as u64;
+    // Where there is no number, something was dropped all the same.
+    Some(digits.parse::<u64>().unwrap_or(1).max(unread))
 }
 
 fn is_loopback(url: &str) -> bool {
@@ -119,4 +136,32 @@ fn causes(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dropped;
+
+    #[test]
+    fn a_partial_write_says_how_many_points_were_not_stored() {
+        let conflict = "partial write: field type conflict: input field \"n\" on measurement \"m\" is \
+                        type float, already exists as type integer dropped=100";
+        let older = format!("{{\"error\":{conflict:?}}}\n");
+        let newer = format!(
+            "{{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to \
+                             database: {}\"}}",
+            conflict.replace('"', "\\\"")
+        );
+        assert_eq!((dropped(400, &older), dropped(422, &newer)), (Some(100), Some(100)));
+        let unread = "partial write: unable to parse 'a': x\nunable to parse 'b': y dropped=0";
+        assert_eq!(dropped(400, unread), Some(2));
+        assert_eq!(
+            dropped(400, "partial write: points beyond retention policy dropped=7"),
+            Some(7)
+        );
+        assert_eq!(dropped(422, "partial write: something new"), Some(1));
+        for (status, text) in [(400, "unable to parse 'm'"), (500, conflict), (401, "dropped=3")] {
+            assert_eq!(dropped(status, text), None, "{status} {text}");
+        }
+    }
 }

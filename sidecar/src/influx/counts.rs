@@ -3,13 +3,22 @@
 //! Every point is in one place:
 //! `points_taken + points_found = points_written + points_dropped + points_waiting + points_spooled`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::windows::Missed;
+
+/// Most kinds of errors that are told apart.
+const MAX_KINDS: usize = 64;
+
+/// What an error has in common with others of its kind: its words, without numbers and what is quoted.
+fn kind_of(error: &str) -> String {
+    let unquoted = error.split(['"', '\'', '`']).step_by(2);
+    unquoted.flat_map(str::chars).filter(|c| !c.is_ascii_digit()).collect()
+}
 
 /// Why points were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +58,8 @@ pub(crate) struct Counts {
     pub(super) away: AtomicBool,
     dropped: Mutex<BTreeMap<Reason, u64>>,
     last_error: Mutex<String>,
+    /// The kinds of errors that were said.
+    said: Mutex<HashSet<String>>,
 }
 
 impl Counts {
@@ -59,13 +70,23 @@ impl Counts {
         }
     }
 
-    /// Keeps `error` for those who ask, and says it once where it is new.
+    /// Keeps `error` for those who ask, and says it if none of its kind was said.
     pub(super) fn say(&self, error: &str) {
-        let mut last = self.last_error.lock();
-        if *last != error {
-            tracing::warn!("{error}");
-            error.clone_into(&mut last);
+        self.say_as(error, error);
+    }
+
+    /// The same of an error that is of the kind of another text.
+    pub(super) fn say_as(&self, kind: &str, error: &str) {
+        let mut said = self.said.lock();
+        if said.len() < MAX_KINDS && said.insert(kind_of(kind)) {
+            tracing::warn!("{error} (said once)");
         }
+        error.clone_into(&mut self.last_error.lock());
+    }
+
+    /// Says errors anew: what was wrong is over.
+    pub(super) fn recovered(&self) {
+        self.said.lock().clear();
     }
 
     /// Points that were taken or found.

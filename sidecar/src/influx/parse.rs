@@ -1,8 +1,12 @@
 //! Line protocol, read: is a line that somebody else wrote one that InfluxDB will take?
 //!
-//! Stricter than InfluxDB in three ways: a timestamp is required (a point that is written again must be the
-//! same point), a line ends at its line break even inside a text, and unsigned integers are refused (1.8
-//! does not know them).
+//! Stricter than InfluxDB in four ways: a timestamp is required (a point that is written again must be the
+//! same point) and must be in nanoseconds (one in milliseconds is a point of 1970, which nobody finds again), a
+//! line ends at its line break even inside a text, and unsigned integers are refused (1.8 does not know them).
+
+/// The earliest time that a point may have, in nanoseconds: March 1973, so that a time of today in seconds, milli- or
+/// microseconds lies before it.
+const EARLIEST_NS: i64 = 100_000_000_000_000_000;
 
 /// A line that is no point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,16 +46,33 @@ pub(crate) fn check(body: &str) -> Result<(Vec<u8>, u64), BadLine> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        point(line).map_err(|reason| BadLine {
-            line: at + 1,
-            reason,
-            text: line.chars().take(120).collect(),
-        })?;
+        let bad = |reason| {
+            let text = line.chars().take(120).collect();
+            BadLine { line: at + 1, reason, text }
+        };
+        let point = point(line).map_err(bad)?;
+        dated(point.at_ns).map_err(bad)?;
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');
         points += 1;
     }
     Ok((text, points))
+}
+
+/// Whether a time is one of nanoseconds that a point of today can have.
+fn dated(at_ns: i64) -> Result<(), &'static str> {
+    // Times of 1973 to 5138 in seconds have ten or eleven digits, in milliseconds three more, and so on.
+    match at_ns {
+        EARLIEST_NS.. => Ok(()),
+        100_000_000_000_000.. => {
+            Err("its timestamp is in microseconds, or of 1970: nanoseconds are meant")
+        }
+        100_000_000_000.. => {
+            Err("its timestamp is in milliseconds, or of 1970: nanoseconds are meant")
+        }
+        100_000_000.. => Err("its timestamp is in seconds, or of 1970: nanoseconds are meant"),
+        _ => Err("its timestamp is of 1970 or earlier: nanoseconds since 1970 are meant"),
+    }
 }
 
 /// Reads one line.

@@ -145,7 +145,7 @@ fn pause(patience: Patience, failures: u32) -> Duration {
     doubled.min(patience.longest_pause).mul_f64(0.5 + random as f64 / u64::MAX as f64 / 2.0)
 }
 
-/// Sends a batch. One that is refused is cut in two, again and again, so that a bad point does not take others
+/// Sends a batch. Of one that is stored in part nothing is sent again; one that is refused is cut in two, again and again, so that a bad point does not take others
 /// with it; answers how many points were refused. Writing the others twice changes nothing.
 async fn deliver(client: &Client, batch: &Bytes, counts: &Counts) -> Result<u64, String> {
     let (mut parts, mut refused, mut cuts) = (vec![batch.clone()], 0, 0);
@@ -153,6 +153,10 @@ async fn deliver(client: &Client, batch: &Bytes, counts: &Counts) -> Result<u64,
         match client.write(part.clone()).await {
             Ok(()) => {}
             Err(WriteError::Away(why)) => return Err(why),
+            Err(WriteError::Partial { dropped, text }) => {
+                refused += dropped.min(count(&part));
+                counts.say(&text);
+            }
             Err(WriteError::Refused { status, text }) => {
                 // 400 and 422 are about points, 413 about their number; 401, 403 and 404 about all of them.
                 let cut = cut(&part).filter(|_| matches!(status, 400 | 413 | 422) && cuts < CUTS);
@@ -164,7 +168,8 @@ async fn deliver(client: &Client, batch: &Bytes, counts: &Counts) -> Result<u64,
                     let first = String::from_utf8_lossy(&part);
                     let first: String =
                         first.lines().next().unwrap_or("").chars().take(200).collect();
-                    counts.say(&format!("{text} (first of {} refused: {first})", count(&part)));
+                    let more = format!("{text} (first of {} refused: {first})", count(&part));
+                    counts.say_as(&text, &more);
                 }
             }
         }

@@ -13,7 +13,12 @@ use super::naming::{self, Peer};
 use super::reject::{Reason, Rejections};
 use super::state;
 use super::wire::{Fields, Value, WireError};
+use crate::budget::{Share, Spent};
+use crate::process::Claim;
 use crate::span::{Operation, Planned, Source, Span, SpanKind};
+
+/// Bytes asked of the budget at once.
+const STEP: usize = 64 << 10;
 
 /// What one export request brought.
 #[derive(Debug, Default)]
@@ -26,17 +31,55 @@ pub(crate) struct Batch {
     pub(crate) lost: Vec<(Arc<Source>, u64)>,
     /// The resources that the spans came from.
     pub(crate) sources: Vec<Arc<Source>>,
+    /// The export came from this machine.
+    pub(crate) local: bool,
+    /// What is taken of the budget and not yet held by a span.
+    share: Share,
 }
 
-/// Decodes an `ExportTraceServiceRequest`.
+/// Why no batch was made of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecodeError {
+    /// The envelope is broken: spans cannot be told apart.
+    Wire(WireError),
+    /// There is no memory for so many spans.
+    Spent(Spent),
+}
+
+impl From<WireError> for DecodeError {
+    fn from(error: WireError) -> Self {
+        DecodeError::Wire(error)
+    }
+}
+
+impl From<Spent> for DecodeError {
+    fn from(spent: Spent) -> Self {
+        DecodeError::Spent(spent)
+    }
+}
+
+impl Batch {
+    /// Adds a span, which holds from now on what it takes of the budget.
+    fn push(&mut self, mut span: Span) -> Result<(), Spent> {
+        let bytes = span.bytes();
+        if self.share.bytes() < bytes {
+            self.share.grow(STEP.max(bytes))?;
+        }
+        span.held = self.share.split(bytes);
+        self.spans.push(span);
+        Ok(())
+    }
+}
+
+/// Decodes an `ExportTraceServiceRequest`; spans hold of `share` what they take.
 ///
 /// # Errors
-/// [`WireError`] where the envelope itself is broken, so that spans cannot be told apart. A span
-/// that is broken inside is refused alone.
-pub(crate) fn export_request(message: &[u8]) -> Result<Batch, WireError> {
+/// [`DecodeError`] where the envelope itself is broken, so that spans cannot be told apart, or where `share`
+/// cannot grow. A span that is broken inside is refused alone.
+pub(crate) fn export_request(message: &[u8], share: Share) -> Result<Batch, DecodeError> {
     // Our spans take some 450 bytes each: one allocation instead of eight doublings.
-    let mut batch =
-        Batch { spans: Vec::with_capacity(message.len() / 450 + 1), ..Batch::default() };
+    let spans = Vec::with_capacity(message.len() / 450 + 1);
+    let mut batch = Batch { spans, share, ..Batch::default() };
     for field in Fields::of(message) {
         if let (1, Value::Bytes(resource_spans)) = field? {
             read_resource_spans(resource_spans, &mut batch)?;
@@ -45,7 +88,7 @@ pub(crate) fn export_request(message: &[u8]) -> Result<Batch, WireError> {
     Ok(batch)
 }
 
-fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), WireError> {
+fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeError> {
     // Fields may come in any order: the resource is read before the spans that it holds for.
     let mut source = Source::default();
     for field in Fields::of(message) {
@@ -57,7 +100,7 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), WireErro
         source.service.push_str("unknown_service");
     }
     let source = Arc::new(source);
-    let mut lost = None;
+    let (mut lost, before) = (None, batch.spans.len());
     for field in Fields::of(message) {
         let (2, Value::Bytes(scope_spans)) = field? else {
             continue;
@@ -67,7 +110,7 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), WireErro
                 continue;
             };
             match read_span(span, &source, &mut lost) {
-                Ok(span) => batch.spans.push(span),
+                Ok(span) => batch.push(span)?,
                 Err(Refusal { reason, detail }) => batch.rejected.count(reason, &detail),
             }
         }
@@ -75,7 +118,10 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), WireErro
     if let Some(lost) = lost {
         batch.lost.push((Arc::clone(&source), lost));
     }
-    batch.sources.push(source);
+    // A resource without spans says nothing, and a message can have millions of those.
+    if batch.spans.len() > before {
+        batch.sources.push(source);
+    }
     Ok(())
 }
 
@@ -93,9 +139,32 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
             source.pid = value.whole().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         } else if key == names::PID_NAMESPACE.as_bytes() {
             source.pid_namespace = name_of(value);
+        } else {
+            read_claim(key, value, &mut source.claim);
         }
     }
     Ok(())
+}
+
+/// Reads what a resource says of its process beside its id.
+fn read_claim(key: &[u8], value: Any<'_>, claim: &mut Claim) {
+    let text = || Some(value.lossy_text(limits::RECORD_BYTES)).filter(|text| !text.is_empty());
+    match key {
+        b"process.executable.name" | b"process.executable.path" if claim.executables.len() < 2 => {
+            claim.executables.extend(text());
+        }
+        b"process.command" => claim.command = text(),
+        b"process.command_line" => claim.line = text(),
+        b"process.command_args" => {
+            claim.arguments = value.texts(64).map(str::to_owned).collect();
+        }
+        b"process.creation.time" => {
+            claim.created = value.text().ok().and_then(crate::process::time);
+        }
+        b"container.id" => claim.contained = text().is_some(),
+        b"host.name" => claim.host = text(),
+        _ => {}
+    }
 }
 
 /// Why one span is refused, with what was wrong in particular.

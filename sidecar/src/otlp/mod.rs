@@ -1,21 +1,33 @@
-//! The OTLP/gRPC trace receiver.
+//! The OTLP receiver: gRPC and HTTP, protobuf and JSON, on one port.
 //!
-//! Speaks `opentelemetry.proto.collector.trace.v1.TraceService` to any OpenTelemetry SDK. Whatever
-//! peers send, the process lives: broken spans are refused one by one and counted by reason, broken
-//! messages are answered with INVALID_ARGUMENT.
+//! Speaks to any OpenTelemetry SDK: [`listen`] holds the connections, [`intake`] takes one export apart, and
+//! [`decode`] reads its spans in place. Whatever peers send, the process lives: broken spans are refused one
+//! by one ([`reject`]), exports as a whole as the OTLP specification says ([`refuse`]), both counted by reason.
 
 mod attribute;
+mod body;
 mod decode;
+mod dialect;
+mod inflate;
+mod intake;
+mod json;
 mod limits;
+mod listen;
 mod naming;
+mod origin;
+mod refuse;
 mod reject;
-mod service;
+mod signal;
 mod state;
 mod wire;
 
 #[cfg(test)]
 mod spec;
 
-pub(crate) use decode::{Batch, export_request};
+pub(crate) use decode::{Batch, DecodeError, export_request};
+pub(crate) use dialect::Dialect;
+pub(crate) use intake::Intake;
+pub(crate) use listen::serve;
+pub(crate) use refuse::Refusals;
 pub(crate) use reject::Rejections;
-pub(crate) use service::serve;
+pub(crate) use signal::Signal;

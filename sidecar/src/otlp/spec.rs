@@ -8,7 +8,8 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::{Batch, export_request};
+use super::{Batch, DecodeError, export_request};
+use crate::budget::Share;
 use crate::span::SpanKind;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -65,8 +66,12 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans }
 }
 
+fn read(message: &[u8]) -> Result<Batch, DecodeError> {
+    export_request(message, Share::default())
+}
+
 fn decode(spans: Vec<otlp::Span>) -> Batch {
-    export_request(&request(spans).encode_to_vec()).unwrap()
+    read(&request(spans).encode_to_vec()).unwrap()
 }
 
 #[test]
@@ -205,10 +210,10 @@ fn a_span_whose_bytes_are_broken_is_refused_alone() {
         field
     };
     let scope = [field(2, &span), field(2, &[0x0a]), field(2, &span)].concat();
-    let batch = export_request(&field(1, &field(2, &scope))).unwrap();
+    let batch = read(&field(1, &field(2, &scope))).unwrap();
     assert_eq!((batch.spans.len(), batch.rejected.by_name()["malformed"]), (2, 1));
     assert_eq!(batch.spans[0].source.service, "unknown_service");
-    assert!(export_request(&[0x0a, 9]).is_err());
+    assert!(read(&[0x0a, 9]).is_err());
 }
 
 proptest! {
@@ -218,9 +223,9 @@ proptest! {
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let _ = export_request(&noise);
+        let _ = read(&noise);
         let mut message = request(vec![plain(), plain()]).encode_to_vec();
         *at.get_mut(&mut message) = byte;
-        let _ = export_request(&message);
+        let _ = read(&message);
     }
 }

@@ -1,9 +1,11 @@
 //! CPU, memory, switches and run-queue wait of every process of the lab, sampled from `/proc`.
 
+mod claim;
 mod sampler;
 mod threads;
 mod watched;
 
+pub(crate) use claim::{Claim, time};
 pub(crate) use sampler::Sampler;
 pub(crate) use watched::{WatchError, Watched};
 

@@ -1,5 +1,8 @@
 //! Which processes are sampled, and under what name.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 use crate::span::Source;
@@ -8,6 +11,10 @@ use crate::span::Source;
 const MAX_WATCHED: usize = 256;
 /// Longest name, in bytes.
 const MAX_NAME: usize = 256;
+/// Most processes that spans name between two looks, and most that are told of as not sampled.
+const MAX_OFFERS: usize = 256;
+/// Names of samples that no process of a peer has.
+const RESERVED: [&str; 2] = ["host", "sidecar"];
 
 /// A process that is being watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +34,10 @@ pub(crate) struct Process {
 pub(crate) enum WatchError {
     #[error("cannot watch {name}: there is no process {pid} here")]
     NoSuchProcess { name: String, pid: u32 },
+    #[error(
+        "cannot watch process {pid} as {name}: samples of the machine and of the sidecar have that name"
+    )]
+    Reserved { name: String, pid: u32 },
     #[error("cannot watch process {pid}: its name has {bytes} bytes, not 1 to {MAX_NAME}")]
     Name { pid: u32, bytes: usize },
     #[error("cannot watch {name}: {MAX_WATCHED} processes are watched already")]
@@ -41,8 +52,14 @@ pub(crate) struct Watched {
     /// pids that exist here too.
     clock: String,
     namespace: String,
+    /// What this machine is called.
+    host: String,
     /// Programs whose processes are watched as they start.
     commands: Vec<String>,
+    /// Processes that spans named since the last look.
+    offers: Mutex<HashMap<(String, u32), Arc<Source>>>,
+    /// Those of them that are not sampled, and why.
+    doubted: Mutex<BTreeMap<String, String>>,
 }
 
 impl Watched {
@@ -52,12 +69,26 @@ impl Watched {
             processes: Mutex::default(),
             clock: ledger::clock::identity(),
             namespace: ledger::process::namespace(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             commands,
+            ..Watched::default()
         }
     }
 
     /// Watches `pid` as `name`, in place of any name it had; with `children`, those that it starts too.
     pub(crate) fn add(&self, name: &str, pid: u32, children: bool) -> Result<(), WatchError> {
+        if is_reserved(name) {
+            return Err(WatchError::Reserved { name: name.to_owned(), pid });
+        }
+        self.insert(name, pid, children)
+    }
+
+    /// Watches this very process as `name`.
+    pub(crate) fn add_own(&self, name: &str) -> Result<(), WatchError> {
+        self.insert(name, std::process::id(), false)
+    }
+
+    fn insert(&self, name: &str, pid: u32, children: bool) -> Result<(), WatchError> {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(WatchError::Name { pid, bytes: name.len() });
         }
@@ -73,27 +104,67 @@ impl Watched {
         Ok(())
     }
 
-    /// Watches the process that made spans, if it is one of this machine and not watched yet.
-    ///
-    /// In another container a process may give a pid that here is another's. Its clock is the same; the
-    /// lab's own services say in which namespace their pid counts. Of others only the likeliest mistake is
-    /// caught: that one claims to be this very process.
-    pub(crate) fn offer(&self, source: &Source) {
-        let differs = |theirs: &str, ours: &str| !theirs.is_empty() && theirs != ours;
-        let elsewhere =
-            differs(&source.clock, &self.clock) || differs(&source.pid_namespace, &self.namespace);
-        if source.pid == 0 || elsewhere || source.pid == std::process::id() {
+    /// Remembers the process that made spans, for the next look: receiving waits for no file of `/proc`.
+    pub(crate) fn offer(&self, source: &Arc<Source>) {
+        if source.pid == 0 {
             return;
         }
-        if self.known(source.pid) {
-            return;
+        let mut offers = self.offers.lock();
+        let key = (source.service.clone(), source.pid);
+        if offers.len() < MAX_OFFERS && !offers.contains_key(&key) {
+            offers.insert(key, Arc::clone(source));
         }
-        // What peers claim may be wrong: then there is nothing to watch.
-        let _ = self.add(&source.service, source.pid, false);
     }
 
-    /// Looks for processes to be watched that have started since.
+    /// Services whose processes are not sampled though their spans name them, and why.
+    pub(crate) fn doubted(&self) -> BTreeMap<String, String> {
+        self.doubted.lock().clone()
+    }
+
+    /// Watches the processes that made spans, if they are of this machine and not watched yet.
+    fn look_at_offers(&self) {
+        let offers = std::mem::take(&mut *self.offers.lock());
+        for source in offers.into_values().filter(|source| !self.known(source.pid)) {
+            let believed = self.believe(&source).map_err(str::to_owned);
+            let watched = believed.and_then(|()| {
+                self.add(&source.service, source.pid, false).map_err(|error| error.to_string())
+            });
+            let mut doubted = self.doubted.lock();
+            match watched {
+                Ok(()) => _ = doubted.remove(&source.service),
+                Err(why) if doubted.len() < MAX_OFFERS => {
+                    let said = doubted.insert(source.service.clone(), why.clone());
+                    if said.as_ref() != Some(&why) {
+                        let Source { service, pid, .. } = &*source;
+                        tracing::info!("process {pid} of {service:?} is not sampled: {why}");
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Why the process of `source` is not one of this machine, if so.
+    ///
+    /// In another container a process may give a pid that here is another's. The lab's own services say on
+    /// which clock they are and in which namespace their pid counts; of others something else must fit.
+    fn believe(&self, source: &Source) -> Result<(), &'static str> {
+        if source.pid == std::process::id() {
+            return Err("it claims the pid of the sidecar itself");
+        }
+        let differs = |theirs: &str, ours: &str| !theirs.is_empty() && theirs != ours;
+        if differs(&source.clock, &self.clock) || differs(&source.pid_namespace, &self.namespace) {
+            return Err("it runs on another machine or in another container");
+        }
+        if !source.clock.is_empty() && !source.pid_namespace.is_empty() {
+            return Ok(());
+        }
+        source.claim.check(source.pid, &self.host)
+    }
+
+    /// Looks for processes to be watched that have started since. Reads `/proc`.
     pub(crate) fn look(&self) {
+        self.look_at_offers();
         self.look_for_commands();
         self.look_for_children();
     }
@@ -145,6 +216,11 @@ impl Watched {
     }
 }
 
+/// Whether samples of this name are of the machine or the sidecar, in whatever place.
+fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name.split('@').next().unwrap_or_default())
+}
+
 /// The processes that the main thread of `pid` has started and that have not ended.
 fn children(pid: u32) -> Option<Vec<u32>> {
     let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
@@ -173,22 +249,34 @@ mod tests {
     fn spans_make_their_process_watched_only_if_it_is_on_this_machine() {
         let watched = Watched::new(Vec::new());
         let parent = std::os::unix::process::parent_id();
-        let source = |clock: &str, pid| Source {
-            service: "svc".into(),
+        let source = |service: &str, clock: &str, namespace: &str, pid| Source {
+            service: service.into(),
             clock: clock.into(),
+            pid_namespace: namespace.into(),
             pid,
             ..Source::default()
         };
-        watched.offer(&source("another boot", parent));
-        let container = Source { pid_namespace: "pid:[1]".into(), ..source("", parent) };
-        watched.offer(&container);
-        watched.offer(&source("", std::process::id()));
-        watched.offer(&source("", u32::MAX));
+        let (clock, namespace) = (ledger::clock::identity(), ledger::process::namespace());
+        for (service, clock, namespace, pid, why) in [
+            ("elsewhere", "another boot", "", parent, "on another machine"),
+            ("contained", &clock, "pid:[1]", parent, "in another container"),
+            ("foreign", "", "", parent, "nothing beside process.pid"),
+            ("itself", &clock, &namespace, std::process::id(), "the sidecar itself"),
+            ("ghost", &clock, &namespace, u32::MAX, "there is no process 4294967295 here"),
+            ("host", &clock, &namespace, parent, "samples of the machine"),
+            ("sidecar@x", &clock, &namespace, parent, "samples of the machine"),
+        ] {
+            watched.offer(&Arc::new(source(service, clock, namespace, pid)));
+            watched.look();
+            let doubted = watched.doubted();
+            assert!(doubted[service].contains(why), "{doubted:?}");
+        }
         assert_eq!(watched.running(), []);
-        watched.offer(&source("", parent));
-        let neighbour = Source { pid_namespace: ledger::process::namespace(), ..container };
-        watched.offer(&Source { clock: ledger::clock::identity(), ..neighbour });
+        watched.offer(&Arc::new(source("ghost", &clock, &namespace, parent)));
+        assert_eq!(watched.running(), [], "receiving looks at no process");
+        watched.look();
         assert_eq!(watched.running().len(), 1);
+        assert!(!watched.doubted().contains_key("ghost"));
     }
 
     #[test]

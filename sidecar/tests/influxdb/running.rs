@@ -130,7 +130,7 @@ impl Running {
         let plan = serde_json::json!({
             "cells": [{"cell": cell, "protocol": "grpc", "payload": "10"}]
         });
-        assert_eq!(self.post("/plan", plan.to_string()).await.0, 204);
+        assert_eq!(self.post("/plan", plan.to_string()).await.0, 200);
     }
 
     pub(crate) async fn points(&self, lines: &str) {

@@ -51,7 +51,10 @@ proptest! {
         prop_assert_eq!(read.at_ns, at as i64);
         // A first character of # would make it a comment.
         if !measurement.starts_with(['#', ' ']) {
-            prop_assert_eq!(check(&written), Ok((written.clone().into_bytes(), 1)));
+            let now = 1_790_000_000_000_000_000_u64;
+            let (line, _) = written.trim_end().rsplit_once(' ').unwrap();
+            let dated = format!("{line} {now}\n");
+            prop_assert_eq!(check(&dated), Ok((dated.clone().into_bytes(), 1)));
         }
     }
 
@@ -72,7 +75,7 @@ fn a_point_without_fields_or_without_an_end_is_not_written() {
 
 #[test]
 fn a_line_that_is_no_point_is_named_with_the_reason() {
-    let good = "load,run=r planned=1i 5";
+    let good = "load,run=r planned=1i 1790000000000000005";
     for (line, reason) in [
         ("load", "no fields"),
         (",a=b x=1 5", "no measurement"),
@@ -93,9 +96,14 @@ fn a_line_that_is_no_point_is_named_with_the_reason() {
         ("load x=1 soon", "its timestamp is no integer of nanoseconds"),
         ("load x=1 5 6", "its timestamp is no integer of nanoseconds"),
         ("load x=\u{1} 5", "a control character"),
+        ("load x=1 1790000000000000", "its timestamp is in microseconds"),
+        ("load x=1 1790000000000", "its timestamp is in milliseconds"),
+        ("load x=1 1790000000", "its timestamp is in seconds"),
+        ("load x=1 5", "its timestamp is of 1970 or earlier"),
+        ("load x=1 -1790000000000000000", "its timestamp is of 1970 or earlier"),
     ] {
         let error = check(&format!("{good}\n\n{line}\n{good}")).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("line 3: {reason}: ")), "{line}: {error}");
+        assert!(error.starts_with(&format!("line 3: {reason}")), "{line}: {error}");
     }
     let (text, points) = check(&format!("# why\n\n{good}\n  {good}")).unwrap();
     assert_eq!((String::from_utf8(text).unwrap(), points), (format!("{good}\n{good}\n"), 2));

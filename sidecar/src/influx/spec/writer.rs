@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fake::Fake;
 use super::request;
 use crate::influx::client::{Target, Token};
+use crate::influx::counts::Counts;
 use crate::influx::sink::{InfluxSink, Tasks};
 use crate::influx::spool::Spool;
 use crate::influx::writer::Patience;
@@ -39,7 +40,11 @@ fn write_to(url: &str, token: &str) -> Writing {
 }
 
 fn points(numbers: std::ops::Range<u64>) -> String {
-    numbers.map(|n| format!("m n={n}i {n}\n")).collect()
+    numbers.map(|n| line(n) + "\n").collect()
+}
+
+fn line(n: u64) -> String {
+    format!("m n={n}i {}", 1_790_000_000_000_000_000 + n)
 }
 
 #[tokio::test]
@@ -125,7 +130,7 @@ fn bodies(received: &[super::fake::Received]) -> String {
 #[tokio::test]
 async fn a_point_that_is_refused_takes_no_other_with_it_and_is_not_tried_for_ever() {
     let refuse = |body: &str| match body.contains("n=77i") {
-        true => (400, "{\"message\":\"partial write: field type conflict\"}".to_owned()),
+        true => (400, "{\"message\":\"unable to parse: field type conflict\"}".to_owned()),
         false => (204, String::new()),
     };
     let fake = Fake::start(refuse).await;
@@ -136,17 +141,74 @@ async fn a_point_that_is_refused_takes_no_other_with_it_and_is_not_tried_for_eve
     assert_eq!((stats.points_written, stats.points_dropped["refused"]), (199, 1));
     let error = &stats.last_error;
     assert!(error.contains("400 Bad Request") && error.contains("field type conflict"), "{error}");
-    assert!(error.contains("m n=77i 77"), "{error}");
+    assert!(error.contains(&line(77)), "{error}");
     let mut taken = bodies(&fake.received()[1..]);
     taken.push('\n');
     for n in (0..200).filter(|&n| n != 77) {
-        assert!(taken.contains(&format!("m n={n}i {n}\n")), "{n}");
+        assert!(taken.contains(&(line(n) + "\n")), "{n}");
     }
     let tries = fake.received().len();
     writing.sink.points(&points(300..301)).await.unwrap();
     writing.sink.flush().await;
     assert_eq!(fake.received().len(), tries + 1, "what was refused is gone");
     writing.sink.close(writing.tasks).await;
+}
+
+#[tokio::test]
+async fn of_a_batch_that_was_stored_in_part_nothing_is_sent_again() {
+    for status in [400, 422] {
+        let answer = "{\"error\":\"partial write: field type conflict: input field dropped=100\"}";
+        let fake = Fake::start(move |_| (status, answer.to_owned())).await;
+        let writing = write_to(&fake.url, "");
+        writing.sink.points(&points(0..1_000)).await.unwrap();
+        writing.sink.flush().await;
+        let stats = writing.sink.stats();
+        assert_eq!((stats.points_written, stats.points_dropped["refused"]), (900, 100));
+        assert_eq!((fake.received().len(), stats.retries, stats.away), (1, 0, false));
+        assert!(stats.last_error.contains("dropped=100"), "{}", stats.last_error);
+        // Never more than there were.
+        writing.sink.points(&points(0..3)).await.unwrap();
+        writing.sink.flush().await;
+        let stats = writing.sink.stats();
+        assert_eq!((stats.points_written, stats.points_dropped["refused"]), (900, 103));
+        writing.sink.close(writing.tasks).await;
+    }
+}
+
+#[test]
+fn an_error_is_said_once_for_its_kind_whatever_its_numbers_and_names() {
+    let counts = Counts::default();
+    let refused = |n: u32| format!("refused: 400: field \"f{n}\" conflicts dropped={n}");
+    let said = |errors: &[String]| {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            errors.iter().for_each(|error| counts.say(error));
+        });
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        text.lines().filter(|line| line.contains("WARN")).count()
+    };
+    let many: Vec<_> = (0..398).map(refused).collect();
+    assert_eq!(said(&many), 1);
+    assert_eq!(said(&["the disk is full".to_owned(), refused(1)]), 1);
+    counts.recovered();
+    assert_eq!(said(&many), 1, "after a recovery it is news again");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

@@ -1,46 +1,58 @@
 //! The control endpoint: health, counters, flush, what to watch, and points of the lab itself. For the lab on
-//! the same machine.
+//! the same machine, or for whoever has the token ([`guard`]).
+
+mod guard;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 
+use crate::forward::Forward;
 use crate::influx::{BadLine, InfluxSink, PlanError, Tags};
 use crate::pipeline::Pipeline;
 use crate::process::WatchError;
 use crate::stats::Stats;
+
+pub use guard::TokenError;
+pub(crate) use guard::{ControlToken, Guard};
 
 /// Largest body of `POST /points`, in bytes.
 const LARGEST: usize = 1 << 20;
 
 /// What the routes speak to.
 #[derive(Clone)]
-struct Parts {
-    pipeline: Arc<Pipeline>,
-    influxdb: Option<Arc<InfluxSink>>,
+pub(crate) struct Parts {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) influxdb: Option<Arc<InfluxSink>>,
+    pub(crate) forward: Option<Arc<Forward>>,
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl Parts {
     fn stats(&self) -> Json<Stats> {
         let influxdb = self.influxdb.as_ref().map(|sink| sink.stats());
-        Json(Stats { influxdb, ..self.pipeline.stats() })
+        let forward = self.forward.as_ref().map(|forward| forward.stats());
+        let control_refused = self.guard.refused();
+        Json(Stats { influxdb, forward, control_refused, ..self.pipeline.stats() })
     }
 }
 
 /// The routes of the control endpoint.
-pub(crate) fn routes(pipeline: Arc<Pipeline>, influxdb: Option<Arc<InfluxSink>>) -> Router {
+pub(crate) fn routes(parts: Parts) -> Router {
+    let guarded = middleware::from_fn_with_state(Arc::clone(&parts.guard), guard::guard);
     Router::new()
-        .route("/healthz", get(health))
         .route("/stats", get(stats))
         .route("/flush", post(flush))
         .route("/watch", post(watch))
         .route("/plan", post(plan))
         .route("/points", post(points).layer(DefaultBodyLimit::max(LARGEST)))
-        .with_state(Parts { pipeline, influxdb })
+        .route_layer(guarded)
+        .route("/healthz", get(health))
+        .with_state(parts)
 }
 
 #[derive(Serialize)]
@@ -97,7 +109,7 @@ async fn watch(
     added.map(|()| StatusCode::NO_CONTENT).map_err(|error| {
         let status = match error {
             WatchError::NoSuchProcess { .. } => StatusCode::NOT_FOUND,
-            WatchError::Name { .. } => StatusCode::BAD_REQUEST,
+            WatchError::Name { .. } | WatchError::Reserved { .. } => StatusCode::BAD_REQUEST,
             WatchError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         };
         refuse(status, error)
@@ -110,20 +122,29 @@ struct Plan {
     cells: Vec<Tags>,
 }
 
-/// Says which tags the points of cells get. Where there is no InfluxDB, none get any.
+/// A run that was opened.
+#[derive(Serialize)]
+struct Opened {
+    nonce: String,
+}
+
+/// Opens a run, and says which tags the points of its cells get. Where there is no InfluxDB, none get any.
 async fn plan(
     State(parts): State<Parts>,
     Json(Plan { cells }): Json<Plan>,
-) -> Result<StatusCode, Refusal> {
-    let Some(sink) = parts.influxdb else {
-        return Ok(StatusCode::NO_CONTENT);
-    };
-    sink.plan(cells).map(|()| StatusCode::NO_CONTENT).map_err(|error| {
+) -> Result<Json<Opened>, Refusal> {
+    let planned = parts.influxdb.map_or(Ok(()), |sink| sink.plan(cells));
+    planned.map_err(|error| {
         let status = match error {
             PlanError::Tag { .. } | PlanError::Reserved => StatusCode::BAD_REQUEST,
             PlanError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         };
         refuse(status, error)
+    })?;
+    let nonce = parts.pipeline.runs().open();
+    nonce.map(|nonce| Json(Opened { nonce })).map_err(|error| {
+        let error = format!("cannot make a nonce for the run: {error}");
+        refuse(StatusCode::INTERNAL_SERVER_ERROR, error)
     })
 }
 
