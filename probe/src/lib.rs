@@ -5,6 +5,7 @@
 //! every TCP stream, by timed codecs, and by the client and server halves; they become spans when a call
 //! is over. What the marks mean is the business of `ledger`, not of this crate.
 
+mod accept;
 mod call;
 pub mod capture;
 mod client;
@@ -26,6 +27,7 @@ mod settings;
 mod slot;
 mod stopwatch;
 mod tap;
+mod workers;
 
 pub use call::{Call, Root};
 pub use client::{CallError, Channel, Client, ClientOptions, LONGEST_BODY, Version};

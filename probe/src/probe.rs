@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 
 use crate::export::{Exporter, Sink};
 use crate::slot::Injector;
-use crate::tap::Outstanding;
 
 /// Environment variable that turns probes off as a whole when it says `off`.
 pub const PROBES_VARIABLE: &str = "LAB_PROBES";
@@ -84,7 +83,6 @@ struct Inner {
     enabled: bool,
     sink: Sink,
     injector: Arc<Injector>,
-    outstanding: Arc<Outstanding>,
     exporter: Mutex<Option<Exporter>>,
 }
 
@@ -108,7 +106,6 @@ impl Probe {
             enabled: config.enabled,
             sink,
             injector,
-            outstanding: Arc::default(),
             exporter: Mutex::new(exporter),
         })))
     }
@@ -122,7 +119,6 @@ impl Probe {
             enabled: true,
             sink,
             injector: injector(inject)?,
-            outstanding: Arc::default(),
             exporter: Mutex::new(None),
         })))
     }
@@ -134,7 +130,6 @@ impl Probe {
             enabled: false,
             sink: Sink::none(),
             injector: Arc::default(),
-            outstanding: Arc::default(),
             exporter: Mutex::new(None),
         }))
     }
@@ -179,9 +174,5 @@ impl Probe {
 
     pub(crate) fn injector(&self) -> Arc<Injector> {
         Arc::clone(&self.0.injector)
-    }
-
-    pub(crate) fn outstanding(&self) -> &Arc<Outstanding> {
-        &self.0.outstanding
     }
 }
