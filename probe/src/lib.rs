@@ -15,8 +15,10 @@ mod context;
 mod database;
 mod export;
 mod ongoing;
+mod otlp;
 mod poll;
 mod probe;
+mod receiver;
 mod record;
 mod refusal;
 mod reporter;
@@ -35,6 +37,7 @@ pub use codec::{Carries, JsonError, JsonReply, TimedCodec, TimedDecoder, TimedEn
 pub use context::SpanContext;
 pub use database::{Database, Query};
 pub use probe::{PROBES_VARIABLE, Probe, ProbeConfig, ProbeError};
+pub use receiver::EndpointError;
 pub use refusal::{ErrorReply, Refusal};
 pub use reporter::{ReportedCall, Reporter};
 pub use routes::{JsonBody, Routes};

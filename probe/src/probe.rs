@@ -6,7 +6,8 @@ use std::time::Duration;
 use ledger::Stage;
 use parking_lot::Mutex;
 
-use crate::export::{Exporter, Sink};
+use crate::export::{Exporter, Patience, Sink};
+use crate::receiver::EndpointError;
 use crate::slot::Injector;
 
 /// Environment variable that turns probes off as a whole when it says `off`.
@@ -34,7 +35,7 @@ pub enum ProbeError {
         /// The endpoint asked for.
         endpoint: String,
         /// Why it was refused.
-        source: opentelemetry_otlp::ExporterBuildError,
+        source: EndpointError,
     },
     /// A delay was asked for in a stage where none can be injected.
     #[error("no delay can be injected into {stage}; it can be into {}", injectable())]
@@ -95,12 +96,13 @@ impl Probe {
         let injector = injector(config.inject)?;
         let (exporter, sink) = match config.otlp_endpoint {
             Some(endpoint) if config.enabled => {
+                let pid = std::process::id();
                 let (exporter, sink) =
-                    Exporter::start(&config.service, std::process::id(), &endpoint)
+                    Exporter::start(&config.service, pid, &endpoint, Patience::default())
                         .map_err(|source| ProbeError::Exporter { endpoint, source })?;
                 (Some(exporter), sink)
             }
-            _ => (None, Sink::none()),
+            _ => (None, Sink::Nowhere),
         };
         Ok(Probe(Arc::new(Inner {
             enabled: config.enabled,
@@ -128,7 +130,7 @@ impl Probe {
     pub fn off() -> Probe {
         Probe(Arc::new(Inner {
             enabled: false,
-            sink: Sink::none(),
+            sink: Sink::Nowhere,
             injector: Arc::default(),
             exporter: Mutex::new(None),
         }))

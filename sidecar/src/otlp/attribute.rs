@@ -2,7 +2,7 @@
 
 use super::wire::{Fields, Value, WireError};
 
-/// The value of an attribute. Arrays, lists and bytes are of no interest here.
+/// The value of an attribute. Arrays and lists are of no interest here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Any<'a> {
     /// Text, not yet checked to be UTF-8.
@@ -11,6 +11,8 @@ pub(super) enum Any<'a> {
     Int(i64),
     /// A floating-point number.
     Double(f64),
+    /// Bytes: what our own spans pack a record in.
+    Packed(&'a [u8]),
     /// Anything else, or no value at all.
     Other,
 }
@@ -36,6 +38,7 @@ impl<'a> Any<'a> {
                 (1, Value::Bytes(text)) => Any::Text(text),
                 (3, Value::Varint(number)) => Any::Int(number.cast_signed()),
                 (4, Value::Fixed64(bits)) => Any::Double(f64::from_bits(bits)),
+                (7, Value::Bytes(bytes)) => Any::Packed(bytes),
                 _ => Any::Other,
             };
         }
@@ -60,7 +63,7 @@ impl<'a> Any<'a> {
             }
             Any::Int(number) => number.to_string(),
             Any::Double(number) => number.to_string(),
-            Any::Other => String::new(),
+            Any::Packed(_) | Any::Other => String::new(),
         }
     }
 
@@ -74,7 +77,7 @@ impl<'a> Any<'a> {
                 && (0.0..9_007_199_254_740_992.0).contains(&number))
             .then_some(number as u64),
             Any::Text(_) => self.text().ok()?.trim().parse().ok(),
-            Any::Other => None,
+            Any::Packed(_) | Any::Other => None,
         }
     }
 
@@ -84,7 +87,7 @@ impl<'a> Any<'a> {
             Any::Int(number) => Some(number as f64),
             Any::Double(number) => Some(number),
             Any::Text(_) => self.text().ok()?.trim().parse().ok(),
-            Any::Other => None,
+            Any::Packed(_) | Any::Other => None,
         }
     }
 }
