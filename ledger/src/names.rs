@@ -10,7 +10,9 @@ pub const SERVICE_NAME: &str = "service.name";
 pub const PROCESS_PID: &str = "process.pid";
 /// Resource attribute: where that process id counts ([`crate::process::namespace`]).
 pub const PID_NAMESPACE: &str = "lab.pid_namespace";
-/// Span attribute: the marks and sending times of one side of a hop, as text.
+/// Span attribute: the record of one side of a hop, as bytes ([`crate::Half::pack`]).
+pub const PACKED: &str = "lab.packed";
+/// Span attribute: the marks and sending times of one side of a hop, as text: what [`PACKED`] was before.
 pub const MARKS: &str = "lab.marks";
 /// Span attribute: bytes, frames and connection of one side of a hop, as text.
 pub const WIRE: &str = "lab.wire";
@@ -26,6 +28,10 @@ pub const STOPWATCH: &str = "lab.stopwatch_ns";
 pub const WEIGHT: &str = "lab.weight";
 /// Span attribute: spans that the process lost so far (its export queue was full or failed).
 pub const LOST: &str = "lab.lost";
+/// Resource attribute: drawn at random by each process when it starts; its spans are numbered from 1.
+pub const INSTANCE: &str = "lab.instance";
+/// Resource attribute: the number of the last span that the process has made so far.
+pub const HIGHEST: &str = "lab.highest";
 /// Span attribute (semantic conventions): logical name of the called service.
 pub const PEER_SERVICE: &str = "peer.service";
 /// Span attribute (semantic conventions): address of the called service.

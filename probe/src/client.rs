@@ -120,7 +120,9 @@ impl Client {
     #[must_use]
     pub fn new(probe: &Probe, peer: &str, target: Uri, options: ClientOptions) -> Client {
         let http2 = options.version == Version::Http2;
-        let connector = Connector::new(probe.clone(), http2, options.nodelay);
+        let peer = Peer { name: peer.into(), database: None, outstanding: Arc::default() };
+        let taps = Arc::clone(&peer.outstanding);
+        let connector = Connector::new(probe.clone(), taps, http2, options.nodelay);
         let mut builder = legacy::Client::builder(TimedExecutor { enabled: probe.enabled() });
         builder
             .http2_only(http2)
@@ -131,7 +133,6 @@ impl Client {
             builder.pool_max_idle_per_host(0);
         }
         let http = builder.build(connector.clone());
-        let peer = Peer { name: peer.into(), database: None };
         Client { probe: probe.clone(), peer, target, http, connector }
     }
 
@@ -197,7 +198,7 @@ impl Client {
                 record.is_grpc();
             }
             if let Some(identity) = record.identity() {
-                self.probe.outstanding().insert(identity.context.span_id, Arc::clone(record));
+                self.peer.outstanding.insert(identity.context.span_id, Arc::clone(record));
             }
         }
         ongoing

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::poll::Timed;
 use crate::probe::Probe;
-use crate::tap::Tap;
+use crate::tap::{Outstanding, Tap};
 
 /// Spawns tasks whose polls are timed (see [`crate::poll`]), unless probes are off.
 #[derive(Debug, Clone, Copy)]
@@ -42,15 +42,21 @@ where
 pub(crate) struct Connector {
     tcp: HttpConnector,
     probe: Probe,
+    outstanding: Arc<Outstanding>,
     http2: bool,
     opened: Arc<AtomicU64>,
 }
 
 impl Connector {
-    pub(crate) fn new(probe: Probe, http2: bool, nodelay: bool) -> Self {
+    pub(crate) fn new(
+        probe: Probe,
+        outstanding: Arc<Outstanding>,
+        http2: bool,
+        nodelay: bool,
+    ) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(nodelay);
-        Connector { tcp, probe, http2, opened: Arc::default() }
+        Connector { tcp, probe, outstanding, http2, opened: Arc::default() }
     }
 
     pub(crate) fn opened(&self) -> u64 {
@@ -62,7 +68,7 @@ impl Connector {
         if !self.probe.enabled() {
             return Tap::off(stream);
         }
-        let outstanding = Arc::clone(self.probe.outstanding());
+        let outstanding = Arc::clone(&self.outstanding);
         Tap::client(stream, outstanding, self.probe.sink().clone(), self.http2)
     }
 }

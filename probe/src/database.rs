@@ -4,6 +4,8 @@
 //! spans. So the service says where it stands, and the hop has one side: waiting for a connection is
 //! its send queue, from sending to the last row its round trip, then the decoding of the rows.
 
+use std::sync::Arc;
+
 use ledger::{Point, Stage};
 
 use crate::call::Call;
@@ -21,7 +23,8 @@ impl Database {
     /// The database called `peer`, of the kind that `db.system.name` has for it (`postgresql`).
     #[must_use]
     pub fn new(probe: &Probe, peer: &str, system: &str) -> Database {
-        let peer = Peer { name: peer.into(), database: Some(system.into()) };
+        let database = Some(system.into());
+        let peer = Peer { name: peer.into(), database, outstanding: Arc::default() };
         Database { probe: probe.clone(), peer }
     }
 

@@ -1,73 +1,127 @@
-//! From finished records to spans on the wire: OTLP over gRPC, built after the fact.
+//! From finished records to spans on the wire: OTLP over gRPC, some time after the fact.
 //!
-//! The queue is bounded and sized here, and every span that does not arrive is counted: the SDK's
-//! own batch processor drops silently. A process tells its count with the spans that follow.
+//! The queue is bounded, and every span that does not arrive is counted. Nobody who puts a record in is
+//! held up, and nobody is woken for it: the exporter looks by a timer, and earlier only where the queue is
+//! half full. A process tells its counts with every request, and each second without one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use ledger::wall::WallClock;
-use ledger::{Side, Value, names};
-use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tonic::Status;
 
+use crate::otlp::{Encoder, Process, Totals};
+use crate::receiver::{EndpointError, Receiver};
 use crate::record::Record;
 
 /// Records waiting to be exported; past it they are lost and counted.
 const QUEUE: usize = 16_384;
 /// Spans in one export request.
 const BATCH: usize = 512;
-/// How long a span may wait for others to share its request.
-const LINGER: Duration = Duration::from_millis(500);
-/// How long an export may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an exporter waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Between two looks at the queue.
+    look: Duration,
+    /// How long a process may have nothing to export before it tells its counts all the same.
+    silence: Duration,
+    /// For the answer to one request.
+    answer: Duration,
+    /// For everything that is still to be done when it is to stop.
+    exit: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            look: Duration::from_millis(250),
+            silence: Duration::from_secs(1),
+            answer: Duration::from_secs(5),
+            exit: Duration::from_secs(5),
+        }
+    }
+}
 
 /// Where finished records go. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub(crate) struct Sink {
-    queue: Option<mpsc::Sender<Arc<Record>>>,
-    lost: Arc<AtomicU64>,
+pub(crate) enum Sink {
+    /// Nowhere: a process without an endpoint.
+    Nowhere,
+    /// To whoever holds the other end.
+    Kept(tokio::sync::mpsc::Sender<Arc<Record>>),
+    /// To the exporter.
+    Export(Arc<Queue>),
+}
+
+/// What waits to be exported, and the counts of a process.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    records: mpsc::SyncSender<Arc<Record>>,
+    waiting: AtomicU64,
+    highest: AtomicU64,
+    lost: AtomicU64,
+    half_full: Notify,
 }
 
 impl Sink {
-    /// A sink that keeps nothing, for a process without an endpoint.
-    pub(crate) fn none() -> Self {
-        Sink { queue: None, lost: Arc::default() }
-    }
-
     /// A sink whose records are kept for whoever holds the other end.
-    pub(crate) fn kept() -> (Self, mpsc::Receiver<Arc<Record>>) {
-        let (queue, records) = mpsc::channel(QUEUE);
-        (Sink { queue: Some(queue), lost: Arc::default() }, records)
+    pub(crate) fn kept() -> (Self, tokio::sync::mpsc::Receiver<Arc<Record>>) {
+        let (kept, records) = tokio::sync::mpsc::channel(QUEUE);
+        (Sink::Kept(kept), records)
     }
 
     /// Hands a record over, if its trace is sampled; only the first time counts.
     pub(crate) fn submit(&self, record: &Arc<Record>) {
-        let Some(queue) = &self.queue else { return };
         let sampled = record.identity().is_some_and(|identity| identity.context.sampled);
-        if sampled && record.take() && queue.try_send(Arc::clone(record)).is_err() {
-            self.lost.fetch_add(1, Relaxed);
+        if !sampled || matches!(self, Sink::Nowhere) || !record.take() {
+            return;
+        }
+        match self {
+            Sink::Nowhere => {}
+            // A test that lets its records lie finds fewer than it asks for.
+            Sink::Kept(kept) => drop(kept.try_send(Arc::clone(record))),
+            Sink::Export(queue) => queue.put(record),
         }
     }
 
     /// Spans that were lost so far.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+        if let Sink::Export(queue) = self { queue.lost.load(Relaxed) } else { 0 }
     }
 }
+
+impl Queue {
+    fn put(&self, record: &Arc<Record>) {
+        // A span that is lost here has a number all the same: the gap shows it.
+        record.number(self.highest.fetch_add(1, Relaxed) + 1);
+        if self.records.try_send(Arc::clone(record)).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+            return;
+        }
+        if self.waiting.fetch_add(1, Relaxed) + 1 == QUEUE as u64 / 2 {
+            self.half_full.notify_one();
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals { highest: self.highest.load(Relaxed), lost: self.lost.load(Relaxed) }
+    }
+}
+
+/// When an exporter that was asked to stop is to be done with everything; none if it was not asked.
+type End = watch::Receiver<Option<Instant>>;
 
 /// The task that exports.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    stop: CancellationToken,
+    end: watch::Sender<Option<Instant>>,
     task: JoinHandle<()>,
+    patience: Patience,
 }
 
 impl Exporter {
@@ -76,166 +130,132 @@ impl Exporter {
         service: &str,
         pid: u32,
         endpoint: &str,
-    ) -> Result<(Exporter, Sink), opentelemetry_otlp::ExporterBuildError> {
-        let mut exporter = SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(endpoint)
-            .with_timeout(TIMEOUT)
-            .build()?;
-        exporter.set_resource(
-            &Resource::builder_empty()
-                .with_attributes([
-                    KeyValue::new(names::SERVICE_NAME, service.to_owned()),
-                    KeyValue::new(names::PROCESS_PID, i64::from(pid)),
-                    KeyValue::new(names::CLOCK, ledger::clock::identity()),
-                    KeyValue::new(names::PID_NAMESPACE, ledger::process::namespace()),
-                ])
-                .build(),
-        );
-        let (queue, records) = mpsc::channel(QUEUE);
-        let sink = Sink { queue: Some(queue), lost: Arc::default() };
-        let stop = CancellationToken::new();
+        patience: Patience,
+    ) -> Result<(Exporter, Sink), EndpointError> {
+        let receiver = Receiver::at(endpoint)?;
+        let (records, waiting) = mpsc::sync_channel(QUEUE);
+        let queue = Arc::new(Queue {
+            records,
+            waiting: AtomicU64::new(0),
+            highest: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            half_full: Notify::new(),
+        });
+        let process =
+            Process { service: service.to_owned(), pid, instance: rand::random::<u64>() >> 1 };
         let worker = Worker {
-            exporter,
-            scope: InstrumentationScope::builder("probe")
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .build(),
-            wall: WallClock::read(),
-            lost: Arc::clone(&sink.lost),
-            told: 0,
+            receiver,
+            encoder: Encoder::new(process),
+            request: Arc::default(),
+            waiting,
+            queue: Arc::clone(&queue),
+            told: (Totals { highest: 0, lost: 0 }, Instant::now()),
+            complained: false,
+            patience,
         };
-        let task = tokio::spawn(worker.run(records, stop.clone()));
-        Ok((Exporter { stop, task }, sink))
+        let (end, asked) = watch::channel(None);
+        let task = tokio::spawn(worker.run(asked));
+        Ok((Exporter { end, task, patience }, Sink::Export(queue)))
     }
 
-    /// Exports what is queued, then stops.
+    /// Exports what is queued, then stops, within the one limit for it all.
     pub(crate) async fn shutdown(self) {
-        self.stop.cancel();
+        self.end.send_replace(Some(Instant::now() + self.patience.exit));
         // A panic in the task would have been reported by the runtime; there is nothing to add.
         let _ = self.task.await;
     }
 }
 
 struct Worker {
-    exporter: SpanExporter,
-    scope: InstrumentationScope,
-    wall: WallClock,
-    lost: Arc<AtomicU64>,
-    told: u64,
+    receiver: Receiver,
+    encoder: Encoder,
+    /// Shared with the request that is being sent, and used again when that is over.
+    request: Arc<Vec<u8>>,
+    waiting: mpsc::Receiver<Arc<Record>>,
+    queue: Arc<Queue>,
+    /// What the receiver knows, and since when.
+    told: (Totals, Instant),
+    complained: bool,
+    patience: Patience,
 }
 
 impl Worker {
-    async fn run(mut self, mut records: mpsc::Receiver<Arc<Record>>, stop: CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while !stop.is_cancelled() {
+    async fn run(mut self, mut end: End) {
+        let end = loop {
             tokio::select! {
-                () = stop.cancelled() => {}
-                received = records.recv_many(&mut batch, BATCH) => {
-                    if received == 0 {
-                        return;
-                    }
-                    self.linger(&mut records, &mut batch, &stop).await;
-                    self.export(&mut batch).await;
-                }
+                end = asked(&mut end) => break end,
+                () = self.queue.half_full.notified() => {}
+                () = tokio::time::sleep(self.patience.look) => {}
             }
-        }
-        while let Ok(record) = records.try_recv() {
-            batch.push(record);
-            if batch.len() == BATCH {
-                self.export(&mut batch).await;
-            }
-        }
-        self.export(&mut batch).await;
-    }
-
-    /// Waits for more records to fill the batch, for a while.
-    async fn linger(
-        &self,
-        records: &mut mpsc::Receiver<Arc<Record>>,
-        batch: &mut Vec<Arc<Record>>,
-        stop: &CancellationToken,
-    ) {
-        let fill = async {
-            while batch.len() < BATCH && records.recv_many(batch, BATCH - batch.len()).await > 0 {}
+            let patience = self.patience.answer;
+            while end.borrow().is_none()
+                && self.export(too_long(patience, end.clone()), false).await
+            {}
         };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = tokio::time::timeout(LINGER, fill) => {}
+        while self.export(tokio::time::sleep_until(end), true).await {}
+        let Totals { highest, lost } = self.queue.totals();
+        if lost > 0 {
+            tracing::warn!("{lost} of {highest} spans were not exported");
         }
     }
 
-    async fn export(&mut self, batch: &mut Vec<Arc<Record>>) {
-        if batch.is_empty() {
-            return;
+    /// Exports one batch, and waits for the answer until `too_long` completes. Answers whether there may
+    /// be more. The `last` one tells the counts in any case.
+    async fn export(&mut self, too_long: impl Future<Output = ()>, last: bool) -> bool {
+        let mut count = 0;
+        while count < BATCH as u64 {
+            let Ok(record) = self.waiting.try_recv() else { break };
+            self.encoder.add(&record);
+            count += 1;
         }
-        let mut spans: Vec<_> = batch.drain(..).filter_map(|record| self.span(&record)).collect();
-        let lost = self.lost.load(Relaxed);
-        if lost != self.told
-            && let Some(span) = spans.first_mut()
-        {
-            span.attributes.push(KeyValue::new(names::LOST, lost as i64));
-            self.told = lost;
+        self.queue.waiting.fetch_sub(count, Relaxed);
+        let totals = self.queue.totals();
+        let (told, at) = self.told;
+        let tell = told != totals && (last || at.elapsed() >= self.patience.silence);
+        if count == 0 && !tell {
+            return false;
         }
-        let count = spans.len() as u64;
-        if let Err(error) = self.exporter.export(spans).await {
-            let before = self.lost.fetch_add(count, Relaxed);
-            if before == 0 {
-                tracing::warn!("spans could not be exported, and are counted as lost: {error}");
+        // A request that was given up may still hold its bytes; then others are made.
+        self.encoder.finish(totals, Arc::make_mut(&mut self.request));
+        let request = Arc::clone(&self.request);
+        let answer = tokio::select! {
+            answer = self.receiver.send(request) => answer,
+            () = too_long => Err(Status::deadline_exceeded("no answer in time")),
+        };
+        self.told.1 = Instant::now();
+        match answer {
+            Ok(refused) => {
+                self.told.0 = totals;
+                self.lose(refused.spans.min(count), &refused.why);
+            }
+            Err(status) => {
+                self.lose(count, &format!("{:?}: {}", status.code(), status.message()));
             }
         }
+        count == BATCH as u64
     }
 
-    /// A mark as wall time, for display by other tools only.
-    fn at(&self, mark: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.wall.to_wall(mark))
-    }
-
-    fn span(&self, record: &Record) -> Option<SpanData> {
-        let identity = record.identity()?;
-        let half = record.half();
-        let mut attributes: Vec<KeyValue> = half
-            .attributes()
-            .into_iter()
-            .map(|attribute| key_value(attribute.key, attribute.value))
-            .collect();
-        attributes.extend(identity.extra.iter().map(|(key, value)| key_value(key, value.clone())));
-        if let Some(stopwatch) = record.stopwatch() {
-            attributes.push(KeyValue::new(names::STOPWATCH, stopwatch as i64));
+    fn lose(&mut self, count: u64, why: &str) {
+        self.queue.lost.fetch_add(count, Relaxed);
+        if count > 0 && !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!("spans could not be exported, and are counted as lost: {why}");
         }
-        if let Some(peer) = &identity.peer {
-            attributes.push(KeyValue::new(names::PEER_SERVICE, Arc::clone(peer)));
-        }
-        Some(SpanData {
-            span_context: SpanContext::new(
-                identity.context.trace_id.into(),
-                identity.context.span_id.into(),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::NONE,
-            ),
-            parent_span_id: identity.parent.into(),
-            parent_span_is_remote: record.side() == Side::Server,
-            span_kind: match record.side() {
-                Side::Client => SpanKind::Client,
-                Side::Server => SpanKind::Server,
-            },
-            name: identity.name.clone().into(),
-            start_time: self.at(half.interval.0),
-            end_time: self.at(half.interval.1),
-            attributes,
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: record.failure().map_or(Status::Unset, Status::error),
-            instrumentation_scope: self.scope.clone(),
-        })
     }
 }
 
-fn key_value(key: &'static str, value: Value) -> KeyValue {
-    match value {
-        Value::Text(text) => KeyValue::new(key, text),
-        Value::Int(number) => KeyValue::new(key, number),
-        Value::Float(number) => KeyValue::new(key, number),
+/// Completes when the exporter is asked to stop: by when it is to be done.
+async fn asked(end: &mut End) -> Instant {
+    // Nobody who could ask is left: the process is ending.
+    end.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or_else(Instant::now)
+}
+
+/// Completes when an answer has taken `patience`, or everything is to be done.
+async fn too_long(patience: Duration, mut end: End) {
+    tokio::select! {
+        () = tokio::time::sleep(patience) => {}
+        end = asked(&mut end) => tokio::time::sleep_until(end).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! every TCP stream, by timed codecs, and by the client and server halves; they become spans when a call
 //! is over. What the marks mean is the business of `ledger`, not of this crate.
 
+mod accept;
 mod call;
 pub mod capture;
 mod client;
@@ -14,8 +15,10 @@ mod context;
 mod database;
 mod export;
 mod ongoing;
+mod otlp;
 mod poll;
 mod probe;
+mod receiver;
 mod record;
 mod refusal;
 mod reporter;
@@ -26,6 +29,7 @@ mod settings;
 mod slot;
 mod stopwatch;
 mod tap;
+mod workers;
 
 pub use call::{Call, Root};
 pub use client::{CallError, Channel, Client, ClientOptions, LONGEST_BODY, Version};
@@ -33,6 +37,7 @@ pub use codec::{Carries, JsonError, JsonReply, TimedCodec, TimedDecoder, TimedEn
 pub use context::SpanContext;
 pub use database::{Database, Query};
 pub use probe::{PROBES_VARIABLE, Probe, ProbeConfig, ProbeError};
+pub use receiver::EndpointError;
 pub use refusal::{ErrorReply, Refusal};
 pub use reporter::{ReportedCall, Reporter};
 pub use routes::{JsonBody, Routes};

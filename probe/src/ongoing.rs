@@ -12,6 +12,7 @@ use crate::probe::Probe;
 use crate::record::{Identity, Record};
 use crate::slot::Slot;
 use crate::stopwatch::Stopwatch;
+use crate::tap::Outstanding;
 
 /// Who is called, as spans say it.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(crate) struct Peer {
     pub(crate) name: Arc<str>,
     /// Kind of database, if it is one.
     pub(crate) database: Option<Arc<str>>,
+    /// Where taps of connections to it find the records of calls.
+    pub(crate) outstanding: Arc<Outstanding>,
 }
 
 /// A call that has begun. Dropping it (the caller gave up) closes its record too.
@@ -27,6 +30,7 @@ pub(crate) struct Peer {
 pub(crate) struct Ongoing {
     slot: Option<Slot>,
     probe: Probe,
+    outstanding: Arc<Outstanding>,
     stopwatch: Option<Arc<Stopwatch>>,
 }
 
@@ -38,8 +42,9 @@ impl Ongoing {
         name: impl FnOnce() -> String,
         call: Call,
     ) -> Ongoing {
+        let outstanding = Arc::clone(&peer.outstanding);
         if !probe.enabled() {
-            return Ongoing { slot: None, probe: probe.clone(), stopwatch: None };
+            return Ongoing { slot: None, probe: probe.clone(), outstanding, stopwatch: None };
         }
         let record = Arc::new(Record::new(Side::Client));
         let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
@@ -58,7 +63,7 @@ impl Ongoing {
         record.set(Point::Planned, call.planned.unwrap_or(0));
         record.mark(Point::CallStart);
         let slot = Slot { record, injector: probe.injector() };
-        Ongoing { slot: Some(slot), probe: probe.clone(), stopwatch }
+        Ongoing { slot: Some(slot), probe: probe.clone(), outstanding, stopwatch }
     }
 
     /// The call's record and the delays to inject into it; `None` with probes off.
@@ -100,7 +105,7 @@ impl Ongoing {
         let Some(slot) = self.slot.take() else { return };
         slot.record.mark(Point::CallEnd);
         if let Some(identity) = slot.record.identity() {
-            self.probe.outstanding().remove(identity.context.span_id);
+            self.outstanding.remove(identity.context.span_id);
         }
         match &self.stopwatch {
             Some(stopwatch) => stopwatch.hold(self.probe.sink().clone(), slot.record),

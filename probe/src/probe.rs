@@ -6,9 +6,9 @@ use std::time::Duration;
 use ledger::Stage;
 use parking_lot::Mutex;
 
-use crate::export::{Exporter, Sink};
+use crate::export::{Exporter, Patience, Sink};
+use crate::receiver::EndpointError;
 use crate::slot::Injector;
-use crate::tap::Outstanding;
 
 /// Environment variable that turns probes off as a whole when it says `off`.
 pub const PROBES_VARIABLE: &str = "LAB_PROBES";
@@ -35,7 +35,7 @@ pub enum ProbeError {
         /// The endpoint asked for.
         endpoint: String,
         /// Why it was refused.
-        source: opentelemetry_otlp::ExporterBuildError,
+        source: EndpointError,
     },
     /// A delay was asked for in a stage where none can be injected.
     #[error("no delay can be injected into {stage}; it can be into {}", injectable())]
@@ -84,7 +84,6 @@ struct Inner {
     enabled: bool,
     sink: Sink,
     injector: Arc<Injector>,
-    outstanding: Arc<Outstanding>,
     exporter: Mutex<Option<Exporter>>,
 }
 
@@ -97,18 +96,18 @@ impl Probe {
         let injector = injector(config.inject)?;
         let (exporter, sink) = match config.otlp_endpoint {
             Some(endpoint) if config.enabled => {
+                let pid = std::process::id();
                 let (exporter, sink) =
-                    Exporter::start(&config.service, std::process::id(), &endpoint)
+                    Exporter::start(&config.service, pid, &endpoint, Patience::default())
                         .map_err(|source| ProbeError::Exporter { endpoint, source })?;
                 (Some(exporter), sink)
             }
-            _ => (None, Sink::none()),
+            _ => (None, Sink::Nowhere),
         };
         Ok(Probe(Arc::new(Inner {
             enabled: config.enabled,
             sink,
             injector,
-            outstanding: Arc::default(),
             exporter: Mutex::new(exporter),
         })))
     }
@@ -122,7 +121,6 @@ impl Probe {
             enabled: true,
             sink,
             injector: injector(inject)?,
-            outstanding: Arc::default(),
             exporter: Mutex::new(None),
         })))
     }
@@ -132,9 +130,8 @@ impl Probe {
     pub fn off() -> Probe {
         Probe(Arc::new(Inner {
             enabled: false,
-            sink: Sink::none(),
+            sink: Sink::Nowhere,
             injector: Arc::default(),
-            outstanding: Arc::default(),
             exporter: Mutex::new(None),
         }))
     }
@@ -179,9 +176,5 @@ impl Probe {
 
     pub(crate) fn injector(&self) -> Arc<Injector> {
         Arc::clone(&self.0.injector)
-    }
-
-    pub(crate) fn outstanding(&self) -> &Arc<Outstanding> {
-        &self.0.outstanding
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Record {
     grpc: AtomicBool,
     submitted: AtomicBool,
     stopwatch: AtomicU64,
+    /// Its span's number among those of the process, from 1.
+    sequence: AtomicU64,
     codec: [CodecBytes; 2],
     details: Mutex<Details>,
 }
@@ -77,6 +79,7 @@ impl Record {
             grpc: AtomicBool::new(false),
             submitted: AtomicBool::new(false),
             stopwatch: AtomicU64::new(0),
+            sequence: AtomicU64::new(0),
             codec: Default::default(),
             details: Mutex::default(),
         }
@@ -159,6 +162,15 @@ impl Record {
 
     pub(crate) fn stopwatch(&self) -> Option<u64> {
         Some(self.stopwatch.load(Relaxed)).filter(|&elapsed| elapsed != 0)
+    }
+
+    /// Gives its span a number.
+    pub(crate) fn number(&self, sequence: u64) {
+        self.sequence.store(sequence, Relaxed);
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Relaxed)
     }
 
     /// True for the first caller only: a record becomes a span at most once.

@@ -9,7 +9,7 @@ use ledger::{Marks, Point, Side, Value};
 
 use crate::call::Root;
 use crate::context::SpanContext;
-use crate::export::{Exporter, Sink};
+use crate::export::{Exporter, Patience, Sink};
 use crate::probe::ProbeError;
 use crate::record::{Identity, Record};
 
@@ -46,7 +46,7 @@ impl Reporter {
     /// # Errors
     /// [`ProbeError::Exporter`] if the endpoint is malformed.
     pub fn start(service: &str, pid: u32, endpoint: &str) -> Result<Reporter, ProbeError> {
-        let (exporter, sink) = Exporter::start(service, pid, endpoint)
+        let (exporter, sink) = Exporter::start(service, pid, endpoint, Patience::default())
             .map_err(|source| ProbeError::Exporter { endpoint: endpoint.to_owned(), source })?;
         Ok(Reporter { exporter, sink })
     }

@@ -10,6 +10,7 @@ use axum::extract::{FromRequest, Request};
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use futures_util::FutureExt as _;
 use http::{Method, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -99,10 +100,11 @@ impl Routes {
     }
 
     /// Everything that the service called `name` answers.
-    pub(crate) async fn into_router(self, name: &'static str, version: &'static str) -> Router {
+    pub(crate) fn into_router(self, name: &'static str, version: &'static str) -> Router {
         let (reporter, health) = tonic_health::server::health_reporter();
         for service in self.grpc {
-            reporter.set_service_status(service, ServingStatus::Serving).await;
+            // Nobody else has the reporter yet, so that it is never waited for.
+            let _ = reporter.set_service_status(service, ServingStatus::Serving).now_or_never();
         }
         let healthy = json!({"status": "ok", "service": name, "version": version});
         let mut known = self.known;

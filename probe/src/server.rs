@@ -1,26 +1,28 @@
-//! The instrumented server half: accepts, taps, and runs a service's routes with a record each.
+//! The instrumented server half: taps connections, and runs a service's routes with a record for each
+//! request.
 //!
-//! One listener speaks HTTP/1.1 and HTTP/2, so REST and gRPC share an address. What the routes do
-//! is not known here.
+//! A connection speaks HTTP/1.1 or HTTP/2, so REST and gRPC share an address. Where connections come
+//! from, and what the routes do, is not known here.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::{Request, header};
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use hyper::rt::Executor as _;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use ledger::{Point, Side};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use crate::connect::TimedExecutor;
@@ -30,10 +32,13 @@ use crate::record::{Identity, Record};
 use crate::slot::Slot;
 use crate::tap::{Claims, Tap};
 
-/// How long connections may finish their requests after shutdown was asked for.
+/// How long a connection of HTTP/1.1 may be quiet, once the server is to stop, before it is closed. Its
+/// client may have sent a request already, which would be answered by a reset.
+const QUIET: Duration = Duration::from_millis(250);
+/// How long connections may finish their requests after that.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait after a failed accept (out of descriptors, say) before the next.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often to look whether all connections are closed.
+const LOOK: Duration = Duration::from_millis(10);
 /// A span's name is cut off here: a path is a peer's to choose.
 const LONGEST_NAME: usize = 80;
 
@@ -62,55 +67,39 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves `routes` on `listener` until `shutdown` completes, then lets requests finish. What a peer does
-/// is answered on its connection, and a failing accept is logged and tried again.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    routes: Router,
-    probe: &Probe,
-    options: ServerOptions,
-    shutdown: impl Future<Output = ()> + Send,
-) {
-    let graceful = GracefulShutdown::new();
-    let executor = TimedExecutor { enabled: probe.enabled() };
-    let mut builder = auto::Builder::new(executor);
-    builder
-        .http2()
-        .initial_stream_window_size(options.stream_window)
-        .initial_connection_window_size(options.connection_window)
-        .max_frame_size(options.frame_size);
-    let nodelay = options.nodelay;
-    let acceptor = Acceptor { routes, probe: probe.clone(), executor, builder, nodelay };
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => acceptor.accept(stream, graceful.watcher()),
-            Err(error) => {
-                tracing::warn!("accepting a connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still open {GRACE:?} after shutdown");
-    }
-}
-
-struct Acceptor {
+/// Serves connections of one runtime.
+pub(crate) struct Server {
     routes: Router,
     probe: Probe,
     executor: TimedExecutor,
     builder: auto::Builder<TimedExecutor>,
     nodelay: bool,
+    graceful: GracefulShutdown,
+    stopping: Arc<AtomicBool>,
 }
 
-impl Acceptor {
-    fn accept(&self, stream: TcpStream, watcher: Watcher) {
+impl Server {
+    pub(crate) fn new(routes: Router, probe: &Probe, options: &ServerOptions) -> Server {
+        let executor = TimedExecutor { enabled: probe.enabled() };
+        let mut builder = auto::Builder::new(executor);
+        builder
+            .http2()
+            .initial_stream_window_size(options.stream_window)
+            .initial_connection_window_size(options.connection_window)
+            .max_frame_size(options.frame_size);
+        Server {
+            routes,
+            probe: probe.clone(),
+            executor,
+            builder,
+            nodelay: options.nodelay,
+            graceful: GracefulShutdown::new(),
+            stopping: Arc::default(),
+        }
+    }
+
+    /// Serves what comes on `stream`, in a task of its own.
+    pub(crate) fn serve(&self, stream: TcpStream) {
         if let Err(error) = stream.set_nodelay(self.nodelay) {
             tracing::debug!("setting TCP_NODELAY: {error}");
         }
@@ -120,8 +109,10 @@ impl Acceptor {
         } else {
             Tap::off(stream)
         };
-        let service = Measured { routes: self.routes.clone(), claims, probe: self.probe.clone() };
+        let (routes, probe) = (self.routes.clone(), self.probe.clone());
+        let service = Measured { routes, claims, probe, stopping: Arc::clone(&self.stopping) };
         let builder = self.builder.clone();
+        let watcher = self.graceful.watcher();
         self.executor.execute(async move {
             let service = TowerToHyperService::new(service);
             let connection = builder.serve_connection(TokioIo::new(tap), service);
@@ -129,6 +120,26 @@ impl Acceptor {
                 tracing::debug!("a connection ended early: {error}");
             }
         });
+    }
+
+    /// Lets every request that was sent be answered, and closes the connections, within [`QUIET`] and
+    /// [`GRACE`]. Nothing must be accepted any more.
+    ///
+    /// HTTP/2 has a way to say which request is the last one; HTTP/1.1 has only the answer to it. So
+    /// each answer says `connection: close` first, and only who is quiet is closed without one.
+    pub(crate) async fn stop(self) {
+        self.stopping.store(true, Relaxed);
+        let answered = async {
+            while self.graceful.count() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(QUIET, answered).await.is_ok() {
+            return;
+        }
+        if tokio::time::timeout(GRACE, self.graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were still open {GRACE:?} after shutdown");
+        }
     }
 }
 
@@ -138,6 +149,7 @@ struct Measured {
     routes: Router,
     claims: Arc<Claims>,
     probe: Probe,
+    stopping: Arc<AtomicBool>,
 }
 
 impl tower::Service<Request<Incoming>> for Measured {
@@ -151,14 +163,16 @@ impl tower::Service<Request<Incoming>> for Measured {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let request = request.map(Body::new);
+        let last = (request.version() < Version::HTTP_2).then(|| Arc::clone(&self.stopping));
         if !self.probe.enabled() {
-            return Box::pin(self.routes.clone().oneshot(request));
+            let reply = self.routes.clone().oneshot(request);
+            return Box::pin(async move { Ok(closing(reply.await?, last.as_deref())) });
         }
         let (slot, tapped) = self.slot(&request);
         let reply = slot.clone().scope(self.routes.clone().oneshot(request));
         let sink = self.probe.sink().clone();
         Box::pin(async move {
-            let reply = reply.await?;
+            let reply = closing(reply.await?, last.as_deref());
             if reply.status().is_server_error() {
                 slot.record.failed(format!("answered {}", reply.status()));
             }
@@ -198,6 +212,15 @@ impl Measured {
         record.identify(Identity { context, parent, name, peer, database, extra });
         (Slot { record, injector: self.probe.injector() }, tapped)
     }
+}
+
+/// Says that the connection is closed after this reply, if the server is stopping.
+fn closing(mut reply: Response, stopping: Option<&AtomicBool>) -> Response {
+    if stopping.is_some_and(|stopping| stopping.load(Relaxed)) {
+        let close = HeaderValue::from_static("close");
+        reply.headers_mut().insert(header::CONNECTION, close);
+    }
+    reply
 }
 
 /// What a span of this request is called.

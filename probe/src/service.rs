@@ -3,18 +3,22 @@
 //! A service author says four things: a name, an address, the shared settings, and the routes. Health,
 //! the probe, the runtime, the ready line and the end of the process are here.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use axum::Router;
 use clap::builder::Resettable;
 use clap::{Args, Command};
 use tokio::net::TcpListener;
 
+use crate::accept::{accept, listen};
 use crate::probe::{PROBES_VARIABLE, Probe, ProbeError};
 use crate::routes::Routes;
-use crate::server;
+use crate::server::Server;
 use crate::settings::ServiceArgs;
+use crate::workers::{MakeRouter, Workers};
 
 /// Why a service cannot be what its settings ask for.
 pub type SetupError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,14 +30,18 @@ pub trait Service: Args + Sized + Send {
     /// Its version, in health answers. The lab's services share one.
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
+    /// Whether one runtime serves all requests, whose threads share what it has (a pool of connections
+    /// to a database, say). Otherwise each worker thread has a runtime of its own.
+    const ONE_RUNTIME: bool = false;
+
     /// The address to listen on.
     fn listen(&self) -> SocketAddr;
 
     /// The settings that every service has.
     fn shared(&self) -> &ServiceArgs;
 
-    /// What it answers. The closure makes the routes, with clients of their own; what is to be shared
-    /// by all that it makes is made before it. Settings that cannot be are refused here, before the
+    /// What it answers. Each worker calls the closure once, and has the routes and their clients for
+    /// itself; what all workers are to share is made before it. Settings that cannot be are refused here, before the
     /// address is bound.
     ///
     /// # Errors
@@ -86,21 +94,42 @@ pub fn main<S: Service>() -> ExitCode {
     }
 }
 
-/// Runs a service in a runtime of its own until the process is asked to stop: starts its probe, binds
-/// its address and says so, serves, and exports the last spans.
+/// Runs a service until the process is asked to stop: starts its probe, binds its address and says so,
+/// serves, and exports the last spans.
 ///
 /// # Errors
 /// [`RunError`] if a setting is impossible or the address cannot be bound.
 pub fn run<S: Service>(config: S) -> Result<(), RunError> {
     let shared = config.shared().clone();
+    if S::ONE_RUNTIME { run_as_one(config, &shared) } else { run_by_workers(config, &shared) }
+}
+
+fn run_as_one<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), RunError> {
     shared.runtime()?.block_on(async {
         let probe = shared.probe(S::NAME)?;
         let address = config.listen();
-        let routes = config.routes(probe.clone()).map_err(RunError::Setup)?;
-        let router = routes().into_router(S::NAME, S::VERSION).await;
+        let router = maker(config, &probe).map_err(RunError::Setup)?();
+        let server = Server::new(router, &probe, &shared.server_options());
         let listener = listen(address).await?;
-        server::serve(listener, router, &probe, shared.server_options(), shared.stop_requested())
-            .await;
+        accept(listener, shared.stop_requested(), |stream| server.serve(stream)).await;
+        server.stop().await;
+        probe.shutdown().await;
+        Ok(())
+    })
+}
+
+/// This thread accepts and exports; the workers do the rest.
+fn run_by_workers<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let probe = shared.probe(S::NAME)?;
+        let address = config.listen();
+        let routes: Arc<MakeRouter> = Arc::new(maker(config, &probe).map_err(RunError::Setup)?);
+        let listener = listen(address).await?;
+        let with = (&probe, &shared.server_options());
+        let mut workers = Workers::start(shared.workers(), S::NAME, &routes, with)?;
+        accept(listener, shared.stop_requested(), |stream| workers.give(stream)).await;
+        workers.stop().await;
         probe.shutdown().await;
         Ok(())
     })
@@ -117,21 +146,17 @@ pub async fn serve<S: Service>(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), SetupError> {
     let options = config.shared().server_options();
-    let router = config.routes(probe.clone())?().into_router(S::NAME, S::VERSION).await;
-    server::serve(listener, router, probe, options, shutdown).await;
+    let server = Server::new(maker(config, probe)?(), probe, &options);
+    accept(listener, shutdown, |stream| server.serve(stream)).await;
+    server.stop().await;
     Ok(())
 }
 
-/// Binds `address` and says so on standard output: `listening 127.0.0.1:8080`.
-///
-/// # Errors
-/// Names the address that could not be bound.
-async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let naming =
-        |error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}"));
-    let listener = TcpListener::bind(address).await.map_err(naming)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening {}", listener.local_addr()?)?;
-    out.flush()?;
-    Ok(listener)
+/// What makes everything that the service answers.
+fn maker<S: Service>(
+    config: S,
+    probe: &Probe,
+) -> Result<impl Fn() -> Router + Send + Sync + 'static, SetupError> {
+    let routes = config.routes(probe.clone())?;
+    Ok(move || routes().into_router(S::NAME, S::VERSION))
 }

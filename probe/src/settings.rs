@@ -34,7 +34,8 @@ pub struct ServiceArgs {
     /// Delays to inject, STAGE=DURATION, with commas between (e.g. handler=5ms,reply-encode=1ms).
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_injection)]
     pub inject: Vec<(Stage, Duration)>,
-    /// Worker threads [default: one per core].
+    /// Worker threads, each with connections of its own to the services that it calls [default: one per
+    /// core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub worker_threads: Option<u16>,
     /// Stop when standard input is closed, so that no child outlives its parent.
@@ -80,16 +81,20 @@ impl ServiceArgs {
         }
     }
 
-    /// The runtime to run in.
+    /// How many worker threads there are to be.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.worker_threads.map_or_else(cores, usize::from)
+    }
+
+    /// One runtime with all worker threads.
     ///
     /// # Errors
     /// The runtime could not be built.
     pub fn runtime(&self) -> io::Result<Runtime> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = self.worker_threads {
-            builder.worker_threads(usize::from(threads));
-        }
-        builder.enable_all().build()
+        builder.worker_threads(self.workers()).enable_all().build()
     }
 
     /// Completes when the process is asked to stop: SIGTERM, SIGINT, or the end of standard input

@@ -1,5 +1,7 @@
 //! HTTP/1.1 messages of one direction, cut from a byte stream (RFC 9112, sections 6 and 7).
 
+use std::mem::MaybeUninit;
+
 use crate::context::{SpanContext, TRACEPARENT};
 
 /// A head longer than this is not followed.
@@ -138,7 +140,9 @@ impl Messages {
             parse(bytes, replies)
         } else {
             self.stash.extend_from_slice(bytes);
-            parse(&self.stash, replies)
+            // A head that comes in drips is read when its end is there, not with every drip.
+            let drip = &self.stash[stashed.saturating_sub(3)..];
+            if ends_head(drip) { parse(&self.stash, replies) } else { Ok(None) }
         };
         match parsed {
             Ok(Some(head)) => {
@@ -244,16 +248,23 @@ fn take(bytes: &mut &[u8], most: u64) -> u64 {
     run as u64
 }
 
+/// Whether an empty line, which ends a head, is among these bytes.
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
+}
+
 /// Parses a head; `None` if it is not complete.
 fn parse(bytes: &[u8], reply: bool) -> Result<Option<Head>, httparse::Error> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    // Three kilobytes, which nobody needs to be zero.
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let (parsed, status, head_method, fields) = if reply {
-        let mut head = httparse::Response::new(&mut fields);
-        let parsed = head.parse(bytes)?;
+        let mut head = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let parsed = config.parse_response_with_uninit_headers(&mut head, bytes, &mut fields)?;
         (parsed, head.code.unwrap_or(0), false, &*head.headers)
     } else {
-        let mut head = httparse::Request::new(&mut fields);
-        let parsed = head.parse(bytes)?;
+        let mut head = httparse::Request::new(&mut []);
+        let parsed = head.parse_with_uninit_headers(bytes, &mut fields)?;
         (parsed, 0, head.method == Some("HEAD"), &*head.headers)
     };
     let httparse::Status::Complete(length) = parsed else { return Ok(None) };

@@ -28,6 +28,7 @@ use users::Users;
 
 impl Service for PgClientConfig {
     const NAME: &'static str = "pg-client";
+    const ONE_RUNTIME: bool = true;
 
     fn listen(&self) -> SocketAddr {
         self.listen

@@ -2,7 +2,7 @@
 
 use super::wire::{Fields, Value, WireError};
 
-/// The value of an attribute. Maps and bytes are of no interest here.
+/// The value of an attribute. Maps are of no interest here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Any<'a> {
     /// Text, not yet checked to be UTF-8.
@@ -13,6 +13,8 @@ pub(super) enum Any<'a> {
     Double(f64),
     /// An array, as the message that it is.
     List(&'a [u8]),
+    /// Bytes: what our own spans pack a record in.
+    Packed(&'a [u8]),
     /// Anything else, or no value at all.
     Other,
 }
@@ -39,6 +41,7 @@ impl<'a> Any<'a> {
                 (3, Value::Varint(number)) => Any::Int(number.cast_signed()),
                 (5, Value::Bytes(list)) => Any::List(list),
                 (4, Value::Fixed64(bits)) => Any::Double(f64::from_bits(bits)),
+                (7, Value::Bytes(bytes)) => Any::Packed(bytes),
                 _ => Any::Other,
             };
         }
@@ -63,7 +66,7 @@ impl<'a> Any<'a> {
             }
             Any::Int(number) => number.to_string(),
             Any::Double(number) => number.to_string(),
-            Any::List(_) | Any::Other => String::new(),
+            Any::List(_) | Any::Packed(_) | Any::Other => String::new(),
         }
     }
 
@@ -77,7 +80,7 @@ impl<'a> Any<'a> {
                 && (0.0..9_007_199_254_740_992.0).contains(&number))
             .then_some(number as u64),
             Any::Text(_) => self.text().ok()?.trim().parse().ok(),
-            Any::List(_) | Any::Other => None,
+            Any::List(_) | Any::Packed(_) | Any::Other => None,
         }
     }
 
@@ -87,7 +90,7 @@ impl<'a> Any<'a> {
             Any::Int(number) => Some(number as f64),
             Any::Double(number) => Some(number),
             Any::Text(_) => self.text().ok()?.trim().parse().ok(),
-            Any::List(_) | Any::Other => None,
+            Any::List(_) | Any::Packed(_) | Any::Other => None,
         }
     }
 

@@ -90,17 +90,17 @@ pub(crate) fn export_request(message: &[u8], share: Share) -> Result<Batch, Deco
 
 fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeError> {
     // Fields may come in any order: the resource is read before the spans that it holds for.
-    let mut source = Source::default();
+    let (mut source, mut lost) = (Source::default(), None);
     for field in Fields::of(message) {
         if let (1, Value::Bytes(resource)) = field? {
-            read_resource(resource, &mut source)?;
+            read_resource(resource, &mut source, &mut lost)?;
         }
     }
     if source.service.is_empty() {
         source.service.push_str("unknown_service");
     }
     let source = Arc::new(source);
-    let (mut lost, before) = (None, batch.spans.len());
+    let before = batch.spans.len();
     for field in Fields::of(message) {
         let (2, Value::Bytes(scope_spans)) = field? else {
             continue;
@@ -125,7 +125,11 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeEr
     Ok(())
 }
 
-fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
+fn read_resource(
+    message: &[u8],
+    source: &mut Source,
+    lost: &mut Option<u64>,
+) -> Result<(), WireError> {
     for field in Fields::of(message) {
         let (1, Value::Bytes(attribute)) = field? else {
             continue;
@@ -139,6 +143,8 @@ fn read_resource(message: &[u8], source: &mut Source) -> Result<(), WireError> {
             source.pid = value.whole().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
         } else if key == names::PID_NAMESPACE.as_bytes() {
             source.pid_namespace = name_of(value);
+        } else if key == names::LOST.as_bytes() {
+            *lost = value.whole();
         } else {
             read_claim(key, value, &mut source.claim);
         }
@@ -277,6 +283,8 @@ impl<'a> Draft<'a> {
         lost: &mut Option<u64>,
     ) -> Result<(), String> {
         match name {
+            b"packed" => self.read_packed(value),
+            // The text form that our spans had before, and that others may write.
             b"marks" => self.read_record(names::MARKS, value),
             b"wire" => self.read_record(names::WIRE, value),
             b"injected" => self.read_record(names::INJECTED, value),
@@ -318,8 +326,19 @@ impl<'a> Draft<'a> {
         if text.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", text.len(), limits::RECORD_BYTES));
         }
-        let half = self.half.get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))));
-        half.read(key, text).map_err(|error| error.to_string())
+        self.half().read(key, text).map_err(|error| error.to_string())
+    }
+
+    fn read_packed(&mut self, value: Any<'_>) -> Result<(), String> {
+        let Any::Packed(bytes) = value else { return Err("not bytes".to_owned()) };
+        if bytes.len() > limits::RECORD_BYTES {
+            return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
+        }
+        self.half().unpack(bytes).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn half(&mut self) -> &mut Half {
+        self.half.get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))))
     }
 
     fn plan(&mut self) -> &mut Planned {

@@ -141,6 +141,38 @@ fn a_record_arrives_with_its_marks_as_interval() {
 }
 
 #[test]
+fn a_packed_record_and_a_plain_one_are_the_same_span() {
+    let mut half = Half::new(Side::Client, (0, 0));
+    for (at, &point) in Point::ALL.iter().enumerate() {
+        half.marks.set(point, 1_000_000 + 1_000 * at as u64);
+    }
+    half.sending.window_wait = 7;
+    half.outbound =
+        ledger::Traffic { payload: 10, body: 13, wire: 90, frames: 2, framing: 18, headers: 59 };
+    (half.connection, half.http, half.attempts) = (3, 20, 1);
+    half.injected.push((Stage::Handler, 5_000_000));
+    let mut packed = Vec::new();
+    half.pack(Some(ledger::Origin { instance: 1, sequence: 2 }), &mut packed);
+    let packed = with(|span| {
+        span.attributes.push(attribute(names::PACKED, Value::BytesValue(packed)));
+    });
+    let plain = with(|span| {
+        for Attribute { key, value } in half.attributes() {
+            let ledger::Value::Text(value) = value else { panic!("{key}") };
+            span.attributes.push(text(key, &value));
+        }
+    });
+    let batch = decode(vec![packed, plain]);
+    let [packed, plain] = batch.spans.as_slice() else { panic!("{:?}", batch.rejected) };
+    assert_eq!(packed.half, plain.half);
+    assert_eq!(packed.half.as_ref().map(|half| half.injected.len()), Some(1));
+    let broken = with(|span| {
+        span.attributes.push(attribute(names::PACKED, Value::BytesValue(vec![1, 1, 9])));
+    });
+    assert!(decode(vec![broken]).spans.is_empty());
+}
+
+#[test]
 fn what_the_load_generator_wrote_is_read_in_any_type() {
     let span = with(|span| {
         span.attributes.extend([

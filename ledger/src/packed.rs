@@ -1,0 +1,271 @@
+//! The record of one side of a hop as bytes: marks, times of sending, traffic, and where the span stands
+//! among those of its process. One attribute of a span, [`crate::names::PACKED`].
+//!
+//! The first byte is the version of the form. Then come entries: a tag, the length of what follows, both
+//! as [`varint`]s, and numbers as varints. A reader skips tags that it does not know, and numbers that
+//! an entry has beyond those it knows, so that a writer may say more. What the text form says, this says
+//! too (`packed_and_plain_spans_are_the_same_record`).
+
+use crate::half::Half;
+use crate::marks::{Point, Sending, Traffic};
+use crate::stage::Stage;
+
+/// The version that is written, and the only one that is read.
+const VERSION: u8 = 1;
+
+/// What an entry is about. Content are never given anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Tag {
+    /// The first mark, then for each mark the two letters of its point and the time since the first.
+    Marks = 1,
+    /// Window wait, socket wait, socket write, framing.
+    Sending = 2,
+    /// See [`put_traffic`].
+    Outbound = 3,
+    Inbound = 4,
+    /// Connection, HTTP version, attempts.
+    Connection = 5,
+    /// For each delay the length of its stage's name, the name, and nanoseconds.
+    Injected = 6,
+    /// Instance of the process, and the span's number in it.
+    Origin = 7,
+}
+
+/// Where a span stands among those of its process: a gap in the numbers is a loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Drawn at random when the process starts.
+    pub instance: u64,
+    /// Number of the span, from 1.
+    pub sequence: u64,
+}
+
+/// Bytes that are no packed record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PackedError {
+    /// There are none.
+    #[error("a packed record without a byte")]
+    Empty,
+    /// Another version of the form.
+    #[error("a packed record of version {0}; version {VERSION} is read")]
+    Version(u8),
+    /// An entry that ends too early, or a number that has no end.
+    #[error("a packed record breaks off in the entry with tag {0}")]
+    Broken(u64),
+}
+
+impl Half {
+    /// Appends the record in its packed form, and where the span stands.
+    pub fn pack(&self, origin: Option<Origin>, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        let base = self.marks.first().unwrap_or(0);
+        entry(out, Tag::Marks, |out| {
+            varint(out, base);
+            for (point, at) in self.marks.iter() {
+                out.extend(point.code().as_bytes());
+                varint(out, at.wrapping_sub(base));
+            }
+        });
+        let Sending { window_wait, socket_wait, socket_write, framing } = self.sending;
+        let sending = [window_wait, socket_wait, socket_write, framing];
+        numbers(out, Tag::Sending, &sending);
+        put_traffic(out, Tag::Outbound, &self.outbound);
+        put_traffic(out, Tag::Inbound, &self.inbound);
+        numbers(out, Tag::Connection, &[self.connection, self.http, self.attempts]);
+        if !self.injected.is_empty() {
+            entry(out, Tag::Injected, |out| {
+                for &(stage, ns) in &self.injected {
+                    varint(out, stage.name().len() as u64);
+                    out.extend(stage.name().as_bytes());
+                    varint(out, ns);
+                }
+            });
+        }
+        if let Some(Origin { instance, sequence }) = origin {
+            numbers(out, Tag::Origin, &[instance, sequence]);
+        }
+    }
+
+    /// Takes in a packed record; answers where its span stands, if it says so.
+    ///
+    /// # Errors
+    /// [`PackedError`]; entries before the broken one have been taken in.
+    pub fn unpack(&mut self, bytes: &[u8]) -> Result<Option<Origin>, PackedError> {
+        let (&version, mut rest) = bytes.split_first().ok_or(PackedError::Empty)?;
+        if version != VERSION {
+            return Err(PackedError::Version(version));
+        }
+        let mut origin = None;
+        while !rest.is_empty() {
+            let tag = read(&mut rest).ok_or(PackedError::Broken(0))?;
+            let content = read(&mut rest)
+                .and_then(|length| rest.split_at_checked(usize::try_from(length).ok()?))
+                .ok_or(PackedError::Broken(tag))?;
+            rest = content.1;
+            let mut content = Content { rest: content.0 };
+            self.take_in(tag, &mut content, &mut origin).ok_or(PackedError::Broken(tag))?;
+        }
+        Ok(origin)
+    }
+
+    /// Takes in one entry; `None` if it is broken.
+    fn take_in(
+        &mut self,
+        tag: u64,
+        content: &mut Content<'_>,
+        origin: &mut Option<Origin>,
+    ) -> Option<()> {
+        match tag {
+            tag if tag == Tag::Marks as u64 => {
+                let base = content.next()?;
+                while !content.rest.is_empty() {
+                    let code = content.text(2)?;
+                    let after = content.next()?;
+                    if let Some(point) = Point::from_code(code) {
+                        self.marks.set(point, base.wrapping_add(after));
+                    }
+                }
+            }
+            tag if tag == Tag::Sending as u64 => {
+                let [window_wait, socket_wait, socket_write, framing] = content.array()?;
+                self.sending = Sending { window_wait, socket_wait, socket_write, framing };
+            }
+            tag if tag == Tag::Outbound as u64 => self.outbound = traffic(content)?,
+            tag if tag == Tag::Inbound as u64 => self.inbound = traffic(content)?,
+            tag if tag == Tag::Connection as u64 => {
+                [self.connection, self.http, self.attempts] = content.array()?;
+            }
+            tag if tag == Tag::Injected as u64 => {
+                while !content.rest.is_empty() {
+                    let length = content.next()?;
+                    let name = content.text(length)?;
+                    let ns = content.next()?;
+                    if let Ok(stage) = Stage::from_name(name) {
+                        self.injected.push((stage, ns));
+                    }
+                }
+            }
+            tag if tag == Tag::Origin as u64 => {
+                let [instance, sequence] = content.array()?;
+                *origin = Some(Origin { instance, sequence });
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+fn put_traffic(out: &mut Vec<u8>, tag: Tag, traffic: &Traffic) {
+    let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
+    numbers(out, tag, &[payload, body, wire, frames, framing, headers]);
+}
+
+fn traffic(content: &mut Content<'_>) -> Option<Traffic> {
+    let [payload, body, wire, frames, framing, headers] = content.array()?;
+    Some(Traffic { payload, body, wire, frames, framing, headers })
+}
+
+/// An entry of these numbers; none if they are all 0, as a record begins.
+fn numbers(out: &mut Vec<u8>, tag: Tag, numbers: &[u64]) {
+    if numbers.iter().any(|&number| number != 0) {
+        entry(out, tag, |out| numbers.iter().for_each(|&number| varint(out, number)));
+    }
+}
+
+/// An entry whose content is what `write` appends.
+fn entry(out: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(tag as u8);
+    // Most entries are short: one byte is left for the length, and the content moved up where it takes more.
+    let mut place = out.len();
+    out.push(0);
+    write(out);
+    let mut length = out.len() - place - 1;
+    while length >= 0x80 {
+        out[place] = length as u8 | 0x80;
+        length >>= 7;
+        place += 1;
+        out.insert(place, 0);
+    }
+    out[place] = length as u8;
+}
+
+/// Appends a number seven bits at a time, lowest first, as protobuf does.
+pub fn varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Reads a number off the front; `None` if it does not end or is larger than 64 bits hold.
+fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let bits = u64::from(byte & 0x7f);
+        if (bits << shift) >> shift != bits {
+            return None;
+        }
+        number |= bits << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// The content of an entry.
+struct Content<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Content<'a> {
+    fn next(&mut self) -> Option<u64> {
+        read(&mut self.rest)
+    }
+
+    /// The next `length` bytes, as text.
+    fn text(&mut self, length: u64) -> Option<&'a str> {
+        let (text, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
+        self.rest = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u64; N]> {
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = self.next()?;
+        }
+        Some(numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::half::Side;
+
+    #[test]
+    fn what_is_not_known_is_skipped_and_what_is_broken_is_named() {
+        let mut half = Half::new(Side::Client, (0, 0));
+        half.connection = 7;
+        let mut bytes = Vec::new();
+        half.pack(Some(Origin { instance: u64::MAX, sequence: 300 }), &mut bytes);
+        let mut more = bytes.clone();
+        more.extend([0xc8, 0x01, 3, 1, 2, 3]);
+        let mut read = Half::new(Side::Client, (0, 0));
+        let origin = Origin { instance: u64::MAX, sequence: 300 };
+        assert_eq!(read.unpack(&more), Ok(Some(origin)));
+        assert_eq!(read, half);
+        assert_eq!(read.unpack(&[]), Err(PackedError::Empty));
+        assert_eq!(read.unpack(&[2]), Err(PackedError::Version(2)));
+        for end in 2..bytes.len() {
+            // Cut at an entry's end it is a shorter record; anywhere else it is broken.
+            let _ = read.unpack(&bytes[..end]);
+        }
+        assert_eq!(read.unpack(&bytes[..bytes.len() - 1]), Err(PackedError::Broken(7)));
+    }
+}

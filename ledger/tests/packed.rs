@@ -1,0 +1,90 @@
+//! The packed form of a record says what its text form says.
+
+use ledger::{Half, HopNode, Origin, Point, Sending, Side, Stage, Traffic, Value, close};
+use proptest::prelude::*;
+
+/// Thirteen days in nanoseconds: sums of a few such times have room in 64 bits.
+const LARGEST: u64 = 1 << 50;
+
+fn any_traffic() -> impl Strategy<Value = Traffic> {
+    proptest::array::uniform6(0..LARGEST).prop_map(
+        |[payload, body, wire, frames, framing, headers]| Traffic {
+            payload,
+            body,
+            wire,
+            frames,
+            framing,
+            headers,
+        },
+    )
+}
+
+/// Any record.
+fn any_half(side: Side) -> impl Strategy<Value = Half> {
+    let number = 0..LARGEST;
+    let marks = proptest::collection::vec(proptest::option::of(number.clone()), Point::COUNT);
+    let sending = proptest::array::uniform4(number.clone());
+    let connection = proptest::array::uniform3(number.clone());
+    let stage = proptest::sample::select(Stage::ALL);
+    let injected = proptest::collection::vec((stage, number), 0..4);
+    let traffic = [any_traffic(), any_traffic()];
+    (marks, sending, connection, injected, traffic).prop_map(
+        move |(marks, sending, connection, injected, traffic)| {
+            let mut half = Half::new(side, (0, 0));
+            for (&point, at) in Point::ALL.iter().zip(marks) {
+                half.marks.set(point, at.unwrap_or(0));
+            }
+            let [window_wait, socket_wait, socket_write, framing] = sending;
+            half.sending = Sending { window_wait, socket_wait, socket_write, framing };
+            [half.connection, half.http, half.attempts] = connection;
+            [half.outbound, half.inbound] = traffic;
+            half.injected = injected;
+            half
+        },
+    )
+}
+
+fn by_text(half: &Half) -> Half {
+    let mut read = Half::new(half.side, half.interval);
+    for attribute in half.attributes() {
+        let Value::Text(text) = attribute.value else { panic!("{attribute:?}") };
+        read.read(attribute.key, &text).expect("our own text");
+    }
+    read
+}
+
+fn by_bytes(half: &Half, origin: Option<Origin>) -> Half {
+    let mut bytes = Vec::new();
+    half.pack(origin, &mut bytes);
+    let mut read = Half::new(half.side, half.interval);
+    assert_eq!(read.unpack(&bytes), Ok(origin));
+    read
+}
+
+proptest! {
+    #[test]
+    fn packed_and_plain_spans_are_the_same_record(
+        client in any_half(Side::Client),
+        server in any_half(Side::Server),
+        origin in proptest::option::of((any::<u64>(), 1..=u64::MAX)),
+    ) {
+        let origin = origin.map(|(instance, sequence)| Origin { instance, sequence });
+        prop_assert_eq!(by_bytes(&client, origin), by_text(&client));
+        let hop = |client, server| HopNode {
+            client: Some(client),
+            server: Some(server),
+            ..HopNode::default()
+        };
+        let plain = close(&hop(by_text(&client), by_text(&server)));
+        let packed = close(&hop(by_bytes(&client, None), by_bytes(&server, None)));
+        prop_assert_eq!(packed, plain);
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut half = Half::new(Side::Client, (0, 0));
+        let _ = half.unpack(&bytes);
+        let versioned: Vec<u8> = std::iter::once(1).chain(bytes).collect();
+        let _ = half.unpack(&versioned);
+    }
+}
