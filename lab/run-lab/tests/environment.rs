@@ -55,8 +55,14 @@ fn a_variable_that_is_set_is_read() {
     let unset = read("gateway", &[], None);
     let set = read("gateway", &["OTEL_EXPORTER_OTLP_ENDPOINT"], Some("http://127.0.0.1:4317"));
     assert!(set.contains("PeerUrl(http://127.0.0.1:4317)") && set != unset, "{set}");
-    let refused = read("gateway", &["GATEWAY_ECHO_URL"], Some("http://h:99999"));
-    for word in ["refused", "--echo-url (GATEWAY_ECHO_URL)", "http://h:99999", "http://HOST:PORT"] {
+    let refused = read("gateway", &["OTEL_EXPORTER_OTLP_ENDPOINT"], Some("http://h:99999"));
+    for word in
+        ["refused", "--otlp (OTEL_EXPORTER_OTLP_ENDPOINT)", "http://h:99999", "http://HOST:PORT"]
+    {
+        assert!(refused.contains(word), "{word}: {refused}");
+    }
+    let refused = read("gateway", &["GATEWAY_PEERS"], Some("echo=http://h:99999"));
+    for word in ["refused", "--peer", "echo", "http://h:99999", "http://HOST:PORT"] {
         assert!(refused.contains(word), "{word}: {refused}");
     }
 }

@@ -4,7 +4,7 @@ use super::certification::CERTIFY_WARMUP;
 use super::file::{KnobsFile, PlanFile, VariantFile};
 use super::knobs::{Settings, without_effect};
 use super::naming::cell_id;
-use super::{Certify, Overrides, Payload, Plan, PlanError, Size};
+use super::{Certify, Overrides, Payload, Plan, PlanError};
 use crate::cell::MAX_TRACES_PER_SECOND;
 use crate::{Cell, Protocol, Workload};
 

@@ -20,12 +20,9 @@ mod student;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sidecar::runfile::{RunFile, RunFileError};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 pub use backing::{INFLUXDB_FOLDER, boards};
 pub use costs::{Certified, certify_cells};
