@@ -200,8 +200,8 @@ async fn an_incomplete_trace_is_closed_when_its_window_ends() {
 #[tokio::test]
 async fn what_comes_late_mends_the_row_in_the_run_file() {
     let sidecar = Running::start("").await;
-    let called = |trace| otlp::Span {
-        kind: otlp::span::SpanKind::Server as i32,
+    let called = |trace| proto::Span {
+        kind: proto::span::SpanKind::Server as i32,
         parent_span_id: vec![1; 8],
         ..client_span(trace, 2)
     };
@@ -235,19 +235,19 @@ async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_ca
             ..Default::default()
         }
     };
-    let served = otlp::Span {
-        kind: otlp::span::SpanKind::Server as i32,
+    let served = proto::Span {
+        kind: proto::span::SpanKind::Server as i32,
         name: "GET /orders/17?token=secret".into(),
         parent_span_id: vec![9; 8],
         trace_state: "x=y,hoplab=0909090909090909:cell-1:2:n0nce".into(),
         ..client_span(1, 1)
     };
-    let call = otlp::Span {
+    let call = proto::Span {
         parent_span_id: vec![1; 8],
         attributes: vec![text("http.url", "http://ann:pw@stock:81/x?key=secret")],
         ..client_span(1, 2)
     };
-    let query = otlp::Span {
+    let query = proto::Span {
         parent_span_id: vec![1; 8],
         attributes: vec![text("server.address", "localhost"), text("db.system", "redis")],
         ..client_span(1, 3)

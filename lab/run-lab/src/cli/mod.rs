@@ -60,9 +60,9 @@ struct Cli {
 enum Command {
     /// Carry out a plan, print what was found and write a report
     #[command(after_help = AFTER)]
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Start everything there is, print where it listens and what to open, and stay until Ctrl-C
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// Show a run again and rewrite its reports from its result.json
     Report(results::ReportArgs),
     /// Show two runs side by side
@@ -89,8 +89,8 @@ pub fn main() -> ExitCode {
     }
     let done = match cli.command {
         None => block_on(run::run(cli.run)),
-        Some(Command::Run(arguments)) => block_on(run::run(arguments)),
-        Some(Command::Up(arguments)) => block_on(up::up(arguments)),
+        Some(Command::Run(arguments)) => block_on(run::run(*arguments)),
+        Some(Command::Up(arguments)) => block_on(up::up(*arguments)),
         Some(Command::Report(arguments)) => results::report(&arguments),
         Some(Command::Compare(arguments)) => results::compare(&arguments),
         Some(Command::Certify(arguments)) => block_on(certify::certify(arguments)),

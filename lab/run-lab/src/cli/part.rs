@@ -16,16 +16,16 @@ use lab_supervise::{KeeperConfig, keep};
 pub(super) enum PartCommand {
     /// Run the gateway
     #[command(hide = true)]
-    Gateway(GatewayConfig),
+    Gateway(Box<GatewayConfig>),
     /// Run the echo service
     #[command(hide = true)]
     Echo(EchoConfig),
     /// Run the users service
     #[command(hide = true)]
-    PgClient(PgClientCommand),
+    PgClient(Box<PgClientCommand>),
     /// Run the sidecar
     #[command(hide = true)]
-    Sidecar(SidecarConfig),
+    Sidecar(Box<SidecarConfig>),
     /// Start a program that is not ours, and stop it when standard input closes
     #[command(hide = true)]
     Keep(KeeperConfig),
@@ -35,10 +35,10 @@ pub(super) enum PartCommand {
 pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
     log_to_stderr();
     let done = match part {
-        PartCommand::Gateway(config) => probe::run(config).map_err(Into::into),
+        PartCommand::Gateway(config) => probe::run(*config).map_err(Into::into),
         PartCommand::Echo(config) => probe::run(config).map_err(Into::into),
         PartCommand::PgClient(command) => command.run(),
-        PartCommand::Sidecar(config) => run_sidecar(config),
+        PartCommand::Sidecar(config) => run_sidecar(*config),
         // The exit code is that of the program that was kept.
         PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),
     };
