@@ -44,7 +44,7 @@ impl Receiver {
             return Err(EndpointError(format!("{endpoint:?} is not of the form http://HOST:PORT")));
         }
         let channel = Endpoint::from(uri).connect_lazy();
-        let headers = std::env::var(HEADERS_VARIABLE).unwrap_or_default();
+        let headers = settings::text(HEADERS_VARIABLE).unwrap_or_default();
         Ok(Receiver { grpc: tonic::client::Grpc::new(channel), metadata: metadata(&headers)? })
     }
 

@@ -8,6 +8,7 @@ mod attribute;
 mod body;
 mod decode;
 mod dialect;
+mod draft;
 mod inflate;
 mod intake;
 mod json;
