@@ -60,6 +60,11 @@ impl Share {
         Ok(())
     }
 
+    /// Whether `bytes` are so much of the whole budget that there would hardly ever be room for them.
+    pub(crate) fn is_most(&self, bytes: usize) -> bool {
+        self.of.as_ref().is_some_and(|budget| bytes > budget.limit / 2)
+    }
+
     /// How many bytes it has.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -23,6 +23,8 @@ use crate::stats::{Counters, Stats};
 const TICK: Duration = Duration::from_millis(50);
 /// Traces closed before other tasks get their turn.
 const CHUNK: usize = 256;
+/// Spans whose traces are closed at once, at most but for one trace: their rows are held beside the budget.
+const CLOSED: usize = 4_096;
 /// Spans that are joined before others get their turn.
 const SPANS: usize = 1_024;
 
@@ -148,22 +150,40 @@ impl Pipeline {
             if traces.is_empty() && late.is_empty() {
                 return;
             }
-            let mut closings = close_traces(traces, &self.known);
-            closings.iter().for_each(|closing| self.counters.closed(closing));
-            let asides = asides(&closings, late);
-            let rows: Vec<_> =
-                closings.iter_mut().flat_map(|closing| std::mem::take(&mut closing.rows)).collect();
-            // What is said of a trace goes before its rows: they may take its place.
-            let batches = [
-                (!asides.is_empty()).then(|| Batch::Asides(asides.into())),
-                (!rows.is_empty()).then(|| Batch::Requests(rows.into())),
-            ];
-            for batch in batches.into_iter().flatten() {
-                for sink in &self.sinks {
-                    sink.take(batch.clone()).await;
+            let mut late = late;
+            let mut traces = traces.into_iter().peekable();
+            loop {
+                let mut spans = 0;
+                let group = std::iter::from_fn(|| {
+                    let trace = traces.next_if(|_| spans < CLOSED)?;
+                    spans += trace.spans().len();
+                    Some(trace)
+                });
+                self.close(group.collect(), std::mem::take(&mut late)).await;
+                tokio::task::yield_now().await;
+                if traces.peek().is_none() {
+                    break;
                 }
             }
-            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Closes the books of these traces, and gives their rows, and what came `late`, to every sink.
+    async fn close(&self, traces: Vec<Arc<Trace>>, late: Vec<Late>) {
+        let mut closings = close_traces(traces, &self.known);
+        closings.iter().for_each(|closing| self.counters.closed(closing));
+        let asides = asides(&closings, late);
+        let rows: Vec<_> =
+            closings.iter_mut().flat_map(|closing| std::mem::take(&mut closing.rows)).collect();
+        // What is said of a trace goes before its rows: they may take its place.
+        let batches = [
+            (!asides.is_empty()).then(|| Batch::Asides(asides.into())),
+            (!rows.is_empty()).then(|| Batch::Requests(rows.into())),
+        ];
+        for batch in batches.into_iter().flatten() {
+            for sink in &self.sinks {
+                sink.take(batch.clone()).await;
+            }
         }
     }
 }

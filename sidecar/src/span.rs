@@ -158,14 +158,14 @@ impl Span {
         self.peer.as_deref().unwrap_or_default()
     }
 
-    /// What the span takes, in bytes: itself twice, for it is moved from its export to its trace and is an
-    /// entry of tables there, and what it points to.
+    /// What the span takes, in bytes: itself three times, for lists of spans grow by doubling and every span is an
+    /// entry of tables of its trace, and what it points to.
     pub(crate) fn bytes(&self) -> usize {
         let half = self.half.as_ref().map_or(0, |half| {
             size_of::<Half>() + half.injected.len() * size_of::<(ledger::Stage, u64)>()
         });
         let planned = self.planned.as_ref().map_or(0, |_| size_of::<Planned>() + 256);
-        2 * size_of::<Span>() + half + planned + self.peer.as_ref().map_or(0, |peer| peer.len())
+        3 * size_of::<Span>() + half + planned + self.peer.as_ref().map_or(0, |peer| peer.len())
     }
 
     /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.

@@ -324,11 +324,10 @@ async fn settings_are_checked_before_anything_is_made() {
     for (flags, expected) in [
         ("--join-window 1ms", "--join-window 1ms: must be 10ms to 10m"),
         ("--sample-every 20m", "--sample-every 1200s: must be 10ms to 10m"),
+        ("--memory-limit 1", "--memory-limit 1: must be 64 MiB (67108864) to 1 TiB"),
         ("--max-traces 0", "--max-traces 0: must be 1 to 10000000"),
         ("--run-file /no/such/folder/x.db", "its folder must exist"),
         ("--watch ghost=4294967295", "there is no process 4294967295 here"),
-        ("--influxdb-url https://a:1 --spool /tmp", "--influxdb-url https://a:1: must be http://"),
-        ("--influxdb-url http://u:pw@a:1 --spool /tmp", "--influxdb-url a:1: must not hold cred"),
         ("--influxdb-url http://a:1", "needs --spool DIR where there is no --run-file"),
         ("--influxdb-bucket a\\b", "--influxdb-bucket \"a\\\\b\": must be 1 to 256 bytes"),
         ("--spool-limit 2000000000000", "--spool-limit 2000000000000: must be 0 to 1 TiB"),
@@ -336,6 +335,16 @@ async fn settings_are_checked_before_anything_is_made() {
     ] {
         let error = sidecar::Sidecar::bind(config(flags), Vec::new()).await.err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");
+    }
+    for (flags, expected) in [
+        ("--influxdb-url https://a:1 --spool /tmp", "https is not built in"),
+        ("--influxdb-url http://u:pw@a:1 --spool /tmp", "--influxdb-url"),
+        ("--forward https://a:1", "https is not built in"),
+        ("--forward-http http://a:1", "--forward <URL>"),
+        ("--allow-origin shop.example", "is not SCHEME://HOST[:PORT] or *"),
+    ] {
+        let error = fixture::parse(flags).err().unwrap().to_string();
+        assert!(error.contains(expected) && !error.contains("pw@"), "{error}");
     }
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config("");

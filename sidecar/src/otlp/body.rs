@@ -14,7 +14,7 @@ use crate::budget::Share;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long and how much of a refused body is read and thrown away, so that its sender, who reads no answer
 /// before it has sent all, gets one.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(30);
 const DRAIN_BYTES: usize = 16 * MAX_BYTES;
 
 /// The largest body, in bytes: a gRPC call has five around its message.

@@ -34,6 +34,8 @@ pub(crate) struct Batch {
     pub(crate) local: bool,
     /// What is taken of the budget and not yet held by a span.
     share: Share,
+    /// What its spans hold of the budget, in bytes.
+    held: usize,
 }
 
 /// Why no batch was made of a message.
@@ -41,8 +43,13 @@ pub(crate) struct Batch {
 pub(crate) enum DecodeError {
     /// The envelope is broken: spans cannot be told apart.
     Wire(WireError),
-    /// There is no memory for so many spans.
+    /// There is no memory for so many spans now.
     Spent(Spent),
+    /// There never is memory for so many spans.
+    TooMany {
+        /// Those that there was memory for.
+        spans: usize,
+    },
 }
 
 impl From<WireError> for DecodeError {
@@ -51,19 +58,22 @@ impl From<WireError> for DecodeError {
     }
 }
 
-impl From<Spent> for DecodeError {
-    fn from(spent: Spent) -> Self {
-        DecodeError::Spent(spent)
-    }
-}
-
 impl Batch {
     /// Adds a span, which holds from now on what it takes of the budget.
-    fn push(&mut self, mut span: Span) -> Result<(), Spent> {
+    fn push(&mut self, mut span: Span) -> Result<(), DecodeError> {
         let bytes = span.bytes();
-        if self.share.bytes() < bytes {
-            self.share.grow(STEP.max(bytes))?;
+        if self.share.bytes() < bytes
+            && let Err(spent) = self.share.grow(STEP.max(bytes))
+        {
+            let pointless = self.share.is_most(self.held + self.share.bytes() + bytes);
+            let spans = self.spans.len();
+            return Err(if pointless {
+                DecodeError::TooMany { spans }
+            } else {
+                DecodeError::Spent(spent)
+            });
         }
+        self.held += bytes;
         span.held = self.share.split(bytes);
         self.spans.push(span);
         Ok(())
@@ -166,7 +176,7 @@ fn read_claim(key: &[u8], value: Any<'_>, claim: &mut Claim) {
         b"process.creation.time" => {
             claim.created = value.text().ok().and_then(crate::process::time);
         }
-        b"container.id" => claim.contained = text().is_some(),
+        b"container.id" => claim.container = text(),
         b"host.name" => claim.host = text(),
         _ => {}
     }

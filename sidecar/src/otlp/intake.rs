@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
 use super::dialect::{Body, Dialect, grpc_message};
 use super::inflate::Encoding;
@@ -21,6 +22,8 @@ use crate::pipeline::Pipeline;
 
 /// A body larger than this is decoded on a thread of its own: it would keep others waiting, in bytes.
 const LARGE: usize = 256 << 10;
+/// How many such are decoded at once: what they inflate to is large, too.
+const DECODERS: usize = 8;
 
 /// What takes exports.
 pub(crate) struct Intake {
@@ -28,6 +31,7 @@ pub(crate) struct Intake {
     budget: Arc<Budget>,
     origins: Origins,
     forward: Option<Arc<Forward>>,
+    decoders: Semaphore,
 }
 
 impl Intake {
@@ -39,7 +43,8 @@ impl Intake {
         origins: Vec<String>,
         forward: Option<Arc<Forward>>,
     ) -> Self {
-        Intake { pipeline, budget, origins: Origins::new(origins), forward }
+        let (origins, decoders) = (Origins::new(origins), Semaphore::new(DECODERS));
+        Intake { pipeline, budget, origins, forward, decoders }
     }
 
     /// Counts an export, or a connection, that was refused.
@@ -155,6 +160,8 @@ impl Intake {
         let local = from.ip().is_loopback();
         let rejected = if body.len() > LARGE || encoding != Encoding::Identity {
             let intake = Arc::clone(self);
+            // Never closed, so never refused.
+            let _turn = self.decoders.acquire().await;
             let decoding = tokio::task::spawn_blocking(move || {
                 intake.decode(dialect, encoding, body, share, local)
             });
@@ -200,6 +207,11 @@ impl Intake {
                     format!("cannot read the export request: {error}"),
                 ),
                 DecodeError::Spent(spent) => spent.into(),
+                DecodeError::TooMany { spans } => {
+                    let detail =
+                        format!("more than its {spans} first spans find no room in --memory-limit");
+                    Refusal::new(Cause::TooLarge, detail)
+                }
             })?;
         batch.local = local;
         let rejected = batch.rejected.clone();

@@ -21,8 +21,8 @@ pub(crate) struct Claim {
     pub(crate) line: Option<String>,
     /// `process.creation.time`, in nanoseconds since 1970.
     pub(crate) created: Option<u64>,
-    /// There is a `container.id`.
-    pub(crate) contained: bool,
+    /// `container.id`.
+    pub(crate) container: Option<String>,
     /// `host.name`.
     pub(crate) host: Option<String>,
 }
@@ -39,8 +39,8 @@ struct Seen {
 impl Claim {
     /// Why process `pid` of this machine, called `host`, is not the one that is meant, if so.
     pub(super) fn check(&self, pid: u32, host: &str) -> Result<(), &'static str> {
-        if self.contained {
-            return Err("its resource has a container.id: its pid counts there, not here");
+        if self.container.as_ref().is_some_and(|id| !is_own_container(id)) {
+            return Err("its container.id is another's: its pid counts there, not here");
         }
         if self.host.as_ref().is_some_and(|theirs| !same_host(theirs, host)) {
             return Err("its host.name is not this machine's");
@@ -100,6 +100,15 @@ impl Seen {
         let executable = executable.unwrap_or_default();
         Some(Seen { executable, name: stat.comm, arguments, created })
     }
+}
+
+/// Whether this very process is in the container `id`: where SDKs find that id, it is ours.
+fn is_own_container(id: &str) -> bool {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let mounted = |line: &str| line.contains(id) && line.contains(" /etc/hostname ");
+    id.len() >= 32
+        && (read("/proc/self/cgroup").contains(id)
+            || read("/proc/self/mountinfo").lines().any(mounted))
 }
 
 /// The last part of a path; of a name the name.
@@ -173,7 +182,7 @@ mod tests {
             assert_eq!(here.check(pid, HOST), Ok(()));
             let elsewhere = Claim { host: Some("3f2a11".into()), ..claim.clone() };
             assert!(elsewhere.check(pid, HOST).unwrap_err().contains("host.name"));
-            let contained = Claim { contained: true, ..claim };
+            let contained = Claim { container: Some("3f2a11".repeat(10)), ..claim };
             assert!(contained.check(pid, HOST).unwrap_err().contains("container.id"));
         }
     }

@@ -281,18 +281,36 @@ async fn where_memory_is_short_senders_are_told_to_come_again() {
         let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
         ExportTraceServiceRequest { resource_spans }.encode_to_vec()
     };
-    // Too much at once for what there is: nothing of it is taken, over HTTP as over gRPC.
-    let body = spans(0);
+    // More than there ever is room for: nothing of it is taken, and it is not to be sent again.
+    let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], spans(0)).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (413, ""));
+    // Peers hold all there is by bodies that they do not end.
+    let address = sidecar.otlp.trim_start_matches("http://").to_owned();
+    let mut peers = Vec::new();
+    while sidecar.stats().await.memory_used_bytes < 60 << 20 {
+        let mut peer = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = "POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+        let head = format!("{head}content-length: {}\r\n\r\n", 16 << 20);
+        peer.write_all(head.as_bytes()).await.unwrap();
+        peer.write_all(&vec![b' '; 1 << 20]).await.unwrap();
+        peers.push(peer);
+        assert!(peers.len() < 100, "what is sent is counted");
+    }
+    // Too much for what is left: to be sent again, over HTTP as over gRPC.
+    let body = vec![0; 5 << 20];
     let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], body.clone()).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
     let frame = grpc_frame(&body, false);
     let answer = post(&sidecar, Version::HTTP_2, GRPC, &[OVER_GRPC], frame).await;
     assert_eq!(answer.grpc_status(), "UNAVAILABLE");
     let stats = sidecar.stats().await;
-    assert_eq!((stats.exports_refused["busy"], stats.spans_received), (2, 0));
-    assert_eq!(stats.memory_used_bytes, 0);
+    assert!(stats.exports_refused["busy"] >= 2 && stats.spans_received == 0, "{stats:?}");
+    drop(peers);
+    while sidecar.stats().await.memory_used_bytes > 0 {
+        tokio::task::yield_now().await;
+    }
     // Small exports get in, one after the other, however many: the oldest traces make room.
-    for n in 0..200_u32 {
+    for n in 0..100_u32 {
         let mut request = ExportTraceServiceRequest::decode(export(1).as_slice()).unwrap();
         let spans = &mut request.resource_spans[0].scope_spans[0].spans;
         let template = spans.pop().unwrap();
@@ -313,9 +331,9 @@ async fn where_memory_is_short_senders_are_told_to_come_again() {
         assert!(stats.memory_used_bytes <= stats.memory_limit_bytes, "{stats:?}");
     }
     let stats = sidecar.flush().await;
-    assert!(stats.evicted > 0 && stats.spans_received == 200_000, "{stats:?}");
+    assert!(stats.evicted > 0 && stats.spans_received == 100_000, "{stats:?}");
     let placed = stats.spans_joined + stats.unplaced + stats.late + stats.dropped_spans;
-    assert_eq!((placed, stats.memory_used_bytes), (200_000, 0), "{stats:?}");
+    assert_eq!((placed, stats.memory_used_bytes), (100_000, 0), "{stats:?}");
 }
 
 #[tokio::test]
