@@ -262,6 +262,7 @@ async fn what_is_refused_over_grpc_is_answered_with_a_status_that_sdks_understan
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, from the first span to the last refusal")]
 #[tokio::test]
 async fn where_memory_is_short_senders_are_told_to_come_again() {
     let sidecar = Running::start("--memory-limit 67108864 --join-window 10m").await;
