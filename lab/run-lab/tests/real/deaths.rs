@@ -67,11 +67,12 @@ fn wait(done: impl Fn() -> bool, what: impl Fn() -> String) {
     }
 }
 
-/// The process called k6 whose parent's parent is `lab`: its keeper stands between.
+/// The process that is k6, or its double, whose parent's parent is `lab`: its keeper stands between.
 fn k6_of(lab: Pid) -> Pid {
     let find = || {
         processes().into_iter().find(|&(pid, ref name)| {
-            name == "k6" && parent(pid).and_then(parent) == Some(lab.as_raw_nonzero().get())
+            (name == "k6" || name == "k6_double")
+                && parent(pid).and_then(parent) == Some(lab.as_raw_nonzero().get())
         })
     };
     wait(|| find().is_some(), || "k6 does not start".to_owned());
