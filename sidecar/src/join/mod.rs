@@ -12,6 +12,7 @@ mod known;
 mod late;
 mod links;
 mod row;
+mod tally;
 mod trace;
 mod tree;
 

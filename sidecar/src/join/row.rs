@@ -6,26 +6,11 @@ use ledger::{Half, HopLedger, HopNode, Side, Traffic};
 
 use super::known::Known;
 use super::links::Links;
+use super::tally::Tally;
 use super::trace::Trace;
 use super::tree::{self, Hop, Origin, Root};
 use crate::runfile::{Attempt, HopRow, RequestKind, RequestRow};
 use crate::span::{Planned, Span};
-
-/// Where the spans of a trace went.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Tally {
-    /// Spans that are a half of some hop of a row, or begin one.
-    pub(crate) joined: u64,
-    /// Spans of other kinds below the beginning of a request: links between the halves.
-    pub(crate) links: u64,
-    /// CLIENT and SERVER spans of no hop: inside another call, answers not used, in a cycle, too
-    /// deep.
-    pub(crate) unplaced: u64,
-    /// Spans below one whose parent is not here and that begins no request.
-    pub(crate) fragments: u64,
-    /// The requests, by what tells them apart in their trace.
-    pub(super) requests: Vec<u64>,
-}
 
 /// What closing a trace made of it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,13 +31,6 @@ impl Closing {
     /// Whether there is something to say of the trace beside its rows.
     pub(crate) fn says_more(&self) -> bool {
         self.again || self.tally.fragments > 0
-    }
-}
-
-impl Tally {
-    /// How many requests there are.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.len() as u64
     }
 }
 

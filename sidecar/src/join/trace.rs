@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::OnceLock;
 
 use super::known::Known;
-use super::row::Tally;
+use super::tally::Tally;
 use crate::span::{Span, SpanKind};
 
 /// Most spans held of one trace. Bounds memory, and the sums that closing it makes.

@@ -128,6 +128,10 @@ fn paths(code: &str) -> Vec<Names> {
             }
             let end = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
             let path = code[at..].split(end).next().unwrap_or_default();
+            // The beginning of a tree, which is read above.
+            if path.ends_with("::") {
+                continue;
+            }
             let names: Names =
                 path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect();
             found.push(names);
@@ -135,7 +139,9 @@ fn paths(code: &str) -> Vec<Names> {
     }
     // `child::name` where no `use` is needed.
     let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-    for word in words.filter(|word| word.contains("::") && !word.starts_with("::")) {
+    let whole =
+        |word: &&str| word.contains("::") && !word.starts_with("::") && !word.ends_with("::");
+    for word in words.filter(whole) {
         found.push(word.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect());
     }
     found

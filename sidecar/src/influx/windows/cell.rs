@@ -5,23 +5,10 @@ use ledger::{Stage, names};
 use super::cells::Cell;
 use super::operation::OperationWindow;
 use super::sample::{Room, Row, Sample, percentile, rank};
+use super::sum::Sum;
 use super::{Tags, us};
 use crate::influx::line::Lines;
 use crate::runfile::{Aside, RequestKind, RequestRow};
-
-/// A sum, and the largest that went into it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sum {
-    pub(super) sum: i64,
-    pub(super) max: i64,
-}
-
-impl Sum {
-    pub(super) fn add(&mut self, value: i64, first: bool) {
-        self.sum = self.sum.saturating_add(value);
-        self.max = if first { value } else { self.max.max(value) };
-    }
-}
 
 /// The requests of one cell that were to start in one second.
 #[derive(Debug, Default)]

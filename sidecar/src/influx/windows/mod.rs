@@ -10,6 +10,7 @@ mod cells;
 mod operation;
 mod process;
 mod sample;
+mod sum;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use ledger::{Kind, names};
 
-use super::cell::Sum;
 use super::sample::percentile;
+use super::sum::Sum;
 use super::us;
 use crate::influx::line::Lines;
 use crate::runfile::{Aside, RequestKind, RequestRow};

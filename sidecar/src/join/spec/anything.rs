@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::runfile::RequestKind;
 use crate::span::Edge;
-use row::Tally;
+use tally::Tally;
 
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
 fn any_spans() -> impl Strategy<Value = Vec<Span>> {
