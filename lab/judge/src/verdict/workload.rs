@@ -141,6 +141,9 @@ fn connections(cell: &CellResult, hop: &WireResult, reasons: &mut Vec<Reason>) {
         }));
         return;
     }
+    // Each worker thread of the caller (`worker_threads`, or one per core) has connections of its own: by HTTP/2 one,
+    // by HTTP/1.1 as many as it has requests in flight. A worker has none until it has been given a connection with
+    // requests, so that all of them together still need no more than there are requests in flight.
     let (most, limit) = (hop.connections_in_a_round, cell.factors.max_in_flight as u64);
     reasons.extend(rules::CONNECTIONS_POOLED.check(ratio(most as f64, limit as f64), |_| {
         format!(
