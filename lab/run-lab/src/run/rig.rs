@@ -316,9 +316,8 @@ async fn begin(
     for (name, pid) in backing.processes() {
         control.watch(&name, pid, true).await.map_err(PartError::from)?;
     }
-    for (name, pid) in [("sidecar", sidecar.pid), (SERVICE, std::process::id())] {
-        control.watch(name, pid, false).await.map_err(PartError::from)?;
-    }
+    // The sidecar samples itself.
+    control.watch(SERVICE, std::process::id(), false).await.map_err(PartError::from)?;
     Ok((sidecar, control))
 }
 
