@@ -78,8 +78,8 @@ fn book(node: &HopNode, walk: &mut Walk, clipped: &mut i64) -> Shares {
     let (mut shares, own) = match (&node.client, &node.server) {
         (Some(client), Some(server)) if measured_wire(client, server) => {
             let span = server.residence();
-            let shares = critical::share(&node.children, span, walk.cut(client.call(), span));
-            walk.carved.clone_from(&shares.carved);
+            let mut shares = critical::share(&node.children, span, walk.cut(client.call(), span));
+            walk.carved = std::mem::take(&mut shares.carved);
             let out = client_out(client, walk);
             let at = walk.step(out, server.marks.get(Point::LastRead), Stage::RequestWire);
             let left = walk::server(server, at, span.1, walk);
@@ -94,8 +94,8 @@ fn book(node: &HopNode, walk: &mut Walk, clipped: &mut i64) -> Shares {
         }
         (Some(client), None) => {
             let hole = (sent(client), read(client));
-            let shares = critical::share(&node.children, hole, walk.cut(client.call(), hole));
-            walk.carved.clone_from(&shares.carved);
+            let mut shares = critical::share(&node.children, hole, walk.cut(client.call(), hole));
+            walk.carved = std::mem::take(&mut shares.carved);
             let out = client_out(client, walk);
             let (stage, kind) = without_server(client);
             walk.book_step(out, hole.1, stage, kind);
@@ -104,8 +104,8 @@ fn book(node: &HopNode, walk: &mut Walk, clipped: &mut i64) -> Shares {
         }
         (None, Some(server)) => {
             let span = server.residence();
-            let shares = critical::share(&node.children, span, walk.cut(span, span));
-            walk.carved.clone_from(&shares.carved);
+            let mut shares = critical::share(&node.children, span, walk.cut(span, span));
+            walk.carved = std::mem::take(&mut shares.carved);
             walk::server(server, span.0, span.1, walk);
             (shares, (Stage::Handler, Kind::Measured))
         }
@@ -143,8 +143,8 @@ fn unseen(
         let from = span.0.saturating_add_signed(skipped);
         walk.window = (from, from.saturating_add_signed(inside));
     }
-    let shares = critical::share(children, span, walk.cut(span, span));
-    walk.carved.clone_from(&shares.carved);
+    let mut shares = critical::share(children, span, walk.cut(span, span));
+    walk.carved = std::mem::take(&mut shares.carved);
     walk::server(server, span.0, span.1, walk);
     walk.carved.clear();
     walk.window = outer;

@@ -12,6 +12,9 @@ use super::attempts;
 use super::known::Known;
 use crate::span::{Source, Span, SpanKind};
 
+/// What a call says of services: who makes it, what it calls the other side, who answers.
+pub(super) type Lesson<'a> = (&'a str, &'a str, Option<&'a str>);
+
 /// Where a chain of parents ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -22,98 +25,120 @@ enum End {
     Cycle,
 }
 
-/// The links between the spans of a trace, as places in the sorted spans.
-#[derive(Debug)]
-pub(super) struct Links {
-    ends: Vec<End>,
+/// Spans up to which looking at all of them is quicker than an index.
+const FEW: usize = 16;
+
+/// What is known of one span's links, as places in the sorted spans.
+#[derive(Debug, Clone)]
+struct Node {
+    parent: Option<usize>,
+    end: End,
     /// The nearest CLIENT or SERVER span above, else the top.
-    above: Vec<Option<usize>>,
-    /// For a CLIENT span that is a hop: the SERVER spans below it.
-    servers: Vec<Vec<usize>>,
-    /// For a CLIENT span that is a hop: the one of them that is its answer.
-    pub(super) answer: Vec<Option<usize>>,
-    /// For a SERVER span: the CLIENT span whose hop it may answer.
-    pub(super) client: Vec<Option<usize>>,
+    above: Option<usize>,
+    /// For a CLIENT span that is a hop: the first of the SERVER spans below it, and the one that is its answer.
+    first_server: Option<usize>,
+    answer: Option<usize>,
+    /// For a SERVER span: the CLIENT span whose hop it may answer, and the next that may.
+    client: Option<usize>,
+    next_server: Option<usize>,
 }
+
+/// The links between the spans of a trace.
+#[derive(Debug)]
+pub(super) struct Links(Vec<Node>);
 
 impl Links {
     /// Sorts `spans`, so that the result does not depend on the order of arrival, and follows their links.
     pub(super) fn of(spans: &mut [Span]) -> Links {
         spans.sort_unstable_by_key(|span| (span.start, span.id, span.kind));
-        let mut by_id: Vec<_> = spans.iter().enumerate().map(|(at, span)| (span.id, at)).collect();
-        by_id.sort_unstable();
-        let parents: Vec<_> = (0..spans.len()).map(|at| parent(spans, &by_id, at)).collect();
-        let mut links = Links {
-            ends: vec![End::Unknown; spans.len()],
-            above: vec![None; spans.len()],
-            servers: vec![Vec::new(); spans.len()],
-            answer: vec![None; spans.len()],
-            client: vec![None; spans.len()],
+        let mut by_id = Vec::new();
+        if spans.len() > FEW {
+            by_id.extend(spans.iter().enumerate().map(|(at, span)| (span.id, at)));
+            by_id.sort_unstable();
+        }
+        let node = |at| Node {
+            parent: parent(spans, &by_id, at),
+            end: End::Unknown,
+            above: None,
+            first_server: None,
+            answer: None,
+            client: None,
+            next_server: None,
         };
+        let mut links = Links((0..spans.len()).map(node).collect());
         let mut chain = Vec::new();
         for at in 0..spans.len() {
-            links.follow(spans, &parents, at, &mut chain);
+            links.follow(spans, at, &mut chain);
         }
         links.pair(spans);
         links
     }
 
     /// Follows the chain of parents above the span at `at` until something is known of it.
-    fn follow(
-        &mut self,
-        spans: &[Span],
-        parents: &[Option<usize>],
-        at: usize,
-        chain: &mut Vec<usize>,
-    ) {
+    fn follow(&mut self, spans: &[Span], at: usize, chain: &mut Vec<usize>) {
         let mut up = at;
         let end = loop {
-            match self.ends[up] {
+            match self.0[up].end {
                 End::Unknown => {}
                 End::Open => break End::Cycle,
                 known => break known,
             }
             chain.push(up);
             let ends_here = spans[up].kind == SpanKind::Consumer;
-            match parents[up].filter(|_| !ends_here) {
+            match self.0[up].parent.filter(|_| !ends_here) {
                 None => break End::Top(up),
                 Some(parent) => {
-                    self.ends[up] = End::Open;
+                    self.0[up].end = End::Open;
                     up = parent;
                 }
             }
         };
         for at in chain.drain(..).rev() {
-            self.ends[at] = end;
+            self.0[at].end = end;
             if end == End::Cycle || end == End::Top(at) {
                 continue;
             }
-            self.above[at] = parents[at].and_then(|parent| {
+            self.0[at].above = self.0[at].parent.and_then(|parent| {
                 let stops = spans[parent].kind.is_half() || end == End::Top(parent);
-                if stops { Some(parent) } else { self.above[parent] }
+                if stops { Some(parent) } else { self.0[parent].above }
             });
         }
     }
 
     /// The top of the chain above the span at `at`; `None` where it goes round in a circle.
     pub(super) fn top(&self, at: usize) -> Option<usize> {
-        if let End::Top(top) = self.ends[at] { Some(top) } else { None }
+        if let End::Top(top) = self.0[at].end { Some(top) } else { None }
     }
 
     /// Whether the span at `at` is a top.
     pub(super) fn is_top(&self, at: usize) -> bool {
-        self.ends[at] == End::Top(at)
+        self.0[at].end == End::Top(at)
     }
 
     /// The nearest CLIENT or SERVER span above the span at `at`, else its top; `None` of a top.
     pub(super) fn above(&self, at: usize) -> Option<usize> {
-        self.above[at]
+        self.0[at].above
+    }
+
+    /// The CLIENT span whose hop the SERVER span at `at` may answer.
+    pub(super) fn client(&self, at: usize) -> Option<usize> {
+        self.0[at].client
+    }
+
+    /// The SERVER span that is the answer to the call at `at`.
+    pub(super) fn answer(&self, at: usize) -> Option<usize> {
+        self.0[at].answer
+    }
+
+    /// The SERVER spans below the call at `at`.
+    pub(super) fn servers(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(self.0[at].first_server, |&server| self.0[server].next_server)
     }
 
     /// The CLIENT span whose hop the CLIENT span at `at` belongs to: the outermost of its process.
     pub(super) fn outermost(&self, spans: &[Span], at: usize) -> usize {
         let mut client = at;
-        while let Some(up) = self.above[client].filter(|&up| wraps(&spans[up], &spans[client])) {
+        while let Some(up) = self.0[client].above.filter(|&up| wraps(&spans[up], &spans[client])) {
             client = up;
         }
         client
@@ -121,40 +146,53 @@ impl Links {
 
     /// Gives every SERVER span the call that it may answer, and every call its answer.
     fn pair(&mut self, spans: &[Span]) {
-        for at in 0..spans.len() {
-            let above = self.above[at].filter(|&up| spans[up].kind == SpanKind::Client);
-            if let Some(up) = above.filter(|_| spans[at].kind == SpanKind::Server) {
+        // Backwards, so that each list begins with the first.
+        for at in (0..spans.len()).rev().filter(|&at| spans[at].kind == SpanKind::Server) {
+            let above = self.0[at].above.filter(|&up| spans[up].kind == SpanKind::Client);
+            if let Some(up) = above {
                 let client = self.outermost(spans, up);
-                self.client[at] = Some(client);
-                self.servers[client].push(at);
+                self.0[at].client = Some(client);
+                self.0[at].next_server = self.0[client].first_server.replace(at);
             }
         }
-        for (at, servers) in self.servers.iter().enumerate().filter(|(_, all)| !all.is_empty()) {
-            self.answer[at] = attempts::answer(spans, Some(at), servers);
+        for at in 0..spans.len() {
+            let Some(first) = self.0[at].first_server else { continue };
+            self.0[at].answer = match self.0[first].next_server {
+                None => Some(first),
+                Some(_) => {
+                    let servers: Vec<usize> = self.servers(at).collect();
+                    attempts::answer(spans, Some(at), &servers)
+                }
+            };
         }
-    }
-
-    /// The SERVER spans below the call at `at`.
-    pub(super) fn servers(&self, at: usize) -> &[usize] {
-        &self.servers[at]
     }
 
     /// Tells `known` what these spans say of their services. Where what was missing had been waited for
-    /// (`waited`), that it did not come says something too.
-    pub(super) fn teach(&self, spans: &[Span], waited: bool, known: &mut Known) {
+    /// (`waited`), that it did not come says something too. What is in `said` was said before.
+    pub(super) fn teach<'a>(
+        &self,
+        spans: &'a [Span],
+        waited: bool,
+        known: &mut Known,
+        said: &mut Vec<Lesson<'a>>,
+    ) {
         for (at, span) in spans.iter().enumerate() {
             let service = span.source.service.as_str();
             match span.kind {
                 SpanKind::Client
                     if self.outermost(spans, at) == at && span.database().is_none() =>
                 {
-                    let server =
-                        self.servers[at].first().map(|&at| spans[at].source.service.as_str());
-                    if server.is_some() || waited {
+                    let server = self.0[at].first_server;
+                    let server = server.map(|at| spans[at].source.service.as_str());
+                    let lesson = (service, span.called(), server);
+                    if (server.is_some() || waited) && !said.contains(&lesson) {
                         known.learn_call((service, span.called()), server);
+                        if said.len() < FEW {
+                            said.push(lesson);
+                        }
                     }
                 }
-                SpanKind::Server if self.client[at].is_none() => {
+                SpanKind::Server if self.0[at].client.is_none() => {
                     known.learn_server(service, false);
                     if waited && self.is_top(at) && !span.inner {
                         known.learn_edge(service);
@@ -176,13 +214,23 @@ fn parent(spans: &[Span], by_id: &[(u64, usize)], at: usize) -> Option<usize> {
     if span.parent == 0 {
         return None;
     }
-    let from = by_id.partition_point(|&(id, _)| id < span.parent);
-    let same = by_id[from..].iter().take_while(|&&(id, _)| id == span.parent);
     let is_server = span.kind == SpanKind::Server;
-    let up = same
-        .map(|&(_, at)| at)
-        .filter(|&up| up != at)
-        .min_by_key(|&up| (spans[up].kind == SpanKind::Client) != is_server);
+    let mut best: Option<(bool, usize)> = None;
+    let mut offer = |up: usize| {
+        let rank = (spans[up].kind == SpanKind::Client) != is_server;
+        if up != at && best.is_none_or(|(known, _)| rank < known) {
+            best = Some((rank, up));
+        }
+    };
+    if by_id.is_empty() {
+        let same = spans.iter().enumerate().filter(|(_, other)| other.id == span.parent);
+        same.for_each(|(up, _)| offer(up));
+    } else {
+        let from = by_id.partition_point(|&(id, _)| id < span.parent);
+        let same = by_id[from..].iter().take_while(|&&(id, _)| id == span.parent);
+        same.for_each(|&(_, up)| offer(up));
+    }
+    let up = best.map(|(_, up)| up);
     // A span that is its own parent goes round in a circle, unless it is a server whose client has its id.
     up.or((span.parent == span.id && !is_server).then_some(at))
 }

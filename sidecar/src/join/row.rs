@@ -56,9 +56,10 @@ pub(crate) fn close_traces(
         .collect();
     {
         let mut known = known.write();
-        linked
-            .iter()
-            .for_each(|(closer, links, waited)| links.teach(&closer.spans, *waited, &mut known));
+        let mut said = Vec::new();
+        for (closer, links, waited) in &linked {
+            links.teach(&closer.spans, *waited, &mut known, &mut said);
+        }
     }
     let known = known.read();
     linked.into_iter().map(|(closer, links, _)| closer.close(&links, &known)).collect()

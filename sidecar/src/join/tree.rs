@@ -83,12 +83,10 @@ pub(super) fn forest(spans: &[Span], links: &Links, known: &Known) -> Forest {
     forest.fragments = (0..spans.len()).filter(|&at| forest.is_fragment(links, at)).count() as u64;
     begins.sort_by_key(|&(origin, key, _)| (origin, key));
     let mut branches = Branches::new(spans, links);
-    let groups: Vec<_> = begins.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
-    for group in &groups {
-        branches.choose(group);
-    }
+    let groups = || begins.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+    groups().for_each(|group| branches.choose(group));
     branches.hang();
-    for group in groups {
+    for group in groups() {
         let (origin, key, _) = group[0];
         let hop = branches.root(group);
         let inside = hop.client.is_none() && hop.server.is_some_and(|at| !spans[at].kind.is_half());
@@ -122,10 +120,10 @@ fn origin(top: &Span, known: &Known) -> Option<(Origin, u64)> {
 struct Branches<'a> {
     spans: &'a [Span],
     links: &'a Links,
-    /// For a top that begins a request with others: whether another of them counts.
-    left_out: Vec<bool>,
-    /// By the hop's name: its client or, where it has none, its server.
-    children: Vec<Vec<usize>>,
+    /// Tops that begin a request with others, of which another counts; in order.
+    left_out: Vec<usize>,
+    /// By the hop's name (its client or, where it has none, its server): its first child, and the next of its parent.
+    children: Vec<(Option<usize>, Option<usize>)>,
     too_deep: bool,
 }
 
@@ -134,8 +132,8 @@ type Begin = (Origin, u64, usize);
 
 impl<'a> Branches<'a> {
     fn new(spans: &'a [Span], links: &'a Links) -> Self {
-        let children = vec![Vec::new(); spans.len()];
-        Branches { spans, links, left_out: vec![false; spans.len()], children, too_deep: false }
+        let children = vec![(None, None); spans.len()];
+        Branches { spans, links, left_out: Vec::new(), children, too_deep: false }
     }
 
     /// Leaves out those of several beginnings of one request that are not its answer.
@@ -143,19 +141,24 @@ impl<'a> Branches<'a> {
         if let [_, _, ..] = group {
             let tops: Vec<usize> = group.iter().map(|begin| begin.2).collect();
             let answer = attempts::answer(self.spans, None, &tops);
-            tops.into_iter().for_each(|top| self.left_out[top] = Some(top) != answer);
+            self.left_out.extend(tops.into_iter().filter(|&top| Some(top) != answer));
+            self.left_out.sort_unstable();
         }
+    }
+
+    fn is_left_out(&self, top: usize) -> bool {
+        self.left_out.binary_search(&top).is_ok()
     }
 
     /// The name of the hop that the span at `at` is a side of; `None` of a server that is no answer.
     fn hop_of(&self, at: usize) -> Option<usize> {
-        if self.left_out[at] {
+        if self.is_left_out(at) {
             return None;
         }
         match self.spans[at].kind {
             SpanKind::Client => Some(self.links.outermost(self.spans, at)),
-            _ => match self.links.client[at] {
-                Some(client) => (self.links.answer[client] == Some(at)).then_some(client),
+            _ => match self.links.client(at) {
+                Some(client) => (self.links.answer(client) == Some(at)).then_some(client),
                 None => Some(at),
             },
         }
@@ -163,21 +166,22 @@ impl<'a> Branches<'a> {
 
     /// Hangs every hop under the hop that made it.
     fn hang(&mut self) {
-        for at in 0..self.spans.len() {
+        // Backwards, so that each list begins with the first.
+        for at in (0..self.spans.len()).rev() {
             let named = self.spans[at].kind.is_half()
-                && self.links.client[at].is_none()
+                && self.links.client(at).is_none()
                 && self.hop_of(at) == Some(at);
             if let Some(up) = self.links.above(at).filter(|_| named)
                 && let Some(hop) = self.hop_of(up)
             {
-                self.children[hop].push(at);
+                self.children[at].1 = self.children[hop].0.replace(at);
             }
         }
     }
 
     /// The edge hop of a request.
     fn root(&mut self, group: &[Begin]) -> Hop {
-        let counts = |begin: &&Begin| !self.left_out[begin.2];
+        let counts = |begin: &&Begin| !self.is_left_out(begin.2);
         let at = group.iter().find(counts).map(|begin| begin.2);
         let others = group.iter().map(|begin| begin.2).filter(|&top| Some(top) != at).collect();
         let hop = at.map(|at| self.build(at, 0)).unwrap_or_default();
@@ -186,21 +190,22 @@ impl<'a> Branches<'a> {
 
     // A hop has one parent, so what is reached from a root is a tree; cycles are not reached.
     fn build(&mut self, at: usize, depth: usize) -> Hop {
-        let below = std::mem::take(&mut self.children[at]);
+        let mut below = self.children[at].0.take();
         let mut hop = if self.spans[at].kind == SpanKind::Client {
-            let server = self.links.answer[at];
-            let others = self.links.servers(at).iter().copied();
+            let server = self.links.answer(at);
+            let others = self.links.servers(at);
             let others = others.filter(|&other| Some(other) != server).collect();
             Hop { client: Some(at), server, others, ..Hop::default() }
         } else {
             Hop { server: Some(at), ..Hop::default() }
         };
         if depth >= MAX_DEPTH {
-            self.too_deep |= !below.is_empty();
+            self.too_deep |= below.is_some();
             return hop;
         }
         let side = hop.server.unwrap_or(at);
-        for child in below {
+        while let Some(child) = below {
+            below = self.children[child].1;
             let mut child = self.build(child, depth + 1);
             child.elsewhere = child.client.is_some_and(|client| !self.one_clock(side, client));
             hop.children.push(child);

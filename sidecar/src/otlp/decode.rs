@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ledger::names;
 
 use super::attribute::{Any, key_value};
-use super::draft::{Refusal, name_of, read_span};
+use super::draft::{Recent, Refusal, name_of, read_span};
 use super::limits;
 use super::reject::Rejections;
 use super::wire::{Fields, Value, WireError};
@@ -109,7 +109,7 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeEr
         source.service.push_str("unknown_service");
     }
     let source = Arc::new(source);
-    let before = batch.spans.len();
+    let (before, mut recent) = (batch.spans.len(), Recent::default());
     for field in Fields::of(message) {
         let (2, Value::Bytes(scope_spans)) = field? else {
             continue;
@@ -118,7 +118,7 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeEr
             let (2, Value::Bytes(span)) = field? else {
                 continue;
             };
-            match read_span(span, &source, &mut lost) {
+            match read_span(span, &source, &mut lost, &mut recent) {
                 Ok(span) => batch.push(span)?,
                 Err(Refusal { reason, detail }) => batch.rejected.count(reason, &detail),
             }

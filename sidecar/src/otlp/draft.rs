@@ -56,6 +56,7 @@ pub(super) fn read_span(
     message: &[u8],
     source: &Arc<Source>,
     lost: &mut Option<u64>,
+    recent: &mut Recent,
 ) -> Result<Span, Refusal> {
     let mut draft = Draft::default();
     for field in Fields::of(message) {
@@ -74,7 +75,7 @@ pub(super) fn read_span(
             _ => {}
         }
     }
-    draft.finish(source)
+    draft.finish(source, recent)
 }
 
 /// Reads a `Status`: STATUS_CODE_ERROR is 2.
@@ -185,14 +186,14 @@ impl<'a> Draft<'a> {
     }
 
     /// What the request does that this span may be the beginning of. Most spans are not, and need no name.
-    fn operation(&self, begins: bool) -> Option<Operation> {
+    fn operation(&self, begins: bool, recent: &mut Recent) -> Option<Operation> {
         let may_begin = begins || matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
         let text = self.route.unwrap_or(self.name);
         (may_begin && !text.is_empty())
-            .then(|| Operation { name: name(text).into(), is_route: self.route.is_some() })
+            .then(|| Operation { name: recent.get(text), is_route: self.route.is_some() })
     }
 
-    fn finish(self, source: &Arc<Source>) -> Result<Span, Refusal> {
+    fn finish(self, source: &Arc<Source>, recent: &mut Recent) -> Result<Span, Refusal> {
         let trace = self.trace.try_into().map_or(0, u128::from_be_bytes);
         if trace == 0 {
             return Err(Reason::TraceId.into());
@@ -217,7 +218,7 @@ impl<'a> Draft<'a> {
             end: self.end,
             wall: self.start,
             source: Arc::clone(source),
-            operation: self.operation(parent == 0 || is_edge),
+            operation: self.operation(parent == 0 || is_edge, recent),
             inner: edge.is_some() && !is_edge,
             edge: edge.filter(|_| is_edge).map(Box::new),
             link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
@@ -246,6 +247,26 @@ impl<'a> Draft<'a> {
             span.half = Some(half);
         }
         Ok(span)
+    }
+}
+
+/// The latest names of operations: those of one process come again and again.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    names: [Option<(Box<[u8]>, Arc<str>)>; 4],
+    next: usize,
+}
+
+impl Recent {
+    fn get(&mut self, text: &[u8]) -> Arc<str> {
+        let known = self.names.iter().flatten().find(|(from, _)| **from == *text);
+        if let Some((_, name)) = known {
+            return Arc::clone(name);
+        }
+        let made: Arc<str> = name(text).into();
+        self.names[self.next % 4] = Some((text.into(), Arc::clone(&made)));
+        self.next += 1;
+        made
     }
 }
 

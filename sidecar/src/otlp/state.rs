@@ -10,6 +10,9 @@ const KEY: &str = "hoplab";
 
 /// The span that a `tracestate` names as the generator's; with cell, round and nonce.
 pub(super) fn edge(state: &[u8], limit: usize) -> Option<Edge> {
+    if state.is_empty() {
+        return None;
+    }
     let state = std::str::from_utf8(state).ok()?;
     let value = state.split(',').find_map(|member| {
         let (key, value) = member.trim().split_once('=')?;

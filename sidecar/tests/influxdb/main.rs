@@ -54,7 +54,7 @@ async fn points_arrive_and_can_be_read_back(part: Part) {
     let hops = influxdb.query(asked).await;
     let [hop] = hops.as_slice() else { panic!("{hops:?}") };
     assert_eq!(hop.tag("hop"), "k6→far, away = \"x\"");
-    assert_eq!((hop.tag("family"), hop.tag("stage")), ("backend", "remote"));
+    assert_eq!((hop.tag("family"), hop.tag("stage")), ("unseen", "remote"));
     assert_eq!(hop.column("us")[0].as_f64(), Some(1_200.0));
 
     // A rate needs two samples after the first whole second has begun.

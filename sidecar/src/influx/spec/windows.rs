@@ -90,7 +90,12 @@ fn a_window_sums_its_requests_by_stage() {
     ] {
         assert_eq!(field(whole, key), value, "{key}");
     }
-    let handler = stage(&points, "handler");
+    check_stages(&points);
+}
+
+/// The stages of the requests above.
+fn check_stages(points: &[Point]) {
+    let handler = stage(points, "handler");
     assert_eq!(tag(handler, names::T_FAMILY), "backend");
     assert_eq!(tag(handler, names::T_HOP), "driver→gateway");
     for (key, value) in [
@@ -106,7 +111,7 @@ fn a_window_sums_its_requests_by_stage() {
         assert_eq!(field(handler, key), value, "{key}");
     }
     // A stage that one of three requests had counts as 0 in the others.
-    let inferred = stage(&points, "between_spans");
+    let inferred = stage(points, "between_spans");
     assert_eq!(tag(inferred, names::T_FAMILY), "unseen");
     assert_eq!((field(inferred, names::F_COUNT), field(inferred, names::F_P50_US)), (3.0, 0.0));
 }
