@@ -102,7 +102,9 @@ async fn every_dialect_is_taken_in_every_compression_on_one_port() {
     let exports = [("grpc", 3), ("json", 6), ("protobuf", 6)].map(|(k, n)| (k.to_owned(), n));
     assert_eq!(stats.exports, exports.into());
     assert_eq!(stats.exports_refused.values().sum::<u64>(), 0);
-    assert_eq!(stats.memory_used_bytes, 0);
+    // What is held is the traces that lack a side, in case it comes late.
+    let each = stats.memory_used_bytes / 15;
+    assert!((1..4_096).contains(&each), "{each} bytes a trace");
 }
 
 #[tokio::test]
@@ -262,7 +264,6 @@ async fn what_is_refused_over_grpc_is_answered_with_a_status_that_sdks_understan
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, from the first span to the last refusal")]
 #[tokio::test]
 async fn where_memory_is_short_senders_are_told_to_come_again() {
     let sidecar = Running::start("--memory-limit 67108864 --join-window 10m").await;
@@ -339,7 +340,9 @@ async fn where_traces_fill_the_memory_the_oldest_make_room() {
     let stats = sidecar.flush().await;
     assert!(stats.evicted > 0 && stats.spans_received == 100_000, "{stats:?}");
     let placed = stats.spans_joined + stats.unplaced + stats.late + stats.dropped_spans;
-    assert_eq!((placed, stats.memory_used_bytes), (100_000, 0), "{stats:?}");
+    assert_eq!(placed, 100_000, "{stats:?}");
+    // Traces that lack a side are kept in case it comes late, and make room as well.
+    assert!(stats.memory_used_bytes <= stats.memory_limit_bytes, "{stats:?}");
 }
 
 #[tokio::test]
