@@ -218,7 +218,7 @@ fn parent(spans: &[Span], by_id: &[(u64, usize)], at: usize) -> Option<usize> {
     let mut best: Option<(bool, usize)> = None;
     let mut offer = |up: usize| {
         let rank = (spans[up].kind == SpanKind::Client) != is_server;
-        if up != at && best.is_none_or(|(known, _)| rank < known) {
+        if up != at && best.is_none_or(|(known, _)| known && !rank) {
             best = Some((rank, up));
         }
     };

@@ -250,10 +250,13 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// A name as it came, and as it is kept.
+type Named = (Box<[u8]>, Arc<str>);
+
 /// The latest names of operations: those of one process come again and again.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    names: [Option<(Box<[u8]>, Arc<str>)>; 4],
+    names: [Option<Named>; 4],
     next: usize,
 }
 

@@ -41,7 +41,6 @@ fn stage<'a>(points: &'a [Point], name: &str) -> &'a Point {
     found.find(|point| tag(point, names::T_STAGE) == name).unwrap()
 }
 
-#[expect(clippy::too_many_lines, reason = "what is expected, in full")]
 #[test]
 fn a_window_sums_its_requests_by_stage() {
     let mut windows = windows();
