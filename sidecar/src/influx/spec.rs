@@ -4,6 +4,7 @@ mod backlog;
 mod fake;
 mod lines;
 mod names;
+mod operations;
 mod windows;
 mod writer;
 

@@ -10,9 +10,9 @@ use super::{OFFSET, START, START_S, hop, request, tags, windows};
 use crate::influx::SECOND;
 use crate::influx::parse::{Point, Value, point};
 use crate::influx::windows::{Missed, Windows};
-use crate::runfile::{Aside, ProcessSample, RequestKind, RequestRow};
+use crate::runfile::{ProcessSample, RequestKind, RequestRow};
 
-fn all(windows: &mut Windows, now: u64) -> Vec<Point> {
+pub(super) fn all(windows: &mut Windows, now: u64) -> Vec<Point> {
     read(windows.due(now, true).as_str())
 }
 
@@ -20,11 +20,11 @@ fn read(lines: &str) -> Vec<Point> {
     lines.lines().map(|line| point(line).unwrap()).collect()
 }
 
-fn tag<'a>(point: &'a Point, key: &str) -> &'a str {
+pub(super) fn tag<'a>(point: &'a Point, key: &str) -> &'a str {
     point.tags.iter().find(|(known, _)| known == key).map_or("", |(_, value)| value)
 }
 
-fn field(point: &Point, key: &str) -> f64 {
+pub(super) fn field(point: &Point, key: &str) -> f64 {
     match point.fields.iter().find(|(known, _)| known == key) {
         Some((_, Value::Int(value))) => *value as f64,
         Some((_, Value::Float(value))) => *value,
@@ -32,7 +32,7 @@ fn field(point: &Point, key: &str) -> f64 {
     }
 }
 
-fn of<'a>(points: &'a [Point], measurement: &str) -> Vec<&'a Point> {
+pub(super) fn of<'a>(points: &'a [Point], measurement: &str) -> Vec<&'a Point> {
     points.iter().filter(|point| point.measurement == measurement).collect()
 }
 
@@ -267,67 +267,6 @@ fn when_the_wall_clock_is_set_requests_go_on_being_dated_by_it() {
     let points = all(&mut windows, START + 3 * SECOND);
     let at = of(&points, names::M_REQUEST)[0].at_ns as u64 / SECOND;
     assert_eq!((at, windows.missed()), (START_S + 1 + 3 * 3_600, Missed::default()));
-}
-
-#[test]
-fn operations_are_lines_of_their_own_and_bounded() {
-    let mut windows = windows();
-    let of_kind = |operation: &str, us: i64| RequestRow {
-        operation: operation.into(),
-        ..request(START, us * 1_000)
-    };
-    windows
-        .requests(&[of_kind("/healthz", 2), of_kind("/checkout", 900), of_kind("", 5)], START + 1);
-    let points = all(&mut windows, START + 2);
-    let found: Vec<_> = of(&points, names::M_REQUEST)
-        .iter()
-        .map(|point| (tag(point, names::T_OPERATION), field(point, names::F_P50_US)))
-        .collect();
-    assert_eq!(found, [("/healthz", 2.0), ("/checkout", 900.0), ("none", 5.0)]);
-    let many: Vec<_> = (0..100).map(|n| of_kind(&format!("/{n}"), 5)).collect();
-    windows.requests(&many, START + 3);
-    let points = all(&mut windows, START + 4);
-    let lines = of(&points, names::M_REQUEST);
-    assert_eq!(lines.len(), 33);
-    let counted: f64 = lines.iter().map(|point| field(point, names::F_COUNT)).sum();
-    assert_eq!(counted, 103.0);
-}
-
-#[test]
-fn bytes_that_nobody_counted_are_absent_and_not_0() {
-    let mut windows = windows();
-    let mut row = request(START, 5_000);
-    (row.hops[0].request, row.hops[0].reply) = (None, None);
-    windows.requests(&[row], START + 1);
-    let points = all(&mut windows, START + 2);
-    let whole = of(&points, names::M_REQUEST)[0];
-    let has = |key| whole.fields.iter().any(|(known, _)| known == key);
-    assert_eq!([names::F_WIRE_BYTES, names::F_PAYLOAD_BYTES].map(has), [false, false]);
-}
-
-#[test]
-fn what_is_late_or_a_fragment_is_counted_in_the_second_in_which_it_came() {
-    let mut windows = windows();
-    let aside = |cell: &str, fragments, late| Aside {
-        cell: cell.into(),
-        new_fragments: fragments,
-        late,
-        ..Aside::default()
-    };
-    let now = START + 3 * SECOND;
-    windows.asides(&[aside("rest-10B", 0, 2), aside("", 5, 0), aside("", 0, 0)], now);
-    let points = all(&mut windows, now);
-    let found: Vec<_> = of(&points, names::M_REQUEST)
-        .iter()
-        .map(|point| {
-            assert_eq!(point.at_ns as u64 / SECOND, START_S + 3);
-            (
-                tag(point, names::T_CELL),
-                [names::F_LATE, names::F_FRAGMENTS].map(|key| field(point, key)),
-            )
-        })
-        .collect();
-    assert_eq!(found, [("rest-10B", [2.0, 0.0]), ("none", [0.0, 5.0])]);
 }
 
 #[test]
