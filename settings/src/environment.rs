@@ -66,7 +66,7 @@ pub fn without_blank(command: Command) -> Command {
     command.mut_subcommands(without_blank)
 }
 
-/// What errors call the setting: `--echo-url (GATEWAY_ECHO_URL)`.
+/// What errors call the setting: `--listen (ECHO_LISTEN)`.
 #[must_use]
 pub fn named(arg: &Arg) -> String {
     let option = match arg.get_long() {
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_setting_is_called_by_its_option_and_its_variable() {
-        let arg = Arg::new("echo-url").long("echo-url");
-        assert_eq!(named(&arg), "--echo-url");
-        assert_eq!(named(&arg.env("GATEWAY_ECHO_URL")), "--echo-url (GATEWAY_ECHO_URL)");
+        let arg = Arg::new("listen").long("listen");
+        assert_eq!(named(&arg), "--listen");
+        assert_eq!(named(&arg.env("ECHO_LISTEN")), "--listen (ECHO_LISTEN)");
     }
 }

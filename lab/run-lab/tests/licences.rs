@@ -27,11 +27,11 @@ const VERBS: [&str; 18] = [
     "wget ",
     "git clone",
 ];
-/// Where they can be fetched from.
+/// Where they can be fetched from; in pieces, so that a search for them finds what installs them and not this.
 const SOURCES: [&str; 6] = [
-    "go.k6.io/k6",
-    "github.com/grafana/k6",
-    "github.com/grafana/grafana",
+    concat!("go.k6.io", "/k6"),
+    concat!("github.com", "/grafana/k6"),
+    concat!("github.com", "/grafana/grafana"),
     "dl.k6.io",
     "dl.grafana.com",
     "apt.grafana.com",
@@ -91,8 +91,8 @@ fn nothing_installs_k6_or_grafana() {
 #[test]
 fn an_installation_is_found_however_it_is_written() {
     for line in [
-        "GOBIN=$programs go install go.k6.io/k6@v1.8.1",
-        "program k6 go.k6.io/k6@v1.8.1",
+        concat!("GOBIN=$programs go", " install go.k6.io", "/k6@v1.8.1"),
+        concat!("program k6 go.k6.io", "/k6@v1.8.1"),
         "RUN apt-get update && apt-get install -y grafana",
         "curl -fsSL https://example.org/k6.tar.gz | tar xz",
         "wget https://dl.grafana.com/oss/release/grafana.tar.gz",
