@@ -32,6 +32,11 @@ use crate::record::{Identity, Record};
 use crate::slot::Slot;
 use crate::tap::{Claims, Tap};
 
+/// Streams of one connection that its peer has reset and that nobody has looked at yet. h2 ends the connection, and
+/// every other caller's call with it, at the 21st; callers here give up together when a service stands still, and are
+/// no attackers. A call that was reset is small: its head.
+const RESETS: usize = 16_384;
+
 /// How long a connection of HTTP/1.1 may be quiet, once the server is to stop, before it is closed. Its
 /// client may have sent a request already, which would be answered by a reset.
 const QUIET: Duration = Duration::from_millis(250);
@@ -86,7 +91,8 @@ impl Server {
             .http2()
             .initial_stream_window_size(options.stream_window)
             .initial_connection_window_size(options.connection_window)
-            .max_frame_size(options.frame_size);
+            .max_frame_size(options.frame_size)
+            .max_pending_accept_reset_streams(RESETS);
         Server {
             routes,
             probe: probe.clone(),
