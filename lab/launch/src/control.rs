@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab_supervise::PartError;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 /// How long the sidecar may take to close all traces.
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct ControlError {
     path: &'static str,
     address: SocketAddr,
+    /// Of its answer, if there was one.
+    status: Option<StatusCode>,
     reason: String,
 }
 
@@ -43,20 +46,24 @@ impl Control {
         let client = client.map_err(|error| ControlError {
             path: "",
             address,
+            status: None,
             reason: error.to_string(),
         })?;
         Ok(Control { address, client })
     }
 
     /// Has the sidecar sample the CPU and memory of process `pid` under `name`, and with `children` of those
-    /// that it starts.
+    /// that it starts. One that has ended by now is no error here: whoever started it hears of its death, and
+    /// knows what that means.
     ///
     /// # Errors
     /// If it does not answer with success.
     pub async fn watch(&self, name: &str, pid: u32, children: bool) -> Result<(), ControlError> {
-        self.post("/watch", &json!({ "name": name, "pid": pid, "children": children }))
-            .await
-            .map(drop)
+        let body = json!({ "name": name, "pid": pid, "children": children });
+        match self.post("/watch", &body).await {
+            Err(error) if error.status == Some(StatusCode::NOT_FOUND) => Ok(()),
+            answered => answered.map(drop),
+        }
     }
 
     /// Tells the sidecar which protocol and payload the points of each of `cells` are tagged with.
@@ -106,12 +113,12 @@ impl Control {
         path: &'static str,
         request: reqwest::RequestBuilder,
     ) -> Result<Value, ControlError> {
-        let error = |reason: String| ControlError { path, address: self.address, reason };
-        let reply = request.send().await.map_err(|e| error(super::causes(&e)))?;
+        let error = |status, reason| ControlError { path, address: self.address, status, reason };
+        let reply = request.send().await.map_err(|e| error(None, super::causes(&e)))?;
         let status = reply.status();
-        let text = reply.text().await.map_err(|e| error(super::causes(&e)))?;
+        let text = reply.text().await.map_err(|e| error(Some(status), super::causes(&e)))?;
         if !status.is_success() {
-            return Err(error(format!("{status} {}", text.trim())));
+            return Err(error(Some(status), format!("{status} {}", text.trim())));
         }
         // An answer that is no JSON carries no counters.
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
@@ -145,5 +152,30 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, u64>) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::post;
+
+    use super::*;
+
+    /// A sidecar that answers `status` to whoever asks it to watch a process.
+    async fn answers(status: u16) -> Control {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        let app = Router::new().route("/watch", post(async move || status));
+        tokio::spawn(axum::serve(listener, app).into_future());
+        Control::new(address).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_ended_before_it_is_watched_is_left_to_whoever_hears_of_its_death() {
+        answers(404).await.watch("grafana", 1, true).await.unwrap();
+        let error = answers(429).await.watch("grafana", 1, true).await.unwrap_err();
+        assert!(error.to_string().contains("429"), "{error}");
     }
 }
