@@ -16,7 +16,9 @@ pub use grafana::{Dashboards, GRAFANA, start_grafana};
 pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};
 pub use postgres::{Database, start_postgres};
-pub use services::{ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar};
+pub use services::{
+    ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar, withheld,
+};
 pub use tools::{NOTHING, NotAProgram, Tool};
 
 /// What an error says, and what was at the bottom of it: a request that failed says no more than that it did.

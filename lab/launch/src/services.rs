@@ -1,45 +1,77 @@
 //! The services and the sidecar: which arguments say what a cell's knobs mean.
+//!
+//! Which services there are, and who calls whom, is the table's to say ([`lab_model::services`]).
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use lab_supervise::{Absolute, Foreign, Part, PartError, Supervisor};
+use toml::{Table, Value};
 
 use super::Control;
 use super::influxdb::Store;
-use lab_model::{DEFAULT_USERS, Knobs, PayloadSource};
+use lab_model::plan::{KNOBS, written_knobs};
+use lab_model::services::DRIVER;
+use lab_model::{DEFAULT_USERS, Knobs, SERVICES, Service};
 
 /// Environment variable that turns the probes of a process off.
 const PROBES: &str = "LAB_PROBES";
-/// Environment variable that names the users service's database: a password is in it.
-const DATABASE_URL: &str = "PG_CLIENT_DATABASE_URL";
-/// Subcommand and name of the users service.
-const USERS: &str = "pg-client";
+/// What the variable that names a service's database ends in: a password is in it, so it is no argument.
+const DATABASE_URL: &str = "DATABASE_URL";
+/// The service that fills the table that it asks.
+const SEEDER: &str = "pg-client";
 /// Loopback, and whatever port is free.
 pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
-/// A gateway with the services behind it.
+/// Beginnings of variables that are settings of other programs of the lab and of those that it starts.
+const SETTINGS: [&str; 6] = ["LAB_", "K6_", "OTEL_", "INFLUXDB_", "INFLUXD_", "GF_"];
+
+/// Whether the environment variable `name` is a setting of a part. Such are not inherited: what a plan does not say
+/// would change what its cells measure (k6 lets `K6_VUS` replace a script's load), and secrets are for those who are
+/// to use them.
+#[must_use]
+pub fn withheld(name: &str) -> bool {
+    let of_services = || SERVICES.iter().any(|service| name.starts_with(&service.prefix()));
+    name != PROBES && (SETTINGS.iter().any(|prefix| name.starts_with(prefix)) || of_services())
+}
+
+/// Services that run.
 #[derive(Debug)]
 pub struct Services {
-    /// The echo service.
-    pub echo: Part,
-    /// The users service, where there is a database to ask.
-    pub users: Option<Part>,
-    /// The gateway.
-    pub gateway: Part,
+    /// Each after those that it calls.
+    parts: Vec<(&'static Service, Part)>,
     /// The settings they were started with.
     pub knobs: Knobs,
 }
 
 impl Services {
-    /// Stops the gateway, then the services behind it.
-    pub async fn stop(self) {
-        self.gateway.stop().await;
-        stop_all([Some(self.echo), self.users]).await;
+    /// Stops them: each before those that it calls.
+    pub async fn stop(mut self) {
+        while let Some((_, part)) = self.parts.pop() {
+            part.stop().await;
+        }
     }
 
-    /// Every part, those behind the gateway first.
+    /// Every part, each after those that it calls.
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
-        [Some(&self.echo), self.users.as_ref(), Some(&self.gateway)].into_iter().flatten()
+        self.parts.iter().map(|(_, part)| part)
+    }
+
+    /// Where load generators ask.
+    ///
+    /// # Errors
+    /// If the service that they ask named no address.
+    pub fn entry(&self) -> Result<SocketAddr, PartError> {
+        let entry = |(service, part): &(&Service, Part)| {
+            service.callers.is_empty().then(|| part.address(""))
+        };
+        self.parts.iter().find_map(entry).unwrap_or(Ok(ANY_PORT))
+    }
+
+    /// Where the service is that asks the database, if it runs.
+    #[must_use]
+    pub fn asking_database(&self) -> Option<SocketAddr> {
+        let (_, part) = self.parts.iter().find(|(service, _)| service.database)?;
+        part.address("").ok()
     }
 
     /// Whether a cell with `knobs` can be run without restarting them. Delays that the driver
@@ -52,14 +84,8 @@ impl Services {
 
 fn of_services(knobs: &Knobs) -> Knobs {
     let mut knobs = Knobs { users: None, unindexed: false, ..knobs.clone() };
-    knobs.inject.retain(|place, _| !place.starts_with("driver:"));
+    knobs.inject.retain(|place, _| place.split(':').next() != Some(DRIVER));
     knobs
-}
-
-async fn stop_all(parts: [Option<Part>; 2]) {
-    for part in parts.into_iter().flatten() {
-        part.stop().await;
-    }
 }
 
 /// What services are started for.
@@ -67,15 +93,17 @@ async fn stop_all(parts: [Option<Part>; 2]) {
 pub struct Target<'a> {
     /// Where spans go.
     pub otlp: SocketAddr,
-    /// Where the gateway is to listen.
+    /// Where the service that load generators ask is to listen.
     pub listen: SocketAddr,
-    /// The database to ask for users, if there is one.
+    /// The services that requests reach beyond that one.
+    pub reached: &'a [&'static str],
+    /// The database, if there is one.
     pub database_url: Option<&'a str>,
-    /// Tells their logs from those of another pair.
+    /// Tells their logs from those of others that run at the same time.
     pub suffix: &'a str,
 }
 
-/// Starts the services on any port and a gateway to them.
+/// Starts the services that requests reach, each before its callers, on any port.
 ///
 /// # Errors
 /// If one of them does not start; the others are stopped then.
@@ -84,52 +112,37 @@ pub async fn start_services(
     knobs: &Knobs,
     target: Target<'_>,
 ) -> Result<Services, PartError> {
-    let Target { otlp, listen, database_url, suffix } = target;
-    let env = if knobs.probes_off { vec![(PROBES, "off")] } else { Vec::new() };
-    let arguments = common("echo", knobs, otlp, ANY_PORT);
-    let echo = supervisor.start(&format!("echo{suffix}"), &arguments, &env).await?;
-    let users = match start_users(supervisor, knobs, target, &env, database_url).await {
-        Ok(users) => users,
-        Err(error) => {
-            echo.stop().await;
-            return Err(error);
-        }
-    };
-    let mut arguments = common("gateway", knobs, otlp, listen);
-    let started = async {
-        arguments.extend(of_gateway(knobs, echo.address("")?));
-        if let Some(users) = &users {
-            arguments.extend(peer(USERS, users.address("")?));
-        }
-        supervisor.start(&format!("gateway{suffix}"), &arguments, &env).await
-    };
-    match started.await {
-        Ok(gateway) => Ok(Services { echo, users, gateway, knobs: knobs.clone() }),
-        Err(error) => {
-            stop_all([Some(echo), users]).await;
-            Err(error)
+    let mut services = Services { parts: Vec::new(), knobs: knobs.clone() };
+    let database = target.database_url.is_some();
+    for service in Service::started(target.reached.iter().copied(), database) {
+        match start(supervisor, service, target, &services).await {
+            Ok(part) => services.parts.push((service, part)),
+            Err(error) => {
+                services.stop().await;
+                return Err(error);
+            }
         }
     }
+    Ok(services)
 }
 
-/// Starts the users service, if there is a database.
-async fn start_users(
+/// Starts `service`; those that it calls are among `running`.
+async fn start(
     supervisor: &Supervisor,
-    knobs: &Knobs,
+    service: &Service,
     target: Target<'_>,
-    env: &[(&str, &str)],
-    database_url: Option<&str>,
-) -> Result<Option<Part>, PartError> {
-    let Some(url) = database_url else {
-        return Ok(None);
-    };
-    let mut arguments = common(USERS, knobs, target.otlp, ANY_PORT);
-    if let Some(connections) = knobs.pool_size {
-        arguments.extend(["--pool-size".to_owned(), connections.to_string()]);
+    running: &Services,
+) -> Result<Part, PartError> {
+    let mut arguments = arguments(service, &running.knobs, target);
+    for (called, part) in running.parts.iter().filter(|(called, _)| service.calls(called)) {
+        let at = format!("{}=http://{}", called.name, part.address("")?);
+        arguments.extend(["--peer".to_owned(), at]);
     }
-    let mut env = env.to_vec();
-    env.push((DATABASE_URL, url));
-    supervisor.start(&format!("{USERS}{}", target.suffix), &arguments, &env).await.map(Some)
+    let database = format!("{}{DATABASE_URL}", service.prefix());
+    let mut env = Vec::new();
+    env.extend(running.knobs.probes_off.then_some((PROBES, "off")));
+    env.extend(target.database_url.filter(|_| service.database).map(|url| (&*database, url)));
+    supervisor.start(&format!("{}{}", service.name, target.suffix), &arguments, &env).await
 }
 
 /// Fills the users table of the database at `url` as `knobs` say. Does nothing where it is so already.
@@ -141,8 +154,8 @@ pub async fn seed(supervisor: &Supervisor, knobs: &Knobs, url: &str) -> Result<(
     let users = knobs.users.unwrap_or(DEFAULT_USERS).to_string();
     let index = (!knobs.unindexed).to_string();
     seeding.arguments =
-        [USERS, "seed", "--users", &users, "--email-index", &index].map(Into::into).into();
-    seeding.env = vec![(DATABASE_URL, url.to_owned())];
+        [SEEDER, "seed", "--users", &users, "--email-index", &index].map(Into::into).into();
+    seeding.env = vec![("PG_CLIENT_DATABASE_URL", url.to_owned())];
     seeding.finite = true;
     supervisor.keep(seeding).await?.end().await
 }
@@ -191,50 +204,28 @@ pub async fn start_sidecar(
     Ok((sidecar, control))
 }
 
-/// Arguments that both services take.
-fn common(service: &str, knobs: &Knobs, otlp: SocketAddr, listen: SocketAddr) -> Vec<String> {
-    let (listen, otlp) = (listen.to_string(), format!("http://{otlp}"));
+/// The command of `service`, with the options that say what `knobs` mean to it.
+fn arguments(service: &Service, knobs: &Knobs, target: Target<'_>) -> Vec<String> {
+    let listen = if service.callers.is_empty() { target.listen } else { ANY_PORT };
+    let (listen, otlp) = (listen.to_string(), format!("http://{}", target.otlp));
     let mut arguments: Vec<String> =
-        [service, "--listen", &listen, "--stop-with-stdin", "--otlp", &otlp]
+        [service.name, "--listen", &listen, "--stop-with-stdin", "--otlp", &otlp]
             .map(str::to_owned)
             .into();
-    for (flag, value) in [
-        ("--stream-window", knobs.stream_window.map(|bytes| bytes.to_string())),
-        ("--connection-window", knobs.connection_window.map(|bytes| bytes.to_string())),
-        ("--frame-size", knobs.frame_size.map(|bytes| bytes.to_string())),
-        ("--worker-threads", knobs.worker_threads.map(|threads| threads.to_string())),
-    ] {
-        if let Some(value) = value {
-            arguments.extend([flag.to_owned(), value]);
+    let written: Table = written_knobs(knobs);
+    for knob in KNOBS.iter().filter(|knob| knob.option_of.include(service)) {
+        let option = || format!("--{}", knob.name.replace('_', "-"));
+        match written.get(knob.name) {
+            None | Some(Value::Boolean(false)) => {}
+            Some(Value::Boolean(true)) => arguments.push(option()),
+            Some(Value::String(word)) => arguments.extend([option(), word.clone()]),
+            Some(value) => arguments.extend([option(), value.to_string()]),
         }
-    }
-    if knobs.nagle {
-        arguments.push("--nagle".to_owned());
     }
     for (place, ns) in &knobs.inject {
-        if let Some(stage) = place.strip_prefix(service).and_then(|rest| rest.strip_prefix(':')) {
+        if let Some(stage) = place.strip_prefix(service.name).and_then(|at| at.strip_prefix(':')) {
             arguments.extend(["--inject".to_owned(), format!("{stage}={ns}ns")]);
         }
-    }
-    arguments
-}
-
-/// Arguments that tell the gateway where the service called `name` is.
-fn peer(name: &str, address: SocketAddr) -> [String; 2] {
-    ["--peer".to_owned(), format!("{name}=http://{address}")]
-}
-
-/// Arguments of the gateway alone.
-fn of_gateway(knobs: &Knobs, echo: SocketAddr) -> Vec<String> {
-    let mut arguments = peer("echo", echo).to_vec();
-    if knobs.connection_per_request {
-        arguments.push("--connection-per-request".to_owned());
-    }
-    if knobs.payload_source == PayloadSource::PerRequest {
-        arguments.extend(["--payload-source", "per_request"].map(str::to_owned));
-    }
-    if let Some(bytes) = knobs.rest_size_bug {
-        arguments.extend(["--rest-size-bug".to_owned(), bytes.to_string()]);
     }
     arguments
 }
@@ -243,43 +234,59 @@ fn of_gateway(knobs: &Knobs, echo: SocketAddr) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn address() -> SocketAddr {
-        ([127, 0, 0, 1], 4317).into()
+    fn of(name: &str, knobs: &Knobs) -> String {
+        let otlp = ([127, 0, 0, 1], 4317).into();
+        let target =
+            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
+        let service = Service::named(name).unwrap();
+        arguments(service, knobs, target).join(" ")
     }
 
     #[test]
-    fn plain_knobs_need_no_flags() {
+    fn plain_knobs_need_no_options() {
         let expected =
             "gateway --listen 127.0.0.1:0 --stop-with-stdin --otlp http://127.0.0.1:4317";
-        assert_eq!(common("gateway", &Knobs::default(), address(), ANY_PORT).join(" "), expected);
-        assert_eq!(
-            of_gateway(&Knobs::default(), address()).join(" "),
-            "--peer echo=http://127.0.0.1:4317"
-        );
+        assert_eq!(of("gateway", &Knobs::default()), expected);
     }
 
     #[test]
-    fn every_knob_becomes_its_flag() {
+    fn every_knob_becomes_an_option_of_those_who_have_it() {
         let knobs = Knobs {
             stream_window: Some(65_536),
             nagle: true,
-            payload_source: PayloadSource::PerRequest,
+            payload_source: lab_model::PayloadSource::PerRequest,
             rest_size_bug: Some(100_000),
             connection_per_request: true,
             worker_threads: Some(1),
+            pool_size: Some(7),
+            users: Some(5_000),
             inject: [("gateway:handler".to_owned(), 5), ("echo:dispatch".to_owned(), 7)].into(),
             ..Knobs::default()
         };
-        let common = common("echo", &knobs, address(), ANY_PORT).join(" ");
-        assert!(
-            common.ends_with(
-                "--stream-window 65536 --worker-threads 1 --nagle --inject dispatch=7ns"
-            ),
-            "{common}"
+        let rest = |name: &str| {
+            let all = of(name, &knobs);
+            all.split_once(":4317 ").expect("options").1.to_owned()
+        };
+        let shared = "--stream-window 65536 --nagle --worker-threads 1";
+        assert_eq!(rest("echo"), format!("{shared} --inject dispatch=7ns"));
+        assert_eq!(rest("pg-client"), format!("{shared} --pool-size 7"));
+        assert_eq!(
+            rest("gateway"),
+            "--stream-window 65536 --connection-per-request --nagle --payload-source per_request \
+             --worker-threads 1 --rest-size-bug 100000 --inject handler=5ns"
         );
-        let own = of_gateway(&knobs, address()).join(" ");
-        let expected =
-            "--connection-per-request --payload-source per_request --rest-size-bug 100000";
-        assert!(own.ends_with(expected), "{own}");
+    }
+
+    #[test]
+    fn settings_of_parts_are_not_inherited_and_other_variables_are() {
+        for name in ["K6_VUS", "ECHO_LISTEN", "PG_CLIENT_DATABASE_URL", "OTEL_X", "LAB_K6"] {
+            assert!(withheld(name), "{name}");
+        }
+        for service in SERVICES {
+            assert!(withheld(&format!("{}LISTEN", service.prefix())));
+        }
+        for name in ["PATH", "HOME", "RUST_LOG", PROBES] {
+            assert!(!withheld(name), "{name}");
+        }
     }
 }

@@ -156,7 +156,8 @@ impl Tool {
         for argument in self.programs().1 {
             let mut command = Command::new(path);
             // A log that goes elsewhere would fail it before it says anything.
-            lab_supervise::not_inherited().for_each(|variable| _ = command.env_remove(variable));
+            lab_supervise::not_inherited(crate::withheld)
+                .for_each(|variable| _ = command.env_remove(variable));
             let output = command.arg(argument).kill_on_drop(true).output();
             let output = tokio::time::timeout(PATIENCE, output).await.ok()?.ok()?;
             let text = String::from_utf8_lossy(&output.stdout);

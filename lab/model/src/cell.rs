@@ -47,6 +47,15 @@ impl Workload {
             Workload::Users => "users",
         }
     }
+
+    /// The services behind the entry that its requests reach.
+    #[must_use]
+    pub const fn reaches(self) -> &'static [&'static str] {
+        match self {
+            Workload::Ping => &["echo"],
+            Workload::Users => &["pg-client"],
+        }
+    }
 }
 
 /// How the gateway comes by the payload it sends.

@@ -9,6 +9,7 @@ mod environment;
 pub mod event;
 mod measure;
 pub mod plan;
+pub mod services;
 mod verdict;
 
 pub use cell::{
@@ -19,4 +20,5 @@ pub use measure::{
     CellMeasure, Certificate, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure, RunMeasure,
     Second, Statements,
 };
+pub use services::{SERVICES, Service};
 pub use verdict::{Reason, Status, Verdict};

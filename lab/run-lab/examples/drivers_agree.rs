@@ -15,7 +15,7 @@ use clap::Parser;
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, Sampling};
 use lab_drive::k6::{K6, Limits, Order, Release};
 use lab_launch::{
-    ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar,
+    ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar, withheld,
 };
 use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, Workload};
 use lab_supervise::{Absolute, Part, Supervisor};
@@ -269,9 +269,10 @@ impl Lab {
             Collector { run: "drivers_agree", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
-        let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };
+        let target =
+            Target { otlp, listen: ANY_PORT, reached: &["echo"], database_url: None, suffix: "" };
         let services = start_services(&supervisor, &knobs, target).await?;
-        let gateway = services.gateway.address("")?;
+        let gateway = services.entry()?;
         let probe = Probe::start(ProbeConfig {
             service: lab_drive::builtin::SERVICE.to_owned(),
             otlp_endpoint: Some(format!("http://{otlp}")),
@@ -310,7 +311,7 @@ fn supervisor(arguments: &Arguments, dir: &Path) -> Result<Supervisor> {
     anyhow::ensure!(program.exists(), "{} is not there: cargo build it first", program.display());
     let (deaths, _died) = tokio::sync::mpsc::unbounded_channel();
     let (watchers, kill) = (TaskTracker::new(), CancellationToken::new());
-    Ok(Supervisor::new(program, dir.to_owned(), deaths, watchers, kill))
+    Ok(Supervisor::new(program, dir.to_owned(), withheld, deaths, watchers, kill))
 }
 
 fn cell(arguments: &Arguments, knobs: Knobs) -> Cell {

@@ -5,5 +5,6 @@
 //! [`lab_report`].
 
 pub mod cli;
+mod programs;
 pub mod progress;
 pub mod run;

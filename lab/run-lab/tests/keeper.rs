@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use lab_launch::withheld;
 use lab_supervise::{Foreign, PartError, Supervisor};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ fn supervisor(logs: &std::path::Path) -> (Supervisor, mpsc::UnboundedReceiver<Pa
     let supervisor = Supervisor::new(
         executable,
         logs.to_owned(),
+        withheld,
         deaths,
         TaskTracker::new(),
         CancellationToken::new(),

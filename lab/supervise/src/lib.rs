@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 pub use absolute::Absolute;
 pub use foreign::{Foreign, free_port};
 pub use keeper::{KeeperConfig, StopSignal, keep};
-pub use part::{Part, Supervisor, not_inherited};
+pub use part::{Part, Supervisor, Withheld, not_inherited};
 
 /// A part that did not start, or ended when nobody asked it to.
 #[derive(Debug, thiserror::Error)]

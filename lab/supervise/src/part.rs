@@ -28,20 +28,13 @@ const READY: Duration = Duration::from_secs(20);
 /// How long a part may take to stop before it is killed. It sends its last spans meanwhile.
 const STOP: Duration = Duration::from_secs(6);
 
-/// Variables with these prefixes are settings of parts. They are not inherited: what a plan does not say
-/// would change what its cells measure (k6 lets `K6_VUS` replace a script's load), and secrets are for those
-/// who are to use them.
-const SETTINGS_OF_PARTS: [&str; 9] =
-    ["LAB_", "K6_", "GATEWAY_", "ECHO_", "PG_CLIENT_", "OTEL_", "INFLUXDB_", "INFLUXD_", "GF_"];
-/// Turns probes off, in this process and in all that it starts.
-const PROBES: &str = "LAB_PROBES";
+/// Which environment variables of this process, by name, no part inherits.
+pub type Withheld = fn(&str) -> bool;
 
 /// The variables of this process that no part inherits.
-pub fn not_inherited() -> impl Iterator<Item = OsString> {
-    std::env::vars_os().map(|(variable, _)| variable).filter(|variable| {
-        let name = variable.to_string_lossy();
-        name != PROBES && SETTINGS_OF_PARTS.iter().any(|prefix| name.starts_with(prefix))
-    })
+pub fn not_inherited(withheld: Withheld) -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(variable, _)| variable);
+    names.filter(move |variable| withheld(&variable.to_string_lossy()))
 }
 
 /// Starts parts and watches over them.
@@ -49,24 +42,26 @@ pub fn not_inherited() -> impl Iterator<Item = OsString> {
 pub struct Supervisor {
     executable: PathBuf,
     logs: PathBuf,
+    withheld: Withheld,
     deaths: mpsc::UnboundedSender<PartError>,
     watchers: TaskTracker,
     kill: CancellationToken,
 }
 
 impl Supervisor {
-    /// A supervisor that starts `executable`, keeps logs in the folder `logs`, and reports deaths to
-    /// `deaths`. When `kill` is cancelled every part is killed at once; `watchers` is empty when
+    /// A supervisor that starts `executable` without the variables that are `withheld`, keeps logs in the folder
+    /// `logs`, and reports deaths to `deaths`. When `kill` is cancelled every part is killed at once; `watchers` is empty when
     /// none is left.
     #[must_use]
     pub fn new(
         executable: PathBuf,
         logs: PathBuf,
+        withheld: Withheld,
         deaths: mpsc::UnboundedSender<PartError>,
         watchers: TaskTracker,
         kill: CancellationToken,
     ) -> Supervisor {
-        Supervisor { executable, logs, deaths, watchers, kill }
+        Supervisor { executable, logs, withheld, deaths, watchers, kill }
     }
 
     /// The program that parts are started from.
@@ -105,7 +100,7 @@ impl Supervisor {
             |error| PartError::Spawn { part: name.to_owned(), command: command.clone(), error };
         let stderr = log::open(&log, &command).map_err(spawn_error)?;
         let mut command_line = Command::new(&self.executable);
-        not_inherited().for_each(|variable| _ = command_line.env_remove(variable));
+        not_inherited(self.withheld).for_each(|variable| _ = command_line.env_remove(variable));
         let mut child = command_line
             .args(arguments)
             .envs(env.iter().copied())

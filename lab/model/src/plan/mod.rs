@@ -16,7 +16,8 @@ pub use certification::SETTLE_NS;
 pub use certification::{Certification, Certify, rate_to_keep};
 pub use file::{RATES, Rate};
 pub use knobs::{
-    Form, KNOBS, Knob, KnobError, assignment, injection, read as read_knobs, without_effect,
+    Form, KNOBS, Knob, KnobError, Programs, assignment, injection, read as read_knobs,
+    without_effect, written as written_knobs,
 };
 pub use size::{MAX_PAYLOAD, Payload, Size, SizeError};
 pub use span::{Span, SpanError};
@@ -140,10 +141,25 @@ impl Plan {
         u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
     }
 
+    /// The services that requests of its cells reach beyond the one that load generators ask.
+    #[must_use]
+    pub fn reaches(&self) -> Vec<&'static str> {
+        reached(&self.cells)
+    }
+
     /// The cells in the order in which `round` runs them: forward, then backward, so that a drift of
     /// the machine weighs on both ends of the plan alike.
     pub fn order(&self, round: u32) -> impl Iterator<Item = usize> + use<> {
         let count = self.cells.len();
         (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
     }
+}
+
+/// The services that requests of `cells` reach beyond the one that load generators ask.
+pub fn reached<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<&'static str> {
+    let mut reached: Vec<_> =
+        cells.into_iter().flat_map(|cell| cell.workload.reaches()).copied().collect();
+    reached.sort_unstable();
+    reached.dedup();
+    reached
 }

@@ -7,21 +7,33 @@ use clap::{Arg, Command, CommandFactory as _};
 
 use super::Cli;
 use lab_launch::Tool;
+use lab_model::{SERVICES, Service};
 
-/// Programs and commands with settings: the words that `run-lab` takes, and what the page calls it.
-const COMMANDS: [(&str, &str); 11] = [
-    ("run", "run-lab run"),
-    ("up", "run-lab up"),
-    ("certify", "run-lab certify"),
-    ("report", "run-lab report"),
-    ("compare", "run-lab compare"),
-    ("gateway", "gateway"),
-    ("echo", "echo"),
-    ("pg-client", "pg-client"),
-    ("pg-client seed", "pg-client seed"),
-    ("sidecar", "sidecar"),
-    ("doctor", "run-lab doctor"),
-];
+/// Commands of `run-lab` with settings, before and after those of the services.
+const COMMANDS: [&[&str]; 2] =
+    [&["run", "up", "certify", "report", "compare"], &["sidecar", "doctor"]];
+
+/// Every command with settings: its words after `run-lab`, and what the page calls it. Services and the sidecar are
+/// programs of their own, too, and may have commands themselves.
+fn commands(cli: &Command) -> Vec<(String, String)> {
+    let [before, after] = COMMANDS.map(|names| names.iter().map(|name| (*name).to_owned()));
+    let of_service = |service: &Service| {
+        let name = service.name;
+        let command = cli.find_subcommand(name);
+        let commands = command.into_iter().flat_map(Command::get_subcommands);
+        let own: Vec<_> = commands.map(|own| own.get_name()).filter(|own| *own != "help").collect();
+        let own = own.into_iter().map(move |own| format!("{name} {own}"));
+        std::iter::once(name.to_owned()).chain(own).collect::<Vec<_>>()
+    };
+    let services: Vec<String> = SERVICES.iter().flat_map(of_service).collect();
+    let own_program = |words: &String| *words == "sidecar" || services.contains(words);
+    let all = before.chain(services.iter().cloned()).chain(after);
+    all.map(|words| {
+        let title = if own_program(&words) { words.clone() } else { format!("run-lab {words}") };
+        (words, title)
+    })
+    .collect()
+}
 
 /// Environment variables that no option stands for.
 const VARIABLES: [(&str, &str); 9] = [
@@ -53,15 +65,18 @@ const VARIABLES: [(&str, &str); 9] = [
 
 /// Every environment variable that any of the programs reads, with the words for `run-lab` that make it do so.
 #[must_use]
-pub fn variables() -> Vec<(&'static str, String)> {
+pub fn variables() -> Vec<(String, String)> {
     let mut cli = Cli::command();
     cli.build();
-    let of_options = COMMANDS.iter().flat_map(|(words, _)| {
-        let args = command(&cli, words).into_iter().flat_map(Command::get_arguments);
-        args.filter_map(move |arg| Some((*words, arg.get_env()?.to_string_lossy().into_owned())))
+    let of_options = commands(&cli).into_iter().flat_map(|(words, _)| {
+        let args = command(&cli, &words).into_iter().flat_map(Command::get_arguments);
+        let variables: Vec<_> = args
+            .filter_map(|arg| Some((words.clone(), arg.get_env()?.to_string_lossy().into_owned())))
+            .collect();
+        variables
     });
     let own = Tool::ALL.map(Tool::variable).into_iter().chain(VARIABLES.map(|(name, _)| name));
-    of_options.chain(own.map(|name| ("doctor", name.to_owned()))).collect()
+    of_options.chain(own.map(|name| ("doctor".to_owned(), name.to_owned()))).collect()
 }
 
 /// What `arguments` and the environment say, as it has been read: for whoever wants to see.
@@ -88,9 +103,9 @@ pub fn configuration() -> String {
     );
     let mut cli = Cli::command();
     cli.build();
-    for (name, title) in COMMANDS {
-        if let Some(command) = command(&cli, name) {
-            section(command, title, &mut page);
+    for (words, title) in commands(&cli) {
+        if let Some(command) = command(&cli, &words) {
+            section(command, &title, &mut page);
         }
     }
     own_variables(&mut page);

@@ -1,28 +1,18 @@
-//! The services as hidden subcommands: the lab starts itself again as each of them, so that one
-//! program is all there is to build and to install.
+//! What the lab starts as processes of its own: the services, the sidecar, and keepers of programs that are not ours.
 
 use clap::Subcommand;
-use echo::EchoConfig;
-use gateway::GatewayConfig;
-use pg_client::PgClientCommand;
 use sidecar::SidecarConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure};
+use crate::programs::ServiceCommand;
 use lab_supervise::{KeeperConfig, keep};
 
 /// A part of the lab as a process of its own.
 #[derive(Debug, Subcommand)]
 pub(super) enum PartCommand {
-    /// Run the gateway
-    #[command(hide = true)]
-    Gateway(Box<GatewayConfig>),
-    /// Run the echo service
-    #[command(hide = true)]
-    Echo(EchoConfig),
-    /// Run the users service
-    #[command(hide = true)]
-    PgClient(Box<PgClientCommand>),
+    #[command(flatten)]
+    Service(ServiceCommand),
     /// Run the sidecar
     #[command(hide = true)]
     Sidecar(Box<SidecarConfig>),
@@ -35,9 +25,7 @@ pub(super) enum PartCommand {
 pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
     log_to_stderr();
     let done = match part {
-        PartCommand::Gateway(config) => probe::run(*config).map_err(Into::into),
-        PartCommand::Echo(config) => probe::run(config).map_err(Into::into),
-        PartCommand::PgClient(command) => command.run(),
+        PartCommand::Service(service) => service.run(),
         PartCommand::Sidecar(config) => run_sidecar(*config),
         // The exit code is that of the program that was kept.
         PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),

@@ -8,11 +8,11 @@ use toml::{Table, Value};
 
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{Interrupt, Order, Outcome, Utc, boards, carry_out};
+use crate::run::{Interrupt, Order, Outcome, Utc, boards, carry_out, reaches_database};
 use lab_drive::k6::{self, Release};
 use lab_launch::{Inventory, Tool};
 use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
-use lab_model::{Component, Protocol, Status, Workload};
+use lab_model::{Component, Protocol, Service, Status};
 use lab_report::REPORT_HTML;
 use lab_supervise::Absolute;
 
@@ -167,7 +167,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         missing
             .map_or(Ok(()), |missing| Err(Failure::usage(format!("--k6-influxdb: {missing}"))))?;
     }
-    let left_out = leave_out_users(&mut plan, &inventory)?;
+    let left_out = leave_out_database(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let run_id = format!("{}-{}", plan.name, Utc::now().compact());
     let (run_id, out) = match arguments.out {
@@ -236,13 +236,13 @@ fn publish(out: &Absolute, outcome: Outcome, boards: Option<String>) -> Result<E
     Ok(if invalid { Exit::Invalid } else { Exit::Done })
 }
 
-/// Without a database, cells that ask for users are left out; returns how many.
-fn leave_out_users(plan: &mut Plan, inventory: &Inventory) -> Result<usize, Failure> {
+/// Without a database, cells that ask it are left out; returns how many.
+fn leave_out_database(plan: &mut Plan, inventory: &Inventory) -> Result<usize, Failure> {
     if inventory.of(Tool::Postgres).is_some() {
         return Ok(0);
     }
     let before = plan.cells.len();
-    plan.cells.retain(|cell| cell.workload != Workload::Users);
+    plan.cells.retain(|cell| !reaches_database(cell.workload.reaches()));
     if plan.cells.is_empty() {
         let missing = inventory.without(Tool::Postgres).unwrap_or_default();
         return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));
@@ -334,11 +334,12 @@ pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Tabl
 
 /// The parts of a run: the real ones, what stands in for others, and the lab's own.
 fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Component> {
-    let mut own = vec!["gateway", "echo", "sidecar"];
-    if plan.cells.iter().any(|cell| cell.workload == Workload::Users) {
-        own.push("pg-client");
-    }
-    let own = own.into_iter().map(|name| Component {
+    let reached = plan.reaches();
+    let mut services = Service::started(reached.iter().copied(), true);
+    // As requests come to them.
+    services.reverse();
+    let own = services.iter().map(|service| service.name).chain(["sidecar"]);
+    let own = own.map(|name| Component {
         role: name.to_owned(),
         name: format!("run-lab {name}"),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -360,13 +361,12 @@ fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Compon
             component.note = text;
         }
     };
-    let asked = plan.cells.iter().any(|cell| cell.workload == Workload::Users);
-    if inventory.of(Tool::Postgres).is_some() && !asked {
+    if inventory.of(Tool::Postgres).is_some() && !reaches_database(&reached) {
         note(&mut components, Tool::Postgres.role(), "no cell of this plan asks it".to_owned());
     }
     if left_out > 0 {
         let why = format!(
-            "{left_out} cells that ask for users are left out; to get PostgreSQL: {}",
+            "{left_out} cells that ask it are left out; to get PostgreSQL: {}",
             Tool::Postgres.how_to_get()
         );
         note(&mut components, Tool::Postgres.role(), why);
@@ -374,7 +374,7 @@ fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Compon
     let double = plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug.is_some()).count();
     if double > 0 {
         let what = format!("in {double} cells a double that sends a wrong size by REST");
-        note(&mut components, "gateway", what);
+        note(&mut components, Service::entry().name, what);
     }
     components
 }

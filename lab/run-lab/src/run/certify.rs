@@ -201,7 +201,7 @@ impl Arm {
 
     /// CPU time that both services have used, in nanoseconds.
     fn cpu_ns(&self) -> Option<u64> {
-        Some(threads_cpu_ns(self.services.gateway.pid)? + threads_cpu_ns(self.services.echo.pid)?)
+        self.services.parts().map(|part| threads_cpu_ns(part.pid)).sum()
     }
 }
 

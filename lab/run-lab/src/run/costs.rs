@@ -7,7 +7,7 @@ use super::{Halt, Interrupt, Rig, RunError, Setup, capture, start_driver, stoppi
 use lab_judge::result::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 use lab_launch::{ANY_PORT, Inventory};
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::plan::Certify;
+use lab_model::plan::{Certify, reached};
 use lab_supervise::Absolute;
 
 /// A request that is not answered for so long is an error, in nanoseconds.
@@ -49,12 +49,13 @@ pub async fn certify_cells(
         mean: None,
     };
     let driver = start_driver()?;
+    let reached = reached(cells.iter().map(|certify| &certify.cell));
     let setup = Setup {
         out: dir,
         executable,
         run: "certify",
         inventory: &Inventory::empty(),
-        asks_database: false,
+        reached: &reached,
         show: None,
         listen: ANY_PORT,
         grafana: ANY_PORT,

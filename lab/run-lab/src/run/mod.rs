@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use sidecar::runfile::{RunFile, RunFileError};
 
-pub use backing::{INFLUXDB_FOLDER, boards};
+pub use backing::{INFLUXDB_FOLDER, boards, reaches_database};
 pub use costs::{Certified, certify_cells};
 pub use environment::{Utc, capture};
 use halt::Halt;
@@ -42,7 +42,7 @@ use lab_judge::verdict;
 use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
-use lab_model::{CellMeasure, Component, RunMeasure, Workload};
+use lab_model::{CellMeasure, Component, RunMeasure};
 use lab_supervise::{Absolute, PartError};
 
 /// Name of the run file in a run's folder.
@@ -144,12 +144,13 @@ pub async fn carry_out(
     order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
     let driver = start_driver()?;
+    let reached = order.plan.reaches();
     let setup = Setup {
         out: &order.out,
         executable: &order.executable,
         run: &order.run_id,
         inventory: &order.inventory,
-        asks_database: order.plan.cells.iter().any(|cell| cell.workload == Workload::Users),
+        reached: &reached,
         show: None,
         listen: ANY_PORT,
         grafana: ANY_PORT,

@@ -15,7 +15,7 @@ use super::{LOGS, RUN_FILE, RunError};
 use lab_drive::builtin::{Connections, SERVICE};
 use lab_launch::{
     ANY_PORT, Collector, Control, ControlError, Services, Store, Target, Tool, seed,
-    start_services, start_sidecar,
+    start_services, start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Component, DEFAULT_USERS, Knobs};
@@ -46,6 +46,8 @@ pub struct Rig {
     edge: Option<Edge>,
     lost: u64,
     listen: SocketAddr,
+    /// The services that requests reach beyond the one that load generators ask.
+    reached: Vec<&'static str>,
 }
 
 impl Rig {
@@ -68,6 +70,7 @@ impl Rig {
         let supervisor = Supervisor::new(
             setup.executable.to_owned(),
             logs.to_path_buf(),
+            withheld,
             deaths,
             watchers,
             kill,
@@ -96,6 +99,7 @@ impl Rig {
             edge: None,
             lost: 0,
             listen: setup.listen,
+            reached: setup.reached.to_vec(),
         };
         Ok((rig, died))
     }
@@ -146,7 +150,7 @@ impl Rig {
             self.services = Some(services);
         }
         Ok(match &self.services {
-            Some(services) => services.gateway.address("")?,
+            Some(services) => services.entry()?,
             None => self.listen,
         })
     }
@@ -197,23 +201,24 @@ impl Rig {
         Ok(())
     }
 
-    /// Where the users service is, if it runs.
+    /// Where the service is that asks the database, if it runs.
     #[must_use]
     pub fn users(&self) -> Option<SocketAddr> {
-        self.services.as_ref()?.users.as_ref()?.address("").ok()
+        self.services.as_ref()?.asking_database()
     }
 
     /// Starts services beside those that run, for somebody else to stop.
     pub(super) async fn pair(&self, knobs: &Knobs, suffix: &str) -> Result<Services, PartError> {
         let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
         let database_url = self.backing.database_url().filter(|_| suffix.is_empty());
-        let target = Target { otlp: self.otlp, listen, database_url, suffix };
+        let target =
+            Target { otlp: self.otlp, listen, reached: &self.reached, database_url, suffix };
         start_services(&self.supervisor, knobs, target).await
     }
 
     /// An edge to another gateway than the one that [`Rig::serve`] is for.
     pub(super) fn edge_to(&self, knobs: &Knobs, services: &Services) -> Result<Edge, RunError> {
-        Edge::start(knobs, services.gateway.address("")?, self.otlp)
+        Edge::start(knobs, services.entry()?, self.otlp)
     }
 
     async fn stop_edge(&mut self) {

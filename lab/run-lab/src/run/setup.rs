@@ -17,8 +17,8 @@ pub struct Setup<'a> {
     pub run: &'a str,
     /// The real parts to use.
     pub inventory: &'a Inventory,
-    /// Somebody will ask the database.
-    pub asks_database: bool,
+    /// The services that requests will reach beyond the one that load generators ask.
+    pub reached: &'a [&'static str],
     /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
     pub show: Option<&'a Absolute>,
     /// Where the gateway is to listen.

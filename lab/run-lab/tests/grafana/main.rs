@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use influxdb_double::InfluxDouble;
-use lab_launch::{Dashboards, Store, start_grafana};
+use lab_launch::{Dashboards, Store, start_grafana, withheld};
 use lab_supervise::{Absolute, Supervisor};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -162,7 +162,8 @@ async fn a_grafana_that_is_never_healthy_is_not_waited_for_forever() {
     make_executable(&program);
     let executable = PathBuf::from(env!("CARGO_BIN_EXE_run-lab"));
     let (watchers, kill) = (TaskTracker::new(), CancellationToken::new());
-    let supervisor = Supervisor::new(executable, dir.path().to_owned(), deaths, watchers, kill);
+    let supervisor =
+        Supervisor::new(executable, dir.path().to_owned(), withheld, deaths, watchers, kill);
     let store = Store::elsewhere("http://127.0.0.1:1");
     let folder = Absolute::new(dir.path().join("grafana")).expect("a path");
     let listen = ([127, 0, 0, 1], 0).into();

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use lab_drive::k6::{Driven, K6, K6Error, Limits, Order};
-use lab_launch::{ANY_PORT, Collector, Control, Services, Target, start_services, start_sidecar};
+use lab_launch::{
+    ANY_PORT, Collector, Control, Services, Target, start_services, start_sidecar, withheld,
+};
 use lab_model::{Cell, Knobs, Protocol, Requests, Workload};
 use lab_supervise::{Absolute, Part, Supervisor};
 use tokio::sync::mpsc;
@@ -31,6 +33,7 @@ pub(crate) fn supervisor(logs: &Path) -> Supervisor {
     Supervisor::new(
         PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
         logs.to_owned(),
+        withheld,
         mpsc::unbounded_channel().0,
         TaskTracker::new(),
         CancellationToken::new(),
@@ -56,7 +59,8 @@ impl Lab {
         let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
-        let target = Target { otlp, listen: ANY_PORT, database_url: None, suffix: "" };
+        let target =
+            Target { otlp, listen: ANY_PORT, reached: &["echo"], database_url: None, suffix: "" };
         let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = program.k6(dir.path());
         k6.otlp = Some(otlp);
@@ -79,7 +83,7 @@ impl Lab {
         cell: &Cell,
         mut progress: impl FnMut(Requests) + Send,
     ) -> Result<Option<Driven>, K6Error> {
-        let gateway = self.services.gateway.address("").expect("an address");
+        let gateway = self.services.entry().expect("an address");
         let limits = Limits { timeout_ns, preallocated: 20 };
         let progress = &mut |requests, _, _| progress(requests);
         let order = Order { gateway, cell, number: 0, limits };

@@ -2,14 +2,52 @@
 
 use std::collections::BTreeMap;
 
-use super::KnobError;
-use crate::{Knobs, PayloadSource, Protocol, Workload};
+use super::{KNOBS, KnobError, written};
+use crate::services::{DRIVER, Service};
+use crate::{Knobs, Protocol, Workload};
+
+/// What a cell must ask for, if a setting is to have an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Anything.
+    Nothing,
+    /// Something by HTTP/2.
+    Http2,
+    /// A payload.
+    Payload,
+    /// A payload by HTTP/1.1.
+    RestPayload,
+    /// Something of a service that asks a database.
+    Database,
+}
 
 const NOT_HTTP2: &str = "it is HTTP/2's, and rest is HTTP/1.1";
 const NO_PAYLOAD: &str = "nothing asks for a payload";
 const NO_USERS: &str = "nothing asks for users, or there is no database";
 const NOT_REST: &str = "nothing asks for a payload by rest";
+const NOT_REACHED: &str = "no request reaches that service";
 const NO_PROBES: &str = "probes inject, and they are off";
+
+impl Needs {
+    /// Why a cell of this protocol and workload does not have it, if so.
+    fn missing(self, protocol: Protocol, workload: Workload) -> Option<&'static str> {
+        let payload = workload == Workload::Ping;
+        let (met, why) = match self {
+            Needs::Nothing => (true, ""),
+            Needs::Http2 => (protocol == Protocol::Grpc, NOT_HTTP2),
+            Needs::Payload => (payload, NO_PAYLOAD),
+            Needs::RestPayload => (payload && protocol == Protocol::Rest, NOT_REST),
+            Needs::Database => (reached(workload).any(|service| service.database), NO_USERS),
+        };
+        (!met).then_some(why)
+    }
+}
+
+/// The services that requests of `workload` reach.
+fn reached(workload: Workload) -> impl Iterator<Item = &'static Service> {
+    let behind = workload.reaches().iter().filter_map(|name| Service::named(name));
+    behind.chain([Service::entry()])
+}
 
 /// The first setting that none of these reads, where each is asked for by a protocol and a workload.
 ///
@@ -29,37 +67,23 @@ pub fn without_effect<'a>(
     found.map_or(Ok(()), |(knob, why)| Err(KnobError::Unread { knob, why }))
 }
 
-/// Every setting that is not as by default, with the reason for which nothing reads it here, if so. What all
-/// services read is not among them.
+/// Every setting that is not as by default, with the reason for which nothing reads it here, if so.
 fn settings(
     knobs: &Knobs,
     protocol: Protocol,
     workload: Workload,
 ) -> Vec<(String, Option<&'static str>)> {
-    let grpc = (protocol != Protocol::Grpc).then_some(NOT_HTTP2);
-    let ping = (workload != Workload::Ping).then_some(NO_PAYLOAD);
-    let users = (workload != Workload::Users).then_some(NO_USERS);
-    let rest_ping = ((protocol, workload) != (Protocol::Rest, Workload::Ping)).then_some(NOT_REST);
-    let mut all: Vec<_> = [
-        ("stream_window", knobs.stream_window.is_some(), grpc),
-        ("connection_window", knobs.connection_window.is_some(), grpc),
-        ("frame_size", knobs.frame_size.is_some(), grpc),
-        ("payload_source", knobs.payload_source != PayloadSource::default(), ping),
-        ("rest_size_bug", knobs.rest_size_bug.is_some(), rest_ping),
-        ("users", knobs.users.is_some(), users),
-        ("unindexed", knobs.unindexed, users),
-        ("pool_size", knobs.pool_size.is_some(), users),
-    ]
-    .into_iter()
-    .filter(|(_, set, _)| *set)
-    .map(|(name, _, why)| (name.to_owned(), why))
-    .collect();
+    let set = written(knobs);
+    let set = KNOBS.iter().filter(|knob| set.contains_key(knob.name));
+    let mut all: Vec<_> =
+        set.map(|knob| (knob.name.to_owned(), knob.needs.missing(protocol, workload))).collect();
     all.extend(knobs.inject.keys().map(|place| {
-        let why = match place.split(':').next() {
+        let process = place.split(':').next().unwrap_or_default();
+        let here = process == DRIVER || reached(workload).any(|service| service.name == process);
+        let why = match here {
             _ if knobs.probes_off => Some(NO_PROBES),
-            Some("echo") => ping,
-            Some("pg-client") => users,
-            _ => None,
+            false => Some(NOT_REACHED),
+            true => None,
         };
         (format!("inject {place}"), why)
     }));

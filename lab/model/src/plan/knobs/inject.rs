@@ -5,14 +5,8 @@ use toml::{Table, Value};
 
 use super::KnobError;
 use crate::plan::span::Span;
+use crate::services::{Service, passes};
 
-/// Processes that can inject a delay.
-const PROCESSES: [&str; 4] = ["gateway", "echo", "pg-client", "driver"];
-/// Stages with delays that only a caller passes; the others only one that answers. The gateway does both.
-const CALLERS: [Stage; 4] =
-    [Stage::SendQueue, Stage::RequestEncode, Stage::ReplyDecode, Stage::WakeUp];
-/// What pg-client passes none of as the caller of a database: its driver encodes, and is no task that is woken.
-const NOT_OF_DATABASES: [Stage; 1] = [Stage::RequestEncode];
 /// The longest delay, in nanoseconds: what a service takes.
 const LONGEST_NS: u64 = 60_000_000_000;
 
@@ -61,14 +55,10 @@ fn duration(what: &str, text: &str) -> Result<u64, KnobError> {
     Ok(span.0)
 }
 
-/// `PROCESS:STAGE` in full: a stage alone is injected by the gateway.
+/// `PROCESS:STAGE` in full: a stage alone is injected by the service that load generators ask.
 fn injection_place(place: &str) -> Result<String, KnobError> {
-    let (process, stage) = place.split_once(':').unwrap_or(("gateway", place));
+    let (process, stage) = place.split_once(':').unwrap_or((Service::entry().name, place));
     let process = process.trim();
-    if !PROCESSES.contains(&process) {
-        let known = format!("no process is called {process:?}; there are {}", PROCESSES.join(", "));
-        return Err(KnobError::Inject(place.to_owned(), known));
-    }
     let refused = |why: String| KnobError::Inject(place.to_owned(), why);
     let stage = Stage::from_name(stage).map_err(|error| refused(error.to_string()))?;
     if !Stage::INJECTABLE.contains(&stage) {
@@ -77,22 +67,7 @@ fn injection_place(place: &str) -> Result<String, KnobError> {
             "no delay can be injected into {stage}; it can be into {known}"
         )));
     }
-    let callers = CALLERS.map(Stage::name).join(", ");
-    match (process, CALLERS.contains(&stage)) {
-        (other, _) if stage == Stage::QueryRoundTrip && other != "pg-client" => {
-            return Err(refused(format!("{other} asks no database: pg-client does")));
-        }
-        ("pg-client", _) if NOT_OF_DATABASES.contains(&stage) => {
-            return Err(refused("its database's driver encodes what pg-client asks".to_owned()));
-        }
-        ("driver", false) => {
-            return Err(refused(format!("the driver only calls, and passes only {callers}")));
-        }
-        ("echo", true) => {
-            return Err(refused(format!("echo only answers: {callers} are its caller's")));
-        }
-        _ => {}
-    }
+    passes(process, stage).map_err(refused)?;
     Ok(format!("{process}:{}", stage.name()))
 }
 

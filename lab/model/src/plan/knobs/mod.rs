@@ -9,13 +9,14 @@ mod inject;
 
 use toml::{Table, Value};
 
+use effect::Needs;
 pub use effect::without_effect;
 pub use form::Form;
 use inject::delays;
 pub use inject::injection;
 
-use crate::Knobs;
 use crate::plan::size::MAX_PAYLOAD;
+use crate::{Knobs, Service};
 
 /// A setting of the services.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,33 @@ pub struct Knob {
     pub name: &'static str,
     /// What its value looks like.
     pub form: Form,
+    /// Whose command line has it, as an option of the same name.
+    pub option_of: Programs,
+    /// What a cell must ask for, if it is to have an effect.
+    needs: Needs,
+}
+
+/// Programs that have a setting as an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Programs {
+    /// Every service.
+    Services,
+    /// This service.
+    Service(&'static str),
+    /// None: it is told otherwise.
+    None,
+}
+
+impl Programs {
+    /// Whether `service` is one of them.
+    #[must_use]
+    pub fn include(self, service: &Service) -> bool {
+        match self {
+            Programs::Services => true,
+            Programs::Service(name) => name == service.name,
+            Programs::None => false,
+        }
+    }
 }
 
 /// Largest HTTP/2 window (RFC 9113, 6.9.1), in bytes.
@@ -33,20 +61,34 @@ const MAX_WINDOW: u64 = (1 << 31) - 1;
 /// 16 KiB to 16 MiB (6.5.2); a users table has each common e-mail's worth of rows at least, and at most what a disk
 /// takes in minutes; PostgreSQL takes 100 connections unless it is told otherwise.
 pub const KNOBS: [Knob; 13] = [
-    Knob { name: "stream_window", form: Form::Bytes(1, MAX_WINDOW) },
-    Knob { name: "connection_window", form: Form::Bytes(65_535, MAX_WINDOW) },
-    Knob { name: "frame_size", form: Form::Bytes(16_384, 16_777_215) },
-    Knob { name: "connection_per_request", form: Form::Flag },
-    Knob { name: "nagle", form: Form::Flag },
-    Knob { name: "payload_source", form: Form::Word(&["pool", "per_request"]) },
-    Knob { name: "worker_threads", form: Form::Number(1, 1_024) },
-    Knob { name: "rest_size_bug", form: Form::Bytes(0, MAX_PAYLOAD) },
-    Knob { name: "inject", form: Form::Delays },
-    Knob { name: "probes_off", form: Form::Flag },
-    Knob { name: "users", form: Form::Number(1_000, 100_000_000) },
-    Knob { name: "unindexed", form: Form::Flag },
-    Knob { name: "pool_size", form: Form::Number(1, 90) },
+    knob("stream_window", Form::Bytes(1, MAX_WINDOW), Programs::Services, Needs::Http2),
+    knob("connection_window", Form::Bytes(65_535, MAX_WINDOW), Programs::Services, Needs::Http2),
+    knob("frame_size", Form::Bytes(16_384, 16_777_215), Programs::Services, Needs::Http2),
+    knob("connection_per_request", Form::Flag, Programs::Service("gateway"), Needs::Nothing),
+    knob("nagle", Form::Flag, Programs::Services, Needs::Nothing),
+    knob(
+        "payload_source",
+        Form::Word(&["pool", "per_request"]),
+        Programs::Service("gateway"),
+        Needs::Payload,
+    ),
+    knob("worker_threads", Form::Number(1, 1_024), Programs::Services, Needs::Nothing),
+    knob(
+        "rest_size_bug",
+        Form::Bytes(0, MAX_PAYLOAD),
+        Programs::Service("gateway"),
+        Needs::RestPayload,
+    ),
+    knob("inject", Form::Delays, Programs::None, Needs::Nothing),
+    knob("probes_off", Form::Flag, Programs::None, Needs::Nothing),
+    knob("users", Form::Number(1_000, 100_000_000), Programs::None, Needs::Database),
+    knob("unindexed", Form::Flag, Programs::None, Needs::Database),
+    knob("pool_size", Form::Number(1, 90), Programs::Service("pg-client"), Needs::Database),
 ];
+
+const fn knob(name: &'static str, form: Form, option_of: Programs, needs: Needs) -> Knob {
+    Knob { name, form, option_of, needs }
+}
 
 /// Why a setting is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +152,15 @@ pub fn assignment(text: &str) -> Result<(String, Value), KnobError> {
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| Value::String(value.trim().to_owned()));
     Ok((knob.trim().to_owned(), parsed))
+}
+
+/// The settings in `knobs` that are not as by default, as a table spells them.
+#[must_use]
+pub fn written(knobs: &Knobs) -> Table {
+    // Settings are numbers, words and flags, which TOML can write.
+    let table = |knobs: &Knobs| Table::try_from(knobs).unwrap_or_default();
+    let default = table(&Knobs::default());
+    table(knobs).into_iter().filter(|(name, value)| default.get(name) != Some(value)).collect()
 }
 
 /// Settings whose forms have been looked at, each in one spelling.
