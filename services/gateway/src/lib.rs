@@ -35,12 +35,14 @@ impl Service for GatewayConfig {
         self,
         probe: Probe,
     ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
-        upstream::check(&self.peers, &WORKLOADS.map(|workload| workload.peer))?;
-        let workloads = WORKLOADS.map(|workload| (workload.peer, (workload.routes)(&self)));
+        let peers: Vec<_> = WORKLOADS.iter().map(|workload| workload.peer).collect();
+        upstream::check(&self.peers, &peers)?;
+        let routes: Vec<_> = WORKLOADS.iter().map(|workload| (workload.routes)(&self)).collect();
         Ok(move || {
             let mut upstreams = Upstreams::new(&self, &probe);
-            workloads
+            peers
                 .iter()
+                .zip(&routes)
                 .fold(Routes::new(), |all, (peer, routes)| all.merge(routes(upstreams.get(peer))))
         })
     }

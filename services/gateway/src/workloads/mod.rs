@@ -7,4 +7,4 @@ mod users;
 use crate::workload::Workload;
 
 /// All of them.
-pub(crate) const WORKLOADS: [Workload; 2] = [ping::WORKLOAD, users::WORKLOAD];
+pub(crate) const WORKLOADS: &[Workload] = &[ping::WORKLOAD, users::WORKLOAD];
