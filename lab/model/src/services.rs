@@ -38,6 +38,12 @@ impl Service {
         SERVICES.iter().find(|service| service.name == name)
     }
 
+    /// The names of all services.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        SERVICES.iter().map(|service| service.name).collect()
+    }
+
     /// The one that load generators ask.
     #[must_use]
     pub fn entry() -> &'static Service {
@@ -98,8 +104,8 @@ pub fn passes(name: &str, stage: Stage) -> Result<(), String> {
         return if of_callers { Ok(()) } else { Err(only) };
     }
     let Some(service) = Service::named(name) else {
-        let known: Vec<_> = SERVICES.iter().map(|service| service.name).chain([DRIVER]).collect();
-        return Err(format!("no process is called {name:?}; there are {}", known.join(", ")));
+        let known = Service::names().join(", ");
+        return Err(format!("no process is called {name:?}; there are {known}, {DRIVER}"));
     };
     if stage == Stage::QueryRoundTrip && !service.database {
         let asking = SERVICES.iter().filter(|service| service.database);

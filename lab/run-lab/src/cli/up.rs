@@ -16,7 +16,7 @@ use crate::run::{
 use lab_judge::result::RunResult;
 use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Knobs, Protocol, SERVICES, Workload};
+use lab_model::{Knobs, Protocol, Service, Workload};
 use lab_report::RESULT_JSON;
 use lab_supervise::{Absolute, PartError};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -110,14 +110,13 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         Addresses.on(&LabEvent::Uses(inventory.component(tool)));
     }
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
-    // Whoever asks by hand may ask any of them.
-    let reached: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
     let setup = Setup {
         out: &out,
         executable: &executable,
         run: &run,
         inventory: &inventory,
-        reached: &reached,
+        // Whoever asks by hand may ask any of them.
+        reached: &Service::names(),
         show: show.as_ref(),
         listen: arguments.gateway,
         grafana: arguments.grafana,
