@@ -1,21 +1,14 @@
 //! The 95 % interval of a mean, by Student's t.
 
-/// Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook
-/// of Statistical Methods, 1.3.6.7.2).
-const T95: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-    2.052, 2.048, 2.045, 2.042,
-];
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::statistics::Statistics;
 
 /// The mean of `values` and the lower and upper end of its 95 % interval; `None` of fewer than two.
 #[must_use]
 pub fn interval(values: &[f64]) -> Option<(f64, (f64, f64))> {
-    let count = values.len();
-    let freedom = count.checked_sub(1).filter(|&freedom| freedom > 0)?;
-    let mean = values.iter().sum::<f64>() / count as f64;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom as f64;
-    let half = t95(freedom) * (variance / count as f64).sqrt();
+    let freedom = values.len().checked_sub(1).filter(|&freedom| freedom > 0)?;
+    let mean = values.mean();
+    let half = t95(freedom)? * (values.variance() / values.len() as f64).sqrt();
     Some((mean, (mean - half, mean + half)))
 }
 
@@ -33,21 +26,19 @@ pub fn crossover(values: &[f64]) -> Option<(f64, (f64, f64))> {
     let order = |first: usize| -> (f64, f64, f64) {
         let own: Vec<f64> = values.iter().skip(first).step_by(2).copied().collect();
         let count = own.len() as f64;
-        let mean = own.iter().sum::<f64>() / count;
-        (mean, own.iter().map(|value| (value - mean).powi(2)).sum(), count)
+        ((&own).mean(), (&own).variance() * (count - 1.0), count)
     };
     let ((a, about_a, of_a), (b, about_b, of_b)) = (order(0), order(1));
     let freedom = values.len() - 2;
     let variance = (about_a + about_b) / freedom as f64;
-    let half = t95(freedom) * 0.5 * (variance * (1.0 / of_a + 1.0 / of_b)).sqrt();
+    let half = t95(freedom)? * 0.5 * (variance * (1.0 / of_a + 1.0 / of_b)).sqrt();
     let mean = (a + b) / 2.0;
     Some((mean, (mean - half, mean + half)))
 }
 
-/// The quantile for so many degrees of freedom, at least 1. Beyond the table its last row is kept: an
-/// interval that is a little too wide.
-fn t95(freedom: usize) -> f64 {
-    T95[freedom.clamp(1, T95.len()) - 1]
+/// The two-sided 95 % quantile of Student's t for so many degrees of freedom.
+fn t95(freedom: usize) -> Option<f64> {
+    StudentsT::new(0.0, 1.0, freedom as f64).ok().map(|t| t.inverse_cdf(0.975))
 }
 
 #[cfg(test)]
@@ -88,6 +79,17 @@ mod tests {
         assert!((mean - 3.0).abs() < 1e-12 && (high - mean - 4.811).abs() < 1e-3);
         assert!((mean - low - (high - mean)).abs() < 1e-12);
         assert_eq!(crossover(&[1.0, 2.0]), interval(&[1.0, 2.0]));
+    }
+
+    #[test]
+    fn the_quantiles_are_those_of_the_tables() {
+        // NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2.
+        for (freedom, quantile) in
+            [(1, 12.706), (2, 4.303), (4, 2.776), (10, 2.228), (30, 2.042), (100, 1.984)]
+        {
+            let found = t95(freedom).unwrap();
+            assert!((found - quantile).abs() < 5e-4, "{freedom}: {found}");
+        }
     }
 
     #[test]
