@@ -12,6 +12,7 @@
 pub mod clock;
 mod close;
 mod critical;
+pub mod date;
 mod half;
 mod hop;
 mod marks;

@@ -53,6 +53,12 @@ impl WallClock {
     }
 }
 
+/// The present, in nanoseconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    WallClock::read().to_wall(clock::now())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,7 +73,7 @@ mod tests {
     fn now_is_now_on_either_clock() {
         let clock = WallClock::read();
         let (before, wall_before) = (clock::now(), wall_ns());
-        let (wall, mark) = (wall_ns(), clock::now());
+        let (wall, mark) = (now(), clock::now());
         let (wall_after, after) = (wall_ns(), clock::now());
         // Readings of this process and of the clocks differ by less than scheduling would explain.
         let near = 1_000_000;

@@ -174,7 +174,7 @@ fn read_claim(key: &[u8], value: Any<'_>, claim: &mut Claim) {
             claim.arguments = value.texts(64).map(str::to_owned).collect();
         }
         b"process.creation.time" => {
-            claim.created = value.text().ok().and_then(crate::process::time);
+            claim.created = value.text().ok().and_then(ledger::date::parse);
         }
         b"container.id" => claim.container = text(),
         b"host.name" => claim.host = text(),

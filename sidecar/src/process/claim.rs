@@ -122,27 +122,6 @@ fn same_host(a: &str, b: &str) -> bool {
     first(a) == first(b)
 }
 
-/// The time that `text` says as ISO 8601 does, in UTC, in nanoseconds since 1970.
-pub(crate) fn time(text: &str) -> Option<u64> {
-    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let mut clock = clock.splitn(3, ':');
-    let (hours, minutes) = (clock.next()?.parse::<u64>().ok()?, clock.next()?.parse::<u64>().ok()?);
-    let seconds = clock.next()?.parse::<f64>().ok()?;
-    let valid =
-        (1970..2_200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !valid || hours > 24 || minutes > 60 || !(0.0..61.0).contains(&seconds) {
-        return None;
-    }
-    // Days since 1970 of a date of the Gregorian calendar, by counting from March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year / 4 - year / 100 + year / 400;
-    let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let whole = u64::try_from(days).ok()? * 86_400 + hours * 3_600 + minutes * 60;
-    Some(whole * 1_000_000_000 + (seconds * 1e9) as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,15 +180,5 @@ mod tests {
         assert!(fits(Claim { line: Some("shop.py stock".into()), ..Claim::default() }));
         assert!(!fits(Claim { command: Some("other.py".into()), ..Claim::default() }));
         assert!(!fits(Claim { arguments: vec!["stock".into(), "x".into()], ..Claim::default() }));
-    }
-
-    #[test]
-    fn times_are_read_as_iso_8601_writes_them() {
-        assert_eq!(time("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(time("2023-11-21T09:25:34.853Z"), Some(1_700_558_734_853_000_000));
-        assert_eq!(time("2024-02-29T00:00:00Z"), Some(1_709_164_800_000_000_000));
-        for wrong in ["", "2023-11-21", "2023-13-01T00:00:00Z", "1969-01-01T00:00:00Z", "xTyZ"] {
-            assert_eq!(time(wrong), None, "{wrong}");
-        }
     }
 }

@@ -5,7 +5,7 @@ mod sampler;
 mod threads;
 mod watched;
 
-pub(crate) use claim::{Claim, time};
+pub(crate) use claim::Claim;
 pub(crate) use sampler::Sampler;
 pub(crate) use watched::{WatchError, Watched};
 

@@ -12,7 +12,6 @@ mod release;
 mod sample;
 mod spans;
 mod stream;
-mod time;
 mod usage;
 mod watch;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::time;
+use ledger::date;
 
 /// The longest duration that is believed, in milliseconds: a day.
 const LONGEST_MS: f64 = 86_400_000.0;
@@ -137,7 +137,7 @@ pub(super) fn read(line: &[u8]) -> Result<Option<Sample<'_>>, LineError> {
     };
     Ok(Some(Sample {
         metric,
-        at: data.time.and_then(time::parse).ok_or(LineError::Time)?,
+        at: data.time.and_then(date::parse).ok_or(LineError::Time)?,
         value: data.value.and_then(|value| integer(metric, value)).ok_or(LineError::Value)?,
         measured: match tags.phase {
             "measured" => Some(true),

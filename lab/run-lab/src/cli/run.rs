@@ -4,11 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ledger::{date, wall};
 use toml::{Table, Value};
 
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{Interrupt, Order, Outcome, Utc, boards, carry_out, reaches_database};
+use crate::run::{Interrupt, Order, Outcome, boards, carry_out, reaches_database};
 use lab_drive::k6::{self, Release};
 use lab_launch::{Inventory, Tool};
 use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
@@ -169,7 +170,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     }
     let left_out = leave_out_database(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
-    let run_id = format!("{}-{}", plan.name, Utc::now().compact());
+    let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
     let (run_id, out) = match arguments.out {
         Some(out) => (distinct(&run_id), new_folder(out)?),
         None => own_folder(&run_id)?,

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use ledger::{date, wall};
 
 use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{
-    INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, Utc, only_boards,
-};
+use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, only_boards};
 use lab_judge::result::RunResult;
 use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
@@ -101,7 +100,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     });
     lab_model::plan::without_effect(asked).map_err(Failure::usage)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
-    let run = format!("up-{}", Utc::now().compact());
+    let run = format!("up-{}", date::compact(wall::now()));
     let (run, out) = match arguments.out {
         Some(out) => (distinct(&run), new_folder(out)?),
         None => own_folder(&run)?,

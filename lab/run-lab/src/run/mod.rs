@@ -26,7 +26,7 @@ use sidecar::runfile::{RunFile, RunFileError};
 
 pub use backing::{INFLUXDB_FOLDER, boards, reaches_database};
 pub use costs::{Certified, certify_cells};
-pub use environment::{Utc, capture};
+pub use environment::capture;
 use halt::Halt;
 pub use halt::only_boards;
 pub use interrupt::Interrupt;
