@@ -18,18 +18,54 @@ const answered = new Rate('requests_answered');
 // Start of the scenario in milliseconds since 1970: the measured part begins WARMUP later.
 const origin = new Counter('scenario_origin_ms');
 
-// Milliseconds of a duration such as 500ms, 10s, 1m30s.
-function milliseconds(name, text) {
-  const units = { ms: 1, s: 1000, m: 60000, h: 3600000 };
-  const whole = /^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text);
-  if (!whole) {
-    throw new Error(`${name}=${text}: not a duration such as 500ms, 10s or 1m30s`);
+// Durations and sizes are written as in plans and for flags (settings/src/span.rs and size.rs), and refused in the
+// same words.
+const NANOSECONDS = { ns: 1, us: 1e3, '\u00b5s': 1e3, '\u03bcs': 1e3, ms: 1e6, s: 1e9, m: 6e10, h: 3.6e12 };
+const PART = /[ \t\n\r\f]*(\d+(?:\.\d+)?)[ \t\n\r\f]*(ns|us|\u00b5s|\u03bcs|ms|s|m|h)[ \t\n\r\f]*/y;
+const DAY = 24 * NANOSECONDS.h;
+const BYTES = { MiB: 2 ** 20, KiB: 2 ** 10, MB: 1e6, kB: 1e3, KB: 1e3, B: 1, '': 1 };
+const SIZE = /^[ \t\n\r\f]*(\d+)[ \t\n\r\f]*(MiB|KiB|MB|kB|KB|B|)[ \t\n\r\f]*$/;
+// The largest payload that the gateway makes.
+const MAX_PAYLOAD = 16777216;
+
+// Milliseconds of the duration that the environment says.
+function milliseconds(name, fallback) {
+  const text = __ENV[name] || fallback;
+  let ns = 0;
+  for (PART.lastIndex = 0; PART.lastIndex < text.length && text.trim() !== '0'; ) {
+    const part = PART.exec(text);
+    if (part === null) {
+      throw new Error(
+        `${name}: ${JSON.stringify(text)} is not a duration: write a number with a unit (ns, us, ms, s, m, h), ` +
+          'such as 500ms, 2s or 1m30s',
+      );
+    }
+    ns += Number(part[1]) * NANOSECONDS[part[2]];
   }
-  let sum = 0;
-  for (const [, number, , unit] of text.matchAll(/(\d+(\.\d+)?)(ms|s|m|h)/g)) {
-    sum += Number(number) * units[unit];
+  if (ns > DAY) {
+    throw new Error(`${name}: ${JSON.stringify(text)} is above the limit of 24h`);
   }
-  return Math.round(sum);
+  return Math.round(Math.round(ns) / 1e6);
+}
+
+// Bytes of the payload that the environment says.
+export function payload(name, fallback) {
+  const text = __ENV[name] || fallback;
+  const size = SIZE.exec(text);
+  if (size === null) {
+    throw new Error(
+      `${name}: ${JSON.stringify(text)} is not a size: write whole bytes (100) or use B, kB, MB (10^3, 10^6) ` +
+        'or KiB, MiB (2^10, 2^20)',
+    );
+  }
+  const bytes = Number(size[1]) * BYTES[size[2]];
+  if (bytes >= 2 ** 64) {
+    throw new Error(`${name}: ${JSON.stringify(text)} is more bytes than 64 bits can count`);
+  }
+  if (bytes > MAX_PAYLOAD) {
+    throw new Error(`${name}: a payload of ${bytes} bytes is above the limit of ${MAX_PAYLOAD} bytes (16 MiB)`);
+  }
+  return bytes;
 }
 
 // A number from the environment, no less than `least`.
@@ -56,9 +92,9 @@ if (protocol !== 'rest' && protocol !== 'grpc') {
   throw new Error(`PROTOCOL=${protocol}: not rest or grpc`);
 }
 const rate = number('RATE', 100, 0.001);
-const warmup = milliseconds('WARMUP', __ENV.WARMUP || '0s');
-const duration = milliseconds('DURATION', __ENV.DURATION || '10s');
-const timeout = __ENV.TIMEOUT || '10s';
+const warmup = milliseconds('WARMUP', '0s');
+const duration = milliseconds('DURATION', '10s');
+const timeout = `${milliseconds('TIMEOUT', '10s')}ms`;
 const maxVUs = number('MAX_VUS', 200, 1);
 // 0 traces nothing.
 const sampleEvery = number('SAMPLE_EVERY', Math.ceil(rate / MAX_TRACES_PER_SECOND), 0);

@@ -1,12 +1,12 @@
 // The gateway, asked for a payload of SIZE bytes over PROTOCOL.
 //
-//   k6 run -e GATEWAY=http://127.0.0.1:8080 -e PROTOCOL=grpc -e SIZE=10000 -e RATE=100 -e DURATION=10s k6/ping.js
+//   k6 run -e GATEWAY=http://127.0.0.1:8080 -e PROTOCOL=grpc -e SIZE=10kB -e RATE=100 -e DURATION=10s k6/ping.js
 //
 // Also: WARMUP, TIMEOUT, MAX_VUS, PRE_ALLOCATED_VUS, SAMPLE_EVERY, THRESHOLDS (JSON), SUMMARY (a file).
 
-import { ask, gateway, number, options, protocol, summary } from './load.js';
+import { ask, gateway, options, payload, protocol, summary } from './load.js';
 
-const size = number('SIZE', 10, 0);
+const size = payload('SIZE', '10');
 const url = `${gateway}/${protocol}/ping`;
 const body = JSON.stringify({ size });
 // The reply up to its payload. Comparing text costs a payload of 1 MB no parsing.

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use ledger::Stage;
-use settings::PeerUrl;
+use settings::{PeerUrl, Size, Span};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,20 +13,23 @@ use crate::client::{ClientOptions, Version};
 use crate::probe::{Probe, ProbeConfig, ProbeError};
 use crate::server::ServerOptions;
 
+/// The longest delay that can be injected.
+const LONGEST_DELAY: Span = Span::seconds(60);
+
 /// Settings that every service of the lab has.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ServiceArgs {
     /// Where to send spans by OTLP/gRPC, e.g. http://127.0.0.1:4317; without it none are sent.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp: Option<PeerUrl>,
-    /// HTTP/2 stream window in bytes [default: hyper's, 1 MiB as server, 2 MiB as client].
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff))]
+    /// HTTP/2 stream window [default: hyper's, 1 MiB as server, 2 MiB as client].
+    #[arg(long, value_name = "SIZE", value_parser = Size::within::<u32>(1..=0x7fff_ffff))]
     pub stream_window: Option<u32>,
-    /// HTTP/2 connection window in bytes [default: hyper's, 1 MiB as server, 5 MiB as client].
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(65_535..=0x7fff_ffff))]
+    /// HTTP/2 connection window [default: hyper's, 1 MiB as server, 5 MiB as client].
+    #[arg(long, value_name = "SIZE", value_parser = Size::within::<u32>(65_535..=0x7fff_ffff))]
     pub connection_window: Option<u32>,
-    /// Largest HTTP/2 frame accepted, in bytes [default: 16384].
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(16_384..=16_777_215))]
+    /// Largest HTTP/2 frame accepted [default: 16KiB].
+    #[arg(long, value_name = "SIZE", value_parser = Size::within::<u32>(16_384..=16_777_215))]
     pub frame_size: Option<u32>,
     /// Leave Nagle's algorithm on (TCP_NODELAY off).
     #[arg(long)]
@@ -131,30 +134,14 @@ impl ServiceArgs {
     }
 }
 
-/// Reads `STAGE=DURATION`, where the duration is a number with ns, us, ms or s.
+/// Reads `STAGE=DURATION`.
 fn parse_injection(text: &str) -> Result<(Stage, Duration), String> {
     let (stage, delay) = text
         .split_once('=')
         .ok_or_else(|| format!("{text:?} is not STAGE=DURATION, e.g. handler=5ms"))?;
     let stage = Stage::from_name(stage).map_err(|error| error.to_string())?;
-    let delay = delay.trim();
-    let digits = delay.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(delay.len());
-    let (number, unit) = delay.split_at(digits);
-    let seconds = match unit {
-        "ns" => 1e-9,
-        "us" | "µs" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        _ => {
-            return Err(format!("{delay:?} is not a duration: use ns, us, ms or s, e.g. 5ms"));
-        }
-    };
-    let number: f64 = number.parse().map_err(|_| format!("{delay:?} is not a duration"))?;
-    let delay = Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())?;
-    if delay > Duration::from_secs(60) {
-        return Err(format!("{delay:?} is more than the limit of 60 s"));
-    }
-    Ok((stage, delay))
+    let delay = Span::within(Span(0)..=LONGEST_DELAY)(delay).map_err(|error| error.to_string())?;
+    Ok((stage, delay.duration()))
 }
 
 #[cfg(test)]

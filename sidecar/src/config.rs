@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use settings::PeerUrl;
+use settings::{PeerUrl, Size, SizeError, Span};
 
 use crate::influx::{Token, is_tag};
 
 /// Settings of a sidecar.
 ///
-/// Durations are a number with a unit: `500ms`, `5s`, `2m`.
+/// Durations are numbers with units: `500ms`, `5s`, `1m30s`. Sizes are bytes, or have a unit: `64MiB`, `1000kB`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SidecarConfig {
     /// Where to receive spans: OTLP by gRPC and by HTTP (protobuf, JSON). Port 0 takes any free port
@@ -39,18 +38,17 @@ pub struct SidecarConfig {
     /// to 10m; longer than the interval at which senders export (OpenTelemetry's SDKs: 5s unless set).
     /// A trace of which nothing is missing is closed sooner, after 1s without a span; one that was
     /// closed with something missing is mended for twelve times as long if that comes
-    #[arg(long, env = "LAB_SIDECAR_JOIN_WINDOW", value_name = "DURATION", default_value = "5s",
-          value_parser = duration)]
-    pub join_window: Duration,
+    #[arg(long, env = "LAB_SIDECAR_JOIN_WINDOW", value_name = "DURATION", default_value = "5s")]
+    pub join_window: Span,
 
     /// Most traces held at once (some 4 KiB each); past it the oldest is closed before its time
     #[arg(long, env = "LAB_SIDECAR_MAX_TRACES", value_name = "N", default_value_t = 100_000)]
     pub max_traces: usize,
 
-    /// Most memory for exports being read and spans being held, in bytes, 64 MiB to 1 TiB. Past it senders are
+    /// Most memory for exports being read and spans being held, 64 MiB to 1 TiB. Past it senders are
     /// told to come again; past three quarters of it the oldest traces are closed before their time
-    #[arg(long, env = "LAB_SIDECAR_MEMORY_LIMIT", value_name = "BYTES",
-          default_value_t = 512 << 20)]
+    #[arg(long, env = "LAB_SIDECAR_MEMORY_LIMIT", value_name = "SIZE", default_value = "512MiB",
+          value_parser = bytes())]
     pub memory_limit: u64,
 
     /// Pass every export on to http://HOST:PORT, byte for byte: to the Collector that had it before. Those by
@@ -62,9 +60,9 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_FORWARD_HTTP", value_name = "URL", requires = "forward")]
     pub forward_http: Option<PeerUrl>,
 
-    /// Most bytes of exports that wait to be passed on; past it exports are not passed on, and counted
-    #[arg(long, env = "LAB_SIDECAR_FORWARD_QUEUE", value_name = "BYTES",
-          default_value_t = 64 << 20)]
+    /// Most of exports that waits to be passed on; past it exports are not passed on, and counted
+    #[arg(long, env = "LAB_SIDECAR_FORWARD_QUEUE", value_name = "SIZE", default_value = "64MiB",
+          value_parser = bytes())]
     pub forward_queue: u64,
 
     /// Take spans of the web pages of ORIGIN, e.g. https://shop.example (repeatable, or with commas); * is any.
@@ -74,9 +72,13 @@ pub struct SidecarConfig {
     pub allow_origin: Vec<String>,
 
     /// How often to sample CPU and memory of every watched process, 10ms to 10m
-    #[arg(long, env = "LAB_SIDECAR_SAMPLE_EVERY", value_name = "DURATION", default_value = "500ms",
-          value_parser = duration)]
-    pub sample_every: Duration,
+    #[arg(
+        long,
+        env = "LAB_SIDECAR_SAMPLE_EVERY",
+        value_name = "DURATION",
+        default_value = "500ms"
+    )]
+    pub sample_every: Span,
 
     /// Stop when standard input ends, so that no sidecar outlives the program that started it
     #[arg(long, env = "LAB_SIDECAR_STOP_WITH_STDIN")]
@@ -123,8 +125,9 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_SPOOL", value_name = "DIR")]
     pub spool: Option<PathBuf>,
 
-    /// Most that is kept there, in bytes, at most 1 TiB; past it the oldest points are dropped
-    #[arg(long, env = "LAB_SIDECAR_SPOOL_LIMIT", value_name = "BYTES", default_value_t = 256 << 20)]
+    /// Most that is kept there, at most 1 TiB; past it the oldest points are dropped
+    #[arg(long, env = "LAB_SIDECAR_SPOOL_LIMIT", value_name = "SIZE", default_value = "256MiB",
+          value_parser = bytes())]
     pub spool_limit: u64,
 }
 
@@ -147,16 +150,12 @@ impl SidecarConfig {
     /// [`ConfigError`] names the first setting that is out of its limits.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let error = |setting, value: String, limit| Err(ConfigError { setting, value, limit });
-        let times = Duration::from_millis(10)..=Duration::from_secs(600);
+        let times = Span::milliseconds(10)..=Span::seconds(600);
         if !times.contains(&self.join_window) {
-            return error("join-window", format!("{:?}", self.join_window), "must be 10ms to 10m");
+            return error("join-window", self.join_window.to_string(), "must be 10ms to 10m");
         }
         if !times.contains(&self.sample_every) {
-            return error(
-                "sample-every",
-                format!("{:?}", self.sample_every),
-                "must be 10ms to 10m",
-            );
+            return error("sample-every", self.sample_every.to_string(), "must be 10ms to 10m");
         }
         if !(1..=10_000_000).contains(&self.max_traces) {
             return error("max-traces", self.max_traces.to_string(), "must be 1 to 10000000");
@@ -228,17 +227,9 @@ impl SidecarConfig {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a number with a unit: 500ms, 5s, 2m");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.parse().map_err(|_| wrong())?;
-    let seconds = match &text[digits.len()..] {
-        "ms" => number / 1e3,
-        "s" => number,
-        "m" => number * 60.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+/// A number of bytes. Limits are held by [`SidecarConfig::validate`], whoever made the settings.
+fn bytes() -> impl Fn(&str) -> Result<u64, SizeError> + Clone + Send + Sync + 'static {
+    Size::within(0..=u64::MAX)
 }
 
 /// The name of `what` where there is one in several places.

@@ -156,7 +156,7 @@ impl Sidecar {
         sinks.extend(influxdb.iter().map(|(sink, _)| Arc::clone(sink) as Arc<dyn Sink>));
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let limits = Limits {
-            window_ns: nanoseconds(config.join_window),
+            window_ns: config.join_window.0,
             grace_ns: nanoseconds(GRACE),
             max_traces: config.max_traces,
         };
@@ -174,7 +174,8 @@ impl Sidecar {
         });
         let intake = Intake::new(Arc::clone(&pipeline), budget, config.allow_origin, forwarding);
         let intake = Arc::new(intake);
-        let (sample_every, host) = (config.sample_every, placed("host", config.at.as_deref()));
+        let (sample_every, host) =
+            (config.sample_every.duration(), placed("host", config.at.as_deref()));
         Ok(Sidecar {
             otlp,
             control,
@@ -294,7 +295,8 @@ fn influxdb(config: &SidecarConfig) -> Result<Option<(Arc<InfluxSink>, Tasks)>, 
         token: config.influxdb_token.clone(),
     };
     // A sample may be as old as the interval between samples when its second is over.
-    let hold = (config.join_window + GRACE + SLOWEST).max(2 * config.sample_every);
+    let hold =
+        (config.join_window.duration() + GRACE + SLOWEST).max(2 * config.sample_every.duration());
     let started = InfluxSink::start(config.run.clone(), hold, target, spool);
     started.map(Some).map_err(SidecarError::InfluxDb)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use settings::{Size, Span};
 
 use crate::refused::{Refused, code};
 
@@ -16,6 +17,7 @@ const KNOWN: [(&str, &str); 3] = [
     ("users.js", include_str!("../../users.js")),
 ];
 const MAX_TRACES_PER_SECOND: f64 = 200.0;
+const MAX_PAYLOAD: u64 = 16_777_216;
 /// Common e-mails, and of how many users one has an e-mail of its own.
 const COMMON: u64 = 100;
 const UNIQUE_EVERY: u64 = 5;
@@ -107,7 +109,11 @@ impl Options {
                 exception(format!("{name}={value}: not a number of at least {least}"))
             })
         };
-        let span = |name: &str, fallback: &str| milliseconds(name, &text(name, fallback));
+        // Whole milliseconds, as a script has them.
+        let span = |name: &str, fallback: &str| match text(name, fallback).parse::<Span>() {
+            Ok(span) => Ok(span.0.saturating_add(500_000) / 1_000_000),
+            Err(error) => Err(exception(format!("{name}: {error}"))),
+        };
         let protocol = text("PROTOCOL", "rest");
         if protocol != "rest" && protocol != "grpc" {
             return Err(exception(format!("PROTOCOL={protocol}: not rest or grpc")));
@@ -127,7 +133,7 @@ impl Options {
         let preallocated = number("PRE_ALLOCATED_VUS", 50.0, 1.0)? as usize;
         let thresholds = thresholds(&text("THRESHOLDS", "{}"))?;
         let workload = match script {
-            "ping.js" => Workload::Ping { size: number("SIZE", 10.0, 0.0)? as u64 },
+            "ping.js" => Workload::Ping { size: payload("SIZE", &text("SIZE", "10"))? },
             _ => Workload::Users { users: number("USERS", 1e6, 1.0)? as u64 },
         };
         let ms = Duration::from_millis;
@@ -242,21 +248,15 @@ fn thresholds(text: &str) -> Result<Value, Refused> {
     Ok(all)
 }
 
-/// Milliseconds of a duration such as 500ms, 10s, 1m30s.
-fn milliseconds(name: &str, text: &str) -> Result<u64, Refused> {
-    let (mut sum, mut rest) = (0.0, text);
-    let refused =
-        || exception(format!("{name}={text}: not a duration such as 500ms, 10s or 1m30s"));
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(refused)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| refused())?;
-        rest = &rest[digits..];
-        let units = [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)];
-        let unit = units.iter().find(|(unit, _)| rest.starts_with(unit)).ok_or_else(refused)?;
-        rest = &rest[unit.0.len()..];
-        sum += number * unit.1;
+/// Bytes of a payload.
+fn payload(name: &str, text: &str) -> Result<u64, Refused> {
+    let Size(bytes) = text.parse().map_err(|error| exception(format!("{name}: {error}")))?;
+    if bytes <= MAX_PAYLOAD {
+        return Ok(bytes);
     }
-    if text.is_empty() { Err(refused()) } else { Ok(sum.round() as u64) }
+    Err(exception(format!(
+        "{name}: a payload of {bytes} bytes is above the limit of {MAX_PAYLOAD} bytes (16 MiB)"
+    )))
 }
 
 #[cfg(test)]
@@ -289,7 +289,9 @@ mod tests {
         for (name, value, says) in [
             ("PROTOCOL", "soap", "Error: PROTOCOL=soap: not rest or grpc"),
             ("RATE", "0", "Error: RATE=0: not a number of at least 0.001"),
-            ("DURATION", "1 s", "Error: DURATION=1 s: not a duration"),
+            ("DURATION", "1 t", "Error: DURATION: \"1 t\" is not a duration: write a number"),
+            ("SIZE", "1.5MB", "Error: SIZE: \"1.5MB\" is not a size: write whole bytes"),
+            ("SIZE", "17MiB", "Error: SIZE: a payload of 17825792 bytes is above the limit"),
             ("DURATION", "900ms", "Error: WARMUP + DURATION = 900ms"),
             ("THRESHOLDS", "no JSON", "Error: THRESHOLDS=no JSON: not JSON such as"),
         ] {

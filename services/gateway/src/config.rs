@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use probe::ServiceArgs;
-use settings::PeerUrl;
+use settings::{PeerUrl, Size, Span};
 
 use crate::payload::PayloadSource;
 
@@ -27,9 +27,9 @@ pub struct GatewayConfig {
         value_delimiter = ','
     )]
     pub peers: Vec<Peer>,
-    /// How long the service behind it may take before the gateway answers 504, in seconds.
-    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub timeout: u64,
+    /// How long the service behind it may take before the gateway answers 504, 1s to 1h.
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = Span::within(Span::seconds(1)..=Span::seconds(3_600)))]
+    pub timeout: Span,
     /// How the gateway comes by its payload: a slice of a pool made at start-up, or a random
     /// string made for each request under one lock.
     #[arg(long, value_enum, default_value = "pool")]
@@ -37,8 +37,8 @@ pub struct GatewayConfig {
     /// Connect to the service behind it anew for each request.
     #[arg(long)]
     pub connection_per_request: bool,
-    /// Test double: send this many bytes by REST whatever size is asked for.
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(0..=LARGEST_SIZE))]
+    /// Test double: send so much by REST whatever size is asked for.
+    #[arg(long, value_name = "SIZE", value_parser = Size::within::<u64>(0..=LARGEST_SIZE))]
     pub rest_size_bug: Option<u64>,
     /// Settings shared by all services.
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct GatewayConfig {
 impl GatewayConfig {
     /// How long a call may take.
     pub(crate) fn limit(&self) -> Duration {
-        Duration::from_secs(self.timeout)
+        self.timeout.duration()
     }
 }
 

@@ -25,7 +25,11 @@ async fn start_echo() -> SocketAddr {
 /// A gateway in front of whatever is at `echo`.
 async fn start_gateway(echo: SocketAddr, probe: Probe) -> String {
     let peers = vec![format!("echo=http://{echo}").parse().unwrap()];
-    let config = GatewayConfig { peers, timeout: 1, ..GatewayConfig::defaults().unwrap() };
+    let config = GatewayConfig {
+        peers,
+        timeout: settings::Span::seconds(1),
+        ..GatewayConfig::defaults().unwrap()
+    };
     format!("http://{}", probe::capture::start(config, probe).await)
 }
 

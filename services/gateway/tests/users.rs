@@ -26,7 +26,11 @@ async fn start_gateway(users: Option<SocketAddr>, probe: Probe) -> SocketAddr {
 async fn start_gateway_with(users: Option<SocketAddr>, probe: Probe, timeout: u64) -> SocketAddr {
     let known = users.map(|users| format!("pg-client=http://{users}").parse().unwrap());
     let peers = known.into_iter().collect();
-    let config = GatewayConfig { peers, timeout, ..GatewayConfig::defaults().unwrap() };
+    let config = GatewayConfig {
+        peers,
+        timeout: settings::Span::seconds(timeout),
+        ..GatewayConfig::defaults().unwrap()
+    };
     probe::capture::start(config, probe).await
 }
 

@@ -10,6 +10,7 @@ use super::{K6, Order};
 use crate::builtin::Sampling;
 use lab_model::{DEFAULT_USERS, MAX_TRACES_PER_SECOND, Workload};
 use lab_supervise::{Foreign, StopSignal};
+use settings::Span;
 
 /// The scripts, as they are in the repository.
 const SCRIPTS: [(&str, &str); 3] = [
@@ -114,15 +115,15 @@ impl Call<'_> {
 
     /// The options of the script, and the credentials of the store: those are seen by nobody else.
     fn env(&self) -> Vec<(&'static str, String)> {
-        let (cell, milliseconds) = (self.order.cell, |ns: u64| format!("{}ms", ns / 1_000_000));
+        let (cell, written) = (self.order.cell, |ns: u64| Span(ns).to_string());
         let every = self.sampling().map_or(0, |sampling| sampling.weight() as u64);
         let mut env = vec![
             ("GATEWAY", format!("http://{}", self.order.gateway)),
             ("PROTOCOL", cell.protocol.name().to_owned()),
             ("RATE", cell.rate.to_string()),
-            ("WARMUP", milliseconds(cell.warmup_ns)),
-            ("DURATION", milliseconds(cell.duration_ns)),
-            ("TIMEOUT", milliseconds(self.order.limits.timeout_ns)),
+            ("WARMUP", written(cell.warmup_ns)),
+            ("DURATION", written(cell.duration_ns)),
+            ("TIMEOUT", written(self.order.limits.timeout_ns)),
             ("MAX_VUS", cell.max_in_flight.to_string()),
             (
                 "PRE_ALLOCATED_VUS",

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use super::size::Payload;
-use super::span::Span;
+use super::payload::Payload;
 use crate::{Protocol, Workload};
+use settings::Span;
 
 /// The smallest and largest rate that can be planned, in requests a second.
 pub const RATES: (f64, f64) = (0.01, 1_000_000.0);

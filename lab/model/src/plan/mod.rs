@@ -7,8 +7,7 @@ mod certification;
 mod file;
 mod knobs;
 mod naming;
-mod size;
-mod span;
+mod payload;
 mod unroll;
 
 pub use catalog::{BUILT_IN, load};
@@ -19,8 +18,8 @@ pub use knobs::{
     Form, KNOBS, Knob, KnobError, Programs, assignment, injection, read as read_knobs,
     without_effect, written as written_knobs,
 };
-pub use size::{MAX_PAYLOAD, Payload, Size, SizeError};
-pub use span::{Span, SpanError};
+pub use payload::{MAX_PAYLOAD, Payload, PayloadError};
+pub use settings::{Size, Span};
 pub use unroll::{DURATIONS, PAIRS};
 
 use crate::{Cell, Protocol};

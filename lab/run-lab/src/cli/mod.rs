@@ -32,7 +32,8 @@ Examples:
   run-lab compare lab-runs/A lab-runs/B
   run-lab certify --size 10,1MB               what measuring itself costs, probes on over off
 
-Sizes are bytes, or end in kB, MB (10^3, 10^6) or KiB, MiB (2^10, 2^20). Durations end in ms, s, m or h.
+Sizes are bytes, or end in kB, MB (10^3, 10^6) or KiB, MiB (2^10, 2^20). Durations are
+numbers with ns, us, ms, s, m or h: 500ms, 1.5s, 1m30s.
 
 Exit codes:
   0    done, and every cell can be believed or is only suspect

@@ -57,7 +57,7 @@ impl Setup {
 
         let config = GatewayConfig {
             peers: vec![format!("echo=http://{echo}").parse().unwrap()],
-            timeout: 60,
+            timeout: settings::Span::seconds(60),
             payload_source: if self.per_request_payload {
                 PayloadSource::PerRequest
             } else {

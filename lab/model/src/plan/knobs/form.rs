@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::KnobError;
-use crate::plan::size::Size;
+use settings::Size;
 
 /// The form of a setting's value, with its smallest and largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use ledger::Stage;
 use toml::{Table, Value};
 
 use super::KnobError;
-use crate::plan::span::Span;
 use crate::services::{Service, passes};
+use settings::Span;
 
-/// The longest delay, in nanoseconds: what a service takes.
-const LONGEST_NS: u64 = 60_000_000_000;
+/// The longest delay: what a service takes.
+const LONGEST: Span = Span::seconds(60);
 
 /// Reads `[PROCESS:]STAGE=DURATION` into the key and value of an `inject` table.
 ///
@@ -46,13 +46,8 @@ pub(super) fn delays(written: &Table) -> Result<Table, KnobError> {
 }
 
 fn duration(what: &str, text: &str) -> Result<u64, KnobError> {
-    let refused = |why: String| KnobError::Inject(what.to_owned(), why);
-    let span: Span =
-        text.parse().map_err(|error: crate::plan::SpanError| refused(error.to_string()))?;
-    if span.0 > LONGEST_NS {
-        return Err(refused(format!("{text} is above the limit of {}", Span(LONGEST_NS))));
-    }
-    Ok(span.0)
+    let read = Span::within(Span(0)..=LONGEST)(text);
+    read.map(|span| span.0).map_err(|why| KnobError::Inject(what.to_owned(), why.to_string()))
 }
 
 /// `PROCESS:STAGE` in full: a stage alone is injected by the service that load generators ask.
@@ -94,7 +89,7 @@ mod tests {
             ("db:handler=1ms", "\"db\""),
             ("encoding=1ms", "handler"),
             ("handler=1", "500ms"),
-            ("handler=61s", "limit of 60s"),
+            ("handler=61s", "limits of 0s to 60s"),
             ("request_wire=1ms", "request_encode"),
             ("driver:handler=1ms", "only calls"),
             ("echo:wake_up=1ms", "only answers"),

@@ -15,7 +15,7 @@ pub use form::Form;
 use inject::delays;
 pub use inject::injection;
 
-use crate::plan::size::MAX_PAYLOAD;
+use crate::plan::MAX_PAYLOAD;
 use crate::{Knobs, Service};
 
 /// A setting of the services.

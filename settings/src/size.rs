@@ -1,13 +1,14 @@
-//! Sizes in bytes as people write them: `100`, `10kB`, `1MB`, `64KiB`, `1MiB`. No rounding, no guessing.
+//! Sizes in bytes as people write them: `100`, `10kB`, `1MB`, `64KiB`, `1MiB`. One grammar for plans, flags and
+//! scripts. No rounding, no guessing.
+//!
+//! A size is digits and a unit, or no unit; there may be white space around them. `k6/load.js` reads the same: one
+//! table of examples, `tests/grammar.json`, holds both to it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
-
-/// The largest payload a request may ask for, in bytes (16 MiB): the gateway's own limit.
-pub const MAX_PAYLOAD: u64 = 16_777_216;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// The units, largest first: powers of ten with SI prefixes, powers of two with IEC ones.
 const UNITS: [(&str, u64); 7] = [
@@ -24,10 +25,6 @@ const UNITS: [(&str, u64); 7] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// A size that is a payload: at most [`MAX_PAYLOAD`] bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Payload(pub u64);
-
 /// Why a text is no size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
@@ -39,9 +36,24 @@ pub enum SizeError {
     /// Does not fit 64 bits.
     #[error("{0:?} is more bytes than 64 bits can count")]
     TooLong(String),
-    /// More than a payload may have.
-    #[error("a payload of {0} bytes is above the limit of 16777216 bytes (16 MiB)")]
-    TooLarge(u64),
+    /// Outside the limits of the setting that it is for.
+    #[error("{0:?} is outside the limits of {1} to {2} bytes")]
+    Outside(String, u64, u64),
+}
+
+impl Size {
+    /// Reads a size within `limits` as a number of bytes, as a parser of clap's.
+    #[must_use]
+    pub fn within<N: TryFrom<u64>>(
+        limits: RangeInclusive<u64>,
+    ) -> impl Fn(&str) -> Result<N, SizeError> + Clone + Send + Sync + 'static {
+        move |text| {
+            let outside = || SizeError::Outside(text.to_owned(), *limits.start(), *limits.end());
+            let Size(bytes) = text.parse()?;
+            let within = limits.contains(&bytes).then(|| N::try_from(bytes).ok()).flatten();
+            within.ok_or_else(outside)
+        }
+    }
 }
 
 impl FromStr for Size {
@@ -49,33 +61,17 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, SizeError> {
         let unreadable = || SizeError::Unreadable(text.to_owned());
-        let trimmed = text.trim();
+        let trimmed = text.trim_ascii();
         let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 {
             return Err(unreadable());
         }
         let (number, unit) = trimmed.split_at(digits);
-        let unit = unit.trim_start();
+        let unit = unit.trim_ascii_start();
         let factor = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(unreadable)?.1;
         let too_long = || SizeError::TooLong(text.to_owned());
         let number: u64 = number.parse().map_err(|_| too_long())?;
         number.checked_mul(factor).map(Size).ok_or_else(too_long)
-    }
-}
-
-impl TryFrom<Size> for Payload {
-    type Error = SizeError;
-
-    fn try_from(size: Size) -> Result<Self, SizeError> {
-        if size.0 > MAX_PAYLOAD { Err(SizeError::TooLarge(size.0)) } else { Ok(Payload(size.0)) }
-    }
-}
-
-impl FromStr for Payload {
-    type Err = SizeError;
-
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        text.parse::<Size>()?.try_into()
     }
 }
 
@@ -122,48 +118,17 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Payload {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Size::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bytes(text: &str) -> u64 {
-        text.parse::<Size>().unwrap().0
-    }
-
     #[test]
-    fn sizes_are_exact_in_either_system() {
-        assert_eq!(bytes("0"), 0);
-        assert_eq!(bytes("100"), 100);
-        assert_eq!(bytes("10 B"), 10);
-        assert_eq!(bytes("10kB"), 10_000);
-        assert_eq!(bytes("1MB"), 1_000_000);
-        assert_eq!(bytes("64KiB"), 65_536);
-        assert_eq!(bytes("16MiB"), MAX_PAYLOAD);
-    }
-
-    #[test]
-    fn what_is_no_size_is_refused_with_the_ways_to_write_one() {
-        for text in ["", "kB", "-1", "1.5MB", "10mb", "10GB", "1e3"] {
-            let error = text.parse::<Size>().unwrap_err().to_string();
-            assert!(error.contains(&format!("{text:?}")) && error.contains("KiB"), "{error}");
-        }
-        assert!(matches!("99999999999999MB".parse::<Size>(), Err(SizeError::TooLong(_))));
-    }
-
-    #[test]
-    fn a_payload_above_the_limit_names_value_and_limit() {
-        let error = "16777217".parse::<Payload>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "a payload of 16777217 bytes is above the limit of 16777216 bytes (16 MiB)"
-        );
-        assert_eq!("16MiB".parse::<Payload>(), Ok(Payload(MAX_PAYLOAD)));
+    fn a_size_outside_the_limits_of_its_setting_names_value_and_limits() {
+        let read = Size::within::<u32>(16_384..=16_777_215);
+        assert_eq!(read("64KiB"), Ok(65_536));
+        let error = read("1kB").unwrap_err().to_string();
+        assert_eq!(error, "\"1kB\" is outside the limits of 16384 to 16777215 bytes");
+        assert!(matches!(read("1.5MB"), Err(SizeError::Unreadable(_))));
     }
 
     #[test]
