@@ -1,17 +1,16 @@
 //! What was asked, what the words mean, where it was made, and how to make it again.
 
-use std::fmt::Write as _;
-
 use ledger::{Family, Stage};
+use maud::{Markup, Render, html};
 
 use super::super::family::look;
 use super::super::label::{knobs, protocol};
-use super::markup::{Table, escape};
+use super::markup::Table;
 use lab_judge::result::RunResult;
 use lab_judge::result::units::{memory, rate, trimmed};
 
 /// What was asked of the run, as a list of terms.
-pub(super) fn asked(result: &RunResult) -> String {
+pub(super) fn asked(result: &RunResult) -> Markup {
     let unique = |values: Vec<String>| {
         let mut seen: Vec<String> = Vec::new();
         for value in values {
@@ -43,38 +42,28 @@ pub(super) fn asked(result: &RunResult) -> String {
         ("In flight at most", of(|factors| factors.max_in_flight.to_string())),
         ("Settings", of(|factors| knobs(&factors.knobs).join(", "))),
     ];
-    let mut html = String::from("<dl class=\"asked\">");
-    for (term, value) in terms.iter().filter(|(_, value)| !value.is_empty()) {
-        let _ = write!(html, "<div><dt>{term}</dt><dd>{}</dd></div>", escape(value));
+    html! {
+        dl.asked {
+            @for (term, value) in terms.iter().filter(|(_, value)| !value.is_empty()) {
+                div { dt { (term) } dd { (value) } }
+            }
+        }
     }
-    html.push_str("</dl>");
-    html
 }
 
 /// Every family and stage, with its meaning.
-pub(super) fn glossary() -> String {
-    let mut html = String::new();
-    for family in Family::ALL {
-        let look = look(family);
-        let _ = write!(
-            html,
-            "<h3><i class=\"dot f-{}\"></i>{}</h3><p>{}</p><dl class=\"glossary\">",
-            family.name(),
-            escape(look.name),
-            escape(meaning(family))
-        );
-        for stage in Stage::ALL.iter().filter(|stage| stage.family() == family) {
-            let name = stage.name().replace('_', " ");
-            let _ = write!(
-                html,
-                "<div><dt>{}</dt><dd>{}</dd></div>",
-                escape(name),
-                escape(stage.meaning())
-            );
+pub(super) fn glossary() -> Markup {
+    html! {
+        @for family in Family::ALL {
+            h3 { i class={ "dot f-" (family.name()) } {} (look(family).name) }
+            p { (meaning(family)) }
+            dl.glossary {
+                @for stage in Stage::ALL.iter().filter(|stage| stage.family() == family) {
+                    div { dt { (stage.name().replace('_', " ")) } dd { (stage.meaning()) } }
+                }
+            }
         }
-        html.push_str("</dl>");
     }
-    html
 }
 
 const fn meaning(family: Family) -> &'static str {
@@ -97,25 +86,25 @@ const fn meaning(family: Family) -> &'static str {
 }
 
 /// The parts of the lab, real and standing in.
-pub(super) fn parts(result: &RunResult) -> String {
+pub(super) fn parts(result: &RunResult) -> Markup {
     let headings = ["for", "what", "version", "where", "real?", ""];
     let mut table =
         Table::new("A stand-in does the work of a part that was not found.", &headings, 6);
     for part in &result.components {
         table.row(&[
-            escape(&part.role),
-            escape(&part.name),
-            escape(&part.version),
-            escape(part.address.as_deref().unwrap_or("–")),
-            if part.real { "real".to_owned() } else { "stand-in".to_owned() },
-            escape(&part.note),
+            &part.role,
+            &part.name,
+            &part.version,
+            &part.address.as_deref().unwrap_or("–"),
+            &if part.real { "real" } else { "stand-in" },
+            &part.note,
         ]);
     }
-    table.finish()
+    table.render()
 }
 
 /// Where the run was made.
-pub(super) fn environment(result: &RunResult) -> String {
+pub(super) fn environment(result: &RunResult) -> Markup {
     let at = &result.environment;
     let rows = [
         ("CPU", format!("{} × {}", at.cpus, at.cpu_model)),
@@ -133,7 +122,7 @@ pub(super) fn environment(result: &RunResult) -> String {
     ];
     let mut table = Table::new("Numbers of another machine are other numbers.", &["", ""], 2);
     for (name, value) in rows {
-        table.row(&[escape(name), escape(value)]);
+        table.row_of(&[name, &value]);
     }
-    table.finish()
+    table.render()
 }

@@ -3,13 +3,12 @@
 //! Each bar is there three times (mean, p50 band, p99 band) and has three widths; the style sheet
 //! shows what the reader picks, without a script.
 
-use std::fmt::Write as _;
-
 use ledger::Family;
+use maud::{Markup, html};
 
 use super::super::family::{look, named};
 use super::super::label::{Group, groups, protocol};
-use super::markup::{chip, details, escape};
+use super::markup::{chip, details};
 use super::stages::stages;
 use lab_judge::result::units::{percent, time};
 use lab_judge::result::{CellResult, RunResult, ratio};
@@ -36,62 +35,68 @@ const SCALES: [(&str, &str); 3] = [
 ];
 
 /// The section.
-pub(super) fn section(result: &RunResult) -> String {
-    let mut html = String::from("<div class=\"breakdown\">");
-    html.push_str(&controls());
-    html.push_str(&key());
+pub(super) fn section(result: &RunResult) -> Markup {
     let most = BANDS
         .map(|(band, ..)| result.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max));
-    for group in groups(result) {
-        let _ = write!(html, "<section class=\"group\"><h3>{}</h3>", escape(group.title()));
-        for cell in &group.cells {
-            html.push_str(&row(cell, &group, most));
+    html! {
+        div.breakdown {
+            (controls())
+            (key())
+            @for group in groups(result) {
+                section.group {
+                    h3 { (group.title()) }
+                    @for cell in &group.cells { (row(cell, &group, most)) }
+                    dl.words {
+                        @for cell in &group.cells {
+                            dt { (protocol(cell.factors.protocol)) }
+                            dd { (cell.explanation) }
+                        }
+                    }
+                    (details("Every stage of every hop", &stages(&group)))
+                }
+            }
         }
-        html.push_str("<dl class=\"words\">");
-        for cell in &group.cells {
-            let name = protocol(cell.factors.protocol);
-            let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&cell.explanation));
-        }
-        html.push_str("</dl>");
-        html.push_str(&details("Every stage of every hop", &stages(&group)));
-        html.push_str("</section>");
     }
-    html.push_str("</div>");
-    html
 }
 
-fn controls() -> String {
-    let mut html =
-        String::from("<div class=\"controls\"><fieldset><legend>Which requests</legend>");
-    for (index, (band, name, _)) in BANDS.iter().enumerate() {
-        html.push_str(&radio("band", band, name, index == 0));
+fn controls() -> Markup {
+    html! {
+        div.controls {
+            fieldset {
+                legend { "Which requests" }
+                @for (index, (band, name, _)) in BANDS.iter().enumerate() {
+                    (radio("band", band, name, index == 0))
+                }
+            }
+            fieldset {
+                legend { "How long the bars are" }
+                @for (index, (scale, name)) in SCALES.iter().enumerate() {
+                    (radio("scale", scale, name, index == 0))
+                }
+            }
+        }
     }
-    html.push_str("</fieldset><fieldset><legend>How long the bars are</legend>");
-    for (index, (scale, name)) in SCALES.iter().enumerate() {
-        html.push_str(&radio("scale", scale, name, index == 0));
-    }
-    html.push_str("</fieldset></div>");
-    html
 }
 
-fn radio(group: &str, value: &str, name: &str, checked: bool) -> String {
-    let checked = if checked { " checked" } else { "" };
-    format!(
-        "<label><input type=\"radio\" name=\"{group}\" id=\"{group}-{value}\"{checked}> {}</label>",
-        escape(name)
-    )
+fn radio(group: &str, value: &str, name: &str, checked: bool) -> Markup {
+    html! {
+        label {
+            input type="radio" name=(group) id={ (group) "-" (value) } checked[checked];
+            " " (name)
+        }
+    }
 }
 
 /// What the colours mean.
-fn key() -> String {
-    let mut html = String::from("<p class=\"key\">");
-    for family in Family::ALL {
-        let look = look(family);
-        let _ =
-            write!(html, "<span><i class=\"f-{}\"></i>{}</span>", family.name(), escape(look.name));
+fn key() -> Markup {
+    html! {
+        p.key {
+            @for family in Family::ALL {
+                span { i class={ "f-" (family.name()) } {} (look(family).name) }
+            }
+            span { i.f-residual {} "residual (no stage explains it)" }
+        }
     }
-    html.push_str("<span><i class=\"f-residual\"></i>residual (no stage explains it)</span></p>");
-    html
 }
 
 fn total(cell: &CellResult, band: &str) -> f64 {
@@ -102,38 +107,36 @@ fn total(cell: &CellResult, band: &str) -> f64 {
     }
 }
 
-fn row(cell: &CellResult, group: &Group<'_>, most: [f64; 3]) -> String {
-    let name = protocol(cell.factors.protocol);
-    let mut html = format!("<div class=\"row\"><b>{name}</b>");
-    if cell.traced.succeeded == 0 {
-        let _ = write!(
-            html,
-            "<span class=\"none\">no request was traced</span><span class=\"total\">{}</span>",
-            time(cell.latency_us.mean)
-        );
-    }
-    for ((band, _, meaning), most) in BANDS.into_iter().zip(most) {
-        if cell.traced.succeeded == 0 {
-            break;
+fn row(cell: &CellResult, group: &Group<'_>, most: [f64; 3]) -> Markup {
+    html! {
+        div.row {
+            b { (protocol(cell.factors.protocol)) }
+            @if cell.traced.succeeded == 0 {
+                span.none { "no request was traced" }
+                span.total { (time(cell.latency_us.mean)) }
+            } @else {
+                @for (band, most) in BANDS.iter().zip(most) { (bar(cell, group, band, most)) }
+            }
+            (chip(cell.verdict.status))
         }
-        let all = total(cell, band);
-        let own = group.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max);
-        let _ = write!(
-            html,
-            "<div class=\"track band-{band}\"><div class=\"bar\" style=\"--own:{:.2}%;--all:{:.3}%\">{}</div></div>\
-             <span class=\"total band-{band}\" title=\"{}\">{}</span>",
-            ratio(all, own) * 100.0,
-            ratio(all, most) * 100.0,
-            segments(cell, band),
-            escape(meaning),
-            time(all)
-        );
     }
-    let _ = write!(html, "{}</div>", chip(cell.verdict.status));
-    html
 }
 
-fn segments(cell: &CellResult, band: &str) -> String {
+/// One bar in its three widths, and the time that it stands for.
+fn bar(cell: &CellResult, group: &Group<'_>, band: &(&str, &str, &str), most: f64) -> Markup {
+    let (band, _, meaning) = band;
+    let all = total(cell, band);
+    let own = group.cells.iter().map(|cell| total(cell, band)).fold(0.0, f64::max);
+    let (own, most) = (ratio(all, own) * 100.0, ratio(all, most) * 100.0);
+    html! {
+        div class={ "track band-" (band) } {
+            div.bar style=(format!("--own:{own:.2}%;--all:{most:.3}%")) { (segments(cell, band)) }
+        }
+        span class={ "total band-" (band) } title=(meaning) { (time(all)) }
+    }
+}
+
+fn segments(cell: &CellResult, band: &str) -> Markup {
     let all = total(cell, band);
     let families = cell.families.iter().map(|family| {
         let us = match band {
@@ -148,21 +151,14 @@ fn segments(cell: &CellResult, band: &str) -> String {
         "p99" => cell.residual.p99_band_us,
         _ => cell.residual.mean_us,
     };
-    let mut html = String::new();
-    for (class, name, us) in families.chain([("residual", "residual", residual)]) {
-        let share = ratio(us, all);
-        if us <= 0.0 {
-            continue;
+    let parts = families.chain([("residual", "residual", residual)]).filter(|part| part.2 > 0.0);
+    html! {
+        @for (class, name, us) in parts {
+            @let share = ratio(us, all);
+            span class={ "seg f-" (class) } style=(format!("flex-grow:{share:.5}"))
+                title=(format!("{name}: {} ({})", time(us), percent(share))) {
+                b { u { (name) " " } (percent(share)) }
+            }
         }
-        let _ = write!(
-            html,
-            "<span class=\"seg f-{}\" style=\"flex-grow:{:.5}\" title=\"{}\"><b><u>{} </u>{}</b></span>",
-            escape(class),
-            share,
-            escape(format!("{name}: {} ({})", time(us), percent(share))),
-            escape(name),
-            percent(share)
-        );
     }
-    html
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use maud::{Markup, html};
+
 use super::super::label::{Group, groups, protocol};
-use super::markup::{Table, details, escape};
+use super::markup::{Table, details};
 use super::svg::{Axis, Chart, Point, Series, legend};
 use lab_judge::result::units::{round_time, time, trimmed};
 use lab_judge::result::{CellResult, RunResult};
@@ -14,7 +16,7 @@ pub(super) fn figure(
     chart: &Chart,
     x_name: impl Fn(f64) -> String,
     y_name: impl Fn(f64) -> String,
-) -> String {
+) -> Markup {
     let mut headings = vec![chart.x.label.as_str()];
     headings.extend(chart.series.iter().map(|series| series.name.as_str()));
     let mut table = Table::new(&format!("{}: {}", chart.title, chart.y.label), &headings, 1);
@@ -23,21 +25,25 @@ pub(super) fn figure(
     places.sort_by(f64::total_cmp);
     places.dedup();
     for place in places {
-        let mut cells = vec![escape(x_name(place))];
+        let mut cells = vec![x_name(place)];
         cells.extend(chart.series.iter().map(|series| {
             let found = series.points.iter().find(|point| point.x == place);
-            found.map_or_else(|| "–".to_owned(), |point| escape(y_name(point.y)))
+            found.map_or_else(|| "–".to_owned(), |point| y_name(point.y))
         }));
-        table.row(&cells);
+        table.row_of(&cells);
     }
-    format!(
-        "<figure><figcaption><b>{}</b> <span class=\"unit\">{}</span>{}</figcaption>{}{}</figure>",
-        escape(&chart.title),
-        escape(&chart.y.label),
-        legend(&chart.series),
-        chart.svg(),
-        details("The numbers", &table.finish())
-    )
+    html! {
+        figure {
+            figcaption {
+                b { (chart.title) }
+                " "
+                span.unit { (chart.y.label) }
+                (legend(&chart.series))
+            }
+            (chart.svg())
+            (details("The numbers", &table))
+        }
+    }
 }
 
 /// The style of a protocol's line.
@@ -56,49 +62,43 @@ pub(super) fn extent(series: &[Series]) -> (f64, f64) {
 }
 
 /// For each payload: how slow which share of the requests was.
-pub(super) fn curves(result: &RunResult) -> String {
-    let mut html = String::from("<div class=\"grid\">");
-    for group in groups(result) {
-        let series: Vec<Series> = lines(&group, |cell| {
-            let point = |x: f64, y| Point { x, y, status: Status::Valid };
-            cell.curve.iter().map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us)).collect()
-        });
-        let (least, most) = extent(&series);
-        let last = series
-            .iter()
-            .filter_map(|line| line.points.last())
-            .map(|point| point.x)
-            .fold(10.0, f64::max);
-        let ticks = [
-            (1.0, "min"),
-            (2.0, "p50"),
-            (10.0, "p90"),
-            (100.0, "p99"),
-            (1e3, "p99.9"),
-            (1e4, "p99.99"),
-            (1e5, "p99.999"),
-        ];
-        let x = Axis {
-            label: "percentile".to_owned(),
-            log: true,
-            ticks: ticks
-                .into_iter()
-                .filter(|(at, _)| *at <= last * 1.01)
-                .map(|(at, name)| (at, name.to_owned()))
-                .collect(),
-            range: (1.0, last),
-        };
-        let chart = Chart {
-            title: group.title(),
-            x,
-            y: latency("latency", least, most),
-            series,
-            dodge: 0.0,
-        };
-        html.push_str(&figure(&chart, |at| format!("p{}", trimmed_percentile(at)), time));
-    }
-    html.push_str("</div>");
-    html
+pub(super) fn curves(result: &RunResult) -> Markup {
+    html! { div.grid { @for group in groups(result) { (curve(&group)) } } }
+}
+
+/// The percentiles that have a line of their own, by how many requests there are for each above it.
+const PERCENTILES: [(f64, &str); 7] = [
+    (1.0, "min"),
+    (2.0, "p50"),
+    (10.0, "p90"),
+    (100.0, "p99"),
+    (1e3, "p99.9"),
+    (1e4, "p99.99"),
+    (1e5, "p99.999"),
+];
+
+fn curve(group: &Group<'_>) -> Markup {
+    let series: Vec<Series> = lines(group, |cell| {
+        let point = |x: f64, y| Point { x, y, status: Status::Valid };
+        cell.curve.iter().map(|at| point(1.0 / (1.0 - at.quantile), at.latency_us)).collect()
+    });
+    let (least, most) = extent(&series);
+    let last = last_x(&series, 10.0);
+    let seen = PERCENTILES.into_iter().filter(|(at, _)| *at <= last * 1.01);
+    let x = Axis {
+        label: "percentile".to_owned(),
+        log: true,
+        ticks: seen.map(|(at, name)| (at, name.to_owned())).collect(),
+        range: (1.0, last),
+    };
+    let y = latency("latency", least, most);
+    let chart = Chart { title: group.title(), x, y, series, dodge: 0.0 };
+    figure(&chart, |at| format!("p{}", trimmed_percentile(at)), time)
+}
+
+/// The x of the last point of all, and `least` at least.
+fn last_x(series: &[Series], least: f64) -> f64 {
+    series.iter().filter_map(|line| line.points.last()).map(|point| point.x).fold(least, f64::max)
 }
 
 /// An axis of latency from zero, on which a flat line looks flat; where the ends are far apart, one of
@@ -137,30 +137,19 @@ fn lines(group: &Group<'_>, points: impl Fn(&CellResult) -> Vec<Point>) -> Vec<S
 }
 
 /// For each payload: latency second by second, mean of the rounds.
-pub(super) fn over_time(result: &RunResult) -> String {
-    let mut html = String::from("<div class=\"grid\">");
-    for group in groups(result) {
-        let series = lines(&group, seconds);
-        let last = series
-            .iter()
-            .filter_map(|line| line.points.last())
-            .map(|point| point.x)
-            .fold(1.0, f64::max);
-        let (least, most) = extent(&series);
-        let mut x = Axis::linear("second of the round (planned time)", last, trimmed);
-        x.range.1 = last;
-        x.ticks.retain(|(at, _)| *at <= last);
-        let chart = Chart {
-            title: group.title(),
-            x,
-            y: latency("mean latency", least, most),
-            series,
-            dodge: 0.0,
-        };
-        html.push_str(&figure(&chart, trimmed, time));
-    }
-    html.push_str("</div>");
-    html
+pub(super) fn over_time(result: &RunResult) -> Markup {
+    html! { div.grid { @for group in groups(result) { (timeline(&group)) } } }
+}
+
+fn timeline(group: &Group<'_>) -> Markup {
+    let series = lines(group, seconds);
+    let last = last_x(&series, 1.0);
+    let (least, most) = extent(&series);
+    let mut x = Axis::linear("second of the round (planned time)", last, trimmed);
+    x.range.1 = last;
+    x.ticks.retain(|(at, _)| *at <= last);
+    let y = latency("mean latency", least, most);
+    figure(&Chart { title: group.title(), x, y, series, dodge: 0.0 }, trimmed, time)
 }
 
 fn seconds(cell: &CellResult) -> Vec<Point> {

@@ -1,90 +1,80 @@
-//! Markup in small pieces: escaping, tables. Every text from outside goes through [`escape`].
+//! Markup that several sections need: tables, details, verdicts. Texts are escaped by their type: maud makes every
+//! value that is no [`Markup`] harmless.
 
-use std::fmt::{Display, Write as _};
-
-/// `text` with everything that means something in HTML made harmless, in attributes too.
-pub(super) fn escape(text: impl Display) -> String {
-    let text = text.to_string();
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
+use lab_model::Status;
+use maud::{Markup, Render, html};
 
 /// A table; columns after the first `text_columns` hold numbers.
 pub(super) struct Table {
-    html: String,
+    caption: String,
+    headings: Vec<String>,
+    rows: Vec<Markup>,
     text_columns: usize,
 }
 
 impl Table {
-    /// A table with these column headings. Headings are escaped here.
+    /// A table with these column headings.
     pub(super) fn new(caption: &str, headings: &[&str], text_columns: usize) -> Table {
-        let mut html = format!(
-            "<div class=\"scroll\"><table><caption>{}</caption><thead><tr>",
-            escape(caption)
-        );
-        for (index, heading) in headings.iter().enumerate() {
-            let class = if index < text_columns { "" } else { " class=\"n\"" };
-            let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escape(heading));
-        }
-        html.push_str("</tr></thead><tbody>");
-        Table { html, text_columns }
+        let headings = headings.iter().map(|&heading| heading.to_owned()).collect();
+        Table { caption: caption.to_owned(), headings, rows: Vec::new(), text_columns }
     }
 
-    /// One row of cells that are HTML already; the first is the row's heading.
-    pub(super) fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
-        self.html.push_str("<tr>");
-        for (index, cell) in cells.iter().enumerate() {
-            let cell = cell.as_ref();
-            let _ = match index {
-                0 => write!(self.html, "<th scope=\"row\">{cell}</th>"),
-                index if index < self.text_columns => write!(self.html, "<td>{cell}</td>"),
-                _ => write!(self.html, "<td class=\"n\">{cell}</td>"),
-            };
-        }
-        self.html.push_str("</tr>");
+    /// One row; its first cell is the row's heading.
+    pub(super) fn row(&mut self, cells: &[&dyn Render]) {
+        self.rows.push(html! {
+            tr {
+                @for (index, cell) in cells.iter().enumerate() {
+                    @if index == 0 { th scope="row" { (cell) } }
+                    @else { td.n[index >= self.text_columns] { (cell) } }
+                }
+            }
+        });
     }
 
-    /// A row that is a heading for those below it, over `columns` columns.
-    pub(super) fn heading(&mut self, text: &str, columns: usize) {
-        let _ = write!(
-            self.html,
-            "<tr class=\"sub\"><th colspan=\"{columns}\" scope=\"colgroup\">{}</th></tr>",
-            escape(text)
-        );
+    /// One row of cells that are all of one kind, as many as there are.
+    pub(super) fn row_of<R: Render>(&mut self, cells: &[R]) {
+        let cells: Vec<&dyn Render> = cells.iter().map(|cell| cell as &dyn Render).collect();
+        self.row(&cells);
     }
 
-    /// The table's HTML.
-    pub(super) fn finish(mut self) -> String {
-        self.html.push_str("</tbody></table></div>");
-        self.html
+    /// A row that is a heading for those below it, over all columns.
+    pub(super) fn heading(&mut self, text: &str) {
+        let columns = self.headings.len();
+        self.rows.push(html! { tr.sub { th colspan=(columns) scope="colgroup" { (text) } } });
     }
 }
 
-/// HTML that is shown when its summary is opened.
-pub(super) fn details(summary: &str, html: &str) -> String {
-    format!("<details><summary>{}</summary>{html}</details>", escape(summary))
+impl Render for Table {
+    fn render(&self) -> Markup {
+        html! {
+            div.scroll {
+                table {
+                    caption { (self.caption) }
+                    thead {
+                        tr {
+                            @for (index, heading) in self.headings.iter().enumerate() {
+                                th.n[index >= self.text_columns] scope="col" { (heading) }
+                            }
+                        }
+                    }
+                    tbody { @for row in &self.rows { (row) } }
+                }
+            }
+        }
+    }
+}
+
+/// What is shown when its summary is opened.
+pub(super) fn details(summary: &str, content: &dyn Render) -> Markup {
+    html! { details { summary { (summary) } (content) } }
 }
 
 /// The verdict as a coloured word with a sign.
-pub(super) fn chip(status: lab_model::Status) -> String {
-    use lab_model::Status;
+pub(super) fn chip(status: Status) -> Markup {
     let (class, sign) = match status {
         Status::Valid => ("valid", "✓"),
         Status::Suspect => ("suspect", "!"),
         Status::Invalid => ("invalid", "✕"),
     };
-    format!(
-        "<span class=\"chip {class}\"><i aria-hidden=\"true\">{sign}</i> {}</span>",
-        status.name()
-    )
+    html! { span class={ "chip " (class) } { i aria-hidden="true" { (sign) } " " (status.name()) } }
 }

@@ -12,71 +12,72 @@ mod proof;
 mod stages;
 mod svg;
 
-use std::fmt::Write as _;
-
 use ledger::Family;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::family::look;
-use lab_judge::result::RunResult;
+use lab_judge::result::{CellResult, RunResult};
 use lab_model::Status;
-use markup::{chip, escape};
+use markup::chip;
 
 const STYLE: &str = include_str!("style.css");
 
 /// `result` as a page of its own.
 #[must_use]
 pub fn html(result: &RunResult) -> String {
-    let title = format!("Where did the time go? {}", result.run_id);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title><style>{STYLE}{}</style></head><body>",
-        escape(&title),
-        family_styles()
-    );
-    page.push_str(&head(result));
-    page.push_str("<main>");
-    for section in &SECTIONS {
-        let _ = write!(
-            page,
-            "<section id=\"{}\"><h2>{}</h2><p class=\"lead\">{}</p>{}</section>",
-            section.id,
-            section.title,
-            section.lead,
-            (section.html)(result)
-        );
-    }
-    page.push_str("</main></body></html>\n");
-    page
+    let page = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Where did the time go? " (result.run_id) }
+                // No text of a run is in here.
+                style { (PreEscaped(STYLE)) (PreEscaped(family_styles())) }
+            }
+            body {
+                (head(result))
+                main {
+                    @for section in &SECTIONS {
+                        section id=(section.id) {
+                            h2 { (section.title) }
+                            p.lead { (section.lead) }
+                            ((section.content)(result))
+                        }
+                    }
+                }
+            }
+        }
+        "\n"
+    };
+    page.into_string()
 }
 
 /// The families' colours, from the one place that knows them.
 fn family_styles() -> String {
-    Family::ALL.into_iter().fold(String::new(), |mut css, family| {
+    let style = |family: Family| {
         let look = look(family);
-        let _ = write!(css, ".f-{}{{background:{};color:{}}}", family.name(), look.fill, look.ink);
-        css
-    })
+        format!(".f-{}{{background:{};color:{}}}", family.name(), look.fill, look.ink)
+    };
+    Family::ALL.into_iter().map(style).collect()
 }
 
 /// Title, answer, verdict and table of contents.
-fn head(result: &RunResult) -> String {
-    let mut html = format!(
-        "<header><p class=\"run\">{} · {}</p><h1>Where did the time go?</h1><p class=\"answer\">{}</p>{}{}<nav>",
-        escape(&result.run_id),
-        escape(&result.environment.started_at),
-        escape(&result.explanation),
-        banner(result),
-        about::asked(result)
-    );
-    for section in &SECTIONS {
-        let _ = write!(html, "<a href=\"#{}\">{}</a>", section.id, section.title);
+fn head(result: &RunResult) -> Markup {
+    html! {
+        header {
+            p.run { (result.run_id) " · " (result.environment.started_at) }
+            h1 { "Where did the time go?" }
+            p.answer { (result.explanation) }
+            (banner(result))
+            (about::asked(result))
+            nav { @for section in &SECTIONS { a href={ "#" (section.id) } { (section.title) } } }
+        }
     }
-    html.push_str("</nav></header>");
-    html
 }
 
-fn banner(result: &RunResult) -> String {
+fn banner(result: &RunResult) -> Markup {
     let (class, words) = match result.verdict.status {
         Status::Valid => ("valid", "Every cell is what it says it is."),
         Status::Suspect => {
@@ -86,24 +87,28 @@ fn banner(result: &RunResult) -> String {
             ("invalid", "Some cells are not what they say they are: do not use them.")
         }
     };
-    let mut html =
-        format!("<div class=\"banner {class}\"><p><b>Can I believe it?</b> {words}</p><p>");
-    for status in [Status::Valid, Status::Suspect, Status::Invalid] {
-        let of = result.cells.iter().filter(|cell| cell.verdict.status == status).count();
-        if of > 0 {
-            let _ = write!(html, "<span class=\"tally\">{of} {}</span>", chip(status));
+    let of = |status| result.cells.iter().filter(|cell| cell.verdict.status == status).count();
+    let tallies =
+        [Status::Valid, Status::Suspect, Status::Invalid].map(|status| (status, of(status)));
+    let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
+    html! {
+        div class={ "banner " (class) } {
+            p { b { "Can I believe it?" } " " (words) }
+            p {
+                @for (status, of) in tallies.into_iter().filter(|(_, of)| *of > 0) {
+                    span.tally { (of) " " (chip(status)) }
+                }
+            }
+            ul { @for cell in doubted { li { b { (cell.id) } ": " (codes(cell)) } } }
         }
     }
-    html.push_str("</p><ul>");
-    let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
-    for cell in doubted {
-        let mut codes: Vec<String> =
-            cell.verdict.codes().map(|code| escape(code.replace('_', " "))).collect();
-        codes.dedup();
-        let _ = write!(html, "<li><b>{}</b>: {}</li>", escape(&cell.id), codes.join(", "));
-    }
-    html.push_str("</ul></div>");
-    html
+}
+
+/// What speaks against a cell, in catchwords.
+fn codes(cell: &CellResult) -> String {
+    let mut codes: Vec<String> = cell.verdict.codes().map(|code| code.replace('_', " ")).collect();
+    codes.dedup();
+    codes.join(", ")
 }
 
 /// A section of the page.
@@ -111,7 +116,7 @@ struct Section {
     id: &'static str,
     title: &'static str,
     lead: &'static str,
-    html: fn(&RunResult) -> String,
+    content: fn(&RunResult) -> Markup,
 }
 
 impl Section {
@@ -119,9 +124,9 @@ impl Section {
         id: &'static str,
         title: &'static str,
         lead: &'static str,
-        html: fn(&RunResult) -> String,
+        content: fn(&RunResult) -> Markup,
     ) -> Self {
-        Section { id, title, lead, html }
+        Section { id, title, lead, content }
     }
 }
 
@@ -193,12 +198,12 @@ const SECTIONS: [Section; 12] = [
         "environment",
         "Where and with what",
         "The machine and the parts of the lab.",
-        |result| about::environment(result) + &about::parts(result),
+        |result| html! { (about::environment(result)) (about::parts(result)) },
     ),
     Section::new(
         "repeat",
         "How to repeat it",
         "On this or another machine, in an empty folder:",
-        |result| format!("<pre><code>{}</code></pre>", escape(&result.command)),
+        |result| html! { pre { code { (result.command) } } },
     ),
 ];

@@ -1,5 +1,7 @@
 //! The blog's graphs by payload: mean latency, completed requests per second, drop rate.
 
+use maud::{Markup, html};
+
 use super::super::label::{protocol, setting};
 use super::graphs::{extent, figure, style};
 use super::svg::{self, Axis, Chart, Point, Series};
@@ -40,7 +42,7 @@ impl Payloads {
 }
 
 /// Mean latency, completed requests and drop rate, each by payload.
-pub(super) fn by_payload(result: &RunResult) -> String {
+pub(super) fn by_payload(result: &RunResult) -> Markup {
     let payloads = Payloads::of(result);
     let name = |place| payloads.name(place);
     let chart = |title: &str, y: &dyn Fn(f64, f64) -> Axis, of: fn(&CellResult) -> f64| {
@@ -70,12 +72,13 @@ pub(super) fn by_payload(result: &RunResult) -> String {
         },
         |cell| cell.load.dropped_share,
     );
-    format!(
-        "<div class=\"grid\">{}{}{}</div>",
-        figure(&latency, name, time),
-        figure(&completed, name, rate),
-        figure(&dropped, name, percent)
-    )
+    html! {
+        div.grid {
+            (figure(&latency, name, time))
+            (figure(&completed, name, rate))
+            (figure(&dropped, name, percent))
+        }
+    }
 }
 
 /// The rate that was asked for: the most at each payload.

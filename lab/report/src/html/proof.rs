@@ -1,9 +1,9 @@
 //! Can it be believed? The proof of the workload, the verdicts in words, the cost of measuring, the
 //! processes' CPU and memory.
 
-use std::fmt::Write as _;
+use maud::{Markup, Render, html};
 
-use super::markup::{Table, chip, details, escape};
+use super::markup::{Table, chip, details};
 use lab_judge::result::units::{
     count, exact_bytes, http, mean, memory, percent, rate, time, trimmed,
 };
@@ -11,7 +11,7 @@ use lab_judge::result::{CellResult, RunResult, WireResult};
 use lab_model::{Reason, Status};
 
 /// What was declared against what the taps counted.
-pub(super) fn workload(result: &RunResult) -> String {
+pub(super) fn workload(result: &RunResult) -> Markup {
     let headings = [
         "cell",
         "hop",
@@ -33,13 +33,13 @@ pub(super) fn workload(result: &RunResult) -> String {
     );
     for cell in &result.cells {
         for hop in &cell.wire {
-            table.row(&wire_row(cell, hop));
+            wire_row(&mut table, cell, hop);
         }
     }
-    table.finish()
+    table.render()
 }
 
-fn wire_row(cell: &CellResult, hop: &WireResult) -> Vec<String> {
+fn wire_row(table: &mut Table, cell: &CellResult, hop: &WireResult) {
     let versions: Vec<String> = hop.http.iter().map(|&version| http(version)).collect();
     let declared = match (hop.declared_request_bytes, hop.declared_response_bytes) {
         (Some(request), Some(reply)) if request == reply => {
@@ -48,20 +48,20 @@ fn wire_row(cell: &CellResult, hop: &WireResult) -> Vec<String> {
         (_, Some(reply)) => format!("{} reply", exact_bytes(reply)),
         _ => "–".to_owned(),
     };
-    vec![
-        escape(&cell.id),
-        escape(&hop.hop),
-        if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
-        declared,
-        carried(hop.declared_request_bytes, hop.request_payload_range),
-        carried(hop.declared_response_bytes, hop.response_payload_range),
-        counted(hop.request_wire_bytes),
-        counted(hop.response_wire_bytes),
-        counted(hop.frames),
-        counted(hop.framing_bytes),
-        counted(hop.header_bytes),
-        count(hop.connections),
-    ]
+    table.row(&[
+        &cell.id,
+        &hop.hop,
+        &if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
+        &declared,
+        &carried(hop.declared_request_bytes, hop.request_payload_range),
+        &carried(hop.declared_response_bytes, hop.response_payload_range),
+        &counted(hop.request_wire_bytes),
+        &counted(hop.response_wire_bytes),
+        &counted(hop.frames),
+        &counted(hop.framing_bytes),
+        &counted(hop.header_bytes),
+        &count(hop.connections),
+    ]);
 }
 
 /// A mean of what taps counted.
@@ -70,9 +70,9 @@ fn counted(value: Option<f64>) -> String {
 }
 
 /// What was carried, and whether that is what was declared.
-fn carried(declared: Option<u64>, range: Option<(u64, u64)>) -> String {
+fn carried(declared: Option<u64>, range: Option<(u64, u64)>) -> Markup {
     let Some((least, most)) = range else {
-        return "not seen".to_owned();
+        return "not seen".render();
     };
     let text = if least == most {
         exact_bytes(least)
@@ -81,17 +81,17 @@ fn carried(declared: Option<u64>, range: Option<(u64, u64)>) -> String {
     };
     match declared {
         Some(declared) if least == declared && most == declared => {
-            format!("<span class=\"good\">{text} <i aria-label=\"as declared\">✓</i></span>")
+            html! { span.good { (text) " " i aria-label="as declared" { "✓" } } }
         }
         Some(_) => {
-            format!("<span class=\"bad\">{text} <i aria-label=\"not as declared\">✕</i></span>")
+            html! { span.bad { (text) " " i aria-label="not as declared" { "✕" } } }
         }
-        None => text,
+        None => text.render(),
     }
 }
 
 /// Latency and accounting of every cell.
-pub(super) fn cells(result: &RunResult) -> String {
+pub(super) fn cells(result: &RunResult) -> Markup {
     let headings = [
         "cell", "verdict", "asked /s", "planned", "started", "dropped", "late", "ok", "errors",
         "done /s", "mean", "p50", "p90", "p99", "max",
@@ -104,17 +104,26 @@ pub(super) fn cells(result: &RunResult) -> String {
     );
     for cell in &result.cells {
         let (all, latency) = (cell.requests, cell.latency_us);
-        let mut row =
-            vec![escape(&cell.id), chip(cell.verdict.status), rate(cell.factors.rate_per_s)];
-        row.extend([all.planned, all.started, all.dropped].map(count));
-        row.push(all.late.map_or_else(|| "unknown".to_owned(), count));
-        row.extend([all.ok, all.error].map(count));
-        row.push(rate(cell.load.completed_per_s));
-        let times = [latency.mean, latency.p50, latency.p90, latency.p99, latency.max];
-        row.extend(times.map(|us| known(latency.count > 0, time(us))));
-        table.row(&row);
+        let took = |us| known(latency.count > 0, time(us));
+        table.row(&[
+            &cell.id,
+            &chip(cell.verdict.status),
+            &rate(cell.factors.rate_per_s),
+            &count(all.planned),
+            &count(all.started),
+            &count(all.dropped),
+            &all.late.map_or_else(|| "unknown".to_owned(), count),
+            &count(all.ok),
+            &count(all.error),
+            &rate(cell.load.completed_per_s),
+            &took(latency.mean),
+            &took(latency.p50),
+            &took(latency.p90),
+            &took(latency.p99),
+            &took(latency.max),
+        ]);
     }
-    table.finish()
+    table.render()
 }
 
 /// `text` if there is anything that it was computed from.
@@ -123,7 +132,7 @@ fn known(is: bool, text: String) -> String {
 }
 
 /// Every reason, in words; what failed requests said.
-pub(super) fn reasons(result: &RunResult) -> String {
+pub(super) fn reasons(result: &RunResult) -> Markup {
     let run = result.verdict.reasons.iter().map(|reason| ("the whole run", reason));
     let cells = result
         .cells
@@ -131,52 +140,51 @@ pub(super) fn reasons(result: &RunResult) -> String {
         .flat_map(|cell| cell.verdict.reasons.iter().map(move |reason| (cell.id.as_str(), reason)));
     let mut all: Vec<(&str, &Reason)> = run.chain(cells).collect();
     all.sort_by_key(|(_, reason)| std::cmp::Reverse(reason.status));
-    let mut html = String::new();
-    if all.is_empty() {
-        html.push_str("<p>Nothing speaks against any cell: every check passed.</p>");
-    }
-    html.push_str("<ul class=\"reasons\">");
-    for (name, reason) in all {
-        let sign = if reason.status == Status::Valid {
-            "<span class=\"chip\">NOTE</span>".to_owned()
-        } else {
-            chip(reason.status)
-        };
-        let _ = write!(
-            html,
-            "<li>{sign} <b>{}</b> <code>{}</code><br>{}</li>",
-            escape(name),
-            escape(&reason.code),
-            escape(&reason.text)
-        );
-    }
-    html.push_str("</ul>");
-    for cell in result.cells.iter().filter(|cell| !cell.errors.is_empty()) {
-        let mut table =
-            Table::new(&format!("Errors of {}", cell.id), &["what they said", "how often"], 1);
-        for (text, often) in &cell.errors {
-            table.row(&[escape(text), count(*often)]);
+    let failed = result.cells.iter().filter(|cell| !cell.errors.is_empty());
+    html! {
+        @if all.is_empty() { p { "Nothing speaks against any cell: every check passed." } }
+        ul.reasons {
+            @for (name, reason) in all {
+                li {
+                    @if reason.status == Status::Valid { span.chip { "NOTE" } }
+                    @else { (chip(reason.status)) }
+                    " " b { (name) } " " code { (reason.code) } br; (reason.text)
+                }
+            }
         }
-        html.push_str(&table.finish());
+        @for cell in failed { (errors(cell)) }
     }
-    html
+}
+
+/// What the failed requests of a cell said.
+fn errors(cell: &CellResult) -> Markup {
+    let mut table =
+        Table::new(&format!("Errors of {}", cell.id), &["what they said", "how often"], 1);
+    for (text, often) in &cell.errors {
+        table.row(&[text, &count(*often)]);
+    }
+    table.render()
 }
 
 /// What measuring cost, and what it left open, cell by cell.
-pub(super) fn books(result: &RunResult) -> String {
-    let mut html = match &result.probe_cost {
-        Some(cost) => format!(
-            "<p>The probe costs <b>{:.3}×</b> [{:.2}, {:.2}] CPU per request: probes on over probes off, {} pairs of \
-             rounds on {}, {} of the requests traced; the brackets hold the 95 % interval.</p>",
-            cost.ratio,
-            cost.interval.0,
-            cost.interval.1,
-            cost.pairs,
-            escape(&cost.cell),
-            percent(cost.traced_share)
-        ),
-        None => "<p>The cost of the probe was not measured in this run.</p>".to_owned(),
+pub(super) fn books(result: &RunResult) -> Markup {
+    html! { p { (probe_cost(result)) } (accounts(result)) @if let Some(table) = injected(result) { (table) } }
+}
+
+fn probe_cost(result: &RunResult) -> Markup {
+    let Some(cost) = &result.probe_cost else {
+        return "The cost of the probe was not measured in this run.".render();
     };
+    let (low, high) = cost.interval;
+    html! {
+        "The probe costs " b { (format!("{:.3}×", cost.ratio)) }
+        (format!(" [{low:.2}, {high:.2}] CPU per request: probes on over probes off, "))
+        (cost.pairs) " pairs of rounds on " (cost.cell) ", " (percent(cost.traced_share))
+        " of the requests traced; the brackets hold the 95 % interval."
+    }
+}
+
+fn accounts(result: &RunResult) -> Markup {
     let headings = [
         "cell",
         "traced",
@@ -196,8 +204,8 @@ pub(super) fn books(result: &RunResult) -> String {
     for cell in &result.cells {
         let late = cell.send_delay_us.map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
         let traced = cell.traced.succeeded > 0;
-        table.row(&[
-            escape(&cell.id),
+        table.row_of(&[
+            cell.id.clone(),
             format!("{} of {}", count(cell.traced.count), count(cell.traced.expected)),
             trimmed(cell.traced.weight),
             known(traced, percent(cell.measured_share)),
@@ -211,13 +219,11 @@ pub(super) fn books(result: &RunResult) -> String {
             percent(cell.load.host_cpu_share),
         ]);
     }
-    html.push_str(&table.finish());
-    html.push_str(&injected(result));
-    html
+    table.render()
 }
 
 /// Injected delays, as the injectors measured them, beside the stages they should be found in.
-fn injected(result: &RunResult) -> String {
+fn injected(result: &RunResult) -> Option<Table> {
     let headings = ["cell", "hop", "stage", "injected, mean", "found in the stage, mean"];
     let mut table = Table::new("Delays that were injected to check the attribution.", &headings, 3);
     let mut any = false;
@@ -230,19 +236,19 @@ fn injected(result: &RunResult) -> String {
                 .filter(|part| part.hop == delay.hop && part.stage == delay.stage);
             let found: f64 = found.map(|part| part.mean_us).sum();
             table.row(&[
-                escape(&cell.id),
-                escape(&delay.hop),
-                escape(delay.stage.replace('_', " ")),
-                time(delay.mean_us),
-                time(found),
+                &cell.id,
+                &delay.hop,
+                &delay.stage.replace('_', " "),
+                &time(delay.mean_us),
+                &time(found),
             ]);
         }
     }
-    if any { table.finish() } else { String::new() }
+    any.then_some(table)
 }
 
 /// CPU per request of every process, a row per cell; everything else below.
-pub(super) fn resources(result: &RunResult) -> String {
+pub(super) fn resources(result: &RunResult) -> Markup {
     let mut processes: Vec<&str> = Vec::new();
     for process in result.cells.iter().flat_map(|cell| &cell.resources) {
         if !processes.contains(&process.process.as_str()) {
@@ -250,25 +256,24 @@ pub(super) fn resources(result: &RunResult) -> String {
         }
     }
     if processes.is_empty() {
-        return "<p>No process was sampled.</p>".to_owned();
+        return html! { p { "No process was sampled." } };
     }
     let mut headings = vec!["cell"];
     headings.extend(&processes);
     let mut table = Table::new("CPU per started request, user and system.", &headings, 1);
     for cell in &result.cells {
-        let mut row = vec![escape(&cell.id)];
+        let mut row = vec![cell.id.clone()];
         row.extend(processes.iter().map(|name| {
             let found = cell.resources.iter().find(|process| process.process == *name);
             found.map_or_else(|| "–".to_owned(), |process| time(process.cpu_us_per_request))
         }));
-        table.row(&row);
+        table.row_of(&row);
     }
-    let all =
-        details("Memory, threads, context switches and waiting for a CPU", &every_process(result));
-    table.finish() + &all
+    let more = "Memory, threads, context switches and waiting for a CPU";
+    html! { (table) (details(more, &every_process(result))) }
 }
 
-fn every_process(result: &RunResult) -> String {
+fn every_process(result: &RunResult) -> Markup {
     let headings = [
         "cell",
         "process",
@@ -287,9 +292,9 @@ fn every_process(result: &RunResult) -> String {
     );
     for cell in &result.cells {
         for process in &cell.resources {
-            table.row(&[
-                escape(&cell.id),
-                escape(&process.process),
+            table.row_of(&[
+                cell.id.clone(),
+                process.process.clone(),
                 time(process.cpu_us_per_request),
                 trimmed(process.cores),
                 memory(process.rss_max_bytes),
@@ -300,5 +305,5 @@ fn every_process(result: &RunResult) -> String {
             ]);
         }
     }
-    table.finish()
+    table.render()
 }

@@ -1,15 +1,16 @@
 //! The drill-down: every stage of every hop, REST beside gRPC, down to the residual and the sum.
 
 use ledger::Stage;
+use maud::{Markup, Render, html};
 
 use super::super::family::named;
 use super::super::label::{Group, protocol};
-use super::markup::{Table, escape};
+use super::markup::Table;
 use lab_judge::result::units::{percent, time};
 use lab_judge::result::{CellResult, ratio};
 
 /// Every stage of the group's cells, hop by hop.
-pub(super) fn stages(group: &Group<'_>) -> String {
+pub(super) fn stages(group: &Group<'_>) -> Markup {
     let mut headings = vec!["stage".to_owned(), "family".to_owned()];
     for cell in &group.cells {
         let name = protocol(cell.factors.protocol);
@@ -23,16 +24,16 @@ pub(super) fn stages(group: &Group<'_>) -> String {
     let mut last = None;
     for (depth, hop, stage) in keys(group) {
         if last != Some((depth, hop)) {
-            table.heading(hop, headings.len());
+            table.heading(hop);
             last = Some((depth, hop));
         }
-        let mut cells = name_and_family(stage);
+        let mut cells: Vec<Markup> = name_and_family(stage).into();
         for cell in &group.cells {
             cells.extend(columns(cell, hop, stage));
         }
-        table.row(&cells);
+        table.row_of(&cells);
     }
-    table.heading("what is left, and the sum", headings.len());
+    table.heading("what is left, and the sum");
     let sums: [(&str, Columns); 2] =
         [("residual", residual), ("latency of the traced requests", latency)];
     for (name, of) in sums {
@@ -42,9 +43,9 @@ pub(super) fn stages(group: &Group<'_>) -> String {
             let share = percent(ratio(mean, cell.traced.mean_us));
             cells.extend([time(mean), share, time(p50), time(p99)]);
         }
-        table.row(&cells);
+        table.row_of(&cells);
     }
-    table.finish()
+    table.render()
 }
 
 /// Mean, p50 band and p99 band of something.
@@ -61,22 +62,20 @@ fn latency(cell: &CellResult) -> [f64; 3] {
 }
 
 /// The first two columns: what the stage is called, and the family with its colour.
-fn name_and_family(stage: &str) -> Vec<String> {
+fn name_and_family(stage: &str) -> [Markup; 2] {
     let known = Stage::from_name(stage).ok();
     let family = known.map_or("backend", |stage| stage.family().name());
-    let meaning = escape(known.map_or("", Stage::meaning));
-    let name = escape(stage.replace('_', " "));
-    vec![
-        format!("<abbr title=\"{meaning}\">{name}</abbr>"),
-        format!("<i class=\"dot f-{family}\"></i>{}", escape(named(family).short)),
+    [
+        html! { abbr title=(known.map_or("", Stage::meaning)) { (stage.replace('_', " ")) } },
+        html! { i class={ "dot f-" (family) } {} (named(family).short) },
     ]
 }
 
-fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
+fn columns(cell: &CellResult, hop: &str, stage: &str) -> [Markup; 4] {
     let found: Vec<_> =
         cell.stages.iter().filter(|part| part.hop == hop && part.stage == stage).collect();
     if found.is_empty() {
-        return ["–", "–", "–", "–"].map(str::to_owned);
+        return ["–", "–", "–", "–"].map(|none| none.render());
     }
     let (mut mean, mut share, mut p50, mut p99) = (0.0, 0.0, 0.0, 0.0);
     for part in &found {
@@ -86,12 +85,13 @@ fn columns(cell: &CellResult, hop: &str, stage: &str) -> [String; 4] {
         p99 += part.p99_band_us;
     }
     let star = if found.iter().any(|part| part.kind == "inferred") { "*" } else { "" };
-    let meter = format!(
-        "<span class=\"meter\" style=\"--part:{:.1}%\">{}</span>",
-        share.clamp(0.0, 1.0) * 100.0,
-        percent(share)
-    );
-    [format!("{}{star}", time(mean)), meter, time(p50), time(p99)]
+    let part = format!("--part:{:.1}%", share.clamp(0.0, 1.0) * 100.0);
+    [
+        html! { (time(mean)) (star) },
+        html! { span.meter style=(part) { (percent(share)) } },
+        time(p50).render(),
+        time(p99).render(),
+    ]
 }
 
 /// The stages that any cell of the group has, in the order in which a request passes them.

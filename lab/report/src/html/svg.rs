@@ -2,10 +2,8 @@
 //!
 //! Knows nothing of latency: it draws numbers between the ticks it is given.
 
-use std::fmt::Write as _;
-
-use super::markup::escape;
 use lab_model::Status;
+use maud::{Markup, html};
 
 /// One axis of a chart.
 pub(super) struct Axis {
@@ -128,17 +126,14 @@ pub(super) const STYLES: usize = 7;
 
 impl Chart {
     /// The chart as an `svg` element.
-    pub(super) fn svg(&self) -> String {
-        let mut svg = format!(
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-            escape(format!("{}: {} over {}", self.title, self.y.label, self.x.label))
-        );
-        self.grid(&mut svg);
-        for series in &self.series {
-            self.line(&mut svg, series);
+    pub(super) fn svg(&self) -> Markup {
+        let name = format!("{}: {} over {}", self.title, self.y.label, self.x.label);
+        html! {
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(name) {
+                (self.grid())
+                @for series in &self.series { (self.line(series)) }
+            }
         }
-        svg.push_str("</svg>");
-        svg
     }
 
     fn at(&self, point: (f64, f64)) -> (f64, f64) {
@@ -148,94 +143,83 @@ impl Chart {
         )
     }
 
-    fn grid(&self, svg: &mut String) {
+    fn grid(&self) -> Markup {
         let (floor, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-        for (value, label) in &self.y.ticks {
-            let (_, y) = self.at((self.x.range.0, *value));
-            let _ = write!(
-                svg,
-                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"y\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                LEFT - 6.0,
-                y + 3.5,
-                escape(label)
-            );
+        html! {
+            @for (value, label) in &self.y.ticks {
+                @let y = self.at((self.x.range.0, *value)).1;
+                path.grid d=(format!("M{LEFT} {y:.1}H{right}")) {}
+                text.y x=(tenths(LEFT - 6.0)) y=(tenths(y + 3.5)) { (label) }
+            }
+            @for (value, label) in &self.x.ticks {
+                @let x = self.at((*value, self.y.range.0)).0;
+                path.grid d=(format!("M{x:.1} {TOP}V{floor}")) {}
+                text.x x=(tenths(x)) y=(tenths(floor + 15.0)) { (label) }
+            }
+            path.axis d=(format!("M{LEFT} {TOP}V{floor}H{right}")) {}
+            text.x.label x=(tenths(f64::midpoint(LEFT, right))) y=(tenths(HEIGHT - 8.0)) {
+                (self.x.label)
+            }
         }
-        for (value, label) in &self.x.ticks {
-            let (x, _) = self.at((*value, self.y.range.0));
-            let _ = write!(
-                svg,
-                "<path class=\"grid\" d=\"M{x:.1} {TOP}V{floor}\"/><text class=\"x\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
-                floor + 15.0,
-                escape(label)
-            );
-        }
-        let _ = write!(
-            svg,
-            "<path class=\"axis\" d=\"M{LEFT} {TOP}V{floor}H{right}\"/><text class=\"x label\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            f64::midpoint(LEFT, right),
-            HEIGHT - 8.0,
-            escape(&self.x.label)
-        );
     }
 
-    fn line(&self, svg: &mut String, series: &Series) {
+    fn line(&self, series: &Series) -> Markup {
         let style = series.style % STYLES;
         let aside = if style.is_multiple_of(2) { -self.dodge } else { self.dodge };
         let at = |point: &Point| {
             let (x, y) = self.at((point.x, point.y));
             (x + aside, y)
         };
-        let mut path = String::new();
-        for (x, y) in series.points.iter().map(at) {
-            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { "M" } else { "L" });
-        }
-        let _ = write!(svg, "<path class=\"line s{style}\" d=\"{path}\"/>");
-        if !series.marked {
-            return;
-        }
-        for point in &series.points {
-            svg.push_str(&mark(style, at(point), point.status));
+        let places = series.points.iter().map(at).map(|(x, y)| format!("{x:.1} {y:.1}"));
+        let places = places.collect::<Vec<_>>().join("L");
+        let path = if places.is_empty() { places } else { format!("M{places}") };
+        html! {
+            path class={ "line s" (style) } d=(path) {}
+            @if series.marked {
+                @for point in &series.points { (mark(style, at(point), point.status)) }
+            }
         }
     }
 }
 
-fn mark(style: usize, (x, y): (f64, f64), status: Status) -> String {
+/// A place in the picture: finer than a tenth is not seen.
+fn tenths(place: f64) -> String {
+    format!("{place:.1}")
+}
+
+fn mark(style: usize, (x, y): (f64, f64), status: Status) -> Markup {
     let class = match status {
         Status::Valid => "mark",
         Status::Suspect => "mark hollow",
         Status::Invalid => {
-            return format!(
-                "<path class=\"line s{style} cross\" d=\"M{:.1} {:.1}l9 9m0 -9l-9 9\"/>",
-                x - 4.5,
-                y - 4.5
-            );
+            let cross = format!("M{:.1} {:.1}l9 9m0 -9l-9 9", x - 4.5, y - 4.5);
+            return html! { path class={ "line s" (style) " cross" } d=(cross) {} };
         }
     };
-    if style.is_multiple_of(2) {
-        format!("<circle class=\"{class} s{style}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
-    } else {
-        format!(
-            "<rect class=\"{class} s{style}\" x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\"/>",
-            x - 3.5,
-            y - 3.5
-        )
+    html! {
+        @if style.is_multiple_of(2) {
+            circle class={ (class) " s" (style) } cx=(tenths(x)) cy=(tenths(y)) r="4" {}
+        } @else {
+            rect class={ (class) " s" (style) } x=(tenths(x - 3.5)) y=(tenths(y - 3.5))
+                width="7" height="7" {}
+        }
     }
 }
 
 /// A line of the given style with its name, for a legend.
-pub(super) fn legend(series: &[Series]) -> String {
-    let mut html = String::from("<span class=\"legend\">");
-    for line in series {
-        let style = line.style % STYLES;
-        let mark =
-            if line.marked { mark(style, (13.0, 6.0), Status::Valid) } else { String::new() };
-        let _ = write!(
-            html,
-            "<span><svg class=\"swatch\" viewBox=\"0 0 26 12\" aria-hidden=\"true\"><path class=\"line s{style}\" \
-             d=\"M0 6H26\"/>{mark}</svg>{}</span>",
-            escape(&line.name)
-        );
+pub(super) fn legend(series: &[Series]) -> Markup {
+    html! {
+        span.legend {
+            @for line in series {
+                @let style = line.style % STYLES;
+                span {
+                    svg.swatch viewBox="0 0 26 12" aria-hidden="true" {
+                        path class={ "line s" (style) } d="M0 6H26" {}
+                        @if line.marked { (mark(style, (13.0, 6.0), Status::Valid)) }
+                    }
+                    (line.name)
+                }
+            }
+        }
     }
-    html.push_str("</span>");
-    html
 }

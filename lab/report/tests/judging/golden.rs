@@ -22,5 +22,11 @@ fn words(page: &str) -> String {
     let body = page.split_once("</style>").map_or(page, |(_, body)| body);
     let texts =
         body.split('<').filter_map(|piece| piece.split_once('>')).map(|(_, text)| text.trim());
-    texts.filter(|text| !text.is_empty()).map(|text| format!("{text}\n")).collect()
+    texts.filter(|text| !text.is_empty()).map(|text| format!("{}\n", read(text))).collect()
+}
+
+/// A text as a browser shows it, however its characters are spelled.
+fn read(text: &str) -> String {
+    let spelled = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    spelled.iter().fold(text.to_owned(), |text, (as_written, is)| text.replace(as_written, is))
 }
