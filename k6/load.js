@@ -21,7 +21,8 @@ const origin = new Counter('scenario_origin_ms');
 // Durations and sizes are written as in plans and for flags (settings/src/span.rs and size.rs), and refused in the
 // same words.
 const NANOSECONDS = { ns: 1, us: 1e3, '\u00b5s': 1e3, '\u03bcs': 1e3, ms: 1e6, s: 1e9, m: 6e10, h: 3.6e12 };
-const PART = /[ \t\n\r\f]*(\d+(?:\.\d+)?)[ \t\n\r\f]*(ns|us|\u00b5s|\u03bcs|ms|s|m|h)[ \t\n\r\f]*/y;
+const PART = /(\d+(?:\.\d+)?)[ \t\n\r\f]*(ns|us|\u00b5s|\u03bcs|ms|s|m|h)[ \t\n\r\f]*/g;
+const DURATION = new RegExp(`^[ \\t\\n\\r\\f]*(?:0[ \\t\\n\\r\\f]*|(?:${PART.source})+)$`);
 const DAY = 24 * NANOSECONDS.h;
 const BYTES = { MiB: 2 ** 20, KiB: 2 ** 10, MB: 1e6, kB: 1e3, KB: 1e3, B: 1, '': 1 };
 const SIZE = /^[ \t\n\r\f]*(\d+)[ \t\n\r\f]*(MiB|KiB|MB|kB|KB|B|)[ \t\n\r\f]*$/;
@@ -31,16 +32,15 @@ const MAX_PAYLOAD = 16777216;
 // Milliseconds of the duration that the environment says.
 function milliseconds(name, fallback) {
   const text = __ENV[name] || fallback;
+  if (!DURATION.test(text)) {
+    throw new Error(
+      `${name}: ${JSON.stringify(text)} is not a duration: write a number with a unit (ns, us, ms, s, m, h), ` +
+        'such as 500ms, 2s or 1m30s',
+    );
+  }
   let ns = 0;
-  for (PART.lastIndex = 0; PART.lastIndex < text.length && text.trim() !== '0'; ) {
-    const part = PART.exec(text);
-    if (part === null) {
-      throw new Error(
-        `${name}: ${JSON.stringify(text)} is not a duration: write a number with a unit (ns, us, ms, s, m, h), ` +
-          'such as 500ms, 2s or 1m30s',
-      );
-    }
-    ns += Number(part[1]) * NANOSECONDS[part[2]];
+  for (const [, number, unit] of text.matchAll(PART)) {
+    ns += Number(number) * NANOSECONDS[unit];
   }
   if (ns > DAY) {
     throw new Error(`${name}: ${JSON.stringify(text)} is above the limit of 24h`);
