@@ -43,7 +43,6 @@ pub enum SizeError {
 
 impl Size {
     /// Reads a size within `limits` as a number of bytes, as a parser of clap's.
-    #[must_use]
     pub fn within<N: TryFrom<u64>>(
         limits: RangeInclusive<u64>,
     ) -> impl Fn(&str) -> Result<N, SizeError> + Clone + Send + Sync + 'static {

@@ -67,7 +67,6 @@ impl Span {
     }
 
     /// Reads a duration within `limits`, as a parser of clap's.
-    #[must_use]
     pub fn within(
         limits: RangeInclusive<Span>,
     ) -> impl Fn(&str) -> Result<Span, SpanError> + Clone + Send + Sync + 'static {
