@@ -25,7 +25,7 @@ impl Table {
             tr {
                 @for (index, cell) in cells.iter().enumerate() {
                     @if index == 0 { th scope="row" { (cell) } }
-                    @else { td.n[index >= self.text_columns] { (cell) } }
+                    @else { td class=[self.class(index)] { (cell) } }
                 }
             }
         });
@@ -35,6 +35,11 @@ impl Table {
     pub(super) fn row_of<R: Render>(&mut self, cells: &[R]) {
         let cells: Vec<&dyn Render> = cells.iter().map(|cell| cell as &dyn Render).collect();
         self.row(&cells);
+    }
+
+    /// How the cells of a column are set: numbers to the right.
+    fn class(&self, column: usize) -> Option<&'static str> {
+        (column >= self.text_columns).then_some("n")
     }
 
     /// A row that is a heading for those below it, over all columns.
@@ -53,7 +58,7 @@ impl Render for Table {
                     thead {
                         tr {
                             @for (index, heading) in self.headings.iter().enumerate() {
-                                th.n[index >= self.text_columns] scope="col" { (heading) }
+                                th scope="col" class=[self.class(index)] { (heading) }
                             }
                         }
                     }
