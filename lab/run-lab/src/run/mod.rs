@@ -5,6 +5,7 @@
 
 mod backing;
 mod certify;
+mod confidence;
 mod costs;
 mod counters;
 mod edge;
@@ -16,7 +17,6 @@ mod points;
 mod rig;
 mod round;
 mod setup;
-mod student;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use std::time::Duration;
 use sidecar::runfile::{RunFile, RunFileError};
 
 pub use backing::{INFLUXDB_FOLDER, boards, reaches_database};
+pub use confidence::{crossover, interval};
 pub use costs::{Certified, certify_cells};
 pub use environment::capture;
 use halt::Halt;
@@ -33,7 +34,6 @@ pub use interrupt::Interrupt;
 use points::Points;
 pub use rig::{Rig, Unwritten};
 pub use setup::Setup;
-pub use student::{crossover, interval};
 
 use lab_drive::builtin::Driver;
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
