@@ -95,11 +95,27 @@ fn what_is_wrong_with_a_workload_is_said_by_its_name_and_key() {
     let sized = format!("payload = true\n{ORDER}");
     assert!(orders(&sized).is_ok());
     for (from, to, says) in [
-        ("payload = true", "payload = false", "{size}: the workload has none; write `payload = true`"),
-        ("{id}?by", "{di}?by", "request 1: `path`: {di}: there is no such value; there are protocol, size, payload, id"),
-        ("\"/orders/", "\"orders/", "request 1: `path`: \"orders/{id}?by={protocol}\": it begins with /"),
+        (
+            "payload = true",
+            "payload = false",
+            "{size}: the workload has none; write `payload = true`",
+        ),
+        (
+            "{id}?by",
+            "{di}?by",
+            "request 1: `path`: {di}: there is no such value; there are protocol, size, payload, id",
+        ),
+        (
+            "\"/orders/",
+            "\"orders/",
+            "request 1: `path`: \"orders/{id}?by={protocol}\": it begins with /",
+        ),
         ("/orders\"", "/or ders\"", "request 2: `path`"),
-        ("X-Size", "Host", "`headers`: \"Host\" is no name of a header, or is the load generator's"),
+        (
+            "X-Size",
+            "Host",
+            "`headers`: \"Host\" is no name of a header, or is the load generator's",
+        ),
         ("\"{size}\"", "\"\\n\"", "`headers`: X-Size: \"\\n\" is more than visible ASCII"),
         ("{size}", "{payload}", "`headers`: {payload}: only a body has room for it"),
         ("\"POST\"", "\"post\"", "`method`: \"post\": write it in capitals"),
@@ -107,17 +123,29 @@ fn what_is_wrong_with_a_workload_is_said_by_its_name_and_key() {
         ("{ id = 2 }", "{ name = 2 }", "`draw`: row 2 has other names than row 1"),
         ("{ id = 2 }", "{ id = [2] }", "`draw`: id = [2] in row 2: write a string"),
         ("draw = [{ id = 1 }, { id = 2 }]", "draw = []", "`draw`: 0 rows"),
-        ("draw = [{ id = 1 }, { id = 2 }]", "draw = \"books\"", "`draw` is \"users\", or a list of rows"),
+        (
+            "draw = [{ id = 1 }, { id = 2 }]",
+            "draw = \"books\"",
+            "`draw` is \"users\", or a list of rows",
+        ),
         ("draw = [{ id = 1 }, { id = 2 }]", "", "there is no such value"),
         ("{ id = 1 }, { id = 2 }", "{ id = 1, b = 2 }", "`draw`: no place {b} needs it"),
         ("{ id = 1 }, { id = 2 }", "{ size = 1, id = 2 }", "`draw`: \"size\" is not a word"),
         ("status = 201", "status = 99", "`answer.status`: 99 is outside 200 to 599"),
         ("payload = \"note\"", "text = \"\"", "`answer`: `text` is the whole answer"),
         ("payload = \"note\"", "payload = \"id\"", "`answer`: \"id\" is the payload"),
-        ("payload = true", "payload = true\nscript = \"a.js\"", "`script`: only a built-in workload has one"),
+        (
+            "payload = true",
+            "payload = true\nscript = \"a.js\"",
+            "`script`: only a built-in workload has one",
+        ),
         ("payload = true", "payload = true\ncalls = [\"E cho\"]", "`calls`: \"E cho\" is not"),
         ("payload = true", "payload = true\nasks = \"a\\nb\"", "one line each"),
-        ("payload = true", "payload = true\ncarries = [{ request = 1.5, reply = 0 }]", "`carries`: 1.5 at hop 0: write whole bytes"),
+        (
+            "payload = true",
+            "payload = true\ncarries = [{ request = 1.5, reply = 0 }]",
+            "`carries`: 1.5 at hop 0: write whole bytes",
+        ),
         ("payload = true", "payload = true\nhttp = \"3\"", "unknown variant `3`"),
         ("payload = true", "payload = true\nkind = 3", "unknown field `kind`"),
         ("weight = 3", "kind = 3", "unknown field `kind`"),
@@ -146,7 +174,9 @@ fn a_name_that_is_none_or_taken_or_that_nothing_asks_for_is_refused() {
         Plan::read("my.toml", &text, &Overrides::default()).map_err(|error| error.to_string())
     };
     assert!(named("health").is_ok());
-    for (name, says) in [("ping", "a built-in workload is called so"), ("A_B", "its name: \"A_B\" is not")] {
+    for (name, says) in
+        [("ping", "a built-in workload is called so"), ("A_B", "its name: \"A_B\" is not")]
+    {
         let error = named(name).expect_err(says);
         assert!(error.starts_with(&format!("my.toml: workload {name:?}: {says}")), "{error}");
     }
@@ -202,7 +232,10 @@ fn every_workload_makes_requests_with_names_and_answers() {
         let workload = built_in(name).expect("it is built in");
         workload.requests(&cell(workload.clone()))[0].name()
     };
-    assert_eq!((name("ping"), name("users")), ("POST /rest/ping".into(), "GET /rest/users/count".into()));
+    assert_eq!(
+        (name("ping"), name("users")),
+        ("POST /rest/ping".into(), "GET /rest/users/count".into())
+    );
 }
 
 #[test]

@@ -138,7 +138,8 @@ async fn orders_are_placed(k6: Option<&Program>) {
         ("payload = \"note\"", "payload = \"id\""),
         ("payload = \"note\"", "payload = \"missing\""),
     ] {
-        let text = ORDERS.replacen("json = { id = \"{id}\", ", "json = { ", 1).replacen(from, to, 1);
+        let text =
+            ORDERS.replacen("json = { id = \"{id}\", ", "json = { ", 1).replacen(from, to, 1);
         let measure = drive(k6, address, &cell(&text)).await;
         let requests = measure.requests;
         assert!(requests.ok > 0 && requests.error > 2 * requests.ok, "{to}: {requests:?}");
@@ -174,8 +175,13 @@ async fn health(http: &str, driver: &[&str], env: &[(&str, &str)]) -> Value {
     assert!(code == Some(0) || code == Some(3), "{code:?} {text}");
     let result = result(dir.path());
     let cell = &result["cells"][0];
-    assert_eq!((&cell["id"], &cell["factors"]["workload"]), (&json!("rest-health"), &json!("health")));
-    assert!(result["explanation"].as_str().is_some_and(|text| text.contains("questions about health")));
+    assert_eq!(
+        (&cell["id"], &cell["factors"]["workload"]),
+        (&json!("rest-health"), &json!("health"))
+    );
+    assert!(
+        result["explanation"].as_str().is_some_and(|text| text.contains("questions about health"))
+    );
     assert_eq!(cell["factors"]["own_workload"]["request"][0]["path"], "/healthz");
     let requests = &cell["requests"];
     assert!(requests["ok"].as_u64().is_some_and(|ok| ok >= 45), "{requests} {text}");
