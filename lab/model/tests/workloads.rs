@@ -139,7 +139,11 @@ fn what_is_wrong_with_a_workload_is_said_by_its_name_and_key() {
             "payload = true\nscript = \"a.js\"",
             "`script`: only a built-in workload has one",
         ),
-        ("payload = true", "payload = true\ncalls = [\"E cho\"]", "`calls`: \"E cho\" is not"),
+        (
+            "payload = true",
+            "payload = true\ncalls = [\"E cho\"]",
+            "no service behind the first is called \"E cho\"; there are echo, pg-client",
+        ),
         ("payload = true", "payload = true\nasks = \"a\\nb\"", "one line each"),
         (
             "payload = true",

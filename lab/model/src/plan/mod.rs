@@ -166,8 +166,7 @@ impl Plan {
 
 /// The services that requests of `cells` reach beyond the one that load generators ask.
 pub fn reached<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<&'static str> {
-    let mut reached: Vec<_> =
-        cells.into_iter().flat_map(|cell| cell.workload.reaches()).collect();
+    let mut reached: Vec<_> = cells.into_iter().flat_map(|cell| cell.workload.reaches()).collect();
     reached.sort_unstable();
     reached.dedup();
     reached

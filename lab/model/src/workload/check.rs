@@ -81,7 +81,9 @@ impl Workload {
         let behind: Vec<&str> = behind.collect();
         if let Some(call) = self.calls.iter().find(|call| !behind.contains(&call.as_str())) {
             let known = behind.join(", ");
-            return Some(format!("`calls`: no service behind the first is called {call:?}; there are {known}"));
+            return Some(format!(
+                "`calls`: no service behind the first is called {call:?}; there are {known}"
+            ));
         }
         if self.about.contains(char::is_control) || self.asks.contains(char::is_control) {
             return Some("`about` and `asks` are one line each".to_owned());

@@ -98,8 +98,9 @@ async fn drive(k6: Option<&Program>, service: SocketAddr, cell: &Cell) -> RoundM
         let (supervisor, k6) = (supervisor(dir.path()), program.k6(dir.path()));
         let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
         let order = Order { gateway: service, cell, number: 0, limits };
-        let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ());
-        return driven.await.expect("k6 drives").expect("a measure").measure;
+        let (halt, mut progress) = (CancellationToken::new(), |_, _, _| ());
+        let driven = k6.round(&supervisor, order, &halt, &mut progress).await;
+        return driven.expect("k6 drives").expect("a measure").measure;
     }
     let target = format!("http://{service}").parse().expect("a URL");
     let connections = Connections::new(&Probe::off(), target);
