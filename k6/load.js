@@ -146,9 +146,11 @@ function digits(count) {
 
 let told = false;
 
-// Makes one request and checks its answer: status 200 and every test of `tests`, of which those in
-// `required` decide whether the request counts as answered.
-export function ask(method, url, body, tests, required) {
+// Makes one request and checks its answer: its status and every test of `tests`, of which those in
+// `required` decide whether the request counts as answered. Of `more`: `headers` beside those of tracing, the
+// `status` that is right, the `route` that its samples are named by, and which `template` of several it is.
+export function ask(method, url, body, tests, required, more = {}) {
+  const { headers = { 'Content-Type': 'application/json' }, status = 200, route = url.split('?')[0] } = more;
   const measured = Date.now() - exec.scenario.startTime >= warmup;
   const sampled = measured && sampleEvery > 0 && exec.scenario.iterationInTest % sampleEvery === 0;
   const [trace, span] = [digits(32), digits(16)];
@@ -156,22 +158,23 @@ export function ask(method, url, body, tests, required) {
   exec.vu.metrics.metadata.trace_id = trace;
   exec.vu.metrics.metadata.span_id = span;
   exec.vu.metrics.metadata.sampled = sampled ? '1' : '0';
+  if (more.template !== undefined) {
+    exec.vu.metrics.metadata.template = `${more.template}`;
+  }
   if (!told) {
     told = true;
     origin.add(exec.scenario.startTime);
   }
   started.add(1);
   const reply = http.request(method, url, body, {
-    headers: {
-      'Content-Type': 'application/json',
-      traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}`,
-    },
-    tags: { name: url.split('?')[0] },
+    headers: Object.assign({}, headers, { traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}` }),
+    tags: { name: route },
     timeout,
   });
-  const all = Object.assign({ 'status is 200': (r) => r.status === 200 }, tests);
+  const right = `status is ${status}`;
+  const all = Object.assign({ [right]: (r) => r.status === status }, tests);
   check(reply, all);
-  answered.add(['status is 200', ...required].every((name) => all[name](reply)));
+  answered.add([right, ...required].every((name) => all[name](reply)));
 }
 
 // The most important of a summary, in a line. What cannot be read is said to be so, and not taken for nothing.

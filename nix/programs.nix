@@ -21,6 +21,7 @@ let
         ../k6
         ../docker/health
         ../test-parts
+        ../docs/adding-a-hop.md
         ../docs/measuring.md
         ../docs/influxdb.md
       ]

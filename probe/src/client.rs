@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tonic::body::Body;
 
 use crate::call::Call;
-use crate::codec::{Carries, JsonError, encode_json, read_json};
+use crate::codec::{Carries, JsonError, encode_json, encode_with, read_with};
 use crate::connect::{Connector, TimedExecutor};
 use crate::context::TRACEPARENT;
 use crate::ongoing::{Ongoing, Peer};
@@ -66,6 +67,19 @@ impl Default for ClientOptions {
     }
 }
 
+/// A request as its caller words it, and how its answer is read.
+#[derive(Debug)]
+pub struct Exchange<B, D> {
+    /// Method, path with query, and headers. The peer's address and the trace context are added.
+    pub head: Request<()>,
+    /// Makes the body, and says how many of its bytes are payload; this is the stage of encoding. `None` sends none.
+    pub body: Option<B>,
+    /// The status of an answer; any other is an error.
+    pub status: StatusCode,
+    /// Reads the whole body of the answer; this is the stage of decoding.
+    pub read: D,
+}
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -77,7 +91,7 @@ pub enum CallError {
         /// What went wrong.
         source: legacy::Error,
     },
-    /// A reply with another status than 2xx.
+    /// A reply with another status than was wanted: 2xx, unless the caller said otherwise.
     #[error("{peer} answered {status}: {}", String::from_utf8_lossy(body))]
     Status {
         /// The called service.
@@ -167,8 +181,39 @@ impl Client {
     {
         let ongoing = self.begin(|| format!("GET {path}"), call, false);
         let whole = format!("{path}?{query}");
-        let exchange = self.exchange(&whole, Request::new(Body::empty()));
+        let exchange = self.exchange_json_reply(&whole, Request::new(Body::empty()));
         ongoing.run(exchange, |error| error.to_string()).await
+    }
+
+    /// Makes any one call. `name` is what spans call it.
+    ///
+    /// # Errors
+    /// As [`Self::post_json`], with a reply of another status than asked for instead of one other than 2xx.
+    pub async fn exchange<R, B, D>(
+        &self,
+        name: impl FnOnce() -> String,
+        exchange: Exchange<B, D>,
+        call: Call,
+    ) -> Result<R, CallError>
+    where
+        R: Carries,
+        B: FnOnce() -> (Bytes, u64),
+        D: FnOnce(&[u8]) -> Result<R, JsonError>,
+    {
+        let Exchange { head, body, status, read } = exchange;
+        let work = async {
+            let body = match body {
+                Some(make) => Body::new(Full::new(encode_with(|| Ok::<_, CallError>(make()))?)),
+                None => Body::empty(),
+            };
+            let (head, ()) = head.into_parts();
+            let path = head.uri.path_and_query().cloned();
+            let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+            let accepts = move |found| found == status;
+            self.send(path, Request::from_parts(head, body), accepts, read).await
+        };
+        let ongoing = self.begin(name, call, false);
+        ongoing.run(work, |error| error.to_string()).await
     }
 
     /// Makes one gRPC call: `call_it` gets a channel for the generated client.
@@ -214,17 +259,33 @@ impl Client {
         *request.method_mut() = Method::POST;
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, json);
-        self.exchange(path, request).await
+        self.exchange_json_reply(path, request).await
     }
 
     /// Sends `request` to `path` and reads a JSON reply.
-    async fn exchange<R>(&self, path: &str, mut request: Request<Body>) -> Result<R, CallError>
+    async fn exchange_json_reply<R>(
+        &self,
+        path: &str,
+        request: Request<Body>,
+    ) -> Result<R, CallError>
     where
         R: DeserializeOwned + Carries,
     {
+        let whole = path.parse().map_err(|_| self.refuse(format!("bad path {path:?}")))?;
+        let read = |bytes: &[u8]| Ok(serde_json::from_slice(bytes)?);
+        self.send(whole, request, |status| status.is_success(), read).await
+    }
+
+    /// Sends `request` to `path`, and reads a reply with a status that the caller accepts.
+    async fn send<R: Carries>(
+        &self,
+        path: PathAndQuery,
+        mut request: Request<Body>,
+        accepts: impl FnOnce(StatusCode) -> bool,
+        read: impl FnOnce(&[u8]) -> Result<R, JsonError>,
+    ) -> Result<R, CallError> {
         let mut parts = self.target.clone().into_parts();
-        parts.path_and_query =
-            Some(path.parse().map_err(|_| self.refuse(format!("bad path {path:?}")))?);
+        parts.path_and_query = Some(path);
         *request.uri_mut() =
             Uri::from_parts(parts).map_err(|error| self.refuse(error.to_string()))?;
         add_context(&mut request);
@@ -234,10 +295,10 @@ impl Client {
             .await
             .map_err(|source| CallError::Transport { peer: self.peer.name.to_string(), source })?;
         let status = reply.status();
-        if !status.is_success() {
+        if !accepts(status) {
             return Err(self.refused(status, reply.into_body()).await);
         }
-        read_json(reply.into_body(), LONGEST_BODY)
+        read_with(reply.into_body(), LONGEST_BODY, read)
             .await
             .map_err(|source| CallError::Decode { peer: self.peer.name.to_string(), source })
     }

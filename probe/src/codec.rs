@@ -137,6 +137,20 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    read_with(body, limit, |bytes| Ok(serde_json::from_slice(bytes)?)).await
+}
+
+/// Reads a body of at most `limit` bytes, and decodes it by `read`, which is timed.
+pub(crate) async fn read_with<T, B>(
+    body: B,
+    limit: usize,
+    read: impl FnOnce(&[u8]) -> Result<T, JsonError>,
+) -> Result<T, JsonError>
+where
+    T: Carries,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let slot = Slot::current();
     let collected = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
@@ -148,7 +162,7 @@ where
     // Putting the pieces together is part of turning bytes into a message.
     let decode = || {
         let bytes = collected.to_bytes();
-        Ok((serde_json::from_slice(&bytes)?, bytes.len() as u64))
+        Ok((read(&bytes)?, bytes.len() as u64))
     };
     match slot {
         Some(slot) => slot.decode(decode, T::payload_bytes),
@@ -161,12 +175,19 @@ where
 /// # Errors
 /// As `serde_json::to_vec`.
 pub(crate) fn encode_json<T: Serialize + Carries>(message: &T) -> Result<Bytes, serde_json::Error> {
-    let payload = message.payload_bytes();
-    let encode = || {
+    encode_with(|| {
+        let payload = message.payload_bytes();
         // Text of letters and digits is as long as it is; the rest of a message is short.
         let mut writer = BytesMut::with_capacity(payload as usize + 128).writer();
         serde_json::to_writer(&mut writer, message)?;
-        let bytes = writer.into_inner().freeze();
+        Ok((writer.into_inner().freeze(), payload))
+    })
+}
+
+/// Encodes a message by `make`, which answers its bytes and how many of them are payload, and is timed.
+pub(crate) fn encode_with<E>(make: impl FnOnce() -> Result<(Bytes, u64), E>) -> Result<Bytes, E> {
+    let encode = || {
+        let (bytes, payload) = make()?;
         let length = bytes.len() as u64;
         Ok((bytes, length, payload))
     };

@@ -32,7 +32,7 @@ mod tap;
 mod workers;
 
 pub use call::{Call, Root};
-pub use client::{CallError, Channel, Client, ClientOptions, LONGEST_BODY, Version};
+pub use client::{CallError, Channel, Client, ClientOptions, Exchange, LONGEST_BODY, Version};
 pub use codec::{Carries, JsonError, JsonReply, TimedCodec, TimedDecoder, TimedEncoder, read_json};
 pub use context::SpanContext;
 pub use database::{Database, Query};

@@ -3,6 +3,7 @@
 //! The generated code names the probe's codec, so whoever calls or serves a message is measured.
 
 mod email;
+pub mod emails;
 mod gateway;
 
 /// Code generated from `proto/lab/v1`.

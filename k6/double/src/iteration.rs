@@ -15,7 +15,8 @@ use crate::connection::{Connection, Reply};
 use crate::fault::Release;
 use crate::line::{Labels, Sample};
 use crate::metric::Metric;
-use crate::script::{Options, Question};
+use crate::question::Question;
+use crate::script::Options;
 
 /// A virtual user: its connection, and whether it has told when the scenario began.
 #[derive(Debug, Default)]
@@ -77,13 +78,17 @@ impl World {
             ("sampled", u8::from(sampled).to_string()),
         ]
         .into();
+        let question = self.options.question();
+        if let Some(template) = question.template {
+            let metadata = &mut Arc::make_mut(&mut labels).metadata;
+            metadata.insert("template", template.to_string());
+        }
         if !user.told {
             user.told = true;
             let origin = since_ms(UNIX_EPOCH, self.origin) as f64;
             self.tell(SystemTime::now(), &labels, &[(Metric::Origin, origin)]);
         }
         self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
-        let question = self.options.question();
         let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
         let reply = self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent)).await;
         if let Some(reply) = &reply {
@@ -104,14 +109,17 @@ impl World {
     async fn ask(&self, user: &mut User, question: &Question, parent: &str) -> Reply {
         let gateway = &self.options.gateway;
         let host = gateway.strip_prefix("http://").unwrap_or(gateway);
-        let request = Request::builder()
-            .method(question.method)
+        let mut request = Request::builder()
+            .method(question.method.as_str())
             .uri(&question.target)
             .header("Host", host)
             .header("User-Agent", format!("double of k6/{}", self.release.number()))
-            .header("Content-Type", "application/json")
-            .header("traceparent", parent)
-            .body(Full::new(Bytes::from(question.body.clone().unwrap_or_default())));
+            .header("traceparent", parent);
+        for (name, value) in &question.headers {
+            request = request.header(name, value);
+        }
+        let request =
+            request.body(Full::new(Bytes::from(question.body.clone().unwrap_or_default())));
         match request {
             Ok(request) => user.connection.ask(host, request, self.options.timeout).await,
             Err(_) => Reply {
@@ -126,11 +134,10 @@ impl World {
 
     /// The times of a request, and what its answer was worth.
     fn tell_reply(&self, labels: &Arc<Labels>, question: &Question, reply: &Reply) {
-        let path = question.target.split('?').next().unwrap_or_default();
         let expected = (200..400).contains(&reply.status);
         let mut tags = vec![
-            ("name", format!("{}{path}", self.options.gateway)),
-            ("method", question.method.to_owned()),
+            ("name", format!("{}{}", self.options.gateway, question.route)),
+            ("method", question.method.clone()),
             ("status", reply.status.to_string()),
             ("expected_response", expected.to_string()),
         ];
@@ -157,7 +164,7 @@ impl World {
         let (checks, answered) = question.judge(reply.status, &reply.body);
         let now = SystemTime::now();
         for (check, passed) in checks {
-            let labels = labels.with([("check", check.to_owned())]);
+            let labels = labels.with([("check", check)]);
             self.tell(now, &labels, &[(Metric::Checks, f64::from(u8::from(passed)))]);
         }
         let answered = f64::from(u8::from(answered));

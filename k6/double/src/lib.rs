@@ -1,7 +1,7 @@
 //! A double of k6: takes the command line and the environment that `run-lab` gives k6, makes the requests of the
 //! scripts in `k6/`, and answers as k6 does: JSON stream, summary, log and exit code.
 //!
-//! It runs no JavaScript: what `load.js`, `ping.js` and `users.js` do is written down here once more, and a script
+//! It runs no JavaScript: what `load.js`, `ping.js`, `users.js` and `requests.js` do is written down here once more, and a script
 //! that is not as in the repository is refused. What it says is held to what k6 2.2.0 said (`tests/recorded`).
 //! Of k6 itself there is no line in here.
 
@@ -14,7 +14,9 @@ mod iteration;
 mod line;
 mod log;
 mod metric;
+mod question;
 mod refused;
+mod requests;
 mod script;
 mod sink;
 mod summary;

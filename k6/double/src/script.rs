@@ -1,4 +1,4 @@
-//! What `load.js`, `ping.js` and `users.js` do, written down once more: their options by environment, the question
+//! What `load.js`, `ping.js`, `users.js` and `requests.js` do, written down once more: their options by environment, the question
 //! of each request, and which answer is right.
 
 use std::collections::BTreeMap;
@@ -8,13 +8,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use settings::{Size, Span};
 
+use crate::question::{Answer, Question};
 use crate::refused::{Refused, code};
+use crate::requests::Requests;
 
 /// The scripts that this is a double of.
-const KNOWN: [(&str, &str); 3] = [
+const KNOWN: [(&str, &str); 4] = [
     ("load.js", include_str!("../../load.js")),
     ("ping.js", include_str!("../../ping.js")),
     ("users.js", include_str!("../../users.js")),
+    ("requests.js", include_str!("../../requests.js")),
 ];
 const MAX_TRACES_PER_SECOND: f64 = 200.0;
 const MAX_PAYLOAD: u64 = 16_777_216;
@@ -26,10 +29,11 @@ const UNIQUE_EVERY: u64 = 5;
 type Variables = BTreeMap<String, String>;
 
 /// What is asked of the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Workload {
     Ping { size: u64 },
     Users { users: u64 },
+    Requests(Requests),
 }
 
 /// What the script is told.
@@ -47,23 +51,6 @@ pub(crate) struct Options {
     pub(crate) sample_every: u64,
     pub(crate) thresholds: Value,
     pub(crate) summary: Option<PathBuf>,
-}
-
-/// One request, and what to make of its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) method: &'static str,
-    /// Path and query.
-    pub(crate) target: String,
-    pub(crate) body: Option<String>,
-    answer: Answer,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
-    /// Begins with this, and has so many bytes in all.
-    Payload(String, usize),
-    Exactly(String),
 }
 
 fn exception(text: impl std::fmt::Display) -> Refused {
@@ -97,6 +84,7 @@ fn known(script: &Path) -> Result<&'static str, Refused> {
 
 impl Options {
     pub(crate) fn read(script: &Path, variables: &Variables) -> Result<Options, Refused> {
+        let folder = script.parent().unwrap_or(Path::new("."));
         let script = known(script)?;
         let text = |name: &str, fallback: &str| {
             let value = variables.get(name).filter(|value| !value.is_empty());
@@ -134,7 +122,8 @@ impl Options {
         let thresholds = thresholds(&text("THRESHOLDS", "{}"))?;
         let workload = match script {
             "ping.js" => Workload::Ping { size: payload("SIZE", &text("SIZE", "10"))? },
-            _ => Workload::Users { users: number("USERS", 1e6, 1.0)? as u64 },
+            "users.js" => Workload::Users { users: number("USERS", 1e6, 1.0)? as u64 },
+            _ => Workload::Requests(requests(folder, &text("REQUESTS", ""))?),
         };
         let ms = Duration::from_millis;
         let gateway = text("GATEWAY", "http://127.0.0.1:8080");
@@ -169,51 +158,42 @@ impl Options {
     /// What the next request asks.
     pub(crate) fn question(&self) -> Question {
         let protocol = &self.protocol;
-        match self.workload {
+        let json = ("Content-Type".to_owned(), "application/json".to_owned());
+        match &self.workload {
+            Workload::Requests(requests) => requests.question(),
             Workload::Ping { size } => {
                 let envelope = format!(
                     r#"{{"from":"gateway","protocol":"{protocol}","size":{size},"payload":""#
                 );
-                let whole = envelope.len() + size as usize + 2;
+                let whole = envelope.len() + *size as usize + 2;
                 Question {
-                    method: "POST",
+                    method: "POST".to_owned(),
                     target: format!("/{protocol}/ping"),
+                    route: format!("/{protocol}/ping"),
+                    headers: vec![json],
                     body: Some(json!({ "size": size }).to_string()),
+                    template: None,
+                    status: 200,
                     answer: Answer::Payload(envelope, whole),
                 }
             }
             Workload::Users { users } => {
-                let (email, count) = email(users);
+                let (email, count) = email(*users);
                 let escaped = email.replace('@', "%40");
                 Question {
-                    method: "GET",
+                    method: "GET".to_owned(),
                     target: format!("/{protocol}/users/count?email={escaped}"),
+                    route: format!("/{protocol}/users/count"),
+                    headers: vec![json],
                     body: None,
+                    template: None,
+                    status: 200,
                     answer: Answer::Exactly(format!(
                         r#"{{"protocol":"{protocol}","email":"{email}","count":{count}}}"#
                     )),
                 }
             }
         }
-    }
-}
-
-impl Question {
-    /// The checks of the answer, and whether it counts as answered.
-    pub(crate) fn judge(&self, status: u16, body: &[u8]) -> (Vec<(&'static str, bool)>, bool) {
-        let mut checks = vec![("status is 200", status == 200)];
-        match &self.answer {
-            Answer::Payload(envelope, whole) => {
-                checks.push(("says what was asked", body.starts_with(envelope.as_bytes())));
-                checks.push(("payload has the size asked for", body.len() == *whole));
-            }
-            Answer::Exactly(text) => {
-                checks.push(("counts the users there are", body == text.as_bytes()));
-            }
-        }
-        // A payload of another length was answered all the same.
-        let answered = checks.iter().take(2).all(|(_, passed)| *passed);
-        (checks, answered)
     }
 }
 
@@ -227,6 +207,14 @@ fn email(users: u64) -> (String, u64) {
     let (sharing, number) = (users - unique, rand::random_range(0..COMMON));
     let count = sharing / COMMON + u64::from(number < sharing % COMMON);
     (format!("common{number}@example.com"), count)
+}
+
+/// What `requests.js` is to ask for, by a file that it finds beside itself unless its path is whole.
+fn requests(folder: &Path, file: &str) -> Result<Requests, Refused> {
+    if file.is_empty() {
+        return Err(exception("REQUESTS: names no file with requests"));
+    }
+    Requests::read(&folder.join(file)).map_err(exception)
 }
 
 /// What `load.js` watches anyway, with what it was told.
@@ -308,7 +296,7 @@ mod tests {
         let (checks, answered) = ping.judge(200, reply);
         assert_eq!(
             (checks.last(), answered),
-            (Some(&("payload has the size asked for", false)), true)
+            (Some(&("payload has the size asked for".to_owned(), false)), true)
         );
         assert!(!ping.judge(503, reply).1 && !ping.judge(200, b"<html>").1);
         let users = read("users.js", &[("USERS", "4"), ("PROTOCOL", "grpc")]).expect("options");
@@ -320,5 +308,24 @@ mod tests {
         );
         let right = format!(r#"{{"protocol":"grpc","email":"{email}","count":{count}}}"#);
         assert!(question.judge(200, right.as_bytes()).1, "{question:?}");
+    }
+
+    #[test]
+    fn requests_are_those_of_a_file_and_so_are_their_answers() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("requests.json");
+        let text = r#"[{"method":"PUT","route":"/a/{id}","path":["/a/",{"drawn":"id","written":"uri"},"?q"],
+            "headers":[["x",["1"]]],"body":["<",{"letters":3},">"],"payload_bytes":3,"weight":1,"answer":{"status":201,
+            "json":[["id",[{"drawn":"id","written":"json"}]]],"payload":"p","text":null},"rows":[{"id":"\"é"}]}]"#;
+        std::fs::write(&path, text).expect("a file");
+        let path = path.to_string_lossy().into_owned();
+        let question = read("requests.js", &[("REQUESTS", &path)]).expect("options").question();
+        assert_eq!((&*question.method, &*question.target), ("PUT", "/a/%22%C3%A9?q"));
+        assert_eq!((&*question.route, question.body.as_deref()), ("/a/{id}", Some("<abc>")));
+        let judge = |status, body: &str| question.judge(status, body.as_bytes()).1;
+        assert!(judge(201, r#"{"p":"","id":"\"é","more":1}"#));
+        assert!(!judge(200, r#"{"p":"","id":"\"é"}"#) && !judge(201, r#"{"id":"\"é"}"#));
+        let error = read("requests.js", &[]).expect_err("no file").text;
+        assert_eq!(error, "Error: REQUESTS: names no file with requests");
     }
 }

@@ -1,8 +1,11 @@
 //! What is to be run, as plain data: a cell is one combination of a plan's factors.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::Workload;
 
 /// The protocol of the inner hop of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,39 +24,6 @@ impl Protocol {
         match self {
             Protocol::Rest => "rest",
             Protocol::Grpc => "grpc",
-        }
-    }
-}
-
-/// What the requests of a cell ask the gateway for.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Workload {
-    /// A payload of the declared size, sent through the echo service and back.
-    #[default]
-    Ping,
-    /// How many users have an e-mail, asked of PostgreSQL through the users service.
-    Users,
-}
-
-impl Workload {
-    /// The name used in plans, cells and reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Workload::Ping => "ping",
-            Workload::Users => "users",
-        }
-    }
-
-    /// The services behind the entry that its requests reach.
-    #[must_use]
-    pub const fn reaches(self) -> &'static [&'static str] {
-        match self {
-            Workload::Ping => &["echo"],
-            Workload::Users => &["pg-client"],
         }
     }
 }
@@ -109,14 +79,14 @@ pub const MAX_TRACES_PER_SECOND: f64 = 200.0;
 pub const DEFAULT_USERS: u64 = 1_000_000;
 
 /// One combination of a plan's factors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// Unique within the run, e.g. `rest-10kB`.
     pub id: String,
     /// Protocol of the inner hop.
     pub protocol: Protocol,
     /// What is asked of the gateway.
-    pub workload: Workload,
+    pub workload: Arc<Workload>,
     /// Declared payload, in bytes; 0 where the workload has none.
     pub payload_bytes: u64,
     /// Planned arrivals per second.

@@ -11,10 +11,9 @@ mod measure;
 pub mod plan;
 pub mod services;
 mod verdict;
+pub mod workload;
 
-pub use cell::{
-    Cell, DEFAULT_USERS, Knobs, MAX_TRACES_PER_SECOND, PayloadSource, Protocol, Workload,
-};
+pub use cell::{Cell, DEFAULT_USERS, Knobs, MAX_TRACES_PER_SECOND, PayloadSource, Protocol};
 pub use environment::{Component, Environment};
 pub use measure::{
     CellMeasure, Certificate, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure, RunMeasure,
@@ -22,3 +21,4 @@ pub use measure::{
 };
 pub use services::{SERVICES, Service};
 pub use verdict::{Reason, Status, Verdict};
+pub use workload::Workload;

@@ -25,7 +25,7 @@ pub(super) struct Group<'a> {
 impl Group<'_> {
     /// What they ask for, and what else was set.
     pub(super) fn title(&self) -> String {
-        let subject = self.subject;
+        let subject = &self.subject;
         if self.setting.is_empty() {
             subject.to_string()
         } else {
@@ -50,7 +50,7 @@ pub(super) fn groups(result: &RunResult) -> Vec<Group<'_>> {
         }
     }
     groups.sort_by_key(|group| {
-        (settings.iter().position(|known| *known == group.setting), group.subject)
+        (settings.iter().position(|known| *known == group.setting), group.subject.clone())
     });
     groups
 }

@@ -17,7 +17,7 @@ use lab_drive::k6::{K6, Limits, Order, Release};
 use lab_launch::{
     ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar, withheld,
 };
-use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, Workload};
+use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, workload};
 use lab_supervise::{Absolute, Part, Supervisor};
 use ledger::Stage;
 use probe::{Probe, ProbeConfig};
@@ -318,7 +318,7 @@ fn cell(arguments: &Arguments, knobs: Knobs) -> Cell {
     Cell {
         id: "rest".to_owned(),
         protocol: Protocol::Rest,
-        workload: Workload::Ping,
+        workload: workload::first(),
         payload_bytes: arguments.payload,
         rate: arguments.rate,
         duration_ns: arguments.seconds * 1_000_000_000,

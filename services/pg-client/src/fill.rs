@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use crate::emails::email_of;
+use lab_proto::emails::email_of;
 
 /// The table.
 pub(crate) const CREATE: &str = "CREATE TABLE users (id bigint NOT NULL, username text NOT NULL, \
@@ -75,7 +75,7 @@ fn put(bytes: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emails::{COMMON, common_of};
+    use lab_proto::emails::{COMMON, common_of};
 
     #[test]
     fn of_a_million_users_a_hundred_emails_have_eight_thousand_each() {

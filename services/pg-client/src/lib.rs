@@ -7,7 +7,6 @@ mod availability;
 mod command;
 mod config;
 mod connections;
-pub mod emails;
 mod failure;
 mod fill;
 mod seed;

@@ -1,47 +1,53 @@
-//! The driver's target in a run: the gateway, called through the probe's client.
+//! The driver's target in a run: what a cell's workload asks of the gateway, called through the probe's client.
 //!
 //! The probe measures the call from inside; the driver's stopwatch stands outside of it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use lab_proto::{PingRequest, UsersCountReply, query_of_email};
-use probe::{Call, Carries, Client, ClientOptions, Probe, Root, Stopwatch};
+use lab_model::Cell;
+use lab_model::workload::Http;
+use probe::{Call, Client, ClientOptions, Probe, Root, Stopwatch, Version};
 
-use super::question::{Question, Questions};
-use super::reply::Reply;
+use super::request::Prepared;
 use super::target::{Arrival, Called, Target};
-use lab_model::{Cell, DEFAULT_USERS, Protocol, Workload};
+use super::values::mix;
 
 /// The name under which the load generator appears in hops.
 pub const SERVICE: &str = "driver";
 
-/// Connections to one gateway, kept over the rounds that it serves.
+/// Which request is chosen must not follow from which values are drawn: both throw the same dice, this one from here.
+const OTHER_DICE: u64 = 1 << 63;
+
+/// Connections to one gateway, kept over the rounds that it serves. None is made before it is needed.
 #[derive(Clone)]
-pub struct Connections(Client);
+pub struct Connections {
+    http1: Client,
+    http2: Client,
+}
 
 impl Connections {
-    /// To the gateway at `target`, measured by `probe`.
+    /// To the gateway at `target` (scheme `http`, host and port), measured by `probe`.
     #[must_use]
     pub fn new(probe: &Probe, target: http::Uri) -> Connections {
-        Connections(Client::new(probe, "gateway", target, ClientOptions::default()))
+        let by = |version| {
+            let options = ClientOptions { version, ..ClientOptions::default() };
+            Client::new(probe, "gateway", target.clone(), options)
+        };
+        Connections { http1: by(Version::Http1), http2: by(Version::Http2) }
     }
 }
 
 /// The gateway, asked what one cell asks for in one round.
 pub struct Gateway {
     client: Client,
-    protocol: Protocol,
-    ask: Ask,
+    requests: Vec<Prepared>,
+    /// The sum of their weights.
+    weights: u64,
+    asked: AtomicU64,
     cell: Arc<str>,
     round: u32,
     weight: f64,
-}
-
-/// What is asked.
-enum Ask {
-    Ping { size: u64 },
-    Users(Questions),
 }
 
 impl Gateway {
@@ -54,57 +60,37 @@ impl Gateway {
         round: u32,
         weight: f64,
     ) -> Gateway {
+        let requests = cell.workload.requests(cell).into_iter();
+        let requests: Vec<Prepared> =
+            requests.map(|request| Prepared::new(request, cell)).collect();
         Gateway {
-            client: connections.0.clone(),
-            protocol: cell.protocol,
-            ask: match cell.workload {
-                Workload::Ping => Ask::Ping { size: cell.payload_bytes },
-                Workload::Users => {
-                    Ask::Users(Questions::about(cell.knobs.users.unwrap_or(DEFAULT_USERS)))
-                }
+            client: match cell.workload.http {
+                Http::One => connections.http1.clone(),
+                Http::Two => connections.http2.clone(),
             },
+            weights: requests.iter().map(|request| u64::from(request.weight)).sum(),
+            requests,
+            asked: AtomicU64::new(0),
             cell: name.into(),
             round,
             weight,
         }
     }
 
-    async fn ping(&self, size: u64, call: Call) -> Result<(), Cow<'static, str>> {
-        let path = match self.protocol {
-            Protocol::Rest => "/rest/ping",
-            Protocol::Grpc => "/grpc/ping",
-        };
-        let reply: Result<Reply, _> =
-            self.client.post_json(path, &PingRequest { size }, call).await;
-        reply.map_err(|error| error.to_string())?.check(self.protocol, size)
-    }
-
-    async fn count(&self, question: Question, call: Call) -> Result<(), Cow<'static, str>> {
-        let Question { email, count } = question;
-        let path = match self.protocol {
-            Protocol::Rest => "/rest/users/count",
-            Protocol::Grpc => "/grpc/users/count",
-        };
-        let query = query_of_email(&email);
-        let reply: Result<UsersCountReply, _> = self.client.get_json(path, &query, call).await;
-        let reply = reply.map_err(|error| error.to_string())?;
-        if reply.protocol != self.protocol.name() || reply.email != email {
-            let (protocol, email) = (reply.protocol, reply.email);
-            return Err(
-                format!("the reply is about {email} by {protocol}, not what was asked").into()
-            );
+    /// The next request.
+    fn next(&self) -> &Prepared {
+        if let [only] = self.requests.as_slice() {
+            return only;
         }
-        if reply.count != count {
-            let counted = reply.count;
-            return Err(format!("counted {counted} users of an e-mail that {count} have").into());
-        }
-        Ok(())
-    }
-}
-
-impl Carries for Reply {
-    fn payload_bytes(&self) -> u64 {
-        self.payload.0
+        let dice = mix(OTHER_DICE | self.asked.fetch_add(1, Ordering::Relaxed));
+        let mut place = dice % self.weights.max(1);
+        let chosen = self.requests.iter().find(|request| {
+            let weight = u64::from(request.weight);
+            let here = place < weight;
+            place = place.wrapping_sub(weight);
+            here
+        });
+        chosen.unwrap_or(&self.requests[0])
     }
 }
 
@@ -121,10 +107,7 @@ impl Target for Gateway {
                 stopwatch: stopwatch.clone(),
             }),
         };
-        let outcome = match &self.ask {
-            Ask::Ping { size } => self.ping(*size, call).await,
-            Ask::Users(questions) => self.count(questions.next(), call).await,
-        };
+        let outcome = self.next().send(&self.client, call).await;
         let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> {
             Box::new(move |ns| watch.stop(ns))
         };

@@ -8,11 +8,12 @@
 mod books;
 mod gateway;
 mod pacer;
-mod question;
 mod reply;
+mod request;
 mod sampling;
 mod target;
 mod usage;
+mod values;
 
 use std::io;
 use std::sync::Arc;
@@ -29,11 +30,11 @@ use books::{Books, InFlight, Slots};
 pub use gateway::{Connections, Gateway, SERVICE};
 use lab_model::{Requests, RoundMeasure};
 use pacer::{Alarm, Schedule};
-pub use reply::Reply;
 pub use sampling::Sampling;
 pub use target::{Arrival, Called, Target};
 pub(crate) use usage::Usage;
 pub use usage::{child_cpu_ns, process_cpu_ns, threads_cpu_ns};
+pub(crate) use values::Values;
 
 /// Time between the order to start a round and its first planned arrival: it must have been taken up.
 const LEAD_NS: u64 = 10_000_000;

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 
 use ledger::names;
 
-use super::{K6, Order};
+use super::{K6, Order, requests};
 use crate::builtin::Sampling;
-use lab_model::{DEFAULT_USERS, MAX_TRACES_PER_SECOND, Workload};
+use lab_model::workload::Source;
+use lab_model::{DEFAULT_USERS, MAX_TRACES_PER_SECOND};
 use lab_supervise::{Foreign, StopSignal};
 use settings::Span;
 
 /// The scripts, as they are in the repository.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("load.js", include_str!("../../../../k6/load.js")),
     ("ping.js", include_str!("../../../../k6/ping.js")),
     ("users.js", include_str!("../../../../k6/users.js")),
+    (requests::SCRIPT, include_str!("../../../../k6/requests.js")),
 ];
 
 /// Writes the scripts into the folder `into`, so that what was run can be read and run again.
@@ -68,10 +70,26 @@ impl Call<'_> {
 
     /// Where the summary is kept.
     pub(super) fn summary(&self) -> PathBuf {
+        self.file(&self.order.number.to_string())
+    }
+
+    /// Where the script reads what to ask for, if it is not one of the workload's own.
+    fn requests(&self) -> Option<PathBuf> {
+        self.order.cell.workload.script.is_none().then(|| self.file("requests"))
+    }
+
+    /// Writes down what the script is to ask for.
+    pub(super) fn write_requests(&self) -> io::Result<()> {
+        let write = |path| std::fs::write(path, requests::of(self.order.cell)?);
+        self.requests().map_or(Ok(()), write)
+    }
+
+    /// A file of the cell.
+    fn file(&self, of: &str) -> PathBuf {
         // The name of a cell may be anything in a plan file; that of a file may not.
         let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let cell: String = self.order.cell.id.chars().map(plain).collect();
-        self.k6.out.join(format!("{cell}-{}.json", self.order.number))
+        self.k6.out.join(format!("{cell}-{of}.json"))
     }
 
     /// The program to start.
@@ -105,10 +123,7 @@ impl Call<'_> {
         ] {
             option("--tag", format!("{tag}={value}").into());
         }
-        let script = match self.order.cell.workload {
-            Workload::Ping => "ping.js",
-            Workload::Users => "users.js",
-        };
+        let script = self.order.cell.workload.script.as_deref().unwrap_or(requests::SCRIPT);
         arguments.push(self.k6.out.join(script).into());
         arguments
     }
@@ -132,11 +147,14 @@ impl Call<'_> {
             ("SAMPLE_EVERY", every.to_string()),
             ("SUMMARY", self.summary().to_string_lossy().into_owned()),
         ];
-        match cell.workload {
-            Workload::Ping => env.push(("SIZE", cell.payload_bytes.to_string())),
-            Workload::Users => {
-                env.push(("USERS", cell.knobs.users.unwrap_or(DEFAULT_USERS).to_string()));
-            }
+        if cell.workload.payload {
+            env.push(("SIZE", cell.payload_bytes.to_string()));
+        }
+        if cell.workload.draws(Source::Users) {
+            env.push(("USERS", cell.knobs.users.unwrap_or(DEFAULT_USERS).to_string()));
+        }
+        if let Some(requests) = self.requests() {
+            env.push(("REQUESTS", requests.to_string_lossy().into_owned()));
         }
         // None, rather than those of whoever started the lab: they would judge its cells unseen.
         let thresholds = self.k6.thresholds.clone().unwrap_or_else(|| "{}".to_owned());
@@ -158,13 +176,14 @@ mod tests {
     use super::*;
     use crate::k6::Output;
     use crate::k6::{Limits, Release};
-    use lab_model::{Cell, Knobs, Protocol};
+    use lab_model::{Cell, Knobs, Protocol, Workload};
+    use std::sync::Arc;
 
     fn cell() -> Cell {
         Cell {
             id: "rest 10/B".to_owned(),
             protocol: Protocol::Rest,
-            workload: Workload::Ping,
+            workload: lab_model::workload::first(),
             payload_bytes: 10,
             rate: 500.5,
             duration_ns: 2_000_000_000,
@@ -236,7 +255,8 @@ mod tests {
             password: "secret".to_owned(),
         });
         k6.otlp = Some(([127, 0, 0, 1], 4317).into());
-        let users = Cell { workload: Workload::Users, rate: 500.0, ..cell() };
+        let workload = lab_model::workload::built_in("users").unwrap();
+        let users = Cell { workload, rate: 500.0, ..cell() };
         let (arguments, env) = call(&k6, &users, |call| (call.arguments(), call.env()));
         assert!(arguments.contains(&"influxdb=http://127.0.0.1:8086/lab".into()), "{arguments:?}");
         assert!(arguments.iter().all(|text| !text.to_string_lossy().contains("secret")));
@@ -244,5 +264,21 @@ mod tests {
         assert!(env.contains(&("SAMPLE_EVERY", "3".to_owned())));
         assert!(env.contains(&("USERS", "1000000".to_owned())));
         assert_eq!(arguments.last(), Some(&"/out/k6/users.js".into()));
+    }
+
+    #[test]
+    fn every_script_of_a_workload_is_in_the_list_and_any_other_workload_has_its_requests_told() {
+        for workload in lab_model::workload::all() {
+            let script = workload.script.as_deref().unwrap_or(requests::SCRIPT);
+            assert!(SCRIPTS.iter().any(|(name, _)| *name == script), "{script}");
+        }
+        let text = "[[request]]\nmethod = \"GET\"\npath = \"/healthz\"\n";
+        let health = Arc::new(Workload::read("health", text).unwrap());
+        let cell = Cell { id: "rest-health".to_owned(), workload: health, ..cell() };
+        let (arguments, env) = call(&k6(), &cell, |call| (call.arguments(), call.env()));
+        assert_eq!(arguments.last(), Some(&"/out/k6/requests.js".into()));
+        let file = "/out/k6/rest-health-requests.json".to_owned();
+        assert!(env.contains(&("REQUESTS", file)), "{env:?}");
+        assert!(!env.iter().any(|(name, _)| ["SIZE", "USERS"].contains(name)), "{env:?}");
     }
 }

@@ -9,6 +9,7 @@ mod command;
 mod error;
 mod lines;
 mod release;
+mod requests;
 mod sample;
 mod spans;
 mod stream;
@@ -28,6 +29,7 @@ pub use error::K6Error;
 pub use release::Release;
 
 use command::Call;
+use lab_model::workload::Http;
 use lab_model::{Cell, K6Measure, Requests, RoundMeasure};
 use lab_supervise::Supervisor;
 use watch::Watch;
@@ -159,6 +161,7 @@ impl K6 {
             .map_err(system(format!("write k6's scripts to {}", self.out.display())))?;
         let stream = stream::Stream::new().map_err(system("make a pipe for k6".to_owned()))?;
         let call = Call { k6: self, order, stream: stream.path() };
+        call.write_requests().map_err(system("write down what k6 is to ask for".to_owned()))?;
         let (sampling, summary) = (call.sampling(), call.summary());
         let started = supervisor.keep(call.program()).await;
         let part = started.map_err(|source| K6Error::Start {
@@ -186,6 +189,9 @@ pub fn check(cell: &Cell) -> Result<(), K6Error> {
     let unable = |reason: String| Err(K6Error::Unable { cell: cell.id.clone(), reason });
     if let Some(place) = cell.knobs.inject.keys().find(|place| place.starts_with("driver:")) {
         return unable(format!("only the built-in driver can inject a delay into {place}"));
+    }
+    if cell.workload.http == Http::Two {
+        return unable("its workload asks by HTTP/2, which k6 speaks with TLS only".to_owned());
     }
     let whole_ns = cell.warmup_ns.saturating_add(cell.duration_ns);
     if whole_ns < SHORTEST_NS {

@@ -48,6 +48,8 @@ pub(super) struct Request {
     pub(super) span: u64,
     /// Its trace is to be recorded.
     pub(super) sampled: bool,
+    /// Which of the cell's requests it is, by the order of their templates.
+    pub(super) template: usize,
 }
 
 /// A line that is read.
@@ -116,6 +118,7 @@ struct Metadata<'a> {
     trace_id: &'a str,
     span_id: &'a str,
     sampled: Option<&'a str>,
+    template: Option<&'a str>,
 }
 
 /// Reads a line; `None` if it is of no interest.
@@ -172,7 +175,9 @@ fn request(metadata: &Metadata<'_>) -> Option<Request> {
     }
     let trace = u128::from_str_radix(trace, 16).ok().filter(|&id| id != 0)?;
     let span = u64::from_str_radix(span, 16).ok().filter(|&id| id != 0)?;
-    Some(Request { trace, span, sampled: metadata.sampled == Some("1") })
+    // A script of one request does not number it.
+    let template = metadata.template.map_or(Some(0), |number| number.parse().ok())?;
+    Some(Request { trace, span, sampled: metadata.sampled == Some("1"), template })
 }
 
 /// A value as nanoseconds or as a count; `None` if it cannot be either.

@@ -12,13 +12,15 @@ use probe::{ReportedCall, Reporter, Root, SpanContext};
 use super::books::Joined;
 use super::{K6Error, SERVICE};
 use crate::builtin::Sampling;
-use lab_model::{Cell, Workload};
+use lab_model::Cell;
+use lab_model::workload::Request;
 
 /// Tells of the requests of one round.
 #[derive(Debug)]
 pub(super) struct Teller {
     reporter: Reporter,
-    name: String,
+    /// What the span of each request of the cell is called, in the order of its templates.
+    names: Vec<String>,
     peer: Arc<str>,
     root: Root,
 }
@@ -34,11 +36,7 @@ impl Teller {
     ) -> Result<Teller, K6Error> {
         let reporter = Reporter::start(SERVICE, pid, &format!("http://{otlp}"))
             .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
-        let protocol = cell.protocol.name();
-        let name = match cell.workload {
-            Workload::Ping => format!("POST /{protocol}/ping"),
-            Workload::Users => format!("GET /{protocol}/users/count"),
-        };
+        let names = cell.workload.requests(cell).iter().map(Request::name).collect();
         let root = Root {
             sampled: true,
             cell: cell.id.as_str().into(),
@@ -46,7 +44,7 @@ impl Teller {
             weight: sampling.weight(),
             stopwatch: None,
         };
-        Ok(Teller { reporter, name, peer: "gateway".into(), root })
+        Ok(Teller { reporter, names, peer: "gateway".into(), root })
     }
 
     /// Tells of one request.
@@ -61,7 +59,7 @@ impl Teller {
                 span_id: joined.request.span,
                 sampled: true,
             },
-            name: self.name.clone(),
+            name: self.names.get(joined.request.template).cloned().unwrap_or_default(),
             peer: Arc::clone(&self.peer),
             root: self.root.clone(),
             marks,

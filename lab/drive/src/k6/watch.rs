@@ -224,14 +224,14 @@ impl<'a> Watch<'a> {
 mod tests {
     use super::*;
     use crate::k6::Limits;
-    use lab_model::{Knobs, Protocol, Workload};
+    use lab_model::{Knobs, Protocol, workload};
 
     #[tokio::test]
     async fn a_stream_that_breaks_loses_nothing_that_was_read() {
         let cell = Cell {
             id: "rest-1kB".to_owned(),
             protocol: Protocol::Rest,
-            workload: Workload::Ping,
+            workload: workload::first(),
             payload_bytes: 1_000,
             rate: 100.0,
             duration_ns: 1_000_000_000,

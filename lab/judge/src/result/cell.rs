@@ -101,9 +101,12 @@ pub struct K6Result {
 pub struct Factors {
     /// Protocol of the inner hop.
     pub protocol: Protocol,
-    /// What was asked of the gateway.
-    #[serde(default)]
-    pub workload: Workload,
+    /// Name of what was asked of the gateway.
+    #[serde(default = "first")]
+    pub workload: String,
+    /// What the plan says of it, where it is the plan's own; absent where it is built in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_workload: Option<Workload>,
     /// Declared payload, in bytes; 0 where the workload has none.
     pub payload_bytes: u64,
     /// Planned arrivals per second.
@@ -120,13 +123,19 @@ pub struct Factors {
     pub knobs: Knobs,
 }
 
+/// What was asked before cells named it.
+fn first() -> String {
+    lab_model::workload::first().name.clone()
+}
+
 impl Factors {
     /// What `measure` asked for.
     pub(super) fn of(measure: &CellMeasure) -> Self {
         let cell = &measure.cell;
         Factors {
             protocol: cell.protocol,
-            workload: cell.workload,
+            workload: cell.workload.name.clone(),
+            own_workload: (!cell.workload.is_built_in()).then(|| (*cell.workload).clone()),
             payload_bytes: cell.payload_bytes,
             rate_per_s: cell.rate,
             duration_s: cell.duration_ns as f64 / 1e9,

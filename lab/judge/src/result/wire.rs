@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sidecar::runfile::{HopRow, RequestRow};
 
 use super::rounding::mean;
-use lab_model::{Cell, Workload};
+use lab_model::Cell;
 
 /// What one hop put on the wire, in means per request unless said otherwise; absent where no tap looked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -78,16 +78,6 @@ pub(super) fn wire(cell: &Cell, rows: &[&RequestRow]) -> Vec<WireResult> {
     hops.into_iter().map(|((depth, name), hops)| one_hop(cell, depth, name, &hops)).collect()
 }
 
-/// The payload that a hop must carry: the edge asks for it, the inner hop echoes it. A question about
-/// users declares none.
-fn declared(cell: &Cell, depth: u32) -> (Option<u64>, Option<u64>) {
-    match (cell.workload, depth) {
-        (Workload::Ping, 0) => (Some(0), Some(cell.payload_bytes)),
-        (Workload::Ping, 1) => (Some(cell.payload_bytes), Some(cell.payload_bytes)),
-        _ => (None, None),
-    }
-}
-
 /// A hop that a tap looked at.
 struct Seen<'a> {
     hop: &'a HopRow,
@@ -100,7 +90,7 @@ fn one_hop(cell: &Cell, depth: u32, name: &str, hops: &[(u32, &HopRow)]) -> Wire
         .iter()
         .filter_map(|&(_, hop)| Some(Seen { hop, request: hop.request?, reply: hop.reply? }))
         .collect();
-    let (request, reply) = declared(cell, depth);
+    let (request, reply) = cell.workload.declared(depth as usize, cell.payload_bytes);
     let average = |value: fn(&Seen<'_>) -> u64| {
         (!seen.is_empty()).then(|| mean(seen.iter().map(|hop| value(hop) as f64)))
     };

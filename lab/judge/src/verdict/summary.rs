@@ -3,19 +3,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Status;
 use super::explanation::{family_words, overloaded};
 use crate::result::units::{count, payload, percent, rate, time, trimmed};
 use crate::result::{CellResult, RunResult, Subject, ratio};
-use lab_model::Protocol;
+use lab_model::{Protocol, Workload};
 
 /// The answer of a run in one paragraph.
 #[must_use]
 pub fn summarise(result: &RunResult) -> String {
     let mut text = asked(result);
     for subject in compared(result) {
-        if let Some(sentence) = duel(result, subject) {
+        if let Some(sentence) = duel(result, &subject) {
             text.push(' ');
             text.push_str(&sentence);
         }
@@ -55,32 +56,58 @@ fn subjects(result: &RunResult) -> Vec<Subject> {
 /// The smallest payload that can be compared, and the largest one; a smaller one that cannot be is told too.
 fn compared(result: &RunResult) -> Vec<Subject> {
     let sizes = subjects(result);
-    let invalid = |subject: Subject| {
-        let mut cells = result.cells.iter().filter(|cell| cell.factors.subject() == subject);
+    let invalid = |subject: &Subject| {
+        let mut cells = result.cells.iter().filter(|cell| cell.factors.subject() == *subject);
         cells.any(|cell| cell.verdict.status == Status::Invalid)
     };
-    let first_valid = sizes.iter().position(|&subject| !invalid(subject)).unwrap_or(0);
-    let mut compared: Vec<Subject> = sizes.iter().take(first_valid + 1).copied().collect();
-    compared.extend(sizes.last().filter(|last| !compared.contains(last)));
+    let first_valid = sizes.iter().position(|subject| !invalid(subject)).unwrap_or(0);
+    let mut compared: Vec<Subject> = sizes.iter().take(first_valid + 1).cloned().collect();
+    if let Some(last) = sizes.last().filter(|last| !compared.contains(last)) {
+        compared.push(last.clone());
+    }
     compared
 }
 
+/// What the requests are, workload by workload in the order of their subjects.
+fn requests(result: &RunResult) -> String {
+    let mut cells: Vec<&CellResult> = result.cells.iter().collect();
+    cells.sort_by_key(|cell| cell.factors.subject());
+    let mut workloads: Vec<Arc<Workload>> =
+        cells.iter().map(|cell| cell.factors.workload()).collect();
+    workloads.dedup_by(|one, other| one.name == other.name);
+    let mut all: Vec<String> = Vec::new();
+    for workload in workloads {
+        let of = cells.iter().filter(|cell| cell.factors.workload == workload.name);
+        let mut payloads: Vec<u64> =
+            of.filter_map(|cell| cell.factors.subject().payload_bytes()).collect();
+        payloads.dedup();
+        let payloads = match payloads.as_slice() {
+            [] => None,
+            [only] => Some(format!("a payload of {}", payload(*only))),
+            [least, .., most] => Some(format!(
+                "{} payloads from {} to {}",
+                payloads.len(),
+                payload(*least),
+                payload(*most)
+            )),
+        };
+        all.push(match (payloads, workload.label()) {
+            (None, _) => workload.asks().to_owned(),
+            (Some(payloads), None) => payloads,
+            (Some(payloads), Some(_)) => format!("{} with {payloads}", workload.asks()),
+        });
+    }
+    match all.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => all.concat(),
+    }
+}
+
 fn asked(result: &RunResult) -> String {
-    let subjects = subjects(result);
-    if subjects.is_empty() {
+    if result.cells.is_empty() {
         return "The run has no cells.".to_owned();
     }
-    let payloads: Vec<u64> = subjects.iter().filter_map(|one| one.payload_bytes()).collect();
-    let mut sizes = match payloads.as_slice() {
-        [] => String::new(),
-        [only] => format!("a payload of {}", payload(*only)),
-        [least, .., most] => {
-            format!("{} payloads from {} to {}", payloads.len(), payload(*least), payload(*most))
-        }
-    };
-    if payloads.len() < subjects.len() {
-        sizes.push_str(if sizes.is_empty() { "questions about users" } else { " and users" });
-    }
+    let sizes = requests(result);
     let mut protocols: Vec<&str> =
         result.cells.iter().map(|cell| label(cell.factors.protocol)).collect();
     protocols.sort_unstable_by_key(|name| *name != "REST");
@@ -111,10 +138,10 @@ const fn label(protocol: Protocol) -> &'static str {
 }
 
 /// REST beside gRPC at one payload: only where there is one cell of each, and both may be compared.
-fn duel(result: &RunResult, subject: Subject) -> Option<String> {
+fn duel(result: &RunResult, subject: &Subject) -> Option<String> {
     let of = |protocol| {
         let mut cells = result.cells.iter().filter(move |cell| {
-            cell.factors.subject() == subject && cell.factors.protocol == protocol
+            cell.factors.subject() == *subject && cell.factors.protocol == protocol
         });
         cells.next().filter(|_| cells.next().is_none())
     };

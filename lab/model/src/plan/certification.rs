@@ -1,7 +1,7 @@
 //! How the probe's cost is measured: on one cell of a plan, or on a list of cells of its own.
 
 use super::naming::cell_id;
-use crate::{Cell, Knobs, Protocol, Workload};
+use crate::{Cell, Knobs, Protocol, workload};
 
 /// Rest after each round, in nanoseconds: spans wait up to 500 ms for others before they are sent, and
 /// their sending belongs to the round that made them.
@@ -63,13 +63,14 @@ impl Certification {
     }
 
     fn cell(&self, protocol: Protocol, payload_bytes: u64) -> Certify {
+        let workload = workload::first();
         Certify {
             pairs: self.pairs,
             traces_per_second: self.traces_per_second,
             cell: Cell {
-                id: cell_id(protocol, Workload::Ping, payload_bytes),
+                id: cell_id(protocol, &workload, payload_bytes),
                 protocol,
-                workload: Workload::Ping,
+                workload,
                 payload_bytes,
                 rate: self.rate.unwrap_or_else(|| rate_to_keep(payload_bytes)),
                 duration_ns: self.round_ns,

@@ -1,5 +1,6 @@
 //! A plan as it is written in TOML. Every limit that concerns one key alone is held here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -19,8 +20,9 @@ pub(super) struct PlanFile {
     pub(super) name: Option<String>,
     #[serde(default)]
     pub(super) about: String,
+    pub(super) workload: Option<String>,
     #[serde(default)]
-    pub(super) workload: Workload,
+    pub(super) workloads: BTreeMap<String, Workload>,
     pub(super) protocol: Vec<Protocol>,
     #[serde(default)]
     pub(super) payload: Vec<Payload>,
@@ -71,7 +73,7 @@ impl Default for CertifyFile {
 pub(super) struct VariantFile {
     #[serde(default)]
     pub(super) name: String,
-    pub(super) workload: Option<Workload>,
+    pub(super) workload: Option<String>,
     pub(super) protocol: Option<Vec<Protocol>>,
     pub(super) payload: Option<Vec<Payload>>,
     #[serde(default)]

@@ -22,6 +22,7 @@ pub use payload::{MAX_PAYLOAD, Payload, PayloadError};
 pub use settings::{Size, Span};
 pub use unroll::{DURATIONS, PAIRS};
 
+use crate::workload::WorkloadError;
 use crate::{Cell, Protocol};
 
 /// What to run.
@@ -113,6 +114,14 @@ pub enum PlanError {
         /// Why.
         error: KnobError,
     },
+    /// A workload of the plan's own is refused.
+    #[error("{file}: {error}")]
+    Workload {
+        /// The file or the built-in plan.
+        file: String,
+        /// Why.
+        error: WorkloadError,
+    },
     /// Two cells cannot be told apart, or there is none.
     #[error("{file}: {reason}")]
     Cells {
@@ -156,8 +165,7 @@ impl Plan {
 
 /// The services that requests of `cells` reach beyond the one that load generators ask.
 pub fn reached<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<&'static str> {
-    let mut reached: Vec<_> =
-        cells.into_iter().flat_map(|cell| cell.workload.reaches()).copied().collect();
+    let mut reached: Vec<_> = cells.into_iter().flat_map(|cell| cell.workload.reaches()).collect();
     reached.sort_unstable();
     reached.dedup();
     reached

@@ -1,12 +1,14 @@
 //! From a plan file and overrides to a plan: factors become cells, limits are held.
 
+use std::sync::Arc;
+
 use super::certification::CERTIFY_WARMUP;
 use super::file::{KnobsFile, PlanFile, VariantFile};
 use super::knobs::{Settings, without_effect};
 use super::naming::cell_id;
 use super::{Certify, Overrides, Payload, Plan, PlanError};
 use crate::cell::MAX_TRACES_PER_SECOND;
-use crate::{Cell, Protocol, Workload};
+use crate::{Cell, Protocol, Workload, workload};
 
 /// Bytes of a name at most.
 const MAX_NAME: usize = 100;
@@ -24,9 +26,10 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
         .map_err(|error| PlanError::Format { file: file.to_owned(), error: Box::new(error) })?;
     apply(&mut raw, overrides);
     hold_names(file, &raw)?;
-    hold_workload(file, &raw)?;
+    let workloads = Workloads::read(file, &raw)?;
+    hold_payloads(file, &raw, &workloads)?;
     hold_limits(file, &raw)?;
-    let cells = cells(file, &raw, overrides)?;
+    let cells = cells(file, &raw, &workloads, overrides)?;
     let certify = match &raw.certify {
         Some(certify) if !overrides.no_certify => Some(Certify {
             pairs: certify.pairs,
@@ -38,7 +41,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
                 ..cell(
                     &raw,
                     certify.protocol,
-                    (Workload::Ping, certify.payload.0),
+                    (workload::first(), certify.payload.0),
                     settings(file, &[&raw.knobs.0, &overrides.knobs])?,
                 )
             },
@@ -46,7 +49,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
         _ => None,
     };
     let all = cells.iter().chain(certify.as_ref().map(|certify| &certify.cell));
-    without_effect(all.map(|cell| (&cell.knobs, cell.protocol, cell.workload)))
+    without_effect(all.map(|cell| (&cell.knobs, cell.protocol, &*cell.workload)))
         .map_err(|error| refused(file, error))?;
     Ok(Plan {
         name: raw.name.unwrap_or_else(|| stem(file)),
@@ -146,11 +149,11 @@ fn refused(file: &str, error: super::KnobError) -> PlanError {
 fn cell(
     raw: &PlanFile,
     protocol: Protocol,
-    (workload, payload_bytes): (Workload, u64),
+    (workload, payload_bytes): (Arc<Workload>, u64),
     knobs: crate::Knobs,
 ) -> Cell {
     Cell {
-        id: cell_id(protocol, workload, payload_bytes),
+        id: cell_id(protocol, &workload, payload_bytes),
         protocol,
         workload,
         payload_bytes,
@@ -162,7 +165,12 @@ fn cell(
     }
 }
 
-fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>, PlanError> {
+fn cells(
+    file: &str,
+    raw: &PlanFile,
+    workloads: &Workloads,
+    overrides: &Overrides,
+) -> Result<Vec<Cell>, PlanError> {
     let refused = |reason: String| PlanError::Cells { file: file.to_owned(), reason };
     let plain = [VariantFile {
         name: String::new(),
@@ -175,10 +183,12 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
     let mut cells: Vec<Cell> = Vec::new();
     for variant in variants {
         let knobs = settings(file, &[&raw.knobs.0, &variant.knobs.0, &overrides.knobs])?;
-        for subject in subjects(raw, variant) {
+        let subjects = subjects(raw, variant, workloads.of(file, raw, variant)?);
+        for subject in subjects {
             for &protocol in variant.protocol.as_ref().unwrap_or(&raw.protocol) {
                 for &rate in &raw.rate.0 {
-                    let mut cell = Cell { rate, ..cell(raw, protocol, subject, knobs.clone()) };
+                    let mut cell =
+                        Cell { rate, ..cell(raw, protocol, subject.clone(), knobs.clone()) };
                     cell.id.push_str(&suffix(raw, rate, &variant.name));
                     if cells.iter().any(|other| other.id == cell.id) {
                         let id = cell.id;
@@ -201,14 +211,16 @@ fn cells(file: &str, raw: &PlanFile, overrides: &Overrides) -> Result<Vec<Cell>,
 }
 
 /// What the cells of `variant` ask for: each of its payloads, or a workload without one.
-fn subjects(raw: &PlanFile, variant: &VariantFile) -> Vec<(Workload, u64)> {
-    match variant.workload.unwrap_or(raw.workload) {
-        Workload::Ping => {
-            let payloads = variant.payload.as_ref().unwrap_or(&raw.payload);
-            payloads.iter().map(|payload| (Workload::Ping, payload.0)).collect()
-        }
-        Workload::Users => vec![(Workload::Users, 0)],
+fn subjects(
+    raw: &PlanFile,
+    variant: &VariantFile,
+    workload: Arc<Workload>,
+) -> Vec<(Arc<Workload>, u64)> {
+    if !workload.payload {
+        return vec![(workload, 0)];
     }
+    let payloads = variant.payload.as_ref().unwrap_or(&raw.payload);
+    payloads.iter().map(|payload| (Arc::clone(&workload), payload.0)).collect()
 }
 
 /// Names go into tags of points, whose limits are InfluxDB's line protocol and good sense.
@@ -229,18 +241,70 @@ fn hold_names(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
     }
 }
 
-/// A workload without a payload is given none.
-fn hold_workload(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
-    let of = |variant: &VariantFile| variant.workload.unwrap_or(raw.workload);
-    let all_users = raw.workload == Workload::Users
-        && raw.variant.iter().all(|variant| of(variant) == Workload::Users);
-    let given = (all_users && !raw.payload.is_empty())
-        || raw.variant.iter().any(|one| of(one) == Workload::Users && one.payload.is_some());
-    if given {
-        let reason = "`workload = \"users\"` has no `payload` (nor --size)".to_owned();
-        return Err(PlanError::Cells { file: file.to_owned(), reason });
+/// The workloads that a plan may name: the built-in ones, and its own.
+struct Workloads(Vec<Arc<Workload>>);
+
+impl Workloads {
+    fn read(file: &str, raw: &PlanFile) -> Result<Workloads, PlanError> {
+        let mut all = workload::all().to_vec();
+        for (name, written) in &raw.workloads {
+            let own = Workload { name: name.clone(), ..written.clone() };
+            let own = own
+                .checked_of_plan()
+                .map_err(|error| PlanError::Workload { file: file.to_owned(), error })?;
+            all.push(Arc::new(own));
+        }
+        let all = Workloads(all);
+        // One that nothing asks for would be a slip of the pen somewhere else.
+        let named = raw.variant.iter().map(|variant| &variant.workload).chain([&raw.workload]);
+        let named: Vec<&str> = named.flatten().map(String::as_str).collect();
+        for name in raw.workloads.keys().filter(|name| !named.contains(&name.as_str())) {
+            let reason = format!("no `workload` names the workload {name:?} that the plan has");
+            return Err(PlanError::Cells { file: file.to_owned(), reason });
+        }
+        all.named(file, raw.workload.as_deref())?;
+        Ok(all)
     }
-    Ok(())
+
+    /// The workload of the cells of `variant`.
+    fn of(
+        &self,
+        file: &str,
+        raw: &PlanFile,
+        variant: &VariantFile,
+    ) -> Result<Arc<Workload>, PlanError> {
+        self.named(file, variant.workload.as_deref().or(raw.workload.as_deref()))
+    }
+
+    fn named(&self, file: &str, name: Option<&str>) -> Result<Arc<Workload>, PlanError> {
+        let Some(name) = name else { return Ok(workload::first()) };
+        self.0.iter().find(|workload| workload.name == name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = self.0.iter().map(|workload| workload.name.as_str()).collect();
+            let known = known.join(", ");
+            let reason =
+                format!("key `workload`: no workload is called {name:?}; there are {known}");
+            PlanError::Cells { file: file.to_owned(), reason }
+        })
+    }
+}
+
+/// A workload without a payload is given none.
+fn hold_payloads(file: &str, raw: &PlanFile, workloads: &Workloads) -> Result<(), PlanError> {
+    let plan = workloads.named(file, raw.workload.as_deref())?;
+    let mut without = (!plan.payload && !raw.payload.is_empty()).then(|| plan.name.clone());
+    for variant in &raw.variant {
+        let workload = workloads.of(file, raw, variant)?;
+        if workload.payload {
+            without = None;
+        } else if variant.payload.is_some() {
+            without = Some(workload.name.clone());
+            break;
+        }
+    }
+    without.map_or(Ok(()), |name| {
+        let reason = format!("`workload = \"{name}\"` has no `payload` (nor --size)");
+        Err(PlanError::Cells { file: file.to_owned(), reason })
+    })
 }
 
 /// What tells a cell from others of its protocol and payload.

@@ -1,13 +1,15 @@
 //! What was asked, what the words mean, where it was made, and how to make it again.
 
+use std::collections::BTreeSet;
+
 use ledger::{Family, Stage};
 use maud::{Markup, Render, html};
 
 use super::super::family::look;
 use super::super::label::{knobs, protocol};
 use super::markup::Table;
-use lab_judge::result::RunResult;
 use lab_judge::result::units::{memory, rate, trimmed};
+use lab_judge::result::{CellResult, RunResult};
 
 /// What was asked of the run, as a list of terms.
 pub(super) fn asked(result: &RunResult) -> Markup {
@@ -25,8 +27,8 @@ pub(super) fn asked(result: &RunResult) -> Markup {
     };
     let terms = [
         ("Plan", result.plan.clone()),
-        ("Between gateway and echo", of(|factors| protocol(factors.protocol).to_owned())),
-        ("Payload", of(|factors| factors.subject().to_string())),
+        (&*protocols_of(result), of(|factors| protocol(factors.protocol).to_owned())),
+        (asked_for(result), of(|factors| factors.subject().to_string())),
         ("Requests per second", of(|factors| rate(factors.rate_per_s))),
         (
             "Rounds",
@@ -49,6 +51,25 @@ pub(super) fn asked(result: &RunResult) -> Markup {
             }
         }
     }
+}
+
+/// What the protocols are the label of: the hops behind the gateway, where there are any.
+fn protocols_of(result: &RunResult) -> String {
+    let workloads = result.cells.iter().map(|cell| cell.factors.workload());
+    let services: BTreeSet<String> =
+        workloads.flat_map(|workload| workload.calls.clone()).collect();
+    match services.len() {
+        0 => "Protocol".to_owned(),
+        _ => {
+            format!("Between gateway and {}", services.into_iter().collect::<Vec<_>>().join(" or "))
+        }
+    }
+}
+
+/// What cells are told apart by.
+fn asked_for(result: &RunResult) -> &'static str {
+    let payload = |cell: &CellResult| cell.factors.workload().payload;
+    if result.cells.iter().any(payload) { "Payload" } else { "Workload" }
 }
 
 /// Every family and stage, with its meaning.

@@ -23,7 +23,7 @@ impl Payloads {
 
     fn place(&self, cell: &CellResult) -> f64 {
         let subject = cell.factors.subject();
-        self.0.iter().position(|&known| known == subject).unwrap_or(0) as f64
+        self.0.iter().position(|known| *known == subject).unwrap_or(0) as f64
     }
 
     fn name(&self, place: f64) -> String {

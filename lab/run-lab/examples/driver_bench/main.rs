@@ -16,7 +16,7 @@ use k6::K6;
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, SERVICE, Sampling};
 use lab_drive::k6::Release;
 use lab_launch::Tool;
-use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, Workload};
+use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, workload};
 use probe::{Probe, ProbeConfig};
 use server::Server;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ struct Bench {
 impl Bench {
     async fn round(&self, rate: f64, seconds: u64) -> Result<RoundMeasure> {
         let cell = Cell {
-            workload: Workload::Ping,
+            workload: workload::first(),
             id: "bench".to_owned(),
             protocol: Protocol::Rest,
             payload_bytes: self.payload,

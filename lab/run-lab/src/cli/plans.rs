@@ -1,7 +1,6 @@
 //! `run-lab plans`.
 
 use super::{Exit, Failure, terminal};
-use lab_model::Workload;
 use lab_model::plan::{self, BUILT_IN, Overrides, Plan, Size, Span};
 
 /// Lists the built-in plans.
@@ -29,9 +28,10 @@ fn describe(plan: &Plan) -> String {
     let subjects = distinct(
         cells
             .iter()
-            .map(|cell| match cell.workload {
-                Workload::Ping => format!("payload {}", Size(cell.payload_bytes)),
-                Workload::Users => "users by e-mail".to_owned(),
+            .map(|cell| match (cell.workload.payload, cell.workload.label()) {
+                (false, _) => cell.workload.asks().to_owned(),
+                (true, None) => format!("payload {}", Size(cell.payload_bytes)),
+                (true, Some(label)) => format!("{label} {}", Size(cell.payload_bytes)),
             })
             .collect(),
     )

@@ -243,7 +243,7 @@ fn leave_out_database(plan: &mut Plan, inventory: &Inventory) -> Result<usize, F
         return Ok(0);
     }
     let before = plan.cells.len();
-    plan.cells.retain(|cell| !reaches_database(cell.workload.reaches()));
+    plan.cells.retain(|cell| !cell.workload.asks_database());
     if plan.cells.is_empty() {
         let missing = inventory.without(Tool::Postgres).unwrap_or_default();
         return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));

@@ -15,7 +15,7 @@ use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setu
 use lab_judge::result::RunResult;
 use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Knobs, Protocol, Service, Workload};
+use lab_model::{Knobs, Protocol, Service, workload};
 use lab_report::RESULT_JSON;
 use lab_supervise::{Absolute, PartError};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -94,9 +94,10 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
             "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
         ));
     }
-    let database = inventory.of(Tool::Postgres).map(|_| Workload::Users);
-    let asked = database.into_iter().chain([Workload::Ping]).flat_map(|workload| {
-        [Protocol::Rest, Protocol::Grpc].map(|protocol| (&knobs, protocol, workload))
+    let database = inventory.of(Tool::Postgres).is_some();
+    let served = workload::all().iter().filter(|one| database || !one.asks_database());
+    let asked = served.flat_map(|workload| {
+        [Protocol::Rest, Protocol::Grpc].map(|protocol| (&knobs, protocol, &**workload))
     });
     lab_model::plan::without_effect(asked).map_err(Failure::usage)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;

@@ -15,7 +15,7 @@ use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
-use lab_model::{Cell, RoundMeasure, RunMeasure, Statements, Workload};
+use lab_model::{Cell, RoundMeasure, RunMeasure, Statements};
 use lab_supervise::PartError;
 
 /// How often those who watch are told how a round goes on.
@@ -109,7 +109,7 @@ impl Load<'_> {
 
     /// Sees to it that what the cell asks for is there; returns where the gateway is.
     async fn serve(&mut self, cell: &Cell) -> Result<SocketAddr, RunError> {
-        if cell.workload == Workload::Users {
+        if cell.workload.asks_database() {
             self.rig.seed(&cell.knobs, self.reporter).await?;
         }
         self.rig.serve(&cell.knobs, self.reporter).await

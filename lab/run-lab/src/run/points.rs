@@ -36,7 +36,7 @@ impl Points {
             .map(|cell| Announced {
                 cell: &cell.id,
                 protocol: cell.protocol.name(),
-                payload: payload(cell.workload, cell.payload_bytes),
+                payload: payload(&cell.workload, cell.payload_bytes),
             })
             .collect();
         control.announce(&cells).await
@@ -93,7 +93,7 @@ impl Points {
             .at(now);
         for cell in &result.cells {
             let asked = &cell.factors;
-            let payload = payload(asked.workload, asked.payload_bytes);
+            let payload = payload(&asked.workload(), asked.payload_bytes);
             let tags = tags(&self.run, &cell.id, asked.protocol.name(), &payload);
             let fields = verdict_fields(lines.point(names::M_VERDICT, &tags), &cell.verdict)
                 .float(names::F_RESIDUAL_P50_SHARE, cell.residual.p50_share)
@@ -114,7 +114,7 @@ impl Points {
         measurement: &str,
         cell: &Cell,
     ) -> sidecar::Fields<'a> {
-        let payload = payload(cell.workload, cell.payload_bytes);
+        let payload = payload(&cell.workload, cell.payload_bytes);
         lines.point(measurement, &tags(&self.run, &cell.id, cell.protocol.name(), &payload))
     }
 }
@@ -133,11 +133,8 @@ fn tags<'a>(
     ]
 }
 
-fn payload(workload: Workload, bytes: u64) -> String {
-    match workload {
-        Workload::Ping => bytes.to_string(),
-        Workload::Users => names::NO_CELL.to_owned(),
-    }
+fn payload(workload: &Workload, bytes: u64) -> String {
+    if workload.payload { bytes.to_string() } else { names::NO_CELL.to_owned() }
 }
 
 fn load_fields<'a>(point: sidecar::Fields<'a>, second: &Second) -> sidecar::Fields<'a> {

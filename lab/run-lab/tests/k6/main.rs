@@ -6,6 +6,7 @@ mod program;
 mod rig;
 mod rounds;
 mod whole;
+mod workloads;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
             rounds::requests_that_are_refused_or_too_slow_are_errors_in_k6s_words,
             rounds::users_are_asked_for_that_exist_and_the_seeds_count_is_right,
             rounds::a_wrong_count_and_an_answer_that_is_no_json_are_errors,
+            workloads::a_workload_of_a_plan_file_is_driven_by_k6,
         }
         double {
             misbehaving::one_that_does_not_end_is_stopped_and_named_and_what_was_measured_is_kept,
@@ -93,6 +95,8 @@ fn main() -> ExitCode {
             whole::what_the_users_shell_and_home_say_to_k6_does_not_reach_it,
             whole::releases_are_told_apart_by_their_version_which_is_asked_once,
             whole::k6_writes_to_influxdb_only_if_it_is_asked_to,
+            workloads::a_workload_of_a_plan_file_is_driven_by_the_built_in_driver,
+            workloads::a_plan_file_is_all_that_a_run_needs_for_a_workload,
         }
     };
     libtest_mimic::run(&arguments, trials).exit_code()

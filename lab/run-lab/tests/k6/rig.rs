@@ -6,7 +6,7 @@ use lab_drive::k6::{Driven, K6, K6Error, Limits, Order};
 use lab_launch::{
     ANY_PORT, Collector, Control, Services, Target, start_services, start_sidecar, withheld,
 };
-use lab_model::{Cell, Knobs, Protocol, Requests, Workload};
+use lab_model::{Cell, Knobs, Protocol, Requests, workload};
 use lab_supervise::{Absolute, Part, Supervisor};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
     Cell {
         id: "rest-1kB".to_owned(),
         protocol: Protocol::Rest,
-        workload: Workload::Ping,
+        workload: workload::first(),
         payload_bytes: 1_000,
         rate,
         duration_ns: duration_ms * 1_000_000,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use lab_drive::k6::{Limits, Order};
-use lab_model::{Cell, Knobs, Requests, Workload};
+use lab_model::{Cell, Knobs, Requests, workload};
 use ledger::{Kind, Stage};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sidecar::runfile::RunFile;
@@ -164,7 +164,11 @@ pub(crate) async fn thresholds_pass_through_and_other_failures_are_explained(pro
 
     // Answers other than asked for: the gateway of this lab has no users service.
     lab.k6.thresholds = None;
-    let users = Cell { id: "rest-users".to_owned(), workload: Workload::Users, ..short.clone() };
+    let users = Cell {
+        id: "rest-users".to_owned(),
+        workload: workload::built_in("users").expect("users"),
+        ..short.clone()
+    };
     let driven = lab.round(&users, |_| ()).await.expect("k6 drives").expect("a measure");
     let measure = driven.measure;
     assert_balanced(measure.requests);
@@ -219,7 +223,11 @@ async fn asked(program: &Program, answer: fn(&str) -> String) -> (Requests, Vec<
     let supervisor = supervisor(dir.path());
     let k6 = program.k6(dir.path());
     let knobs = Knobs { users: Some(1_003), ..Knobs::default() };
-    let cell = Cell { workload: Workload::Users, knobs, ..cell(200.0, 0, 1_000) };
+    let cell = Cell {
+        workload: workload::built_in("users").expect("users"),
+        knobs,
+        ..cell(200.0, 0, 1_000)
+    };
     let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
     let order = Order { gateway, cell: &cell, number: 0, limits };
     let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;
@@ -230,7 +238,7 @@ async fn asked(program: &Program, answer: fn(&str) -> String) -> (Requests, Vec<
 }
 
 fn seeded(email: &str) -> usize {
-    (1..=1_003).filter(|&id| pg_client::emails::email_of(id) == email).count()
+    (1..=1_003).filter(|&id| lab_proto::emails::email_of(id) == email).count()
 }
 
 /// An answer in the gateway's own words.

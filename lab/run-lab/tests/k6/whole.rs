@@ -2,7 +2,7 @@
 
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "other tests look closer at a process")]
-mod process;
+pub(crate) mod process;
 
 use std::path::Path;
 

@@ -25,15 +25,19 @@ const NOT_HTTP2: &str = "it is HTTP/2's, and rest is HTTP/1.1";
 const NO_PAYLOAD: &str = "nothing asks for a payload";
 const NO_USERS: &str = "nothing asks for users, or there is no database";
 const NOT_REST: &str = "nothing asks for a payload by rest";
+const NO_INNER: &str = "the gateway calls nothing for what is asked";
 const NOT_REACHED: &str = "no request reaches that service";
 const NO_PROBES: &str = "probes inject, and they are off";
 
 impl Needs {
     /// Why a cell of this protocol and workload does not have it, if so.
-    fn missing(self, protocol: Protocol, workload: Workload) -> Option<&'static str> {
-        let payload = workload == Workload::Ping;
+    fn missing(self, protocol: Protocol, workload: &Workload) -> Option<&'static str> {
+        // The gateway makes the payload that it sends to this service, and no other.
+        let payload = workload.payload && reached(workload).any(|service| service.name == "echo");
+        let inner = !workload.calls.is_empty();
         let (met, why) = match self {
             Needs::Nothing => (true, ""),
+            Needs::Http2 if !inner => (false, NO_INNER),
             Needs::Http2 => (protocol == Protocol::Grpc, NOT_HTTP2),
             Needs::Payload => (payload, NO_PAYLOAD),
             Needs::RestPayload => (payload && protocol == Protocol::Rest, NOT_REST),
@@ -44,8 +48,8 @@ impl Needs {
 }
 
 /// The services that requests of `workload` reach.
-fn reached(workload: Workload) -> impl Iterator<Item = &'static Service> {
-    let behind = workload.reaches().iter().filter_map(|name| Service::named(name));
+fn reached(workload: &Workload) -> impl Iterator<Item = &'static Service> {
+    let behind = workload.reaches().into_iter().filter_map(Service::named);
     behind.chain([Service::entry()])
 }
 
@@ -54,7 +58,7 @@ fn reached(workload: Workload) -> impl Iterator<Item = &'static Service> {
 /// # Errors
 /// [`KnobError::Unread`] names it.
 pub fn without_effect<'a>(
-    asked: impl IntoIterator<Item = (&'a Knobs, Protocol, Workload)>,
+    asked: impl IntoIterator<Item = (&'a Knobs, Protocol, &'a Workload)>,
 ) -> Result<(), KnobError> {
     let mut unread: BTreeMap<String, Option<&'static str>> = BTreeMap::new();
     for (knobs, protocol, workload) in asked {
@@ -71,7 +75,7 @@ pub fn without_effect<'a>(
 fn settings(
     knobs: &Knobs,
     protocol: Protocol,
-    workload: Workload,
+    workload: &Workload,
 ) -> Vec<(String, Option<&'static str>)> {
     let set = written(knobs);
     let set = KNOBS.iter().filter(|knob| set.contains_key(knob.name));
@@ -94,7 +98,7 @@ fn settings(
 mod tests {
     use super::*;
 
-    const PING: Workload = Workload::Ping;
+    use crate::workload::{built_in, first};
 
     fn with(place: &str) -> Knobs {
         Knobs { inject: [(place.to_owned(), 1)].into(), ..Knobs::default() }
@@ -106,26 +110,27 @@ mod tests {
         let window = Knobs { stream_window: Some(1), ..Knobs::default() };
         let bug = Knobs { rest_size_bug: Some(1), ..Knobs::default() };
         let pool = Knobs { pool_size: Some(1), ..Knobs::default() };
+        let (ping, users) = (first(), built_in("users").unwrap());
         let off = Knobs { probes_off: true, ..with("gateway:handler") };
         for (knobs, protocol, workload, named) in [
-            (&window, rest, PING, "stream_window would have no effect: it is HTTP/2's"),
+            (&window, rest, &ping, "stream_window would have no effect: it is HTTP/2's"),
             (
                 &bug,
                 grpc,
-                PING,
+                &ping,
                 "rest_size_bug would have no effect: nothing asks for a payload by rest",
             ),
-            (&pool, grpc, PING, "pool_size would have no effect: nothing asks for users"),
+            (&pool, grpc, &ping, "pool_size would have no effect: nothing asks for users"),
             (
                 &with("pg-client:handler"),
                 grpc,
-                PING,
+                &ping,
                 "inject pg-client:handler would have no effect",
             ),
-            (&with("echo:handler"), rest, Workload::Users, "inject echo:handler would have"),
-            (&off, rest, PING, "inject gateway:handler would have no effect: probes inject"),
+            (&with("echo:handler"), rest, &users, "inject echo:handler would have"),
+            (&off, rest, &ping, "inject gateway:handler would have no effect: probes inject"),
         ] {
-            let error = without_effect([(knobs, protocol, workload)]).unwrap_err().to_string();
+            let error = without_effect([(knobs, protocol, &**workload)]).unwrap_err().to_string();
             assert!(error.starts_with(named), "{error}");
         }
     }
@@ -133,9 +138,10 @@ mod tests {
     #[test]
     fn one_reader_among_many_is_enough() {
         let window = Knobs { stream_window: Some(1), ..Knobs::default() };
-        let both = [(&window, Protocol::Rest, PING), (&window, Protocol::Grpc, PING)];
+        let ping = first();
+        let both = [(&window, Protocol::Rest, &*ping), (&window, Protocol::Grpc, &*ping)];
         assert_eq!(without_effect(both), Ok(()));
         let delay = with("driver:wake_up");
-        assert_eq!(without_effect([(&delay, Protocol::Rest, PING)]), Ok(()));
+        assert_eq!(without_effect([(&delay, Protocol::Rest, &*ping)]), Ok(()));
     }
 }
