@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use generator::{SPANS_PER_TRACE, cpu_seconds, generate};
+use generator::{SPANS_PER_TRACE, cpu_seconds, generate, open};
 use sidecar::{Batch, Done, Sidecar, SidecarConfig, Sink};
 
 #[derive(Parser)]
@@ -48,7 +48,8 @@ fn main() -> anyhow::Result<()> {
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if arguments.first().is_some_and(|first| first == "generate") {
-        let traces = runtime.block_on(generate(&arguments[1], number(2, 10)?, number(3, 0)?))?;
+        let traces = generate(&arguments[1], number(2, 10)?, number(3, 0)?, &arguments[4]);
+        let traces = runtime.block_on(traces)?;
         println!("{traces}");
         return Ok(());
     }
@@ -64,8 +65,9 @@ async fn measure(seconds: u64, rate: u64) -> anyhow::Result<()> {
     let (otlp, control) = (sidecar.otlp(), sidecar.control());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(sidecar.serve(async { _ = stopped.await }));
+    let (seconds, rate, nonce) = (seconds.to_string(), rate.to_string(), open(control).await?);
     let mut generator = Command::new(std::env::current_exe()?)
-        .args(["generate", &format!("http://{otlp}"), &seconds.to_string(), &rate.to_string()])
+        .args(["generate", &format!("http://{otlp}"), &seconds, &rate, &nonce])
         .stdout(Stdio::piped())
         .spawn()?;
     let (cpu, began) = (cpu_seconds(), Instant::now());

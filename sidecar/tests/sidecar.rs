@@ -9,6 +9,8 @@ mod fixture;
 mod forward;
 #[path = "sidecar/otlp.rs"]
 mod otlp;
+#[path = "sidecar/runs.rs"]
+mod runs;
 
 use std::time::{Duration, SystemTime};
 

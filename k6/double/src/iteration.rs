@@ -85,7 +85,10 @@ impl World {
         self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
         let question = self.options.question();
         let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
-        let reply = self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent)).await;
+        let edge = self.options.edge.as_ref().filter(|_| sampled);
+        let state = edge.map(|edge| format!("hoplab={span:016x}:{edge}"));
+        let reply =
+            self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent, state)).await;
         if let Some(reply) = &reply {
             self.tell_reply(&labels, &question, reply);
         }
@@ -101,17 +104,27 @@ impl World {
         Some(user)
     }
 
-    async fn ask(&self, user: &mut User, question: &Question, parent: &str) -> Reply {
+    async fn ask(
+        &self,
+        user: &mut User,
+        question: &Question,
+        parent: &str,
+        state: Option<String>,
+    ) -> Reply {
         let gateway = &self.options.gateway;
         let host = gateway.strip_prefix("http://").unwrap_or(gateway);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(question.method)
             .uri(&question.target)
             .header("Host", host)
             .header("User-Agent", format!("double of k6/{}", self.release.number()))
             .header("Content-Type", "application/json")
-            .header("traceparent", parent)
-            .body(Full::new(Bytes::from(question.body.clone().unwrap_or_default())));
+            .header("traceparent", parent);
+        if let Some(state) = state {
+            request = request.header("tracestate", state);
+        }
+        let body = question.body.clone().unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body)));
         match request {
             Ok(request) => user.connection.ask(host, request, self.options.timeout).await,
             Err(_) => Reply {

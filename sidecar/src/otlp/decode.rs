@@ -30,8 +30,6 @@ pub(crate) struct Batch {
     pub(crate) lost: Vec<(Arc<Source>, u64)>,
     /// The resources that the spans came from.
     pub(crate) sources: Vec<Arc<Source>>,
-    /// The export came from this machine.
-    pub(crate) local: bool,
     /// What is taken of the budget and not yet held by a span.
     share: Share,
     /// What its spans hold of the budget, in bytes.

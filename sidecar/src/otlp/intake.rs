@@ -70,9 +70,7 @@ impl Intake {
         let dialect = Dialect::of(&head.headers, head.version);
         let spoken = dialect.unwrap_or(Dialect::Json);
         let taken = match self.place(&head, dialect) {
-            Ok((signal, dialect)) => {
-                self.export(signal, dialect, &head.headers, &mut body, from).await
-            }
+            Ok((signal, dialect)) => self.export(signal, dialect, &head.headers, &mut body).await,
             Err(refusal) => {
                 body::drain_for_a_while(&mut body).await;
                 Err(refusal)
@@ -128,11 +126,10 @@ impl Intake {
         dialect: Dialect,
         headers: &HeaderMap,
         body: &mut Incoming,
-        from: SocketAddr,
     ) -> Result<Rejections, Refusal> {
         let mut share = self.budget.share();
         let body = body::read(body, &mut share).await?;
-        let taken = self.take(signal, dialect, headers, body.clone(), share, from).await;
+        let taken = self.take(signal, dialect, headers, body.clone(), share).await;
         // What its sender will send again is passed on when it does.
         let again = matches!(&taken, Err(refusal) if refusal.cause == Cause::Busy);
         if let Some(forward) = self.forward.as_ref().filter(|_| !again) {
@@ -149,7 +146,6 @@ impl Intake {
         headers: &HeaderMap,
         body: Bytes,
         share: Share,
-        from: SocketAddr,
     ) -> Result<Rejections, Refusal> {
         let counters = self.pipeline.counters();
         if signal != Signal::Traces {
@@ -157,20 +153,18 @@ impl Intake {
             return Ok(Rejections::default());
         }
         let encoding = encoding(dialect, headers)?;
-        let local = from.ip().is_loopback();
         let rejected = if body.len() > LARGE || encoding != Encoding::Identity {
             let intake = Arc::clone(self);
             // Never closed, so never refused.
             let _turn = self.decoders.acquire().await;
-            let decoding = tokio::task::spawn_blocking(move || {
-                intake.decode(dialect, encoding, body, share, local)
-            });
+            let decoding =
+                tokio::task::spawn_blocking(move || intake.decode(dialect, encoding, body, share));
             let broke = |error: tokio::task::JoinError| {
                 Refusal::new(Cause::Malformed, format!("it could not be decoded: {error}"))
             };
             decoding.await.map_err(broke)??
         } else {
-            self.decode(dialect, encoding, body, share, local)?
+            self.decode(dialect, encoding, body, share)?
         };
         counters.export(dialect);
         Ok(rejected)
@@ -183,7 +177,6 @@ impl Intake {
         encoding: Encoding,
         body: Bytes,
         mut share: Share,
-        local: bool,
     ) -> Result<Rejections, Refusal> {
         let (body, encoding) = match dialect {
             Dialect::Grpc => match grpc_message(body)? {
@@ -200,20 +193,17 @@ impl Intake {
             })?;
             message = protobuf.into();
         }
-        let mut batch =
-            export_request(&message, self.budget.share()).map_err(|error| match error {
-                DecodeError::Wire(error) => Refusal::new(
-                    Cause::Malformed,
-                    format!("cannot read the export request: {error}"),
-                ),
-                DecodeError::Spent(spent) => spent.into(),
-                DecodeError::TooMany { spans } => {
-                    let detail =
-                        format!("more than its {spans} first spans find no room in --memory-limit");
-                    Refusal::new(Cause::TooLarge, detail)
-                }
-            })?;
-        batch.local = local;
+        let batch = export_request(&message, self.budget.share()).map_err(|error| match error {
+            DecodeError::Wire(error) => {
+                Refusal::new(Cause::Malformed, format!("cannot read the export request: {error}"))
+            }
+            DecodeError::Spent(spent) => spent.into(),
+            DecodeError::TooMany { spans } => {
+                let detail =
+                    format!("more than its {spans} first spans find no room in --memory-limit");
+                Refusal::new(Cause::TooLarge, detail)
+            }
+        })?;
         let rejected = batch.rejected.clone();
         self.pipeline.accept(batch);
         Ok(rejected)

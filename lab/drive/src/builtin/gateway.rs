@@ -18,19 +18,30 @@ pub const SERVICE: &str = "driver";
 
 /// Connections to one gateway, kept over the rounds that it serves.
 #[derive(Clone)]
-pub struct Connections(Client);
+pub struct Connections {
+    client: Client,
+    nonce: Option<Arc<str>>,
+}
 
 impl Connections {
     /// To the gateway at `target`, measured by `probe`.
     #[must_use]
     pub fn new(probe: &Probe, target: http::Uri) -> Connections {
-        Connections(Client::new(probe, "gateway", target, ClientOptions::default()))
+        let client = Client::new(probe, "gateway", target, ClientOptions::default());
+        Connections { client, nonce: None }
+    }
+
+    /// The same for the run that has this nonce: traced requests say in `tracestate` what they belong to.
+    #[must_use]
+    pub fn of_run(self, nonce: Option<Arc<str>>) -> Connections {
+        Connections { nonce, ..self }
     }
 }
 
 /// The gateway, asked what one cell asks for in one round.
 pub struct Gateway {
     client: Client,
+    nonce: Option<Arc<str>>,
     protocol: Protocol,
     ask: Ask,
     cell: Arc<str>,
@@ -55,7 +66,8 @@ impl Gateway {
         weight: f64,
     ) -> Gateway {
         Gateway {
-            client: connections.0.clone(),
+            client: connections.client.clone(),
+            nonce: connections.nonce.clone(),
             protocol: cell.protocol,
             ask: match cell.workload {
                 Workload::Ping => Ask::Ping { size: cell.payload_bytes },
@@ -118,6 +130,7 @@ impl Target for Gateway {
                 cell: self.cell.clone(),
                 round: self.round,
                 weight: self.weight,
+                nonce: self.nonce.clone(),
                 stopwatch: stopwatch.clone(),
             }),
         };

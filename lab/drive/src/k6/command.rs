@@ -137,6 +137,9 @@ impl Call<'_> {
                 env.push(("USERS", cell.knobs.users.unwrap_or(DEFAULT_USERS).to_string()));
             }
         }
+        if let Some(nonce) = &self.k6.nonce {
+            env.push(("EDGE", ledger::edge::said(&cell.id, self.order.number, nonce)));
+        }
         // None, rather than those of whoever started the lab: they would judge its cells unseen.
         let thresholds = self.k6.thresholds.clone().unwrap_or_else(|| "{}".to_owned());
         env.push(("THRESHOLDS", thresholds));
@@ -235,12 +238,14 @@ mod tests {
             password: "secret".to_owned(),
         });
         k6.otlp = Some(([127, 0, 0, 1], 4317).into());
+        k6.nonce = Some("n0nce".into());
         let users = Cell { workload: Workload::Users, rate: 500.0, ..cell() };
         let (arguments, env) = call(&k6, &users, |call| (call.arguments(), call.env()));
         assert!(arguments.contains(&"influxdb=http://127.0.0.1:8086/lab".into()), "{arguments:?}");
         assert!(arguments.iter().all(|text| !text.to_string_lossy().contains("secret")));
         assert!(env.contains(&("K6_INFLUXDB_PASSWORD", "secret".to_owned())));
         assert!(env.contains(&("SAMPLE_EVERY", "3".to_owned())));
+        assert!(env.contains(&("EDGE", "rest%2010%2FB:3:n0nce".to_owned())));
         assert!(env.contains(&("USERS", "1000000".to_owned())));
         assert_eq!(arguments.last(), Some(&"/out/k6/users.js".into()));
     }
