@@ -3,18 +3,10 @@
 use ledger::{Edge, names};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1 as proto;
-use serde_json::json;
 use sidecar::runfile::RequestRow;
 
 use super::{client_span, export};
 use crate::fixture::Running;
-
-/// Opens a run; answers its nonce.
-async fn open(sidecar: &Running) -> String {
-    let (status, opened) = sidecar.post("/plan", &json!({"cells": []})).await;
-    assert_eq!(status, 200);
-    opened["nonce"].as_str().unwrap().to_owned()
-}
 
 /// The span of a generator whose request belongs to cell `rest-10B`, if it says so, and to the run with `nonce`, if it
 /// has one.
@@ -60,7 +52,7 @@ async fn a_foreign_span_that_claims_a_cell_without_the_nonce_is_in_no_cell() {
     let sidecar = Running::start("").await;
     // Before any run is open, as with load by hand.
     export(&sidecar.otlp, vec![generator(1, true, None)]).await.unwrap();
-    let nonce = open(&sidecar).await;
+    let nonce = sidecar.open_run().await;
     let spans = vec![
         generator(2, true, None),
         generator(3, true, Some("guess")),
@@ -82,7 +74,7 @@ async fn a_foreign_span_that_claims_a_cell_without_the_nonce_is_in_no_cell() {
 #[tokio::test]
 async fn the_server_of_a_generator_that_sends_no_spans_belongs_to_its_cell_by_the_nonce_alone() {
     let sidecar = Running::start("").await;
-    let nonce = open(&sidecar).await;
+    let nonce = sidecar.open_run().await;
     let server = |trace: u8, nonce: &str| proto::Span {
         span_id: vec![2; 8],
         parent_span_id: vec![1; 8],
@@ -99,9 +91,9 @@ async fn the_server_of_a_generator_that_sends_no_spans_belongs_to_its_cell_by_th
 #[tokio::test]
 async fn two_labs_on_one_sidecar_do_not_mix() {
     let sidecar = Running::start("").await;
-    let first = open(&sidecar).await;
+    let first = sidecar.open_run().await;
     export(&sidecar.otlp, vec![generator(1, true, Some(&first))]).await.unwrap();
-    let second = open(&sidecar).await;
+    let second = sidecar.open_run().await;
     // Both call their cell the same.
     let spans = vec![generator(2, true, Some(&first)), generator(3, true, Some(&second))];
     export(&sidecar.otlp, spans).await.unwrap();
