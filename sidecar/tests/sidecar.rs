@@ -225,6 +225,18 @@ async fn what_comes_late_mends_the_row_in_the_run_file() {
 }
 
 #[tokio::test]
+async fn queries_of_urls_are_kept_only_where_somebody_asks() {
+    for (flags, expected) in [("", "GET /orders"), ("--keep-queries", "GET /orders?by=name")] {
+        let sidecar = Running::start(flags).await;
+        let span = proto::Span { name: "GET /orders?by=name".into(), ..client_span(1, 1) };
+        export(&sidecar.otlp, vec![span]).await.unwrap();
+        sidecar.flush().await;
+        let rows = sidecar.open_run_file().await.read_requests().await.unwrap();
+        assert_eq!(&*rows[0].operation, expected);
+    }
+}
+
+#[tokio::test]
 async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_call() {
     let sidecar = Running::start("").await;
     let nonce = sidecar.open_run().await;

@@ -67,7 +67,7 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
 }
 
 fn read(message: &[u8]) -> Result<Batch, DecodeError> {
-    export_request(message, Share::default())
+    export_request(message, Share::default(), Queries::Dropped)
 }
 
 fn decode(spans: Vec<otlp::Span>) -> Batch {
