@@ -54,7 +54,7 @@ fn close_hop(node: &HopNode, depth: usize, part: Part, hops: &mut Vec<HopLedger>
         let below = &mut hops[place];
         below.concurrent_ns = share.concurrent_ns;
         below.detached_ns = share.detached_ns;
-        below.clipped_ns += share.clipped_ns;
+        below.clipped_ns = below.clipped_ns.wrapping_add(share.clipped_ns);
         below.out_of_order += u32::from(share.backwards);
     }
 }
@@ -128,18 +128,18 @@ fn unseen(
 ) -> Shares {
     let out = client_out(client, walk);
     let back = read(client);
-    let (hole, kept) = (back as i64 - out as i64, walk.kept(out, back));
+    let (hole, kept) = (walk::between(out, back), walk.kept(out, back));
     let span = server.residence();
-    let length = span.1 as i64 - span.0 as i64;
+    let length = walk::between(span.0, span.1);
     let both_tapped = client.tapped() && server.tapped();
     let fits = if both_tapped { length } else { length.min(hole.max(0)) };
-    *clipped += length - fits;
+    *clipped = clipped.wrapping_add(length.wrapping_sub(fits));
     // Of a call of which only a part was waited for, that part of its server's time was.
     let part = |whole: i64, part| walk::in_proportion(whole.max(0), part, hole);
     let inside = if kept == hole { fits } else { part(fits, kept) };
     let outer = std::mem::replace(&mut walk.window, walk::EVER);
     if inside != length {
-        let skipped = part(fits, walk::clamped(out, outer) as i64 - out as i64);
+        let skipped = part(fits, walk::between(out, walk::clamped(out, outer)));
         let from = span.0.saturating_add_signed(skipped);
         walk.window = (from, from.saturating_add_signed(inside));
     }
@@ -149,7 +149,7 @@ fn unseen(
     walk.carved.clear();
     walk.window = outer;
     let stage = if both_tapped { Stage::NetworkInferred } else { Stage::BetweenSpans };
-    walk.book(stage, kept - inside, Kind::Inferred);
+    walk.book(stage, kept.wrapping_sub(inside), Kind::Inferred);
     client_in(client, back, walk);
     shares
 }

@@ -8,7 +8,7 @@
 use crate::half::Half;
 use crate::hop::HopNode;
 use crate::stage::{Kind, Stage, StageSet};
-use crate::walk::{EVER, Window};
+use crate::walk::{EVER, Window, between};
 
 /// How much of a call belongs to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Shares {
             let Some((start, end)) = unplaced(call).filter(|(start, end)| start < end) else {
                 continue;
             };
-            let length = end as i64 - start as i64;
+            let length = between(start, end);
             let taken = length.min(stages.get(own).ns).max(0);
             share.clipped_ns = length - taken;
             if taken > 0 {
@@ -122,7 +122,7 @@ pub(crate) fn share(calls: &[HopNode], span: Window, counted: Window) -> Shares 
             continue;
         }
         shares.of[at].concurrent_ns = common((start, end), counted);
-        shares.of[at].detached_ns = (end - start) as i64 - common((start, end), span);
+        shares.of[at].detached_ns = between(start, end).wrapping_sub(common((start, end), span));
         if start < end && returned(client, (start, end), span.1) {
             waited.push((end, start, at));
         }
@@ -137,7 +137,7 @@ pub(crate) fn share(calls: &[HopNode], span: Window, counted: Window) -> Shares 
         }
         until = window.0;
         let share = &mut shares.of[at];
-        share.concurrent_ns -= (window.1 - window.0) as i64;
+        share.concurrent_ns = share.concurrent_ns.wrapping_sub(between(window.0, window.1));
         share.part = if window == (start, end) { Part::All } else { Part::Within(window) };
         shares.carved.push(window);
     }

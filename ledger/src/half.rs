@@ -108,7 +108,7 @@ impl Half {
     /// The duration of the span, in nanoseconds.
     #[must_use]
     pub fn duration(&self) -> i64 {
-        self.interval.1 as i64 - self.interval.0 as i64
+        self.interval.1.wrapping_sub(self.interval.0).cast_signed()
     }
 
     /// From when the call was to be made (planned, else made) until it returned, as its caller sees it.
@@ -182,7 +182,7 @@ impl Half {
         let base = self.marks.first().unwrap_or_default();
         let mut text = format!("base={base}");
         for (point, at) in self.marks.iter() {
-            let _ = write!(text, " {}={}", point.code(), at as i64 - base as i64);
+            let _ = write!(text, " {}={}", point.code(), at.wrapping_sub(base).cast_signed());
         }
         let Sending { window_wait, socket_wait, socket_write, framing } = self.sending;
         for (key, ns) in

@@ -52,18 +52,18 @@ impl RequestLedger {
     /// The latency the stages add up to, in nanoseconds.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.hops.iter().map(|hop| hop.stages.total()).sum()
+        self.hops.iter().map(|hop| hop.stages.total()).fold(0, i64::wrapping_add)
     }
 
     /// The part of [`Self::total`] of one kind, in nanoseconds.
     #[must_use]
     pub fn total_of(&self, kind: Kind) -> i64 {
-        self.hops.iter().map(|hop| hop.stages.total_of(kind)).sum()
+        self.hops.iter().map(|hop| hop.stages.total_of(kind)).fold(0, i64::wrapping_add)
     }
 
     /// What an independent stopwatch saw and no stage explains, in nanoseconds.
     #[must_use]
     pub fn residual(&self, stopwatch: u64) -> i64 {
-        stopwatch as i64 - self.total()
+        stopwatch.cast_signed().wrapping_sub(self.total())
     }
 }

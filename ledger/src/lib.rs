@@ -13,6 +13,7 @@ pub mod clock;
 mod close;
 mod critical;
 pub mod date;
+pub mod edge;
 mod half;
 mod hop;
 mod marks;
@@ -24,6 +25,7 @@ mod walk;
 pub mod wall;
 
 pub use close::close;
+pub use edge::Edge;
 pub use half::{Attribute, Half, HalfError, Side, Value};
 pub use hop::{HopLedger, HopNode, RequestLedger};
 pub use marks::{Marks, Point, Sending, Traffic};

@@ -242,7 +242,7 @@ impl StageSet {
     /// Adds `ns` to `stage`. Of two kinds, the better known one stays.
     pub fn add(&mut self, stage: Stage, ns: i64, kind: Kind) {
         let entry = &mut self.0[stage as usize];
-        entry.ns += ns;
+        entry.ns = entry.ns.wrapping_add(ns);
         entry.kind = entry.kind.max(kind);
     }
 
@@ -257,20 +257,26 @@ impl StageSet {
     /// The sum of all stages, in nanoseconds.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.0.iter().map(|time| time.ns).sum()
+        sum(self.0.iter())
     }
 
     /// The sum of the stages of one kind, in nanoseconds.
     #[must_use]
     pub fn total_of(&self, kind: Kind) -> i64 {
-        self.0.iter().filter(|time| time.kind == kind).map(|time| time.ns).sum()
+        sum(self.0.iter().filter(|time| time.kind == kind))
     }
 
     /// The sum of the stages of one family, in nanoseconds.
     #[must_use]
     pub fn total_in(&self, family: Family) -> i64 {
-        self.iter().filter(|(stage, _)| stage.family() == family).map(|(_, time)| time.ns).sum()
+        let all = Stage::ALL.iter().zip(&self.0);
+        sum(all.filter(|(stage, _)| stage.family() == family).map(|(_, time)| time))
     }
+}
+
+/// As steps are: modulo 2^64.
+fn sum<'a>(times: impl Iterator<Item = &'a StageTime>) -> i64 {
+    times.fold(0, |sum, time| sum.wrapping_add(time.ns))
 }
 
 #[cfg(test)]

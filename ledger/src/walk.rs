@@ -7,6 +7,12 @@ use crate::half::Half;
 use crate::marks::Point;
 use crate::stage::{Kind, Stage, StageSet};
 
+/// From one time to another, in nanoseconds; negative backwards. Modulo 2^64, as every sum of them: so steps add up to
+/// their whole wherever on the clock they are, and no time that somebody writes makes the arithmetic fail.
+pub(crate) fn between(from: u64, to: u64) -> i64 {
+    to.wrapping_sub(from).cast_signed()
+}
+
 /// A stretch of time on one clock, in nanoseconds.
 pub(crate) type Window = (u64, u64);
 
@@ -36,13 +42,9 @@ impl Walk {
 
     /// How much of a step counts; negative for a step back.
     pub(crate) fn kept(&self, from: u64, to: u64) -> i64 {
-        let within = |window| clamped(to, window) as i64 - clamped(from, window) as i64;
-        let carved: i64 = self.carved.iter().map(|&window| within(window)).sum();
-        if self.window == EVER {
-            to as i64 - from as i64 - carved
-        } else {
-            within(self.window) - carved
-        }
+        let within = |window| between(clamped(from, window), clamped(to, window));
+        let whole = if self.window == EVER { between(from, to) } else { within(self.window) };
+        self.carved.iter().fold(whole, |kept, &window| kept.wrapping_sub(within(window)))
     }
 
     pub(crate) fn book(&mut self, stage: Stage, ns: i64, kind: Kind) {
@@ -125,7 +127,7 @@ impl Outbound {
             return at;
         };
         // These amounts have no place in the step. Of a step that counts in part, as much of each counts.
-        let (whole, kept) = (end as i64 - at as i64, walk.kept(at, end));
+        let (whole, kept) = (between(at, end), walk.kept(at, end));
         let sending = half.sending;
         let mut left = kept;
         for (stage, ns) in [
@@ -135,7 +137,7 @@ impl Outbound {
             (self.framing, sending.framing),
         ] {
             let ns = in_proportion(ns as i64, kept, whole);
-            left -= ns;
+            left = left.wrapping_sub(ns);
             walk.book(stage, ns, Kind::Measured);
         }
         walk.book(self.queue, left, Kind::Measured);

@@ -301,3 +301,66 @@ proptest! {
         }
     }
 }
+
+/// The same hop so much later on every clock.
+fn later(mut hop: HopNode, by: u64) -> HopNode {
+    for half in hop.client.iter_mut().chain(&mut hop.server) {
+        half.interval = (half.interval.0 + by, half.interval.1 + by);
+        for &point in Point::ALL {
+            if let Some(at) = half.marks.get(point) {
+                half.marks.set(point, at + by);
+            }
+        }
+    }
+    hop.children = hop.children.into_iter().map(|child| later(child, by)).collect();
+    hop
+}
+
+/// The same hop with numbers that nobody measured.
+fn wild(mut hop: HopNode, numbers: &mut impl Iterator<Item = u64>) -> HopNode {
+    let mut next = || numbers.next().expect("there is no end of them");
+    for half in hop.client.iter_mut().chain(&mut hop.server) {
+        half.interval = (next(), next());
+        half.sending.framing = next();
+        half.sending.socket_write = next();
+        for &point in Point::ALL {
+            if half.marks.get(point).is_some() {
+                half.marks.set(point, next());
+            }
+        }
+    }
+    hop.children = hop.children.into_iter().map(|child| wild(child, numbers)).collect();
+    hop
+}
+
+proptest! {
+    #[test]
+    fn the_books_do_not_depend_on_what_the_clock_read(
+        root in any_hop(),
+        by in prop_oneof![
+            any::<u64>(), (1 << 63) - 2_000_000_000_000_u64..(1 << 63) + 10, Just(u64::MAX),
+        ],
+    ) {
+        let by = by.min(u64::MAX - 2_000_000_000_000);
+        prop_assert_eq!(close(&later(root.clone(), by)), close(&root));
+    }
+
+    #[test]
+    fn no_number_makes_closing_the_books_fail(
+        root in any_hop(),
+        numbers in proptest::collection::vec(
+            prop_oneof![
+                any::<u64>(), (1 << 63) - 3_u64..(1 << 63) + 3, Just(0), Just(u64::MAX), 0_u64..100,
+            ],
+            1..40,
+        ),
+    ) {
+        let books = close(&wild(root, &mut numbers.iter().copied().cycle()));
+        let _ = (books.residual(u64::MAX), books.total_of(Kind::Inferred));
+        for hop in &books.hops {
+            for family in Family::ALL {
+                let _ = hop.stages.total_in(family);
+            }
+        }
+    }
+}

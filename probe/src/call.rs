@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ledger::{Value, names};
+use ledger::{Edge, Value, names};
 
+use crate::carried::Carried;
 use crate::stopwatch::Stopwatch;
 
 /// What a caller knows about a call beyond its content. By default it is a child of the request
@@ -27,6 +28,8 @@ pub struct Root {
     pub round: u32,
     /// How many requests this one stands for.
     pub weight: f64,
+    /// Nonce of the run; without one the request does not say in `tracestate` what it belongs to.
+    pub nonce: Option<Arc<str>>,
     /// A stopwatch outside the probe; the root span waits for it.
     pub stopwatch: Option<Arc<Stopwatch>>,
 }
@@ -39,5 +42,13 @@ impl Root {
             (names::ROUND, Value::Int(i64::from(self.round))),
             (names::WEIGHT, Value::Float(self.weight)),
         ]
+    }
+
+    /// What the request whose span is `span` carries: where it begins, in `tracestate`. One that is not traced
+    /// carries nothing, for no span will tell of it.
+    pub(crate) fn carried(&self, span: u64) -> Option<Arc<Carried>> {
+        let nonce = self.nonce.as_deref().filter(|_| self.sampled)?;
+        let edge = Edge { span, cell: (*self.cell).into(), round: self.round, nonce: nonce.into() };
+        Carried::with_member(&edge.member())
     }
 }

@@ -25,6 +25,8 @@ pub struct CapturedSpan {
     pub context: SpanContext,
     /// Span id of the caller; 0 for a root.
     pub parent: u64,
+    /// The `tracestate` that it exports; empty without one.
+    pub state: String,
     /// Name of the span.
     pub name: String,
     /// Its marks and counts.
@@ -62,6 +64,7 @@ impl Captured {
         Some(CapturedSpan {
             context: identity.context,
             parent: identity.parent,
+            state: String::from_utf8_lossy(identity.state()).into_owned(),
             name: identity.name.clone(),
             half,
             stopwatch: record.stopwatch(),

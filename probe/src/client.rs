@@ -326,6 +326,9 @@ fn add_context<B>(request: &mut Request<B>) {
         value.set_sensitive(true);
         request.headers_mut().insert(TRACEPARENT, value);
     }
+    if let Some(carried) = &identity.carried {
+        carried.put(request.headers_mut());
+    }
 }
 
 /// What a generated tonic client calls through.

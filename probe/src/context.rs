@@ -1,29 +1,39 @@
-//! W3C trace context: the `traceparent` header, in and out.
+//! W3C trace context: the `traceparent` header, in and out. What travels beside it is in [`crate::carried`].
 //!
 //! Source: <https://www.w3.org/TR/trace-context/#traceparent-header>, version 00.
 
 /// Name of the header.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 
+/// The flag that says the caller wants the trace recorded.
+const SAMPLED: u8 = 1;
+
 /// Length of a version 00 value: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 pub(crate) const TRACEPARENT_LEN: usize = 55;
 
-/// Trace and span of a call, and whether the caller wants it recorded.
+/// Trace and span of a call, and the caller's flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanContext {
     /// Trace id, never zero.
     pub trace_id: u128,
     /// Span id, never zero.
     pub span_id: u64,
-    /// The sampled flag.
-    pub sampled: bool,
+    /// The trace flags, passed on as they came; [`SpanContext::sampled`] is the one that is read here.
+    pub flags: u8,
 }
 
 impl SpanContext {
     /// A new trace with a new span.
     #[must_use]
     pub fn new_root(sampled: bool) -> Self {
-        SpanContext { trace_id: rand::random_range(1..=u128::MAX), span_id: new_span_id(), sampled }
+        let trace_id = rand::random_range(1..=u128::MAX);
+        SpanContext { trace_id, span_id: new_span_id(), flags: u8::from(sampled) }
+    }
+
+    /// Whether the caller wants the trace recorded.
+    #[must_use]
+    pub fn sampled(self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
     /// A new span in the same trace.
@@ -47,8 +57,8 @@ impl SpanContext {
         }
         let trace_id = u128::from(hex(&value[3..19])?) << 64 | u128::from(hex(&value[19..35])?);
         let span_id = hex(&value[36..52])?;
-        let sampled = hex(&value[53..55])? & 1 == 1;
-        (trace_id != 0 && span_id != 0).then_some(SpanContext { trace_id, span_id, sampled })
+        let flags = u8::try_from(hex(&value[53..55])?).ok()?;
+        (trace_id != 0 && span_id != 0).then_some(SpanContext { trace_id, span_id, flags })
     }
 
     /// The `traceparent` value of a call made under this span.
@@ -62,7 +72,7 @@ impl SpanContext {
         let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut value[3..35], self.trace_id);
         write_hex(&mut value[36..52], u128::from(self.span_id));
-        value[54] += u8::from(self.sampled);
+        write_hex(&mut value[53..], u128::from(self.flags));
         value
     }
 }
@@ -113,9 +123,20 @@ mod tests {
     fn a_header_reads_back() {
         let context = SpanContext::new_root(true);
         assert_eq!(SpanContext::parse(context.header().as_bytes()), Some(context));
-        let context = SpanContext { trace_id: 0x0af7, span_id: 0xb7, sampled: false };
+        let context = SpanContext { trace_id: 0x0af7, span_id: 0xb7, flags: 0 };
         let value = "00-00000000000000000000000000000af7-00000000000000b7-00";
         assert_eq!(context.header(), value);
+    }
+
+    #[test]
+    fn every_flag_is_read_and_written_as_it_came() {
+        for flags in 0..=u8::MAX {
+            let value = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags:02x}");
+            let context = SpanContext::parse(value.as_bytes()).unwrap();
+            assert_eq!((context.flags, context.sampled()), (flags, flags % 2 == 1));
+            assert_eq!(context.header(), value);
+            assert_eq!(context.child().flags, flags);
+        }
     }
 
     #[test]
@@ -132,6 +153,6 @@ mod tests {
             assert_eq!(SpanContext::parse(value.as_bytes()), None, "{value}");
         }
         let future = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
-        assert!(SpanContext::parse(future.as_bytes()).is_some_and(|context| context.sampled));
+        assert!(SpanContext::parse(future.as_bytes()).is_some_and(SpanContext::sampled));
     }
 }

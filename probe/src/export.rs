@@ -77,7 +77,7 @@ impl Sink {
 
     /// Hands a record over, if its trace is sampled; only the first time counts.
     pub(crate) fn submit(&self, record: &Arc<Record>) {
-        let sampled = record.identity().is_some_and(|identity| identity.context.sampled);
+        let sampled = record.identity().is_some_and(|identity| identity.context.sampled());
         if !sampled || matches!(self, Sink::Nowhere) || !record.take() {
             return;
         }

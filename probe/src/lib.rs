@@ -8,6 +8,7 @@
 mod accept;
 mod call;
 pub mod capture;
+mod carried;
 mod client;
 mod codec;
 mod connect;

@@ -47,19 +47,23 @@ impl Ongoing {
             return Ongoing { slot: None, probe: probe.clone(), outstanding, stopwatch: None };
         }
         let record = Arc::new(Record::new(Side::Client));
-        let parent = Slot::current().and_then(|slot| slot.record.identity().map(|id| id.context));
-        let (context, parent, extra, stopwatch) = match (call.root, parent) {
+        let current = Slot::current();
+        let above = current.as_ref().and_then(|slot| slot.record.identity());
+        let carried = above.and_then(|above| above.carried.clone());
+        let parent = above.map(|above| above.context);
+        let (context, parent, carried, extra, stopwatch) = match (call.root, parent) {
             (Some(root), _) => {
                 let extra = if root.sampled { root.attributes() } else { Vec::new() };
-                (SpanContext::new_root(root.sampled), 0, extra, root.stopwatch)
+                let context = SpanContext::new_root(root.sampled);
+                (context, 0, root.carried(context.span_id), extra, root.stopwatch)
             }
-            (None, Some(parent)) => (parent.child(), parent.span_id, Vec::new(), None),
-            (None, None) => (SpanContext::new_root(false), 0, Vec::new(), None),
+            (None, Some(parent)) => (parent.child(), parent.span_id, carried, Vec::new(), None),
+            (None, None) => (SpanContext::new_root(false), 0, None, Vec::new(), None),
         };
-        let name = if context.sampled { name() } else { String::new() };
+        let name = if context.sampled() { name() } else { String::new() };
         let database = peer.database.clone();
         let peer = Some(Arc::clone(&peer.name));
-        record.identify(Identity { context, parent, name, peer, database, extra });
+        record.identify(Identity { context, parent, carried, name, peer, database, extra });
         record.set(Point::Planned, call.planned.unwrap_or(0));
         record.mark(Point::CallStart);
         let slot = Slot { record, injector: probe.injector() };

@@ -15,8 +15,7 @@ const SCOPE: &str = "probe";
 const KIND_SERVER: u64 = 2;
 const KIND_CLIENT: u64 = 3;
 const STATUS_ERROR: u64 = 2;
-/// W3C's sampled flag; it is known whether the parent is remote; it is (`SpanFlags`).
-const FLAG_SAMPLED: u32 = 0x1;
+/// It is known whether the parent is remote; it is (`SpanFlags`). Below them are W3C's flags.
 const FLAG_KNOWN: u32 = 0x100;
 const FLAG_REMOTE: u32 = 0x200;
 
@@ -68,6 +67,10 @@ impl Encoder {
         out.clear();
         bytes(out, 1, &identity.context.trace_id.to_be_bytes());
         bytes(out, 2, &identity.context.span_id.to_be_bytes());
+        let state = identity.state();
+        if !state.is_empty() {
+            bytes(out, 3, state);
+        }
         if identity.parent != 0 {
             bytes(out, 4, &identity.parent.to_be_bytes());
         }
@@ -97,7 +100,7 @@ impl Encoder {
             });
         }
         let remote = if half.side == Side::Server { FLAG_REMOTE } else { 0 };
-        fixed32(out, 16, FLAG_SAMPLED | FLAG_KNOWN | remote);
+        fixed32(out, 16, u32::from(identity.context.flags) | FLAG_KNOWN | remote);
         bytes(&mut self.spans, 2, &self.span);
     }
 

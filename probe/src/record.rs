@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use ledger::{Half, Marks, Point, Sending, Side, Stage, Traffic};
 use parking_lot::Mutex;
 
+use crate::carried::Carried;
 use crate::context::SpanContext;
 
 /// Bytes of the length prefix that gRPC puts before each message
@@ -35,12 +36,21 @@ pub(crate) struct Record {
 pub(crate) struct Identity {
     pub(crate) context: SpanContext,
     pub(crate) parent: u64,
+    /// What goes on with the trace beside it.
+    pub(crate) carried: Option<Arc<Carried>>,
     /// Empty unless the trace is sampled: no span will need it.
     pub(crate) name: String,
     pub(crate) peer: Option<Arc<str>>,
     /// Kind of database called, if it is one.
     pub(crate) database: Option<Arc<str>>,
     pub(crate) extra: Vec<(&'static str, ledger::Value)>,
+}
+
+impl Identity {
+    /// The `tracestate` of its trace; empty where there is none.
+    pub(crate) fn state(&self) -> &[u8] {
+        self.carried.as_ref().map_or(&[], |carried| carried.state())
+    }
 }
 
 /// What a codec said of one message: its encoded length and the application payload inside.

@@ -59,6 +59,7 @@ impl Reporter {
             database: None,
             context: call.context,
             parent: 0,
+            carried: call.root.carried(call.context.span_id),
             name: call.name,
             peer: Some(call.peer),
             extra,

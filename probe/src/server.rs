@@ -25,8 +25,9 @@ use ledger::{Point, Side};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
+use crate::carried::{self, Carried};
 use crate::connect::TimedExecutor;
-use crate::context::{SpanContext, TRACEPARENT};
+use crate::context::SpanContext;
 use crate::probe::Probe;
 use crate::record::{Identity, Record};
 use crate::slot::Slot;
@@ -193,10 +194,8 @@ impl tower::Service<Request<Incoming>> for Measured {
 impl Measured {
     /// The record that the tap made of this request, or one of its own if the tap made none.
     fn slot(&self, request: &Request<Body>) -> (Slot, bool) {
-        let caller = request
-            .headers()
-            .get(TRACEPARENT)
-            .and_then(|value| SpanContext::parse(value.as_bytes()));
+        let caller = carried::caller(request.headers());
+        let carried = Carried::read(request.headers(), caller.is_some());
         let claimed = self.claims.claim(caller.map_or(0, |caller| caller.span_id));
         let tapped = claimed.is_some();
         let record = claimed.unwrap_or_else(|| {
@@ -212,10 +211,10 @@ impl Measured {
             record.is_grpc();
         }
         let context = caller.map_or_else(|| SpanContext::new_root(false), SpanContext::child);
-        let name = if context.sampled { name(request) } else { String::new() };
+        let name = if context.sampled() { name(request) } else { String::new() };
         let parent = caller.map_or(0, |caller| caller.span_id);
         let (peer, database, extra) = (None, None, Vec::new());
-        record.identify(Identity { context, parent, name, peer, database, extra });
+        record.identify(Identity { context, parent, carried, name, peer, database, extra });
         (Slot { record, injector: self.probe.injector() }, tapped)
     }
 }

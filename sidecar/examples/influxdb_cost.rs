@@ -13,7 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use clap::Parser;
-use generator::{SPANS_PER_TRACE, cpu_seconds, generate};
+use generator::{SPANS_PER_TRACE, cpu_seconds, generate, open};
 use sidecar::{Sidecar, SidecarConfig};
 
 /// Student's t, two-sided 95 %, by degrees of freedom from 1.
@@ -42,7 +42,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.first().map(String::as_str) {
         Some("generate") => {
-            println!("{}", runtime.block_on(generate(&arguments[1], number(2, 5)?, 0))?);
+            let traces = generate(&arguments[1], number(2, 5)?, 0, &arguments[3]);
+            println!("{}", runtime.block_on(traces)?);
             Ok(())
         }
         Some("drain") => drain(),
@@ -102,12 +103,10 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
     // What is of the sidecar's first part of a second has no window.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let plan =
-        serde_json::json!({"cells": [{"cell": "grpc-10B", "protocol": "grpc", "payload": "10"}]});
-    http.post(format!("http://{control}/plan")).json(&plan).send().await?.error_for_status()?;
+    let nonce = open(control).await?;
     let cpu = cpu_seconds();
     let generator = Command::new(std::env::current_exe()?)
-        .args(["generate", &format!("http://{otlp}"), &seconds.to_string()])
+        .args(["generate", &format!("http://{otlp}"), &seconds.to_string(), &nonce])
         .stdout(Stdio::piped())
         .spawn()?;
     let sent = tokio::task::spawn_blocking(move || generator.wait_with_output()).await??;

@@ -121,7 +121,7 @@ fn resident() -> anyhow::Result<u64> {
 async fn send(load: &str, url: &str, traces: u64) -> anyhow::Result<()> {
     match load {
         "whole traces" => {
-            let sent = generate(url, 10, 0).await? * SPANS_PER_TRACE;
+            let sent = generate(url, 10, 0, "").await? * SPANS_PER_TRACE;
             anyhow::ensure!(sent >= 300_000, "{sent} spans in 10 s are not full speed");
         }
         "open traces" => open_traces(url, traces).await?,

@@ -1,4 +1,5 @@
-//! How many spans a sidecar receives, joins and closes in one second of CPU time.
+//! How many spans a sidecar receives, joins and closes in one second of CPU time, alone or beside the OpenTelemetry
+//! Collector.
 //!
 //! The sidecar runs in this process, without a run file; a child process of this program sends
 //! ping traces of four spans over OTLP/gRPC on loopback, as the probes send them: so the
@@ -6,18 +7,33 @@
 //! printed. Run it with
 //! `cargo run --release -p sidecar --example spans_per_cpu_second [-- SECONDS [TRACES_PER_SECOND]]`.
 //!
-//! Compare: the OpenTelemetry Collector 0.161 (OTLP in, span metrics out) does 224,000 in 35 MiB.
+//! With `-- beside [PAIRS [SECONDS]]` the same is sent to a Collector that makes metrics of the spans
+//! (`peers/collector`, built by Go), in turn with a sidecar: A B B A. Told are both figures, and their ratio with its
+//! 95 % interval (Student's t over the logarithms of the pairs' ratios). What the Collector does with its metrics is
+//! not counted: they go nowhere.
 
 mod generator;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Parser;
-use generator::{SPANS_PER_TRACE, cpu_seconds, generate};
+use generator::{SPANS_PER_TRACE, cpu_seconds, generate, open};
+use procfs::process::Process;
 use sidecar::{Batch, Done, Sidecar, SidecarConfig, Sink};
+
+/// Student's t, two-sided 95 %, by degrees of freedom from 1.
+const T: [f64; 15] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+    2.145, 2.131,
+];
+/// The Collector's module, and the address in its configuration.
+const COLLECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers/collector");
+const ADDRESS: &str = "127.0.0.1:4327";
 
 #[derive(Parser)]
 struct Arguments {
@@ -42,20 +58,120 @@ impl Sink for Counting {
     }
 }
 
+/// What one side took.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    spans: f64,
+    cpu: f64,
+    wall: f64,
+    /// Largest resident size, in bytes.
+    resident: u64,
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number =
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if arguments.first().is_some_and(|first| first == "generate") {
-        let traces = runtime.block_on(generate(&arguments[1], number(2, 10)?, number(3, 0)?))?;
-        println!("{traces}");
-        return Ok(());
+    match arguments.first().map(String::as_str) {
+        Some("generate") => {
+            let traces = generate(&arguments[1], number(2, 10)?, number(3, 0)?, &arguments[4]);
+            println!("{}", runtime.block_on(traces)?);
+            Ok(())
+        }
+        Some("beside") => runtime.block_on(beside(number(1, 6)?, number(2, 5)?)),
+        _ => {
+            let taken = runtime.block_on(by_sidecar(number(0, 10)?, number(1, 0)?))?;
+            let Taken { spans, cpu, wall, resident } = taken;
+            let mib = resident as f64 / f64::from(1 << 20);
+            println!("spans                  {spans:>12.0}  in {wall:.2} s, {:.0}/s", spans / wall);
+            println!("CPU seconds            {cpu:>12.2}  of the sidecar alone, join window 5 s");
+            println!("spans per CPU second   {:>12.0}", spans / cpu);
+            println!("largest resident size  {mib:>12.1}  MiB");
+            Ok(())
+        }
     }
-    runtime.block_on(measure(number(0, 10)?, number(1, 0)?))
 }
 
-async fn measure(seconds: u64, rate: u64) -> anyhow::Result<()> {
+/// Both sides in turn.
+async fn beside(pairs: u64, seconds: u64) -> anyhow::Result<()> {
+    anyhow::ensure!((2..=16).contains(&pairs), "PAIRS must be 2 to 16");
+    let collector = build_collector()?;
+    // The first round of a process finds caches and memory cold: it does not count.
+    by_sidecar(1, 0).await?;
+    by_collector(&collector, 1).await?;
+    let (mut ours, mut theirs, mut ratios) = (Taken::default(), Taken::default(), Vec::new());
+    for pair in 0..pairs {
+        let first = pair % 2 == 0;
+        let before = if first { Some(by_sidecar(seconds, 0).await?) } else { None };
+        let other = by_collector(&collector, seconds).await?;
+        let own = match before {
+            Some(own) => own,
+            None => by_sidecar(seconds, 0).await?,
+        };
+        let [a, b] = [own, other].map(|side| side.spans / side.cpu);
+        println!(
+            "pair {:>2}  spans per CPU second  sidecar {a:>9.0}  Collector {b:>9.0}",
+            pair + 1
+        );
+        ratios.push((a / b).ln());
+        for (sum, one) in [(&mut ours, own), (&mut theirs, other)] {
+            sum.spans += one.spans;
+            sum.cpu += one.cpu;
+            sum.resident = sum.resident.max(one.resident);
+        }
+    }
+    for (name, side) in [("sidecar", ours), ("Collector", theirs)] {
+        let mib = side.resident as f64 / f64::from(1 << 20);
+        println!(
+            "{name:<10} {:>9.0} spans per CPU second, {mib:.1} MiB resident",
+            side.spans / side.cpu
+        );
+    }
+    let n = ratios.len() as f64;
+    let mean = ratios.iter().sum::<f64>() / n;
+    let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let half = T[ratios.len() - 2] * (variance / n).sqrt();
+    let [mean, low, high] = [mean, mean - half, mean + half].map(f64::exp);
+    println!("sidecar over Collector: {mean:.2} [{low:.2}, {high:.2}]");
+    Ok(())
+}
+
+/// Builds the Collector; answers where it is.
+fn build_collector() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("peers-collector");
+    let mut build = Command::new("go");
+    build.args(["build", "-o"]).arg(&program).arg(".").current_dir(COLLECTOR);
+    let built = build.status().context("the Collector is built by Go, which is not on PATH")?;
+    anyhow::ensure!(built.success(), "go build in {COLLECTOR} failed");
+    Ok(program)
+}
+
+/// Starts the child that sends.
+fn sender(url: &str, seconds: u64, rate: u64, nonce: &str) -> anyhow::Result<std::process::Child> {
+    let (seconds, rate) = (seconds.to_string(), rate.to_string());
+    let mut sender = Command::new(std::env::current_exe()?);
+    sender.args(["generate", url, &seconds, &rate, nonce]).stdout(Stdio::piped());
+    Ok(sender.spawn()?)
+}
+
+/// Waits for the child that sends, and looks how large `process` gets meanwhile; answers how many traces it sent, and
+/// that size.
+async fn sent(mut sender: std::process::Child, process: &Process) -> anyhow::Result<(u64, u64)> {
+    let mut largest = 0;
+    let ended = loop {
+        largest = largest.max(process.statm()?.resident * procfs::page_size());
+        if let Some(ended) = sender.try_wait()? {
+            break ended;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    anyhow::ensure!(ended.success(), "the sender failed");
+    let told = std::io::read_to_string(sender.stdout.take().context("stdout is piped")?)?;
+    Ok((told.trim().parse()?, largest))
+}
+
+async fn by_sidecar(seconds: u64, rate: u64) -> anyhow::Result<Taken> {
     let config = Arguments::parse_from(
         "sidecar --otlp 127.0.0.1:0 --control 127.0.0.1:0 --max-traces 1000000".split(' '),
     );
@@ -64,38 +180,53 @@ async fn measure(seconds: u64, rate: u64) -> anyhow::Result<()> {
     let (otlp, control) = (sidecar.otlp(), sidecar.control());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(sidecar.serve(async { _ = stopped.await }));
-    let mut generator = Command::new(std::env::current_exe()?)
-        .args(["generate", &format!("http://{otlp}"), &seconds.to_string(), &rate.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let nonce = open(control).await?;
     let (cpu, began) = (cpu_seconds(), Instant::now());
-    let mut largest = 0;
-    while generator.try_wait()?.is_none() {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        largest = largest.max(rss_bytes()?);
-    }
-    let stats: sidecar::stats::Stats =
-        reqwest::Client::new().post(format!("http://{control}/flush")).send().await?.json().await?;
+    let sender = sender(&format!("http://{otlp}"), seconds, rate, &nonce)?;
+    let (sent, resident) = sent(sender, &Process::myself()?).await?;
+    let flush = reqwest::Client::new().post(format!("http://{control}/flush")).send().await?;
+    let stats: sidecar::stats::Stats = flush.json().await?;
     let (cpu, wall) = (cpu_seconds() - cpu, began.elapsed().as_secs_f64());
     let _ = stop.send(());
     serving.await??;
-    let sent = std::io::read_to_string(generator.stdout.take().expect("stdout is piped"))?;
-    let sent: u64 = sent.trim().parse()?;
     let rows = sink.0.load(Relaxed);
     anyhow::ensure!(
         rows == sent && stats.spans_joined == sent * SPANS_PER_TRACE,
         "{sent} traces were sent, {rows} requests came out: {stats:#?}"
     );
-    let spans = (sent * SPANS_PER_TRACE) as f64;
-    let per_second = spans / wall;
-    let mib = largest as f64 / f64::from(1 << 20);
-    println!("spans                  {spans:>12.0}  in {wall:.2} s, {per_second:.0}/s");
-    println!("CPU seconds            {cpu:>12.2}  of the sidecar alone, join window 5 s");
-    println!("spans per CPU second   {:>12.0}", spans / cpu);
-    println!("largest resident size  {mib:>12.1}  MiB");
-    Ok(())
+    Ok(Taken { spans: (sent * SPANS_PER_TRACE) as f64, cpu, wall, resident })
 }
 
-fn rss_bytes() -> anyhow::Result<u64> {
-    Ok(procfs::process::Process::myself()?.statm()?.resident * procfs::page_size())
+async fn by_collector(program: &Path, seconds: u64) -> anyhow::Result<Taken> {
+    let folder = tempfile::tempdir()?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let config = std::fs::read_to_string(format!("{COLLECTOR}/collector.yaml"))?;
+    anyhow::ensure!(config.contains(ADDRESS), "collector.yaml does not listen on {ADDRESS}");
+    let path = folder.path().join("collector.yaml");
+    std::fs::write(&path, config.replace(ADDRESS, &address))?;
+    let mut collector =
+        Command::new(program).arg(format!("--config=file:{}", path.display())).spawn()?;
+    let taken = async {
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            anyhow::ensure!(collector.try_wait()?.is_none(), "the Collector did not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let process = Process::new(collector.id().try_into()?)?;
+        // Threads that have ended are in it, which they are not in the sum over those that are left.
+        let cpu = || -> anyhow::Result<f64> {
+            let stat = process.stat()?;
+            Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+        };
+        let (before, began) = (cpu()?, Instant::now());
+        let sender = sender(&format!("http://{address}"), seconds, 0, "")?;
+        let (sent, resident) = sent(sender, &process).await?;
+        // What it has taken it still makes metrics of.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (cpu, wall) = (cpu()? - before, began.elapsed().as_secs_f64());
+        Ok(Taken { spans: (sent * SPANS_PER_TRACE) as f64, cpu, wall, resident })
+    };
+    let taken = taken.await;
+    collector.kill()?;
+    collector.wait()?;
+    taken
 }

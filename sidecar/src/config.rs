@@ -71,6 +71,11 @@ pub struct SidecarConfig {
           value_parser = origin)]
     pub allow_origin: Vec<String>,
 
+    /// Keep the queries and fragments of URLs in the names of operations and peers: by default they are dropped, for
+    /// they may be secret. User and password are never kept
+    #[arg(long, env = "LAB_SIDECAR_KEEP_QUERIES")]
+    pub keep_queries: bool,
+
     /// How often to sample CPU and memory of every watched process, 10ms to 10m
     #[arg(
         long,

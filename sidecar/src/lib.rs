@@ -3,7 +3,7 @@
 //! One way through: [`otlp`] decodes and refuses, [`join`] holds spans until their trace is whole
 //! and makes trees of hops, [`pipeline`] closes the books ([`ledger::close`]) and hands rows to every
 //! [`Sink`]; [`runfile`] is one, InfluxDB another. Beside it [`process`] samples CPU and memory, and [`control`] is how
-//! the lab asks for counters and a flush.
+//! the lab asks for counters and a flush. The connections of both are held by [`listen`].
 
 mod budget;
 mod config;
@@ -11,6 +11,7 @@ mod control;
 mod forward;
 mod influx;
 mod join;
+mod listen;
 mod otlp;
 mod pipeline;
 mod process;

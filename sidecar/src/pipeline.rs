@@ -58,7 +58,7 @@ impl Pipeline {
     /// Takes in what one export request brought.
     pub(crate) fn accept(&self, mut batch: otlp::Batch) {
         for span in &mut batch.spans {
-            self.runs.judge(span, batch.local);
+            self.runs.judge(span);
         }
         let mut kinds = [0_u64; SpanKind::ALL.len()];
         for span in &batch.spans {

@@ -1,8 +1,9 @@
 //! Which run is open, and whose word about cells is taken.
 //!
-//! `POST /plan` opens a run and answers its nonce, which travels with every request of the run in
-//! `tracestate`. What a span says of the plan (cell, round, weight, stopwatch) is believed if the nonce is the
-//! run's, or if the span came from this machine: who is on loopback may open runs as well.
+//! `POST /plan` opens a run and answers its nonce, which travels with every traced request of the run in
+//! `tracestate`. What a span says of the plan (cell, round, weight, stopwatch) is believed only of the edge of a
+//! request that has the nonce of the run. Everything else belongs to no cell: load by hand, other systems' traffic, and
+//! a lab that somebody else has taken the sidecar from.
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,21 +29,21 @@ impl Runs {
         Ok(nonce)
     }
 
-    /// Whether what a span says of the plan is believed: `nonce` is that of its `tracestate`, if it has one,
-    /// and `local` that it came from this machine.
-    pub(crate) fn honours(&self, nonce: Option<&str>, local: bool) -> bool {
-        match (nonce, self.nonce.read().as_deref()) {
-            (Some(theirs), Some(ours)) => theirs == ours,
-            _ => local,
-        }
-    }
-
     /// Takes from `span` what it says of the plan, unless that is believed.
-    pub(crate) fn judge(&self, span: &mut Span, local: bool) {
-        if span.planned.is_some() && !self.honours(None, local) {
-            span.planned = None;
-            self.ignored.fetch_add(1, Relaxed);
+    pub(crate) fn judge(&self, span: &mut Span) {
+        let edge = span.edge.as_deref();
+        if span.planned.is_none() && edge.is_none_or(|edge| edge.cell.is_empty()) {
+            return;
         }
+        if edge.is_some_and(|edge| self.nonce.read().as_deref() == Some(&*edge.nonce)) {
+            return;
+        }
+        span.planned = None;
+        if let Some(edge) = &mut span.edge {
+            // Where the request begins is true all the same.
+            (edge.cell, edge.round) = (Box::default(), 0);
+        }
+        self.ignored.fetch_add(1, Relaxed);
     }
 
     /// Spans whose word about the plan was not taken.
@@ -53,31 +54,61 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use ledger::Edge;
+
     use super::*;
     use crate::span::Planned;
 
-    #[test]
-    fn cells_are_believed_of_this_machine_and_of_who_has_the_nonce() {
-        let runs = Runs::default();
-        assert!(runs.honours(None, true) && !runs.honours(None, false));
-        assert!(!runs.honours(Some("guess"), false));
-        let nonce = runs.open().unwrap();
-        assert_eq!(nonce.len(), 32);
-        assert!(runs.honours(Some(&nonce), false) && runs.honours(Some(&nonce), true));
-        assert!(!runs.honours(Some("guess"), true) && !runs.honours(None, false));
-        let next = runs.open().unwrap();
-        assert_ne!(nonce, next);
-        assert!(!runs.honours(Some(&nonce), false), "a run that is over has no say");
+    /// An edge of cell `c` that has this nonce, with what a generator writes on its span.
+    fn edge(nonce: &str) -> Span {
+        let planned = Planned { cell: Some("c".into()), ..Planned::default() };
+        let edge = Edge { span: 7, cell: "c".into(), round: 2, nonce: nonce.into() };
+        Span { edge: Some(edge.into()), planned: Some(planned.into()), ..Span::default() }
+    }
+
+    /// The cells that a span names once it is judged.
+    fn believed(runs: &Runs, mut span: Span) -> (Option<String>, Option<(String, u32)>) {
+        runs.judge(&mut span);
+        let edge = span.edge.map(|edge| (edge.cell.into(), edge.round));
+        (span.planned.and_then(|planned| planned.cell), edge)
     }
 
     #[test]
-    fn a_cell_that_is_not_believed_is_taken_off_and_counted() {
+    fn cells_are_believed_of_who_has_the_nonce_of_the_open_run_alone() {
         let runs = Runs::default();
-        let planned = || Some(Box::new(Planned { cell: Some("c".into()), ..Planned::default() }));
-        let mut span = Span { planned: planned(), ..Span::default() };
-        runs.judge(&mut span, true);
-        assert_eq!((span.planned.is_some(), runs.ignored()), (true, 0));
-        runs.judge(&mut span, false);
-        assert_eq!((span.planned.is_some(), runs.ignored()), (false, 1));
+        let not_believed = (None, Some((String::new(), 0)));
+        for nonce in ["", "guess"] {
+            assert_eq!(believed(&runs, edge(nonce)), not_believed, "no run is open");
+        }
+        let nonce = runs.open().unwrap();
+        assert_eq!(nonce.len(), 32);
+        let cell = || "c".to_owned();
+        assert_eq!(believed(&runs, edge(&nonce)), (Some(cell()), Some((cell(), 2))));
+        for nonce in ["", "guess"] {
+            assert_eq!(believed(&runs, edge(nonce)), not_believed);
+        }
+        let next = runs.open().unwrap();
+        assert_ne!(nonce, next);
+        assert_eq!(believed(&runs, edge(&nonce)), not_believed, "a run that is over has no say");
+        assert_eq!(runs.ignored(), 5);
+    }
+
+    #[test]
+    fn a_span_that_is_no_edge_names_no_cell() {
+        let runs = Runs::default();
+        let nonce = runs.open().unwrap();
+        let inner = Span { edge: None, inner: true, ..edge(&nonce) };
+        assert_eq!(believed(&runs, inner), (None, None));
+        assert_eq!(runs.ignored(), 1);
+    }
+
+    #[test]
+    fn a_span_that_says_nothing_of_a_plan_is_not_counted() {
+        let runs = Runs::default();
+        let mut span = edge("guess");
+        (span.planned, span.edge.as_mut().unwrap().cell) = (None, "".into());
+        assert_eq!(believed(&runs, span), (None, Some((String::new(), 2))));
+        assert_eq!(believed(&runs, Span::default()), (None, None));
+        assert_eq!(runs.ignored(), 0);
     }
 }

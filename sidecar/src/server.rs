@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -14,17 +13,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
 use crate::config::{ConfigError, SidecarConfig, placed};
-use crate::control::{ControlToken, Guard, TokenError};
+use crate::control::{self, Control, ControlToken, Guard, TokenError};
 use crate::forward::{Forward, Targets, Workers};
 use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
-use crate::otlp::Intake;
+use crate::listen::{self, Bounds};
+use crate::otlp::{Intake, Queries};
 use crate::pipeline::Pipeline;
 use crate::process::{Sampler, WatchError, Watched};
 use crate::runfile::{RunFile, RunFileError, RunFileSink};
 use crate::sink::{Batch, Sink};
 use crate::stats::Counters;
-use crate::{control, otlp};
+
+/// Connections of those who export: as many as services, their workers and their users' browsers may have.
+const OTLP: Bounds = Bounds::of("OTLP", 512);
+/// Connections of those who control: labs, health checks, and somebody who looks.
+const CONTROL: Bounds = Bounds::of("control", 64);
 
 /// A trace of which nothing is missing is closed when no span has come for this long.
 const GRACE: Duration = Duration::from_secs(1);
@@ -66,9 +70,6 @@ pub enum SidecarError {
     /// A process given by `--watch` does not exist.
     #[error("{0}")]
     Watch(String),
-    /// The control endpoint stopped by itself.
-    #[error("the control endpoint failed: {0}")]
-    Control(#[source] std::io::Error),
 }
 
 /// Runs a sidecar until `shutdown`, then closes every open trace and the run file.
@@ -121,7 +122,7 @@ pub struct Sidecar {
     writer: Option<(Arc<RunFileSink>, JoinHandle<()>)>,
     influxdb: Option<(Arc<InfluxSink>, Tasks)>,
     forward: Option<(Arc<Forward>, Workers)>,
-    routes: Router,
+    answers: Arc<Control>,
 }
 
 impl Sidecar {
@@ -166,13 +167,15 @@ impl Sidecar {
         let pipeline = Arc::new(pipeline);
         let forward = forward(&config);
         let forwarding = forward.as_ref().map(|(forward, _)| Arc::clone(forward));
-        let routes = control::routes(control::Parts {
+        let answers = Control::new(control::Parts {
             pipeline: Arc::clone(&pipeline),
             influxdb: influxdb.as_ref().map(|(sink, _)| Arc::clone(sink)),
             forward: forwarding.clone(),
             guard: Arc::new(Guard::new(token)),
         });
-        let intake = Intake::new(Arc::clone(&pipeline), budget, config.allow_origin, forwarding);
+        let queries = if config.keep_queries { Queries::Kept } else { Queries::Dropped };
+        let origins = config.allow_origin;
+        let intake = Intake::new(Arc::clone(&pipeline), budget, origins, forwarding, queries);
         let intake = Arc::new(intake);
         let (sample_every, host) =
             (config.sample_every.duration(), placed("host", config.at.as_deref()));
@@ -187,7 +190,7 @@ impl Sidecar {
             writer,
             influxdb,
             forward,
-            routes,
+            answers: Arc::new(answers),
         })
     }
 
@@ -206,7 +209,7 @@ impl Sidecar {
     /// Serves until `shutdown`, then closes every open trace and the run file.
     ///
     /// # Errors
-    /// [`SidecarError::Control`] if the control endpoint fails.
+    /// None so far: nothing that peers send is one.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -222,7 +225,7 @@ impl Sidecar {
             writer,
             influxdb,
             forward,
-            routes,
+            answers,
         } = self;
         let stop = CancellationToken::new();
         let sampling =
@@ -232,15 +235,9 @@ impl Sidecar {
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
         });
-        let receiver = tokio::spawn(otlp::serve(otlp.0, intake, stop.child_token()));
-        let mut control = tokio::spawn({
-            let stopped = stop.clone().cancelled_owned();
-            async move { axum::serve(control.0, routes).with_graceful_shutdown(stopped).await }
-        });
-        let outcome = tokio::select! {
-            () = shutdown => Ok(()),
-            ended = &mut control => ended.unwrap_or(Ok(())).map_err(SidecarError::Control),
-        };
+        let receiver = tokio::spawn(listen::serve(otlp.0, OTLP, intake, stop.child_token()));
+        let control = tokio::spawn(listen::serve(control.0, CONTROL, answers, stop.child_token()));
+        shutdown.await;
         stop.cancel();
         finish(receiver).await;
         finish(control).await;
@@ -259,7 +256,7 @@ impl Sidecar {
         if let Some((sink, tasks)) = influxdb {
             sink.close(tasks).await;
         }
-        outcome
+        Ok(())
     }
 }
 

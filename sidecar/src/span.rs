@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ledger::Half;
+use ledger::{Edge, Half};
 
 use crate::budget::Share;
 use crate::process::Claim;
@@ -84,20 +84,6 @@ pub(crate) struct Planned {
     pub(crate) weight: Option<f64>,
     /// `lab.stopwatch_ns`, in nanoseconds.
     pub(crate) stopwatch: Option<u64>,
-}
-
-/// What `tracestate` says of the request that a span is the edge of: `hoplab=SPAN:CELL:ROUND:NONCE`, where SPAN
-/// is the span of the generator.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Edge {
-    /// Span of the generator: the parent of the edge, or the edge itself.
-    pub(crate) span: u64,
-    /// Cell of the plan.
-    pub(crate) cell: Box<str>,
-    /// Round of the cell.
-    pub(crate) round: u32,
-    /// Nonce of the run.
-    pub(crate) nonce: Box<str>,
 }
 
 /// What a request does, by the span that begins it.

@@ -224,9 +224,10 @@ pub struct Stats {
     pub last_error: String,
     /// Spans that processes say they lost before sending, by service.
     pub spans_lost: BTreeMap<String, u64>,
-    /// Spans whose word about cells was not taken: from elsewhere, without the nonce of the run.
+    /// Spans whose word about cells was not taken: without the nonce of the run that is open.
     pub cells_ignored: u64,
-    /// Requests to the control endpoint that were refused: of web pages, or without the token.
+    /// Requests and connections to the control endpoint that were refused: of web pages, without the token, or past the
+    /// bound of connections.
     pub control_refused: u64,
     /// Services whose spans name a process that is not sampled, and why.
     #[serde(default)]

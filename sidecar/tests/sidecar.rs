@@ -9,6 +9,8 @@ mod fixture;
 mod forward;
 #[path = "sidecar/otlp.rs"]
 mod otlp;
+#[path = "sidecar/runs.rs"]
+mod runs;
 
 use std::time::{Duration, SystemTime};
 
@@ -223,8 +225,21 @@ async fn what_comes_late_mends_the_row_in_the_run_file() {
 }
 
 #[tokio::test]
+async fn queries_of_urls_are_kept_only_where_somebody_asks() {
+    for (flags, expected) in [("", "GET /orders"), ("--keep-queries", "GET /orders?by=name")] {
+        let sidecar = Running::start(flags).await;
+        let span = proto::Span { name: "GET /orders?by=name".into(), ..client_span(1, 1) };
+        export(&sidecar.otlp, vec![span]).await.unwrap();
+        sidecar.flush().await;
+        let rows = sidecar.open_run_file().await.read_requests().await.unwrap();
+        assert_eq!(&*rows[0].operation, expected);
+    }
+}
+
+#[tokio::test]
 async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_call() {
     let sidecar = Running::start("").await;
+    let nonce = sidecar.open_run().await;
     let text = |key: &str, value: &str| {
         let value =
             opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(value.into());
@@ -239,7 +254,7 @@ async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_ca
         kind: proto::span::SpanKind::Server as i32,
         name: "GET /orders/17?token=secret".into(),
         parent_span_id: vec![9; 8],
-        trace_state: "x=y,hoplab=0909090909090909:cell-1:2:n0nce".into(),
+        trace_state: format!("x=y,hoplab=0909090909090909:cell-1:2:{nonce}"),
         ..client_span(1, 1)
     };
     let call = proto::Span {

@@ -90,7 +90,10 @@ impl World {
         }
         self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
         let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
-        let reply = self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent)).await;
+        let edge = self.options.edge.as_ref().filter(|_| sampled);
+        let state = edge.map(|edge| format!("hoplab={span:016x}:{edge}"));
+        let reply =
+            self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent, state)).await;
         if let Some(reply) = &reply {
             self.tell_reply(&labels, &question, reply);
         }
@@ -106,7 +109,13 @@ impl World {
         Some(user)
     }
 
-    async fn ask(&self, user: &mut User, question: &Question, parent: &str) -> Reply {
+    async fn ask(
+        &self,
+        user: &mut User,
+        question: &Question,
+        parent: &str,
+        state: Option<String>,
+    ) -> Reply {
         let gateway = &self.options.gateway;
         let host = gateway.strip_prefix("http://").unwrap_or(gateway);
         let mut request = Request::builder()
@@ -115,6 +124,9 @@ impl World {
             .header("Host", host)
             .header("User-Agent", format!("double of k6/{}", self.release.number()))
             .header("traceparent", parent);
+        if let Some(state) = state {
+            request = request.header("tracestate", state);
+        }
         for (name, value) in &question.headers {
             request = request.header(name, value);
         }

@@ -49,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) max_vus: usize,
     pub(crate) preallocated: usize,
     pub(crate) sample_every: u64,
+    /// What traced requests say in `tracestate` after their span.
+    pub(crate) edge: Option<String>,
     pub(crate) thresholds: Value,
     pub(crate) summary: Option<PathBuf>,
 }
@@ -138,6 +140,7 @@ impl Options {
             max_vus,
             preallocated: preallocated.min(max_vus),
             sample_every,
+            edge: variables.get("EDGE").filter(|edge| !edge.is_empty()).cloned(),
             thresholds,
             summary: variables.get("SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from),
         })

@@ -5,26 +5,42 @@
 pub mod result;
 pub mod verdict;
 
-use lab_model::{CellMeasure, RunMeasure};
-use result::{CellResult, RunResult};
-use sidecar::runfile::{ProcessSample, RequestRow};
+use lab_model::RunMeasure;
+use result::{CellResult, CellRows, Latencies, RunResult};
+use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
 
-/// Computes and judges the result of a run.
+/// Computes and judges the result of a run whose rows are at hand.
 ///
 /// Rows that belong to no cell of the run (warm-up, foreign traffic) are left out.
 #[must_use]
 pub fn build(run: &RunMeasure, rows: &[RequestRow], samples: &[ProcessSample]) -> RunResult {
-    let mut result = result::compute(run, rows, samples);
-    verdict::judge(&mut result);
-    result
+    let cells = run.cells.iter().map(|measure| {
+        let own = || rows.iter().filter(|row| row.cell == measure.cell.id);
+        let mut latencies = Latencies::default();
+        own().for_each(|row| latencies.take(row));
+        let mut cell = CellRows::new(measure, latencies);
+        own().for_each(|row| cell.take(row));
+        cell.close(samples)
+    });
+    assemble(run, cells.collect())
 }
 
-/// Computes one cell of a run from its own rows: so a run file need not be held as a whole. Judged with the others
-/// ([`assemble`]).
-#[must_use]
-pub fn cell(measure: &CellMeasure, rows: &[RequestRow], samples: &[ProcessSample]) -> CellResult {
-    let rows: Vec<&RequestRow> = rows.iter().collect();
-    result::build_cell(measure, &rows, samples)
+/// Computes the cells of `run` from its run file, one after the other and row by row: of a run of an hour no more is
+/// held than of one of a minute, but for the latency of each request. They are not judged yet ([`assemble`]).
+///
+/// # Errors
+/// If the run file cannot be read.
+pub async fn read(file: &mut RunFile, run: &RunMeasure) -> Result<Vec<CellResult>, RunFileError> {
+    let samples = file.read_samples().await?;
+    let mut cells = Vec::with_capacity(run.cells.len());
+    for measure in &run.cells {
+        let (id, mut latencies) = (&measure.cell.id, Latencies::default());
+        file.each_request_alone(id, |row| latencies.take(&row)).await?;
+        let mut cell = CellRows::new(measure, latencies);
+        file.each_request(Some(id), |row| cell.take(&row)).await?;
+        cells.push(cell.close(&samples));
+    }
+    Ok(cells)
 }
 
 /// Judges the result of a run that has these `cells`.

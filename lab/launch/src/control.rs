@@ -66,18 +66,20 @@ impl Control {
         }
     }
 
-    /// Tells the sidecar which protocol and payload the points of each of `cells` are tagged with.
+    /// Opens a run of `cells`, and tells the sidecar which protocol and payload the points of each are tagged with.
+    /// Answers the run's nonce.
     ///
     /// # Errors
     /// If it does not answer with success.
-    pub async fn announce(&self, cells: &[Announced<'_>]) -> Result<(), ControlError> {
+    pub async fn open(&self, cells: &[Announced<'_>]) -> Result<String, ControlError> {
         let cells: Vec<Value> = cells
             .iter()
             .map(|cell| {
                 json!({ "cell": cell.cell, "protocol": cell.protocol, "payload": cell.payload })
             })
             .collect();
-        self.post("/plan", &json!({ "cells": cells })).await.map(drop)
+        let opened = self.post("/plan", &json!({ "cells": cells })).await?;
+        Ok(opened["nonce"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Has the sidecar write `lines`, in InfluxDB's line protocol with nanoseconds.

@@ -279,7 +279,9 @@ impl Lab {
             enabled: true,
             ..ProbeConfig::default()
         })?;
+        let nonce: std::sync::Arc<str> = control.open(&[]).await?.into();
         let connections = Connections::new(&probe, format!("http://{gateway}").parse()?);
+        let connections = connections.of_run(Some(nonce.clone()));
         let found =
             arguments.k6.clone().map_or_else(|| Tool::K6.find(), |named| Ok(Some(named)))?;
         let program = found.context("k6 is not on PATH")?;
@@ -287,6 +289,7 @@ impl Lab {
         println!("k6: {}, {version}", program.display());
         let mut k6 = K6::new(program, Release::of(&version), dir.to_owned(), "drivers-agree");
         k6.otlp = Some(otlp);
+        k6.nonce = Some(nonce);
         let cell = cell(arguments, knobs);
         let driver = Driver::start()?;
         let bench =

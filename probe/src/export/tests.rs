@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status};
 
 use super::{BATCH, Exporter, Patience, QUEUE, Sink};
+use crate::carried::Carried;
 use crate::context::SpanContext;
 use crate::record::{Direction, Identity, Record};
 
@@ -116,8 +117,10 @@ fn exporter(receiver: SocketAddr) -> (Exporter, Sink) {
 fn record(number: u64) -> Arc<Record> {
     let record = Record::new(if number.is_multiple_of(2) { Side::Client } else { Side::Server });
     record.identify(Identity {
-        context: SpanContext::new_root(true),
+        context: SpanContext { flags: number as u8 | 1, ..SpanContext::new_root(true) },
         parent: number % 3,
+        carried: Carried::with_member(&format!("hoplab={number}"))
+            .filter(|_| number.is_multiple_of(2)),
         name: format!("call {number}"),
         peer: Some("echo".into()),
         database: None,
@@ -174,6 +177,8 @@ async fn all_spans_arrive_as_they_are_and_numbered() {
         assert_eq!(span.trace_id, identity.context.trace_id.to_be_bytes());
         assert_eq!(span.span_id, identity.context.span_id.to_be_bytes());
         assert_eq!(span.parent_span_id.is_empty(), identity.parent == 0);
+        assert_eq!(span.trace_state.as_bytes(), identity.state());
+        assert_eq!(span.flags & 0xff, u32::from(identity.context.flags));
         assert_eq!((&span.name, span.kind), (&identity.name, if at % 2 == 0 { 3 } else { 2 }));
         let value = |key| {
             let pair = span.attributes.iter().find(|pair| pair.key == key);

@@ -275,6 +275,7 @@ fn parse(bytes: &[u8], reply: bool) -> Result<Option<Head>, httparse::Error> {
         context: None,
         length: Length::UntilClose,
     };
+    let mut parents = 0;
     for field in fields {
         let text = || std::str::from_utf8(field.value).unwrap_or_default().trim();
         if field.name.eq_ignore_ascii_case("content-length") && head.length != Length::Chunked {
@@ -283,8 +284,10 @@ fn parse(bytes: &[u8], reply: bool) -> Result<Option<Head>, httparse::Error> {
             if text().to_ascii_lowercase().ends_with("chunked") {
                 head.length = Length::Chunked;
             }
-        } else if head.context.is_none() && field.name.eq_ignore_ascii_case(TRACEPARENT) {
-            head.context = SpanContext::parse(field.value);
+        } else if field.name.eq_ignore_ascii_case(TRACEPARENT) {
+            parents += 1;
+            // Of two none is believed, here as in the server above.
+            head.context = SpanContext::parse(field.value).filter(|_| parents == 1);
         }
     }
     Ok(Some(head))

@@ -28,13 +28,15 @@ const STATIC_NAMES: [u8; 61] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// What a field says of the trace: nothing, unless it is a `traceparent`; then the context in it, if it is well-formed.
+type Parent = Option<Option<SpanContext>>;
+
 /// An entry of the dynamic table, as far as it matters.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     name_length: usize,
     size: usize,
-    traced: bool,
-    span: Option<SpanContext>,
+    parent: Parent,
 }
 
 /// The decoder side of one direction of a connection.
@@ -53,11 +55,11 @@ impl Default for Follower {
 }
 
 impl Follower {
-    /// Reads one complete header block and answers the context in its `traceparent`, if any.
+    /// Reads one complete header block and answers the context in its `traceparent`, if it has one and no more.
     pub(super) fn block(&mut self, mut block: &[u8]) -> Result<Option<SpanContext>, Malformed> {
-        let mut found = None;
+        let mut found: Parent = None;
         while let Some(&first) = block.first() {
-            let span = match first {
+            let parent = match first {
                 0x80.. => {
                     let index = integer(&mut block, 7)?;
                     self.indexed(index)?
@@ -69,16 +71,17 @@ impl Follower {
                 }
                 _ => self.literal(&mut block, 4, false)?,
             };
-            found = found.or(span);
+            // Of two none is believed, here as in the server above.
+            found = if found.is_some() && parent.is_some() { Some(None) } else { found.or(parent) };
         }
-        Ok(found)
+        Ok(found.flatten())
     }
 
-    fn indexed(&self, index: usize) -> Result<Option<SpanContext>, Malformed> {
+    fn indexed(&self, index: usize) -> Result<Parent, Malformed> {
         match index {
             0 => Err(Malformed),
             1..=61 => Ok(None),
-            _ => self.entries.get(index - 62).map(|entry| entry.span).ok_or(Malformed),
+            _ => self.entries.get(index - 62).map(|entry| entry.parent).ok_or(Malformed),
         }
     }
 
@@ -87,13 +90,13 @@ impl Follower {
         block: &mut &[u8],
         prefix: u32,
         index_it: bool,
-    ) -> Result<Option<SpanContext>, Malformed> {
+    ) -> Result<Parent, Malformed> {
         let (name_length, traced) = match integer(block, prefix)? {
             0 => self.name(block)?,
             index @ 1..=61 => (usize::from(STATIC_NAMES[index - 1]), false),
             index => {
                 let entry = self.entries.get(index - 62).ok_or(Malformed)?;
-                (entry.name_length, entry.traced)
+                (entry.name_length, entry.parent.is_some())
             }
         };
         let (huffman, raw) = string(block)?;
@@ -102,12 +105,12 @@ impl Follower {
         }
         let value = if huffman { self.expand(raw)? } else { raw };
         let value_length = value.len();
-        let span = if traced { SpanContext::parse(value) } else { None };
+        let parent = traced.then(|| SpanContext::parse(value));
         if index_it {
             let size = name_length + value_length + ENTRY_OVERHEAD;
-            self.insert(Entry { name_length, size, traced, span });
+            self.insert(Entry { name_length, size, parent });
         }
-        Ok(span)
+        Ok(parent)
     }
 
     /// Reads a literal name: its length, and whether it is the one looked for.

@@ -41,6 +41,7 @@ impl Pair {
                 cell: size.to_string().into(),
                 round: 0,
                 weight: 1.0,
+                nonce: None,
                 stopwatch: None,
             };
             let call = Call { planned: None, root: Some(root) };

@@ -138,6 +138,7 @@ async fn three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them() {
             cell: "test".into(),
             round: 0,
             weight: 1.0,
+            nonce: None,
             stopwatch: Some(Arc::clone(&stopwatch)),
         };
         let call = Call { planned: Some(started), root: Some(root) };

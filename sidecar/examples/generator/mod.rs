@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ledger::{Attribute, Half, Point, Side, names};
+use ledger::{Attribute, Edge, Half, Point, Side, names};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -13,6 +13,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, spa
 const EXPORT: u64 = 512;
 /// Spans of a trace: driver, gateway twice, echo.
 pub(crate) const SPANS_PER_TRACE: u64 = 4;
+/// The cell of all requests.
+const CELL: &str = "grpc-10B";
 /// How long the same spans are sent under new ids.
 const FRESH: Duration = Duration::from_millis(500);
 
@@ -23,17 +25,31 @@ pub(crate) fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// Sends traces for so many seconds, as fast as the sidecar answers if `rate` is 0.
-pub(crate) async fn generate(endpoint: &str, seconds: u64, rate: u64) -> anyhow::Result<u64> {
+/// Opens a run of one cell with the sidecar whose control endpoint is at `control`; answers its nonce.
+pub(crate) async fn open(control: std::net::SocketAddr) -> anyhow::Result<String> {
+    let plan = serde_json::json!({"cells": [{"cell": CELL, "protocol": "grpc", "payload": "10"}]});
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let opened = http.post(format!("http://{control}/plan")).json(&plan).send().await?;
+    let opened: serde_json::Value = opened.error_for_status()?.json().await?;
+    Ok(opened["nonce"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Sends traces of the run that has `nonce` for so many seconds, as fast as the sidecar answers if `rate` is 0.
+pub(crate) async fn generate(
+    endpoint: &str,
+    seconds: u64,
+    rate: u64,
+    nonce: &str,
+) -> anyhow::Result<u64> {
     let mut client = TraceServiceClient::connect(endpoint.to_owned()).await?;
     let per_export = EXPORT / SPANS_PER_TRACE;
-    let (mut template, mut made) = (request(per_export), Instant::now());
+    let (mut template, mut made) = (request(per_export, nonce), Instant::now());
     let (began, length) = (Instant::now(), Duration::from_secs(seconds));
     let mut traces = 0;
     while began.elapsed() < length {
         // Spans are of now: the sidecar sorts them into seconds.
         if made.elapsed() > FRESH {
-            (template, made) = (request(per_export), Instant::now());
+            (template, made) = (request(per_export, nonce), Instant::now());
         }
         let mut request = template.clone();
         number(&mut request, traces);
@@ -69,14 +85,17 @@ fn text(key: &str, value: String) -> KeyValue {
 type Link = (u64, u64, SpanKind);
 
 /// One export of each process: driver, gateway, echo, in one request.
-fn request(traces: u64) -> ExportTraceServiceRequest {
+fn request(traces: u64, nonce: &str) -> ExportTraceServiceRequest {
+    let edge = Edge { span: 1, cell: CELL.into(), round: 0, nonce: nonce.into() }.member();
     let services: [(&str, &[Link]); 3] = [
         ("driver", &[(1, 0, SpanKind::Client)]),
         ("gateway", &[(2, 1, SpanKind::Server), (3, 2, SpanKind::Client)]),
         ("echo", &[(4, 3, SpanKind::Server)]),
     ];
     let resource_spans = services.map(|(service, of)| {
-        let spans = (0..traces).flat_map(|trace| of.iter().map(move |&span| make(trace, span)));
+        let edge = &edge;
+        let make = move |trace| of.iter().map(move |&span| make(trace, span, edge));
+        let spans = (0..traces).flat_map(make);
         let attributes = vec![
             text(names::SERVICE_NAME, service.to_owned()),
             text(names::CLOCK, "5f0c2b1e-7a94-4c57-8d0f-2f6f0a3f9d11 time:[4026531834]".to_owned()),
@@ -90,7 +109,7 @@ fn request(traces: u64) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans: resource_spans.into() }
 }
 
-fn make(trace: u64, (id, parent, kind): Link) -> Span {
+fn make(trace: u64, (id, parent, kind): Link, edge: &str) -> Span {
     let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
     let base = ledger::clock::now() + trace * 1_000;
     let mut half = Half::new(side, (0, 0));
@@ -118,7 +137,7 @@ fn make(trace: u64, (id, parent, kind): Link) -> Span {
         })
         .collect();
     if parent == 0 {
-        attributes.push(text(names::CELL, "grpc-10B".to_owned()));
+        attributes.push(text(names::CELL, CELL.to_owned()));
         attributes.push(text(names::WEIGHT, "1".to_owned()));
         attributes.push(text(names::STOPWATCH, "812345".to_owned()));
     }
@@ -127,6 +146,7 @@ fn make(trace: u64, (id, parent, kind): Link) -> Span {
         trace_id: u128::from(trace).to_be_bytes().to_vec(),
         span_id: id.to_be_bytes().to_vec(),
         parent_span_id,
+        trace_state: edge.to_owned(),
         name: "echo".to_owned(),
         kind: kind as i32,
         start_time_unix_nano: 1_790_000_000_000_000_000 + base,

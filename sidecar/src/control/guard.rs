@@ -74,7 +74,14 @@ impl Guard {
         Guard { token, refused: AtomicU64::default() }
     }
 
-    /// Requests that were refused.
+    /// Counts a request, or a connection, that is refused, and says it the first time.
+    pub(super) fn refuse(&self, why: &str) {
+        if self.refused.fetch_add(1, Relaxed) == 0 {
+            tracing::warn!("a request to the control endpoint was refused (said once): {why}");
+        }
+    }
+
+    /// Requests and connections that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
@@ -121,11 +128,7 @@ pub(super) async fn guard(
     match guard.check(request.headers()) {
         Ok(()) => next.run(request).await,
         Err((status, error)) => {
-            if guard.refused.fetch_add(1, Relaxed) == 0 {
-                tracing::warn!(
-                    "a request to the control endpoint was refused (said once): {error}"
-                );
-            }
+            guard.refuse(&error);
             let mut answer = refuse(status, error).into_response();
             if status == StatusCode::UNAUTHORIZED {
                 let scheme = HeaderValue::from_static("Bearer");

@@ -3,16 +3,23 @@
 
 mod guard;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 
 use crate::forward::Forward;
 use crate::influx::{BadLine, InfluxSink, PlanError, Tags};
+use crate::listen::{Answers, Unserved};
 use crate::pipeline::Pipeline;
 use crate::process::WatchError;
 use crate::stats::Stats;
@@ -22,6 +29,39 @@ pub(crate) use guard::{ControlToken, Guard};
 
 /// Largest body of `POST /points`, in bytes.
 const LARGEST: usize = 1 << 20;
+
+/// Whoever speaks to the control endpoint.
+pub(crate) struct Control {
+    routes: TowerToHyperService<Router>,
+    guard: Arc<Guard>,
+}
+
+impl Control {
+    pub(crate) fn new(parts: Parts) -> Control {
+        let guard = Arc::clone(&parts.guard);
+        Control { routes: TowerToHyperService::new(routes(parts)), guard }
+    }
+}
+
+impl Answers for Control {
+    type Body = Body;
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+        match self.routes.call(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+
+    fn unserved(&self, why: Unserved, from: SocketAddr) {
+        let why = match why {
+            Unserved::Full(most) => format!("{most} connections are at work"),
+            Unserved::Tls => "there is no TLS here".to_owned(),
+            Unserved::NotHttp(error) => format!("it spoke no HTTP: {error}"),
+        };
+        self.guard.refuse(&format!("{from}: {why}"));
+    }
+}
 
 /// What the routes speak to.
 #[derive(Clone)]
@@ -42,7 +82,7 @@ impl Parts {
 }
 
 /// The routes of the control endpoint.
-pub(crate) fn routes(parts: Parts) -> Router {
+fn routes(parts: Parts) -> Router {
     let guarded = middleware::from_fn_with_state(Arc::clone(&parts.guard), guard::guard);
     Router::new()
         .route("/stats", get(stats))

@@ -10,6 +10,7 @@ use ledger::names;
 use super::attribute::{Any, key_value};
 use super::draft::{Recent, Refusal, name_of, read_span};
 use super::limits;
+use super::naming::Queries;
 use super::reject::Rejections;
 use super::wire::{Fields, Value, WireError};
 use crate::budget::{Share, Spent};
@@ -30,8 +31,6 @@ pub(crate) struct Batch {
     pub(crate) lost: Vec<(Arc<Source>, u64)>,
     /// The resources that the spans came from.
     pub(crate) sources: Vec<Arc<Source>>,
-    /// The export came from this machine.
-    pub(crate) local: bool,
     /// What is taken of the budget and not yet held by a span.
     share: Share,
     /// What its spans hold of the budget, in bytes.
@@ -85,19 +84,27 @@ impl Batch {
 /// # Errors
 /// [`DecodeError`] where the envelope itself is broken, so that spans cannot be told apart, or where `share`
 /// cannot grow. A span that is broken inside is refused alone.
-pub(crate) fn export_request(message: &[u8], share: Share) -> Result<Batch, DecodeError> {
+pub(crate) fn export_request(
+    message: &[u8],
+    share: Share,
+    queries: Queries,
+) -> Result<Batch, DecodeError> {
     // Our spans take some 450 bytes each: one allocation instead of eight doublings.
     let spans = Vec::with_capacity(message.len() / 450 + 1);
     let mut batch = Batch { spans, share, ..Batch::default() };
     for field in Fields::of(message) {
         if let (1, Value::Bytes(resource_spans)) = field? {
-            read_resource_spans(resource_spans, &mut batch)?;
+            read_resource_spans(resource_spans, &mut batch, queries)?;
         }
     }
     Ok(batch)
 }
 
-fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeError> {
+fn read_resource_spans(
+    message: &[u8],
+    batch: &mut Batch,
+    queries: Queries,
+) -> Result<(), DecodeError> {
     // Fields may come in any order: the resource is read before the spans that it holds for.
     let (mut source, mut lost) = (Source::default(), None);
     for field in Fields::of(message) {
@@ -109,7 +116,7 @@ fn read_resource_spans(message: &[u8], batch: &mut Batch) -> Result<(), DecodeEr
         source.service.push_str("unknown_service");
     }
     let source = Arc::new(source);
-    let (before, mut recent) = (batch.spans.len(), Recent::default());
+    let (before, mut recent) = (batch.spans.len(), Recent::new(queries));
     for field in Fields::of(message) {
         let (2, Value::Bytes(scope_spans)) = field? else {
             continue;

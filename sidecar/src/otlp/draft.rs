@@ -6,7 +6,7 @@ use ledger::{Half, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
-use super::naming::{self, Peer};
+use super::naming::{self, Peer, Queries};
 use super::reject::Reason;
 use super::state;
 use super::wire::{Fields, Value, WireError};
@@ -241,7 +241,10 @@ impl<'a> Draft<'a> {
             limits::half(&mut half)?;
             if side == Side::Client {
                 half.database = self.database.map(name);
-                span.peer = self.peer.name(self.database, limits::NAME_BYTES).map(Into::into);
+                span.peer = self
+                    .peer
+                    .name(self.database, limits::NAME_BYTES, recent.queries)
+                    .map(Into::into);
             }
             (span.start, span.end) = half.interval;
             span.half = Some(half);
@@ -256,17 +259,23 @@ type Named = (Box<[u8]>, Arc<str>);
 /// The latest names of operations: those of one process come again and again.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
+    queries: Queries,
     names: [Option<Named>; 4],
     next: usize,
 }
 
 impl Recent {
+    pub(super) fn new(queries: Queries) -> Recent {
+        Recent { queries, ..Recent::default() }
+    }
+
     fn get(&mut self, text: &[u8]) -> Arc<str> {
         let known = self.names.iter().flatten().find(|(from, _)| **from == *text);
         if let Some((_, name)) = known {
             return Arc::clone(name);
         }
-        let made: Arc<str> = name(text).into();
+        let made = naming::bounded(text, limits::NAME_BYTES, self.queries);
+        let made: Arc<str> = made.into();
         self.names[self.next % 4] = Some((text.into(), Arc::clone(&made)));
         self.next += 1;
         made
@@ -275,7 +284,7 @@ impl Recent {
 
 /// A name that a peer chose.
 fn name(bytes: &[u8]) -> String {
-    naming::bounded(bytes, limits::NAME_BYTES)
+    naming::bounded(bytes, limits::NAME_BYTES, Queries::Dropped)
 }
 
 /// The same of an attribute of any kind.

@@ -15,9 +15,10 @@ use super::origin::Origins;
 use super::refuse::{Cause, Refusal};
 use super::reject::Rejections;
 use super::signal::Signal;
-use super::{DecodeError, body, export_request, json};
+use super::{DecodeError, Queries, body, export_request, json};
 use crate::budget::{Budget, Share};
 use crate::forward::Forward;
+use crate::listen::{Answers, Unserved};
 use crate::pipeline::Pipeline;
 
 /// A body larger than this is decoded on a thread of its own: it would keep others waiting, in bytes.
@@ -31,62 +32,27 @@ pub(crate) struct Intake {
     budget: Arc<Budget>,
     origins: Origins,
     forward: Option<Arc<Forward>>,
+    queries: Queries,
     decoders: Semaphore,
 }
 
 impl Intake {
     /// Takes exports into `pipeline`, within `budget`; of web pages those of `origins`. Passes all on by
-    /// `forward`, if there is one.
+    /// `forward`, if there is one. What becomes of `queries` in names is somebody's choice.
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
         budget: Arc<Budget>,
         origins: Vec<String>,
         forward: Option<Arc<Forward>>,
+        queries: Queries,
     ) -> Self {
         let (origins, decoders) = (Origins::new(origins), Semaphore::new(DECODERS));
-        Intake { pipeline, budget, origins, forward, decoders }
+        Intake { pipeline, budget, origins, forward, queries, decoders }
     }
 
     /// Counts an export, or a connection, that was refused.
-    pub(super) fn refuse(&self, refusal: &Refusal, from: SocketAddr) {
+    fn refuse(&self, refusal: &Refusal, from: SocketAddr) {
         self.pipeline.counters().refusals.count(refusal, from);
-    }
-
-    /// Answers one request.
-    pub(super) async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        from: SocketAddr,
-    ) -> Response<Body> {
-        let (head, mut body) = request.into_parts();
-        let origin = head.headers.get(ORIGIN).cloned();
-        if head.method == Method::OPTIONS
-            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-            && let Some(answer) = self.origins.preflight(&head.headers)
-        {
-            return answer;
-        }
-        // Whoever writes no dialect of ours reads text best.
-        let dialect = Dialect::of(&head.headers, head.version);
-        let spoken = dialect.unwrap_or(Dialect::Json);
-        let taken = match self.place(&head, dialect) {
-            Ok((signal, dialect)) => {
-                self.export(signal, dialect, &head.headers, &mut body, from).await
-            }
-            Err(refusal) => {
-                body::drain_for_a_while(&mut body).await;
-                Err(refusal)
-            }
-        };
-        let mut response = match taken {
-            Ok(rejected) => spoken.taken(&rejected),
-            Err(refusal) => {
-                self.refuse(&refusal, from);
-                spoken.refused(&refusal)
-            }
-        };
-        self.origins.mark(origin, response.headers_mut());
-        response
     }
 
     /// Which signal a request brings, in which dialect.
@@ -128,11 +94,10 @@ impl Intake {
         dialect: Dialect,
         headers: &HeaderMap,
         body: &mut Incoming,
-        from: SocketAddr,
     ) -> Result<Rejections, Refusal> {
         let mut share = self.budget.share();
         let body = body::read(body, &mut share).await?;
-        let taken = self.take(signal, dialect, headers, body.clone(), share, from).await;
+        let taken = self.take(signal, dialect, headers, body.clone(), share).await;
         // What its sender will send again is passed on when it does.
         let again = matches!(&taken, Err(refusal) if refusal.cause == Cause::Busy);
         if let Some(forward) = self.forward.as_ref().filter(|_| !again) {
@@ -149,7 +114,6 @@ impl Intake {
         headers: &HeaderMap,
         body: Bytes,
         share: Share,
-        from: SocketAddr,
     ) -> Result<Rejections, Refusal> {
         let counters = self.pipeline.counters();
         if signal != Signal::Traces {
@@ -157,20 +121,18 @@ impl Intake {
             return Ok(Rejections::default());
         }
         let encoding = encoding(dialect, headers)?;
-        let local = from.ip().is_loopback();
         let rejected = if body.len() > LARGE || encoding != Encoding::Identity {
             let intake = Arc::clone(self);
             // Never closed, so never refused.
             let _turn = self.decoders.acquire().await;
-            let decoding = tokio::task::spawn_blocking(move || {
-                intake.decode(dialect, encoding, body, share, local)
-            });
+            let decoding =
+                tokio::task::spawn_blocking(move || intake.decode(dialect, encoding, body, share));
             let broke = |error: tokio::task::JoinError| {
                 Refusal::new(Cause::Malformed, format!("it could not be decoded: {error}"))
             };
             decoding.await.map_err(broke)??
         } else {
-            self.decode(dialect, encoding, body, share, local)?
+            self.decode(dialect, encoding, body, share)?
         };
         counters.export(dialect);
         Ok(rejected)
@@ -183,7 +145,6 @@ impl Intake {
         encoding: Encoding,
         body: Bytes,
         mut share: Share,
-        local: bool,
     ) -> Result<Rejections, Refusal> {
         let (body, encoding) = match dialect {
             Dialect::Grpc => match grpc_message(body)? {
@@ -200,8 +161,8 @@ impl Intake {
             })?;
             message = protobuf.into();
         }
-        let mut batch =
-            export_request(&message, self.budget.share()).map_err(|error| match error {
+        let batch = export_request(&message, self.budget.share(), self.queries).map_err(
+            |error| match error {
                 DecodeError::Wire(error) => Refusal::new(
                     Cause::Malformed,
                     format!("cannot read the export request: {error}"),
@@ -212,11 +173,62 @@ impl Intake {
                         format!("more than its {spans} first spans find no room in --memory-limit");
                     Refusal::new(Cause::TooLarge, detail)
                 }
-            })?;
-        batch.local = local;
+            },
+        )?;
         let rejected = batch.rejected.clone();
         self.pipeline.accept(batch);
         Ok(rejected)
+    }
+}
+
+impl Answers for Intake {
+    type Body = Body;
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        from: SocketAddr,
+    ) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        let origin = head.headers.get(ORIGIN).cloned();
+        if head.method == Method::OPTIONS
+            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && let Some(answer) = self.origins.preflight(&head.headers)
+        {
+            return answer;
+        }
+        // Whoever writes no dialect of ours reads text best.
+        let dialect = Dialect::of(&head.headers, head.version);
+        let spoken = dialect.unwrap_or(Dialect::Json);
+        let taken = match self.place(&head, dialect) {
+            Ok((signal, dialect)) => self.export(signal, dialect, &head.headers, &mut body).await,
+            Err(refusal) => {
+                body::drain_for_a_while(&mut body).await;
+                Err(refusal)
+            }
+        };
+        let mut response = match taken {
+            Ok(rejected) => spoken.taken(&rejected),
+            Err(refusal) => {
+                self.refuse(&refusal, from);
+                spoken.refused(&refusal)
+            }
+        };
+        self.origins.mark(origin, response.headers_mut());
+        response
+    }
+
+    fn unserved(&self, why: Unserved, from: SocketAddr) {
+        let refusal = match why {
+            Unserved::Full(most) => {
+                Refusal::new(Cause::Busy, format!("{most} connections are at work"))
+            }
+            Unserved::Tls => Refusal::new(Cause::Tls, "a peer began TLS"),
+            Unserved::NotHttp(error) => {
+                Refusal::new(Cause::NotHttp, format!("a peer spoke no HTTP: {error}"))
+            }
+        };
+        self.refuse(&refusal, from);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The OTLP receiver: gRPC and HTTP, protobuf and JSON, on one port.
 //!
-//! Speaks to any OpenTelemetry SDK: [`listen`] holds the connections, [`intake`] takes one export apart, and
+//! Speaks to any OpenTelemetry SDK: [`crate::listen`] holds the connections, [`intake`] takes one export apart, and
 //! [`decode`] reads its spans in place. Whatever peers send, the process lives: broken spans are refused one
 //! by one ([`reject`]), exports as a whole as the OTLP specification says ([`refuse`]), both counted by reason.
 
@@ -13,7 +13,6 @@ mod inflate;
 mod intake;
 mod json;
 mod limits;
-mod listen;
 mod naming;
 mod origin;
 mod refuse;
@@ -28,7 +27,7 @@ mod spec;
 pub(crate) use decode::{Batch, DecodeError, export_request};
 pub(crate) use dialect::Dialect;
 pub(crate) use intake::Intake;
-pub(crate) use listen::serve;
+pub(crate) use naming::Queries;
 pub(crate) use refuse::Refusals;
 pub(crate) use reject::Rejections;
 pub(crate) use signal::Signal;

@@ -7,6 +7,16 @@ use std::borrow::Cow;
 
 use super::attribute::Any;
 
+/// What becomes of the queries and fragments of URLs in names that other people's programs choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Queries {
+    /// They may be secret, and each makes a name of its own.
+    #[default]
+    Dropped,
+    /// Somebody asked for them.
+    Kept,
+}
+
 /// What a span's attributes call the other side, best name first. The semantic conventions have renamed most of
 /// these; instrumentations send what they were written for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,7 +65,13 @@ impl<'a> Peer<'a> {
 
     /// The name of the other side. A database is called by what it is (`system`), unless somebody named it as a
     /// service: on one machine PostgreSQL and Redis have one address.
-    pub(super) fn name(&self, system: Option<&[u8]>, limit: usize) -> Option<String> {
+    pub(super) fn name(
+        &self,
+        system: Option<&[u8]>,
+        limit: usize,
+        queries: Queries,
+    ) -> Option<String> {
+        let bounded = |name: &[u8], limit| bounded(name, limit, queries);
         if let Some(name) = self.names[SERVICE].or(system) {
             return Some(bounded(name, limit));
         }
@@ -80,8 +96,8 @@ fn authority(url: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-/// `text` without the user, password, query and fragment of a URL in it.
-pub(super) fn discreet(text: &str) -> Cow<'_, str> {
+/// `text` without the user and password of a URL in it, and without its query and fragment where they are dropped.
+fn discreet(text: &str, queries: Queries) -> Cow<'_, str> {
     let text = match text.split_once("://") {
         Some((scheme, rest)) => {
             let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -92,6 +108,9 @@ pub(super) fn discreet(text: &str) -> Cow<'_, str> {
         }
         None => Cow::Borrowed(text),
     };
+    if queries == Queries::Kept {
+        return text;
+    }
     // A question mark after a slash begins a query; one without is somebody's punctuation.
     let Some(at) =
         text.find('/').and_then(|slash| text[slash..].find(['?', '#']).map(|mark| slash + mark))
@@ -108,9 +127,9 @@ pub(super) fn discreet(text: &str) -> Cow<'_, str> {
 }
 
 /// A name of at most `limit` bytes. One that is longer, or is not UTF-8, ends in `~` and a hash of all of it.
-pub(super) fn bounded(bytes: &[u8], limit: usize) -> String {
+pub(super) fn bounded(bytes: &[u8], limit: usize, queries: Queries) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let text = discreet(&text);
+    let text = discreet(&text, queries);
     if text.len() <= limit && std::str::from_utf8(bytes).is_ok() {
         return text.into_owned();
     }
@@ -138,7 +157,7 @@ mod tests {
         for (key, value) in attributes {
             peer.read(key.as_bytes(), *value);
         }
-        peer.name(system.map(str::as_bytes), 256)
+        peer.name(system.map(str::as_bytes), 256, Queries::Dropped)
     }
 
     const fn text(text: &'static str) -> Any<'static> {
@@ -195,13 +214,26 @@ mod tests {
             ("a@b", "a@b"),
             ("POST /users/{id}", "POST /users/{id}"),
         ] {
-            assert_eq!(discreet(text), expected);
+            assert_eq!(discreet(text, Queries::Dropped), expected);
+        }
+    }
+
+    #[test]
+    fn queries_are_kept_for_who_asks_and_credentials_for_nobody() {
+        for (text, expected) in [
+            ("GET /search?q=tea#top", "GET /search?q=tea#top"),
+            ("GET http://ann:pw@shop/a?b=c@d#x", "GET http://shop/a?b=c@d#x"),
+            ("http://ann@shop?token=1", "http://shop?token=1"),
+        ] {
+            assert_eq!(discreet(text, Queries::Kept), expected);
+            assert_eq!(bounded(text.as_bytes(), 256, Queries::Kept), expected);
         }
     }
 
     #[test]
     fn names_that_are_cut_or_mended_stay_apart() {
         let (long, longer) = ("ü".repeat(200), "ü".repeat(201));
+        let bounded = |name: &[u8], limit| bounded(name, limit, Queries::Dropped);
         let (a, b) = (bounded(long.as_bytes(), 256), bounded(longer.as_bytes(), 256));
         assert!(a != b && a.len() <= 256 && b.len() <= 256, "{a} {b}");
         assert_eq!(bounded(b"x", 256), "x");

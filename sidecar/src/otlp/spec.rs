@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::{Batch, DecodeError, export_request};
+use super::{Batch, DecodeError, Queries, export_request};
 use crate::budget::Share;
 use crate::span::SpanKind;
 
@@ -67,7 +67,7 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
 }
 
 fn read(message: &[u8]) -> Result<Batch, DecodeError> {
-    export_request(message, Share::default())
+    export_request(message, Share::default(), Queries::Dropped)
 }
 
 fn decode(spans: Vec<otlp::Span>) -> Batch {

@@ -48,21 +48,44 @@ impl RunFile {
         cell: Option<&str>,
         mut take: impl FnMut(RequestRow),
     ) -> Result<(), RunFileError> {
+        self.each(cell, true, &mut take).await
+    }
+
+    /// The same of `cell` without their hops.
+    ///
+    /// # Errors
+    /// As [`Self::each_request`].
+    pub async fn each_request_alone(
+        &mut self,
+        cell: &str,
+        mut take: impl FnMut(RequestRow),
+    ) -> Result<(), RunFileError> {
+        self.each(Some(cell), false, &mut take).await
+    }
+
+    async fn each(
+        &mut self,
+        cell: Option<&str>,
+        hops: bool,
+        take: &mut impl FnMut(RequestRow),
+    ) -> Result<(), RunFileError> {
         let mut after = 0;
         loop {
-            let chunk = self.chunk(cell, after).await;
+            let chunk = self.chunk(cell, after, hops).await;
             let (last, requests) = chunk.map_err(|source| self.error("read", source))?;
             let Some(last) = last else { return Ok(()) };
             after = last;
-            requests.into_iter().for_each(&mut take);
+            requests.into_iter().for_each(&mut *take);
         }
     }
 
-    /// The next requests after the one numbered `after`, and the number of the last of them.
+    /// The next requests after the one numbered `after`, with their hops or without, and the number of the last of
+    /// them.
     async fn chunk(
         &mut self,
         cell: Option<&str>,
         after: i64,
+        hops: bool,
     ) -> Result<(Option<i64>, Vec<RequestRow>), sqlx::Error> {
         let sql = if cell.is_some() { REQUESTS_OF_CELL } else { REQUESTS };
         let rows = sqlx::query(sql).bind(cell).bind(after).bind(CHUNK);
@@ -75,6 +98,9 @@ impl RunFile {
             last = Some(id);
             places.insert(id, requests.len());
             requests.push(request(row)?);
+        }
+        if !hops {
+            return Ok((last, requests));
         }
         let hops = sqlx::query(HOPS).bind(cell).bind(after).bind(last.unwrap_or(after));
         for row in hops.fetch_all(&mut self.connection).await? {

@@ -1,10 +1,11 @@
 //! A sidecar that writes to InfluxDB, and what the lab and its services send it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use ledger::names;
+use ledger::{Edge, names};
 use opentelemetry_proto::tonic::collector::trace::v1 as collector;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     http: reqwest::Client,
     spans: Client,
     traces: u128,
+    /// Of the run that is open.
+    nonce: Mutex<String>,
     /// Wall time when it had started, in nanoseconds.
     pub(crate) started: u64,
     stop: oneshot::Sender<()>,
@@ -76,7 +79,8 @@ impl Running {
         let serving = tokio::spawn(sidecar.serve(async { _ = stopped.await }));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let spans = Client::connect(otlp).await.unwrap();
-        Running { control, run_file, http, spans, traces: 0, started, stop, serving }
+        let nonce = Mutex::default();
+        Running { control, run_file, http, spans, traces: 0, nonce, started, stop, serving }
     }
 
     /// Waits until the first whole second of the sidecar has begun: what is before has no window.
@@ -93,10 +97,14 @@ impl Running {
             KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
         };
         self.traces += 1;
+        let nonce = self.nonce.lock().unwrap().as_str().into();
+        let span = u64::from_be_bytes([1; 8]);
+        let edge = Edge { span, cell: cell.into(), round: 0, nonce };
         let now = wall_ns();
         let span = otlp::Span {
             trace_id: self.traces.to_be_bytes().to_vec(),
             span_id: vec![1; 8],
+            trace_state: edge.member(),
             kind: otlp::span::SpanKind::Client as i32,
             start_time_unix_nano: now,
             end_time_unix_nano: now + latency_us * 1_000,
@@ -130,7 +138,10 @@ impl Running {
         let plan = serde_json::json!({
             "cells": [{"cell": cell, "protocol": "grpc", "payload": "10"}]
         });
-        assert_eq!(self.post("/plan", plan.to_string()).await.0, 200);
+        let (status, opened) = self.post("/plan", plan.to_string()).await;
+        assert_eq!(status, 200, "{opened}");
+        let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
+        *self.nonce.lock().unwrap() = opened["nonce"].as_str().unwrap().to_owned();
     }
 
     pub(crate) async fn points(&self, lines: &str) {

@@ -415,12 +415,13 @@ async fn a_web_page_exports_only_where_it_was_allowed_to() {
 #[tokio::test]
 async fn what_json_says_is_what_protobuf_says() {
     let sidecar = Running::start("").await;
+    let state = format!("hoplab=eee19b7ec3c1b174::3:{}", sidecar.open_run().await);
     let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
     let body = json!({"resourceSpans": [{
         "resource": {"attributes": [text("service.name", "page")]},
         "scopeSpans": [{"spans": [{
             "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "kind": 3,
-            "startTimeUnixNano": "1544712660000000000", "endTimeUnixNano": "1544712661000000000",
+            "traceState": state, "startTimeUnixNano": "1544712660000000000", "endTimeUnixNano": "1544712661000000000",
             "attributes": [text("peer.service", "sh\u{f6}p \"1\""),
                 {"key": "lab.weight", "value": {"doubleValue": 2.5}},
                 {"key": "lab.round", "value": {"intValue": 3}}],

@@ -24,6 +24,7 @@ const OTHER_DICE: u64 = 1 << 63;
 pub struct Connections {
     http1: Client,
     http2: Client,
+    nonce: Option<Arc<str>>,
 }
 
 impl Connections {
@@ -34,13 +35,20 @@ impl Connections {
             let options = ClientOptions { version, ..ClientOptions::default() };
             Client::new(probe, "gateway", target.clone(), options)
         };
-        Connections { http1: by(Version::Http1), http2: by(Version::Http2) }
+        Connections { http1: by(Version::Http1), http2: by(Version::Http2), nonce: None }
+    }
+
+    /// The same for the run that has this nonce: traced requests say in `tracestate` what they belong to.
+    #[must_use]
+    pub fn of_run(self, nonce: Option<Arc<str>>) -> Connections {
+        Connections { nonce, ..self }
     }
 }
 
 /// The gateway, asked what one cell asks for in one round.
 pub struct Gateway {
     client: Client,
+    nonce: Option<Arc<str>>,
     requests: Vec<Prepared>,
     /// The sum of their weights.
     weights: u64,
@@ -68,6 +76,7 @@ impl Gateway {
                 Http::One => connections.http1.clone(),
                 Http::Two => connections.http2.clone(),
             },
+            nonce: connections.nonce.clone(),
             weights: requests.iter().map(|request| u64::from(request.weight)).sum(),
             requests,
             asked: AtomicU64::new(0),
@@ -104,6 +113,7 @@ impl Target for Gateway {
                 cell: self.cell.clone(),
                 round: self.round,
                 weight: self.weight,
+                nonce: self.nonce.clone(),
                 stopwatch: stopwatch.clone(),
             }),
         };

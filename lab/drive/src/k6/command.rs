@@ -156,6 +156,9 @@ impl Call<'_> {
         if let Some(requests) = self.requests() {
             env.push(("REQUESTS", requests.to_string_lossy().into_owned()));
         }
+        if let Some(nonce) = &self.k6.nonce {
+            env.push(("EDGE", ledger::edge::said(&cell.id, self.order.number, nonce)));
+        }
         // None, rather than those of whoever started the lab: they would judge its cells unseen.
         let thresholds = self.k6.thresholds.clone().unwrap_or_else(|| "{}".to_owned());
         env.push(("THRESHOLDS", thresholds));
@@ -255,6 +258,7 @@ mod tests {
             password: "secret".to_owned(),
         });
         k6.otlp = Some(([127, 0, 0, 1], 4317).into());
+        k6.nonce = Some("n0nce".into());
         let workload = lab_model::workload::built_in("users").unwrap();
         let users = Cell { workload, rate: 500.0, ..cell() };
         let (arguments, env) = call(&k6, &users, |call| (call.arguments(), call.env()));
@@ -262,6 +266,7 @@ mod tests {
         assert!(arguments.iter().all(|text| !text.to_string_lossy().contains("secret")));
         assert!(env.contains(&("K6_INFLUXDB_PASSWORD", "secret".to_owned())));
         assert!(env.contains(&("SAMPLE_EVERY", "3".to_owned())));
+        assert!(env.contains(&("EDGE", "rest%2010%2FB:3:n0nce".to_owned())));
         assert!(env.contains(&("USERS", "1000000".to_owned())));
         assert_eq!(arguments.last(), Some(&"/out/k6/users.js".into()));
     }

@@ -19,6 +19,7 @@ mod watch;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::wall::WallClock;
@@ -56,6 +57,8 @@ pub struct K6 {
     pub store: Option<Output>,
     /// Where the sidecar takes spans; without it no request is traced.
     pub otlp: Option<SocketAddr>,
+    /// Nonce of the run; without it requests do not say in `tracestate` what they belong to.
+    pub nonce: Option<Arc<str>>,
     /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`.
     pub thresholds: Option<String>,
     /// How long k6 may take to start and to stop, beyond the round and the time-out of its last request. A store
@@ -134,8 +137,17 @@ impl K6 {
     pub fn new(program: PathBuf, release: Release, out: PathBuf, run: &str) -> K6 {
         // k6 resolves names against its own folder, and it writes the summary.
         let out = std::path::absolute(&out).unwrap_or(out).join(FOLDER);
-        let (run, patience) = (run.to_owned(), PATIENCE);
-        K6 { program, release, out, run, store: None, otlp: None, thresholds: None, patience }
+        K6 {
+            program,
+            release,
+            out,
+            run: run.to_owned(),
+            store: None,
+            otlp: None,
+            nonce: None,
+            thresholds: None,
+            patience: PATIENCE,
+        }
     }
 
     /// Drives the round `order`. When `halt` is cancelled k6 is stopped in order, and what was measured is
@@ -171,7 +183,8 @@ impl K6 {
         })?;
         let teller = match (self.otlp, sampling) {
             (Some(otlp), Some(sampling)) => {
-                Some(spans::Teller::start(part.pid, otlp, cell, order.number, sampling)?)
+                let nonce = self.nonce.clone();
+                Some(spans::Teller::start(part.pid, otlp, cell, order.number, sampling, nonce)?)
             }
             _ => None,
         };

@@ -26,13 +26,14 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    /// Tells the sidecar at `otlp` of round `round` of `cell`, as made by process `pid`.
+    /// Tells the sidecar at `otlp` of round `round` of `cell`, as made by process `pid` in the run that has `nonce`.
     pub(super) fn start(
         pid: u32,
         otlp: SocketAddr,
         cell: &Cell,
         round: u32,
         sampling: Sampling,
+        nonce: Option<Arc<str>>,
     ) -> Result<Teller, K6Error> {
         let reporter = Reporter::start(SERVICE, pid, &format!("http://{otlp}"))
             .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
@@ -42,6 +43,7 @@ impl Teller {
             cell: cell.id.as_str().into(),
             round,
             weight: sampling.weight(),
+            nonce,
             stopwatch: None,
         };
         Ok(Teller { reporter, names, peer: "gateway".into(), root })
@@ -57,7 +59,7 @@ impl Teller {
             context: SpanContext {
                 trace_id: joined.request.trace,
                 span_id: joined.request.span,
-                sampled: true,
+                flags: 1,
             },
             name: self.names.get(joined.request.template).cloned().unwrap_or_default(),
             peer: Arc::clone(&self.peer),

@@ -65,56 +65,91 @@ fn watched(row: &RequestRow) -> i64 {
     row.stopwatch_ns.map_or(row.latency_ns, |ns| ns as i64)
 }
 
+/// The latencies of a cell's requests: what is to be known of all of them before any can be added up.
+#[derive(Debug, Default)]
+pub struct Latencies(Vec<i64>);
+
+impl Latencies {
+    /// Takes a row of the cell.
+    pub fn take(&mut self, row: &RequestRow) {
+        if row.counts() {
+            self.0.push(watched(row));
+        }
+    }
+
+    fn bands(mut self) -> Option<Bands> {
+        self.0.sort_unstable();
+        let rank = |percent: usize| {
+            let at = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
+            self.0.get(at).copied()
+        };
+        Some(Bands { p50: rank(45)?..=rank(55)?, p99: rank(99)? })
+    }
+}
+
 /// The latencies between which the two bands lie, by nearest rank.
+#[derive(Debug)]
 struct Bands {
     p50: std::ops::RangeInclusive<i64>,
     p99: i64,
 }
 
 impl Bands {
-    fn of(rows: &[&RequestRow]) -> Option<Bands> {
-        let mut latencies: Vec<i64> = rows.iter().map(|row| watched(row)).collect();
-        latencies.sort_unstable();
-        let rank = |percent: usize| {
-            let at = (latencies.len() * percent).div_ceil(100).saturating_sub(1);
-            latencies.get(at).copied()
-        };
-        Some(Bands { p50: rank(45)?..=rank(55)?, p99: rank(99)? })
-    }
-
     fn hold(&self, row: &RequestRow) -> (bool, bool) {
         let latency = watched(row);
         (self.p50.contains(&latency), latency >= self.p99)
     }
 }
 
-impl Books {
-    /// Closes the books over `rows`.
-    pub(super) fn of(rows: &[&RequestRow]) -> Books {
-        let Some(bands) = Bands::of(rows) else {
-            return Books::default();
-        };
-        let (mut counts, mut total, mut left) =
-            (Columns::default(), Columns::default(), Columns::default());
-        let mut sums: BTreeMap<(u32, &str, Stage, Kind), Columns> = BTreeMap::new();
-        for row in rows {
-            let held = bands.hold(row);
-            counts.add(1, held);
-            total.add(watched(row), held);
-            left.add(watched(row) - row.latency_ns, held);
-            for hop in &row.hops {
-                for (stage, time) in hop.stages.iter() {
-                    let key = (hop.depth, hop.hop.as_str(), stage, time.kind);
-                    sums.entry(key).or_default().add(time.ns, held);
-                }
+/// What of a cell is added up by stage: depth and name of the hop, stage, kind.
+type Sums = BTreeMap<(u32, String, Stage, Kind), Columns>;
+
+/// The books of a cell while its rows come one by one.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// None where no request counts.
+    bands: Option<Bands>,
+    counts: Columns,
+    total: Columns,
+    left: Columns,
+    sums: Sums,
+    tapped: bool,
+}
+
+impl Open {
+    pub(super) fn new(latencies: Latencies) -> Open {
+        let (counts, total, left) = <(Columns, Columns, Columns)>::default();
+        let bands = latencies.bands();
+        Open { bands, counts, total, left, sums: BTreeMap::new(), tapped: false }
+    }
+
+    /// Adds a request that counts, whose latency is among those told before.
+    pub(super) fn take(&mut self, row: &RequestRow) {
+        let Some(bands) = &self.bands else { return };
+        let held = bands.hold(row);
+        self.counts.add(1, held);
+        self.total.add(watched(row), held);
+        self.left.add(watched(row) - row.latency_ns, held);
+        for hop in &row.hops {
+            self.tapped |= hop.request.is_some();
+            for (stage, time) in hop.stages.iter() {
+                let key = (hop.depth, hop.hop.clone(), stage, time.kind);
+                self.sums.entry(key).or_default().add(time.ns, held);
             }
+        }
+    }
+
+    /// Closes the books.
+    pub(super) fn close(self) -> Books {
+        let Open { bands, counts, total, left, sums, tapped } = self;
+        if bands.is_none() {
+            return Books::default();
         }
         let share_of = |kind: Kind| {
             let of_kind = sums.iter().filter(|((.., found), _)| *found == kind);
             ratio(of_kind.map(|(_, sum)| sum.mean).sum(), total.mean)
         };
         let residual = left.over(counts);
-        let tapped = rows.iter().flat_map(|row| &row.hops).any(|hop| hop.request.is_some());
         Books {
             total: total.over(counts),
             p99_count: counts.p99 as u64,
@@ -133,15 +168,13 @@ impl Books {
     }
 }
 
-type Sums<'a> = BTreeMap<(u32, &'a str, Stage, Kind), Columns>;
-
-fn stages(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<StageResult> {
+fn stages(sums: &Sums, total: Columns, counts: Columns) -> Vec<StageResult> {
     sums.iter()
-        .map(|(&(depth, hop, stage, kind), sum)| {
+        .map(|((depth, hop, stage, kind), sum)| {
             let mean = sum.over(counts);
             StageResult {
-                hop: hop.to_owned(),
-                depth,
+                hop: hop.clone(),
+                depth: *depth,
                 family: stage.family().name().to_owned(),
                 stage: stage.name().to_owned(),
                 kind: kind.name().to_owned(),
@@ -154,7 +187,7 @@ fn stages(sums: &Sums<'_>, total: Columns, counts: Columns) -> Vec<StageResult> 
         .collect()
 }
 
-fn families(sums: &Sums<'_>, total: Columns, counts: Columns, tapped: bool) -> Vec<FamilyResult> {
+fn families(sums: &Sums, total: Columns, counts: Columns, tapped: bool) -> Vec<FamilyResult> {
     Family::ALL
         .into_iter()
         .map(|family| {

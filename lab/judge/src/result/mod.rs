@@ -10,18 +10,18 @@ mod costs;
 mod load;
 mod resources;
 mod rounding;
+mod rows;
 mod subject;
 pub mod units;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use ledger::Stage;
 use serde::{Deserialize, Serialize};
-use sidecar::runfile::{ProcessSample, RequestKind, RequestRow};
 
-use lab_model::{CellMeasure, Component, Environment, ProbeCost, RunMeasure, Verdict};
+use lab_model::{Component, Environment, ProbeCost, RunMeasure, Verdict};
 
+pub use books::Latencies;
 pub use cell::{
     CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
     LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
@@ -29,6 +29,7 @@ pub use cell::{
 };
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
+pub use rows::CellRows;
 pub use subject::Subject;
 pub use wire::WireResult;
 
@@ -110,30 +111,6 @@ impl RunResult {
     }
 }
 
-/// Computes the result of a run; nothing in it is judged yet.
-///
-/// Rows that belong to no cell of the run (warm-up, foreign traffic) are left out.
-#[must_use]
-pub(crate) fn compute(
-    run: &RunMeasure,
-    rows: &[RequestRow],
-    samples: &[ProcessSample],
-) -> RunResult {
-    let mut by_cell: HashMap<&str, Vec<&RequestRow>> = HashMap::new();
-    for row in rows {
-        by_cell.entry(&row.cell).or_default().push(row);
-    }
-    let cells = run
-        .cells
-        .iter()
-        .map(|measure| {
-            let rows = by_cell.remove(measure.cell.id.as_str()).unwrap_or_default();
-            build_cell(measure, &rows, samples)
-        })
-        .collect();
-    assemble(run, cells)
-}
-
 /// The result of a run that has these `cells`; nothing in it is judged yet.
 pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
     RunResult {
@@ -151,117 +128,4 @@ pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
         points_missing: run.points_missing.clone(),
         cells,
     }
-}
-
-/// Computes one cell. Stages and wire are those of the requests that are whole and succeeded, as the latency is.
-pub(crate) fn build_cell(
-    measure: &CellMeasure,
-    rows: &[&RequestRow],
-    samples: &[ProcessSample],
-) -> CellResult {
-    let rows: Vec<&RequestRow> =
-        rows.iter().copied().filter(|row| row.kind == RequestKind::Request).collect();
-    let succeeded: Vec<&RequestRow> = rows.iter().copied().filter(|row| row.counts()).collect();
-    let unjoined = rows.iter().filter(|row| !row.error && !row.whole).count() as u64;
-    let books = books::Books::of(&succeeded);
-    let load = load::Load::of(measure);
-    CellResult {
-        id: measure.cell.id.clone(),
-        factors: Factors::of(measure),
-        requests: load.requests,
-        load: load.result,
-        errors: load.errors,
-        traced: Traced {
-            count: rows.len() as u64,
-            weight: rounding::mean(rows.iter().map(|row| row.weight)),
-            expected: measure.rounds.iter().map(|round| round.traced).sum(),
-            succeeded: succeeded.len() as u64,
-            mean_us: books.total.mean,
-            p50_us: books.total.p50,
-            p99_band_us: books.total.p99,
-            p99_band_count: books.p99_count,
-        },
-        wire: wire::wire(&measure.cell, &succeeded),
-        latency_us: load.latency,
-        curve: load.curve,
-        timeline: load.timeline,
-        send_delay_us: load.send_delay,
-        families: books.families,
-        stages: books.stages,
-        measured_share: books.measured_share,
-        inferred_share: books.inferred_share,
-        residual: books.residual,
-        marks: MarksResult { unjoined, ..marks(&succeeded) },
-        injected: injected(&succeeded),
-        resources: resources::resources(measure, samples),
-        database: database(measure, &succeeded),
-        k6: k6(measure),
-        explanation: String::new(),
-        verdict: Verdict::default(),
-    }
-}
-
-/// What the database counted, beside what its client saw.
-fn database(measure: &CellMeasure, rows: &[&RequestRow]) -> Option<DatabaseResult> {
-    let counted: Vec<_> = measure.rounds.iter().filter_map(|round| round.statements).collect();
-    let queries: u64 = counted.iter().map(|one| one.calls).sum();
-    if queries == 0 {
-        return None;
-    }
-    let exec_us: f64 = counted.iter().map(|one| one.exec_us).sum();
-    let hops = rows.iter().flat_map(|row| &row.hops);
-    let trips = hops.map(|hop| hop.stages.get(Stage::QueryRoundTrip).ns).filter(|&ns| ns > 0);
-    let round_trip = rounding::mean(trips.map(|ns| ns as f64));
-    let server = exec_us / queries as f64;
-    Some(DatabaseResult {
-        queries,
-        server_mean_us: rounding::us(server * 1e3),
-        round_trip_mean_us: rounding::us(round_trip),
-        server_share: ratio(server * 1e3, round_trip),
-    })
-}
-
-/// What k6 alone said, where it drove.
-fn k6(measure: &CellMeasure) -> Option<K6Result> {
-    let told: Vec<_> = measure.rounds.iter().filter_map(|round| round.k6).collect();
-    (!told.is_empty()).then(|| K6Result {
-        thresholds_failed: told.iter().filter(|round| round.thresholds_failed).count() as u64,
-        joined: told.iter().map(|round| round.joined).sum(),
-        not_joined: told.iter().map(|round| round.not_joined).sum(),
-        lines_refused: told.iter().map(|round| round.lines_refused).sum(),
-        connected: told.iter().map(|round| round.connected).sum(),
-        connecting_us: rounding::us(told.iter().map(|round| round.connecting_ns as f64).sum()),
-    })
-}
-
-/// Counts what the marks themselves say about how far they can be trusted.
-fn marks(rows: &[&RequestRow]) -> MarksResult {
-    let count = |test: fn(&RequestRow) -> bool| rows.iter().filter(|row| test(row)).count() as u64;
-    let disordered = count(|row| row.out_of_order > 0);
-    MarksResult {
-        out_of_order: rows.iter().map(|row| u64::from(row.out_of_order)).sum(),
-        out_of_order_share: ratio(disordered as f64, rows.len() as f64),
-        early: count(|row| row.early),
-        without_inner_hop: count(|row| row.hops.iter().all(|hop| hop.depth != 1)),
-        without_stopwatch: count(|row| row.stopwatch_ns.is_none()),
-        ..MarksResult::default()
-    }
-}
-
-/// Mean injected delay per request, as the injectors measured it.
-fn injected(rows: &[&RequestRow]) -> Vec<Injected> {
-    let mut sums: BTreeMap<(&str, Stage), u64> = BTreeMap::new();
-    for hop in rows.iter().flat_map(|row| &row.hops) {
-        for &(stage, ns) in &hop.injected {
-            *sums.entry((&hop.hop, stage)).or_default() += ns;
-        }
-    }
-    let requests = rows.len() as f64;
-    sums.into_iter()
-        .map(|((hop, stage), ns)| Injected {
-            hop: hop.to_owned(),
-            stage: stage.name().to_owned(),
-            mean_us: rounding::us(ratio(ns as f64, requests)),
-        })
-        .collect()
 }

@@ -13,10 +13,28 @@ pub fn ratio(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { 0.0 } else { round(part / whole, 1e6) }
 }
 
-/// The mean to three decimals; 0 of nothing.
-pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
-    if count == 0 { 0.0 } else { round(sum / count as f64, 1e3) }
+/// A mean of values that come one by one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Mean {
+    pub(super) fn take(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// To three decimals; 0 of nothing.
+    pub(super) fn value(self) -> f64 {
+        self.of_any().unwrap_or_default()
+    }
+
+    /// The same, where there is something.
+    pub(super) fn of_any(self) -> Option<f64> {
+        (self.count > 0).then(|| round(self.sum / self.count as f64, 1e3))
+    }
 }
 
 /// `value` to `1 / unit`. Never a negative zero, which would be printed.

@@ -8,7 +8,7 @@ use ledger::Traffic;
 use serde::{Deserialize, Serialize};
 use sidecar::runfile::{HopRow, RequestRow};
 
-use super::rounding::mean;
+use super::rounding::Mean;
 use lab_model::Cell;
 
 /// What one hop put on the wire, in means per request unless said otherwise; absent where no tap looked.
@@ -67,83 +67,131 @@ pub struct WireResult {
     pub retried: u64,
 }
 
-/// What the hops of `rows` put on the wire, from the edge inwards.
-pub(super) fn wire(cell: &Cell, rows: &[&RequestRow]) -> Vec<WireResult> {
-    let mut hops: BTreeMap<(u32, &str), Vec<(u32, &HopRow)>> = BTreeMap::new();
-    for row in rows {
+/// What the hops of a cell put on the wire, from the edge inwards, while its rows come one by one.
+#[derive(Debug, Default)]
+pub(super) struct Wire(BTreeMap<(u32, String), Hop>);
+
+impl Wire {
+    /// Adds a request that counts.
+    pub(super) fn take(&mut self, cell: &Cell, row: &RequestRow) {
         for hop in &row.hops {
-            hops.entry((hop.depth, &hop.hop)).or_default().push((row.round, hop));
+            let known = self.0.entry((hop.depth, hop.hop.clone())).or_default();
+            known.take(declared(cell, hop.depth), row.round, hop);
         }
     }
-    hops.into_iter().map(|((depth, name), hops)| one_hop(cell, depth, name, &hops)).collect()
-}
 
-/// A hop that a tap looked at.
-struct Seen<'a> {
-    hop: &'a HopRow,
-    request: Traffic,
-    reply: Traffic,
-}
-
-fn one_hop(cell: &Cell, depth: u32, name: &str, hops: &[(u32, &HopRow)]) -> WireResult {
-    let seen: Vec<Seen<'_>> = hops
-        .iter()
-        .filter_map(|&(_, hop)| Some(Seen { hop, request: hop.request?, reply: hop.reply? }))
-        .collect();
-    let (request, reply) = cell.workload.declared(depth as usize, cell.payload_bytes);
-    let average = |value: fn(&Seen<'_>) -> u64| {
-        (!seen.is_empty()).then(|| mean(seen.iter().map(|hop| value(hop) as f64)))
-    };
-    let count =
-        |test: &dyn Fn(&Seen<'_>) -> bool| seen.iter().filter(|hop| test(hop)).count() as u64;
-    let differs = |declared: Option<u64>, found| declared.is_some_and(|declared| declared != found);
-    let connections = connections(hops);
-    WireResult {
-        hop: name.to_owned(),
-        depth,
-        request_payload_bytes: average(|hop| hop.request.payload),
-        response_payload_bytes: average(|hop| hop.reply.payload),
-        declared_request_bytes: request,
-        declared_response_bytes: reply,
-        request_payload_range: range(seen.iter().map(|hop| hop.request.payload)),
-        response_payload_range: range(seen.iter().map(|hop| hop.reply.payload)),
-        payload_mismatches: count(&|hop| {
-            differs(request, hop.request.payload) || differs(reply, hop.reply.payload)
-        }),
-        request_body_bytes: average(|hop| hop.request.body),
-        response_body_bytes: average(|hop| hop.reply.body),
-        request_wire_bytes: average(|hop| hop.request.wire),
-        response_wire_bytes: average(|hop| hop.reply.wire),
-        frames: average(|hop| hop.request.frames + hop.reply.frames),
-        framing_bytes: average(|hop| hop.request.framing + hop.reply.framing),
-        header_bytes: average(|hop| hop.request.headers + hop.reply.headers),
-        connections: connections.values().flatten().collect::<BTreeSet<_>>().len() as u64,
-        connections_of_rounds: connections.values().map(BTreeSet::len).sum::<usize>() as u64,
-        connections_in_a_round: connections.values().map(BTreeSet::len).max().unwrap_or(0) as u64,
-        on_known_connection: count(&|seen| seen.hop.connection != 0),
-        http: seen
-            .iter()
-            .map(|seen| seen.hop.http)
-            .filter(|&http| http != 0)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect(),
-        seen: seen.len() as u64,
-        unseen: (hops.len() - seen.len()) as u64,
-        disagreements: count(&|seen| seen.hop.wire_disagrees),
-        retried: count(&|seen| seen.hop.attempts > 1),
+    pub(super) fn close(self, cell: &Cell) -> Vec<WireResult> {
+        self.0.into_iter().map(|((depth, name), hop)| hop.close(cell, depth, name)).collect()
     }
 }
 
-/// The connections used in each round.
-fn connections(hops: &[(u32, &HopRow)]) -> BTreeMap<u32, BTreeSet<u64>> {
-    let mut rounds: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-    for &(round, hop) in hops.iter().filter(|(_, hop)| hop.connection != 0) {
-        rounds.entry(round).or_default().insert(hop.connection);
-    }
-    rounds
+/// The payload that a hop must carry, where its workload declares one.
+fn declared(cell: &Cell, depth: u32) -> (Option<u64>, Option<u64>) {
+    cell.workload.declared(depth as usize, cell.payload_bytes)
 }
 
-fn range(values: impl Iterator<Item = u64> + Clone) -> Option<(u64, u64)> {
-    Some((values.clone().min()?, values.max()?))
+/// What is added up of one hop.
+#[derive(Debug, Default)]
+struct Hop {
+    /// The averages of [`AVERAGED`].
+    averages: [Mean; AVERAGED.len()],
+    request_payload: Option<(u64, u64)>,
+    reply_payload: Option<(u64, u64)>,
+    payload_mismatches: u64,
+    /// The connections used in each round.
+    connections: BTreeMap<u32, BTreeSet<u64>>,
+    on_known_connection: u64,
+    http: BTreeSet<u64>,
+    seen: u64,
+    unseen: u64,
+    disagreements: u64,
+    retried: u64,
+}
+
+/// What is averaged of the request and the reply of a hop, in the order in which [`Hop::close`] names it.
+const AVERAGED: [fn(&Traffic, &Traffic) -> u64; 9] = [
+    |request, _| request.payload,
+    |_, reply| reply.payload,
+    |request, _| request.body,
+    |_, reply| reply.body,
+    |request, _| request.wire,
+    |_, reply| reply.wire,
+    |request, reply| request.frames + reply.frames,
+    |request, reply| request.framing + reply.framing,
+    |request, reply| request.headers + reply.headers,
+];
+
+impl Hop {
+    fn take(&mut self, declared: (Option<u64>, Option<u64>), round: u32, hop: &HopRow) {
+        if hop.connection != 0 {
+            self.connections.entry(round).or_default().insert(hop.connection);
+        }
+        // Only of a hop that a tap looked at is anything known.
+        let (Some(request), Some(reply)) = (&hop.request, &hop.reply) else {
+            self.unseen += 1;
+            return;
+        };
+        self.seen += 1;
+        for (mean, value) in self.averages.iter_mut().zip(AVERAGED) {
+            mean.take(value(request, reply) as f64);
+        }
+        widen(&mut self.request_payload, request.payload);
+        widen(&mut self.reply_payload, reply.payload);
+        let differs = |declared: Option<u64>, found| declared.is_some_and(|it| it != found);
+        let mismatch = differs(declared.0, request.payload) || differs(declared.1, reply.payload);
+        self.payload_mismatches += u64::from(mismatch);
+        self.on_known_connection += u64::from(hop.connection != 0);
+        self.http.extend((hop.http != 0).then_some(hop.http));
+        self.disagreements += u64::from(hop.wire_disagrees);
+        self.retried += u64::from(hop.attempts > 1);
+    }
+
+    fn close(self, cell: &Cell, depth: u32, name: String) -> WireResult {
+        let (declared_request_bytes, declared_response_bytes) = declared(cell, depth);
+        let [
+            request_payload_bytes,
+            response_payload_bytes,
+            request_body_bytes,
+            response_body_bytes,
+            request_wire_bytes,
+            response_wire_bytes,
+            frames,
+            framing_bytes,
+            header_bytes,
+        ] = self.averages.map(Mean::of_any);
+        let rounds = self.connections.values();
+        WireResult {
+            hop: name,
+            depth,
+            request_payload_bytes,
+            response_payload_bytes,
+            declared_request_bytes,
+            declared_response_bytes,
+            request_payload_range: self.request_payload,
+            response_payload_range: self.reply_payload,
+            payload_mismatches: self.payload_mismatches,
+            request_body_bytes,
+            response_body_bytes,
+            request_wire_bytes,
+            response_wire_bytes,
+            frames,
+            framing_bytes,
+            header_bytes,
+            connections: rounds.clone().flatten().collect::<BTreeSet<_>>().len() as u64,
+            connections_of_rounds: rounds.clone().map(BTreeSet::len).sum::<usize>() as u64,
+            connections_in_a_round: rounds.map(BTreeSet::len).max().unwrap_or(0) as u64,
+            on_known_connection: self.on_known_connection,
+            http: self.http.into_iter().collect(),
+            seen: self.seen,
+            unseen: self.unseen,
+            disagreements: self.disagreements,
+            retried: self.retried,
+        }
+    }
+}
+
+/// Makes room for `value` in a range.
+fn widen(range: &mut Option<(u64, u64)>, value: u64) {
+    let (least, most) = range.unwrap_or((value, value));
+    *range = Some((least.min(value), most.max(value)));
 }

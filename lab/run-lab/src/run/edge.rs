@@ -1,6 +1,7 @@
 //! The driver's side of the edge hop: its probe, and its connections to the gateway.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::Stage;
@@ -19,11 +20,13 @@ pub(super) struct Edge {
 }
 
 impl Edge {
-    /// Starts a probe and connects it to the gateway at `gateway`; spans go to `otlp`.
+    /// Starts a probe and connects it to the gateway at `gateway`; spans go to `otlp`, and requests belong to the run
+    /// that has `nonce`.
     pub(super) fn start(
         knobs: &Knobs,
         gateway: SocketAddr,
         otlp: SocketAddr,
+        nonce: Option<Arc<str>>,
     ) -> Result<Edge, RunError> {
         let inject = injections(knobs);
         let probe = Probe::start(ProbeConfig {
@@ -38,7 +41,8 @@ impl Edge {
             .path_and_query("/")
             .build()
             .expect("an address with a port is an authority");
-        Ok(Edge { connections: Connections::new(&probe, target), probe, inject })
+        let connections = Connections::new(&probe, target).of_run(nonce);
+        Ok(Edge { connections, probe, inject })
     }
 
     /// Whether a cell with `knobs` can be driven through it.

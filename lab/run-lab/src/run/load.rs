@@ -39,6 +39,12 @@ pub(super) struct Load<'a> {
 impl Load<'_> {
     /// Runs all of it, or as much as there is time for; what was measured is in `measure`.
     pub(super) async fn run(&mut self, measure: &mut RunMeasure) -> Result<(), RunError> {
+        let cells = measure.cells.iter().map(|measure| &measure.cell);
+        let nonce = Points::announce(&self.rig.control, cells).await.map_err(PartError::from)?;
+        if let Some(k6) = &mut self.k6 {
+            k6.nonce = Some(nonce.clone());
+        }
+        self.rig.nonce = Some(nonce);
         if let Some(plan) = &self.plan.certify {
             let mut certifier = Certifier {
                 driver: self.generator,
@@ -50,8 +56,6 @@ impl Load<'_> {
             let certificate = certifier.certify(plan, (1, 1)).await?;
             measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
         }
-        let cells = measure.cells.iter().map(|measure| &measure.cell);
-        self.points.announce(cells).await.map_err(PartError::from)?;
         for round in 0..self.plan.rounds {
             for index in self.plan.order(round) {
                 if self.halt.is_cancelled() {

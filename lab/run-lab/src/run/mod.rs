@@ -304,17 +304,12 @@ fn nothing_yet(order: &Order) -> RunMeasure {
     }
 }
 
-/// Computes the cells of a run, one after the other: a run file is never held as a whole.
+/// The cells of a run, computed from the run file at `path`.
 async fn read(path: &Path, measure: &RunMeasure) -> Result<Vec<CellResult>, RunError> {
-    let wrap = |error| RunError::RunFile { path: path.to_owned(), error };
-    let mut file = RunFile::open(path).await.map_err(wrap)?;
-    let samples = file.read_samples().await.map_err(wrap)?;
-    let mut cells = Vec::with_capacity(measure.cells.len());
-    for cell in &measure.cells {
-        let mut rows = Vec::new();
-        file.each_request(Some(&cell.cell.id), |row| rows.push(row)).await.map_err(wrap)?;
-        cells.push(lab_judge::cell(cell, &rows, &samples));
-    }
-    file.close().await.map_err(wrap)?;
-    Ok(cells)
+    let read = async {
+        let mut file = RunFile::open(path).await?;
+        let cells = lab_judge::read(&mut file, measure).await?;
+        file.close().await.map(|()| cells)
+    };
+    read.await.map_err(|error| RunError::RunFile { path: path.to_owned(), error })
 }

@@ -1,6 +1,8 @@
 //! What the lab itself tells InfluxDB: the load, second by second, where cells begin and end, and the
 //! verdicts. It goes through the sidecar, which has the one writer.
 
+use std::sync::Arc;
+
 use ledger::wall::WallClock;
 use ledger::{clock, names};
 use sidecar::Lines;
@@ -26,12 +28,12 @@ impl Points {
         Points { control, run: run.to_owned(), wall: WallClock::read() }
     }
 
-    /// Says with which tags the points of each of `cells` go.
+    /// Opens a run of `cells` with the sidecar, and says with which tags the points of each go. Answers the nonce
+    /// without which no request belongs to one.
     pub(super) async fn announce<'a>(
-        &self,
+        sidecar: &Control,
         cells: impl Iterator<Item = &'a Cell>,
-    ) -> Result<(), ControlError> {
-        let Some(control) = &self.control else { return Ok(()) };
+    ) -> Result<Arc<str>, ControlError> {
         let cells: Vec<Announced<'_>> = cells
             .map(|cell| Announced {
                 cell: &cell.id,
@@ -39,7 +41,7 @@ impl Points {
                 payload: payload(&cell.workload, cell.payload_bytes),
             })
             .collect();
-        control.announce(&cells).await
+        Ok(sidecar.open(&cells).await?.into())
     }
 
     /// A round of `cell` begins, or has ended.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -38,6 +39,8 @@ pub struct Rig {
     pub(super) supervisor: Supervisor,
     pub(super) control: Control,
     pub(super) otlp: SocketAddr,
+    /// Of the run that the sidecar has open; none for load by hand.
+    pub(super) nonce: Option<Arc<str>>,
     sidecar: Part,
     backing: Backing,
     services: Option<Services>,
@@ -92,6 +95,7 @@ impl Rig {
             supervisor,
             control,
             otlp,
+            nonce: None,
             sidecar,
             backing,
             services: None,
@@ -169,7 +173,7 @@ impl Rig {
         }
         let edge = match self.edge.take() {
             Some(edge) => edge,
-            None => Edge::start(knobs, gateway, self.otlp)?,
+            None => Edge::start(knobs, gateway, self.otlp, self.nonce.clone())?,
         };
         let connections = edge.connections.clone();
         self.edge = Some(edge);
@@ -218,7 +222,7 @@ impl Rig {
 
     /// An edge to another gateway than the one that [`Rig::serve`] is for.
     pub(super) fn edge_to(&self, knobs: &Knobs, services: &Services) -> Result<Edge, RunError> {
-        Edge::start(knobs, services.entry()?, self.otlp)
+        Edge::start(knobs, services.entry()?, self.otlp, self.nonce.clone())
     }
 
     async fn stop_edge(&mut self) {

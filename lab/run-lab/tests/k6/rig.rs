@@ -64,6 +64,7 @@ impl Lab {
         let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = program.k6(dir.path());
         k6.otlp = Some(otlp);
+        k6.nonce = Some(control.open(&[]).await.expect("a run").into());
         Lab { dir, supervisor, sidecar, control, services, k6, halt: CancellationToken::new() }
     }
 

@@ -125,6 +125,18 @@ fn pipelined_requests_are_told_apart_on_the_server() {
 }
 
 #[test]
+fn of_two_traceparent_lines_none_is_believed_as_in_the_server() {
+    let [first, second] = [SpanContext::new_root(true), SpanContext::new_root(true)];
+    for more in [second.header(), first.header(), "garbage".to_owned()] {
+        let mut tapped = TappedConnection::new(Side::Server, false);
+        let more = format!("Traceparent: {more}\r\n");
+        tapped.read(&head("GET / HTTP/1.1", first, &more));
+        assert!(tapped.claim(first).is_none() && tapped.claim(second).is_none());
+        assert!(tapped.claims.claim(0).is_some(), "it is there as a request without a caller");
+    }
+}
+
+#[test]
 fn a_request_pipelined_after_head_keeps_its_body() {
     let [first, second] = [SpanContext::new_root(true), SpanContext::new_root(true)];
     let mut tapped = TappedConnection::new(Side::Server, false);

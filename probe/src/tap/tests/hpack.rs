@@ -66,6 +66,34 @@ fn a_block_without_traceparent_belongs_to_no_call() {
 }
 
 #[test]
+fn of_two_traceparents_none_is_believed_in_any_representation() {
+    for first in [0, INDEXED, Encoder::NEVER_INDEXED] {
+        for second in [0, INDEXED, HUFFMAN, INDEXED | HUFFMAN] {
+            let context = SpanContext::new_root(true);
+            for other in
+                [context.header(), SpanContext::new_root(true).header(), "garbage".to_owned()]
+            {
+                let mut pair = Pair::new();
+                let fields = [
+                    ("traceparent", context.header(), first),
+                    ("te", "trailers".to_owned(), INDEXED),
+                    ("traceparent", other, second),
+                ];
+                // Sent again, an indexed field is an index only.
+                for _ in 0..2 {
+                    assert_eq!(pair.block(&fields), Ok(None));
+                    let [one, ..] = &fields;
+                    assert_eq!(pair.block(&[one.clone()]), Ok(Some(context)));
+                }
+                let [.., garbage] = fields;
+                let alone = SpanContext::parse(garbage.1.as_bytes());
+                assert_eq!(pair.block(&[garbage]), Ok(alone));
+            }
+        }
+    }
+}
+
+#[test]
 fn evicted_entries_and_table_sizes_are_followed() {
     let mut pair = Pair::new();
     for round in 0..500_u32 {

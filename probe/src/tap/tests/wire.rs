@@ -105,6 +105,7 @@ impl TappedConnection {
         record.identify(Identity {
             context: context.child(),
             parent: context.span_id,
+            carried: None,
             name: String::new(),
             peer: None,
             database: None,

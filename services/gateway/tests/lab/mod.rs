@@ -91,6 +91,7 @@ impl Lab {
                 cell: "test".into(),
                 round: 0,
                 weight: 1.0,
+                nonce: None,
                 stopwatch: Some(Arc::clone(&stopwatch)),
             };
             let call = Call { planned: Some(started), root: Some(root) };

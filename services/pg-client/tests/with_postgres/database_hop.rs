@@ -36,8 +36,14 @@ impl Lab {
 
     fn ask(&self, protocol: &str) -> impl Future<Output = u64> + Send + 'static {
         let (rest, grpc, over_rest) = (self.rest.clone(), self.grpc.clone(), protocol == "rest");
-        let root =
-            Root { sampled: true, cell: "test".into(), round: 0, weight: 1.0, stopwatch: None };
+        let root = Root {
+            sampled: true,
+            cell: "test".into(),
+            round: 0,
+            weight: 1.0,
+            nonce: None,
+            stopwatch: None,
+        };
         let call = Call { planned: None, root: Some(root) };
         async move {
             if over_rest {

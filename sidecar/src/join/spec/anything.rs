@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::join::links::Links;
 use crate::runfile::RequestKind;
-use crate::span::Edge;
+use ledger::Edge;
 use tally::Tally;
 
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::runfile::RequestKind;
-use crate::span::{Edge, Operation};
+use crate::span::Operation;
+use ledger::Edge;
 
 fn edge(of: u64, cell: &str) -> Option<Box<Edge>> {
     Some(Box::new(Edge { span: of, cell: cell.into(), round: 3, nonce: "n".into() }))

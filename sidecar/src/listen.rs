@@ -1,6 +1,6 @@
-//! Connections of those who export: how many, how long they may be idle, and what they may hold.
+//! Connections of peers, whoever they are: how many, how long they may be idle, and what they may hold.
 //!
-//! HTTP/1.1 and HTTP/2 without TLS, told apart by their first bytes.
+//! HTTP/1.1 and HTTP/2 without TLS, told apart by their first bytes. What is answered is not known here.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -15,24 +17,67 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::Intake;
-use super::refuse::{Cause, Refusal};
-
-/// Most connections at once; past it the one that is idle longest is closed for the next.
-const MAX_CONNECTIONS: usize = 512;
-/// A connection is closed after so long without an export. SDKs open another.
-const IDLE: Duration = Duration::from_secs(120);
-/// How often to look for such.
-const LOOK: Duration = Duration::from_secs(5);
 /// How long a connection that is to be closed may go on with what it is working on.
 const LAST: Duration = Duration::from_secs(40);
 
+/// What a listener bears.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// What it is for.
+    pub(crate) purpose: &'static str,
+    /// Most connections at once; past it the one that is idle longest is closed for the next.
+    pub(crate) connections: usize,
+    /// A connection is closed after so long without a request. Clients open another.
+    pub(crate) idle: Duration,
+    /// How often to look for such.
+    pub(crate) look: Duration,
+}
+
+impl Bounds {
+    /// The bounds of a listener for `purpose` that holds so many `connections`.
+    pub(crate) const fn of(purpose: &'static str, connections: usize) -> Bounds {
+        let (idle, look) = (Duration::from_secs(120), Duration::from_secs(5));
+        Bounds { purpose, connections, idle, look }
+    }
+}
+
+/// Why a connection was not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// So many others are at work.
+    Full(usize),
+    /// Its peer began TLS.
+    Tls,
+    /// Its peer spoke no HTTP.
+    NotHttp(String),
+}
+
+/// Who answers what comes over the connections.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: http_body_util::BodyExt<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
+        + Send
+        + 'static;
+
+    /// Answers one request.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        from: SocketAddr,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Takes note of a connection that was not served.
+    fn unserved(&self, why: Unserved, from: SocketAddr);
+}
+
 /// HTTP/2 windows and frames that let a batch of spans through without waiting for updates, in bytes. What
-/// came for exports that are not being read yet is held beside the budget: at most a window a connection.
+/// came for requests that are not being read yet is held beside the budget: at most a window a connection.
 const WINDOW: u32 = 1 << 20;
 const FRAME: u32 = 256 << 10;
-/// Exports under way at once on one connection.
+/// Requests under way at once on one connection.
 const MAX_STREAMS: u32 = 32;
+/// How long the head of a request may take to come.
+const HEAD: Duration = Duration::from_secs(120);
 /// The largest headers of a request, in bytes.
 const HEADERS: u32 = 16 << 10;
 /// What HTTP/1.1 reads at once, in bytes.
@@ -41,7 +86,7 @@ const BUFFER: usize = 64 << 10;
 /// What is known of a connection while it is open.
 #[derive(Debug, Default)]
 struct Activity {
-    /// Exports under way.
+    /// Requests under way.
     busy: AtomicUsize,
     /// When the last of them ended, or the connection began, on [`ledger::clock`].
     since: AtomicU64,
@@ -55,7 +100,7 @@ impl Activity {
     }
 }
 
-/// Counts an export as under way until it is dropped: also one that its sender gives up.
+/// Counts a request as under way until it is dropped: also one that its sender gives up.
 struct Busy(Arc<Activity>);
 
 impl Busy {
@@ -72,11 +117,16 @@ impl Drop for Busy {
     }
 }
 
-/// Serves OTLP on `listener` until `stop`, then lets every connection finish what it is working on.
-pub(crate) async fn serve(listener: TcpListener, intake: Arc<Intake>, stop: CancellationToken) {
+/// Serves `listener` within `bounds` until `stop`, then lets every connection finish what it is working on.
+pub(crate) async fn serve<A: Answers>(
+    listener: TcpListener,
+    bounds: Bounds,
+    answers: Arc<A>,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     let mut open: Vec<Arc<Activity>> = Vec::new();
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(bounds.look);
     let mut said = false;
     loop {
         let accepted = tokio::select! {
@@ -84,7 +134,7 @@ pub(crate) async fn serve(listener: TcpListener, intake: Arc<Intake>, stop: Canc
             Some(_) = connections.join_next() => continue,
             _ = look.tick() => {
                 forget(&mut open);
-                close_idle(&open);
+                close_idle(&open, bounds.idle);
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -94,25 +144,24 @@ pub(crate) async fn serve(listener: TcpListener, intake: Arc<Intake>, stop: Canc
             Err(error) => {
                 // Too many open files, or a peer that was gone at once: others may still get in.
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!("cannot accept a connection for OTLP (said once): {error}");
+                    let purpose = bounds.purpose;
+                    tracing::warn!("cannot accept a connection for {purpose} (said once): {error}");
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
         };
-        if connections.len() >= MAX_CONNECTIONS {
+        if connections.len() >= bounds.connections {
             forget(&mut open);
             if !close_idlest(&open) {
-                let full =
-                    Refusal::new(Cause::Busy, format!("{MAX_CONNECTIONS} connections are at work"));
-                intake.refuse(&full, from);
+                answers.unserved(Unserved::Full(bounds.connections), from);
                 continue;
             }
         }
         let activity = Arc::new(Activity { close: stop.child_token(), ..Activity::default() });
         activity.since.store(ledger::clock::now(), Relaxed);
         open.push(Arc::clone(&activity));
-        connections.spawn(connection(stream, from, Arc::clone(&intake), activity));
+        connections.spawn(connection(stream, from, Arc::clone(&answers), activity));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -123,9 +172,9 @@ fn forget(open: &mut Vec<Arc<Activity>>) {
     open.retain(|activity| Arc::strong_count(activity) > 1 && !activity.close.is_cancelled());
 }
 
-fn close_idle(open: &[Arc<Activity>]) {
+fn close_idle(open: &[Arc<Activity>], after: Duration) {
     let now = ledger::clock::now();
-    let idle = |since: u64| u128::from(now.saturating_sub(since)) > IDLE.as_nanos();
+    let idle = |since: u64| u128::from(now.saturating_sub(since)) > after.as_nanos();
     for activity in open.iter().filter(|activity| activity.idle_since().is_some_and(idle)) {
         activity.close.cancel();
     }
@@ -141,10 +190,10 @@ fn close_idlest(open: &[Arc<Activity>]) -> bool {
     idlest.is_some()
 }
 
-async fn connection(
+async fn connection<A: Answers>(
     stream: TcpStream,
     from: SocketAddr,
-    intake: Arc<Intake>,
+    answers: Arc<A>,
     activity: Arc<Activity>,
 ) {
     let close = activity.close.clone();
@@ -156,13 +205,13 @@ async fn connection(
     }
     // A record of TLS begins with its type, 22 for a handshake (RFC 8446, 5.1).
     if first == [22] {
-        return intake.refuse(&Refusal::new(Cause::Tls, "a peer began TLS"), from);
+        return answers.unserved(Unserved::Tls, from);
     }
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
-        let (intake, busy) = (Arc::clone(&intake), Busy::on(&activity));
+        let (answers, busy) = (Arc::clone(&answers), Busy::on(&activity));
         async move {
-            let answer = intake.answer(request, from).await;
+            let answer = answers.answer(request, from).await;
             drop(busy);
             Ok::<_, Infallible>(answer)
         }
@@ -179,14 +228,13 @@ async fn connection(
     if let Some(Err(error)) = served
         && error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
     {
-        intake
-            .refuse(&Refusal::new(Cause::NotHttp, format!("a peer spoke no HTTP: {error}")), from);
+        answers.unserved(Unserved::NotHttp(error.to_string()), from);
     }
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -199,3 +247,6 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(Duration::from_secs(20));
     builder
 }
+
+#[cfg(test)]
+mod tests;
