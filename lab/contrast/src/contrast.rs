@@ -10,9 +10,11 @@ const P99_ANSWERS: u64 = 1_000;
 /// What a round of one arm says. Times are microseconds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Round {
-    /// Mean latency.
+    /// Mean latency of the requests whose parts are known.
     pub mean: f64,
-    /// Its parts, in the same order in all rounds; with what no part explains among them they add up to `mean`.
+    /// Mean latency of all.
+    pub latency: f64,
+    /// The parts of `mean`, in the same order in all rounds; with what no part explains among them they add up to it.
     pub parts: Vec<f64>,
     /// CPU time of the services per request, where it is known.
     pub cpu: Option<f64>,
@@ -61,7 +63,7 @@ pub struct Contrast {
     pub mean: Difference,
     /// Of its parts, in their order; they add up to `mean`. Parts that neither arm has are `None`.
     pub parts: Vec<Option<Difference>>,
-    /// Of the mean latency.
+    /// Of the mean latency of all requests.
     pub latency: Ratio,
     /// Of the services' CPU time per request, where both arms know it.
     pub cpu: Option<Ratio>,
@@ -107,7 +109,7 @@ impl Paired {
             pairs: pairs.len(),
             mean: over(&|a, b| Some(b.mean - a.mean))?,
             parts: (0..count).map(part).collect(),
-            latency: over(&|a, b| log(b.mean, a.mean))?,
+            latency: over(&|a, b| log(b.latency, a.latency))?,
             cpu: over(&|a, b| log(b.cpu?, a.cpu?)),
             p99: over(&|a, b| (enough(a) && enough(b)).then(|| log(b.p99, a.p99))?),
         })
@@ -146,7 +148,14 @@ mod tests {
 
     fn round(parts: &[f64]) -> Round {
         let mean = parts.iter().sum();
-        Round { mean, parts: parts.to_vec(), cpu: Some(40.0), p99: mean * 3.0, answered: 1_000 }
+        Round {
+            mean,
+            latency: mean,
+            parts: parts.to_vec(),
+            cpu: Some(40.0),
+            p99: mean * 3.0,
+            answered: 1_000,
+        }
     }
 
     fn arm(shift: f64) -> Vec<Round> {

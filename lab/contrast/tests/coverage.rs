@@ -71,7 +71,14 @@ impl Machine {
             .collect();
         parts[0] += shift;
         let mean: f64 = parts.iter().sum();
-        Round { mean, parts, cpu: Some(mean / 5.0), p99: mean * 3.0, answered: 1_000 }
+        Round {
+            mean,
+            latency: mean,
+            parts,
+            cpu: Some(mean / 5.0),
+            p99: mean * 3.0,
+            answered: 1_000,
+        }
     }
 
     fn arms(&mut self, shift: f64) -> (Vec<Round>, Vec<Round>) {
@@ -151,7 +158,7 @@ fn the_interval_of_a_ratio_holds_it() {
     for (name, kind) in KINDS {
         let held = share(kind, |machine| {
             let (first, mut second) = machine.arms(0.0);
-            second.iter_mut().for_each(|round| round.mean *= 1.3);
+            second.iter_mut().for_each(|round| round.latency *= 1.3);
             let contrast = contrasts(&[(&first, &second)]).remove(0).expect("rounds");
             within(contrast.latency.interval, 1.3)
         });

@@ -6,10 +6,12 @@
 
 mod books;
 mod cell;
+mod contrasts;
 mod costs;
 mod load;
 mod resources;
 mod rounding;
+mod rounds;
 mod subject;
 pub mod units;
 mod wire;
@@ -27,15 +29,17 @@ pub use cell::{
     LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
     StageResult, Traced,
 };
+pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
+pub use rounds::{RoundResult, RoundStage};
 pub use subject::Subject;
 pub use wire::WireResult;
 
 /// The version of the shape of `result.json`.
 ///
-/// 2: null, not 0, where nobody tells: `requests.late` where k6 drove, `involuntary_switches` of the host. Results of schema 1 are read too.
-pub const SCHEMA: u32 = 2;
+/// 3: each round of a cell by itself, and contrasts of cells. 2: null, not 0, where nobody tells: `requests.late` where k6 drove, `involuntary_switches` of the host. Results of schemas 1 and 2 are read too.
+pub const SCHEMA: u32 = 3;
 /// The oldest shape that can still be read.
 const OLDEST: u32 = 1;
 
@@ -70,6 +74,9 @@ pub struct RunResult {
     pub points_missing: BTreeMap<String, u64>,
     /// The cells, in plan order.
     pub cells: Vec<CellResult>,
+    /// Cells against each other: what may be claimed of them.
+    #[serde(default)]
+    pub contrasts: Vec<ContrastResult>,
 }
 
 /// A result that could not be read.
@@ -149,6 +156,7 @@ pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
         probe_cost: run.probe_cost.clone(),
         spans_lost: run.spans_lost.clone(),
         points_missing: run.points_missing.clone(),
+        contrasts: contrasts::claims(&cells),
         cells,
     }
 }
@@ -185,6 +193,7 @@ pub(crate) fn build_cell(
         latency_us: load.latency,
         curve: load.curve,
         timeline: load.timeline,
+        rounds: rounds::rounds(measure, &succeeded),
         send_delay_us: load.send_delay,
         families: books.families,
         stages: books.stages,

@@ -16,7 +16,6 @@ mod points;
 mod rig;
 mod round;
 mod setup;
-mod student;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +32,6 @@ pub use interrupt::Interrupt;
 use points::Points;
 pub use rig::{Rig, Unwritten};
 pub use setup::Setup;
-pub use student::{crossover, interval};
 
 use lab_drive::builtin::Driver;
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
