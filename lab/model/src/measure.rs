@@ -96,6 +96,8 @@ pub struct RoundMeasure {
     pub statements: Option<Statements>,
     /// What k6 alone says, where it drove.
     pub k6: Option<K6Measure>,
+    /// CPU used by all services in the measured part, in nanoseconds, where they are ours and were looked at.
+    pub services_cpu_ns: Option<u64>,
     /// CPU used by the load generator's process in the measured part, in nanoseconds.
     pub driver_cpu_ns: u64,
     /// CPU used by the whole machine in the measured part, as a share of all its cores (0 … 1).

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use lab_contrast::{Level, Mean};
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, Sampling};
 use lab_drive::k6::{K6, Limits, Order, Release};
 use lab_launch::{
@@ -195,8 +196,10 @@ impl Row {
         let own = pairs.iter().map(|(own, _)| of(own)).sum::<f64>() / count;
         let other = pairs.iter().map(|(_, other)| of(other)).sum::<f64>() / count;
         let apart: Vec<_> = pairs.iter().map(|(own, other)| of(other) - of(own)).collect();
-        let (apart, interval) =
-            run_lab::run::crossover(&apart).unwrap_or((other - own, (f64::MIN, f64::MAX)));
+        let (apart, interval) = Mean::of_alternating(&apart)
+            .map_or((other - own, (f64::MIN, f64::MAX)), |mean| {
+                (mean.value, mean.interval(Level::ALONE))
+            });
         Row { own, other, apart, interval }
     }
 

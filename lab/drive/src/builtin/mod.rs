@@ -229,6 +229,7 @@ impl Running {
             errors: closed.errors,
             statements: None,
             k6: None,
+            services_cpu_ns: None,
             driver_cpu_ns,
             host_cpu_share,
         }

@@ -213,6 +213,7 @@ impl<'a> Watch<'a> {
             errors: entries.errors,
             statements: None,
             k6: None,
+            services_cpu_ns: None,
             driver_cpu_ns,
             host_cpu_share,
         };

@@ -61,7 +61,7 @@ pub(super) struct Books {
 }
 
 /// The time that the stages of `row` and its residual add up to, in nanoseconds.
-fn watched(row: &RequestRow) -> i64 {
+pub(super) fn watched(row: &RequestRow) -> i64 {
     row.stopwatch_ns.map_or(row.latency_ns, |ns| ns as i64)
 }
 

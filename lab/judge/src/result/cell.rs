@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rounds::RoundResult;
 use super::wire::WireResult;
 use lab_model::{CellMeasure, Knobs, Protocol, Requests, Verdict, Workload};
 
@@ -33,6 +34,9 @@ pub struct CellResult {
     pub curve: Vec<CurvePoint>,
     /// The same, second by second and round by round.
     pub timeline: Vec<SecondResult>,
+    /// Each round by itself.
+    #[serde(default)]
+    pub rounds: Vec<RoundResult>,
     /// How late requests were sent; absent where the generator does not tell.
     pub send_delay_us: Option<SendDelay>,
     /// Stages added up by family, in stacking order.

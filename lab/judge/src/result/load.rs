@@ -115,7 +115,7 @@ fn merge<'a>(histograms: impl Iterator<Item = &'a Histogram<u64>>) -> Option<His
     Some(merged)
 }
 
-fn quantile_us(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+pub(super) fn quantile_us(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     us(histogram.value_at_quantile(quantile) as f64)
 }
 

@@ -6,10 +6,12 @@
 
 mod books;
 mod cell;
+mod contrasts;
 mod costs;
 mod load;
 mod resources;
 mod rounding;
+mod rounds;
 mod rows;
 mod subject;
 pub mod units;
@@ -27,16 +29,18 @@ pub use cell::{
     LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
     StageResult, Traced,
 };
+pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
+pub use rounds::{RoundResult, RoundStage};
 pub use rows::CellRows;
 pub use subject::Subject;
 pub use wire::WireResult;
 
 /// The version of the shape of `result.json`.
 ///
-/// 2: null, not 0, where nobody tells: `requests.late` where k6 drove, `involuntary_switches` of the host. Results of schema 1 are read too.
-pub const SCHEMA: u32 = 2;
+/// 3: each round of a cell by itself, and contrasts of cells. 2: null, not 0, where nobody tells: `requests.late` where k6 drove, `involuntary_switches` of the host. Results of schemas 1 and 2 are read too.
+pub const SCHEMA: u32 = 3;
 /// The oldest shape that can still be read.
 const OLDEST: u32 = 1;
 
@@ -71,6 +75,9 @@ pub struct RunResult {
     pub points_missing: BTreeMap<String, u64>,
     /// The cells, in plan order.
     pub cells: Vec<CellResult>,
+    /// Cells against each other: what may be claimed of them.
+    #[serde(default)]
+    pub contrasts: Vec<ContrastResult>,
 }
 
 /// A result that could not be read.
@@ -126,6 +133,7 @@ pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
         probe_cost: run.probe_cost.clone(),
         spans_lost: run.spans_lost.clone(),
         points_missing: run.points_missing.clone(),
+        contrasts: contrasts::claims(&cells),
         cells,
     }
 }

@@ -11,6 +11,7 @@ use sidecar::runfile::{ProcessSample, RequestKind, RequestRow};
 use super::books::{Latencies, Open};
 use super::cell::{CellResult, DatabaseResult, Factors, Injected, K6Result, MarksResult, Traced};
 use super::rounding::{self, Mean, ratio};
+use super::rounds::Rounds;
 use super::wire::Wire;
 use super::{load, resources};
 use lab_model::{CellMeasure, Verdict};
@@ -21,6 +22,7 @@ use lab_model::{CellMeasure, Verdict};
 pub struct CellRows<'a> {
     measure: &'a CellMeasure,
     books: Open,
+    rounds: Rounds,
     wire: Wire,
     weight: Mean,
     traced: u64,
@@ -39,6 +41,7 @@ impl<'a> CellRows<'a> {
         CellRows {
             measure,
             books: Open::new(latencies),
+            rounds: Rounds::default(),
             wire: Wire::default(),
             weight: Mean::default(),
             traced: 0,
@@ -63,6 +66,7 @@ impl<'a> CellRows<'a> {
         }
         self.succeeded += 1;
         self.books.take(row);
+        self.rounds.take(row);
         self.wire.take(&self.measure.cell, row);
         self.mark(row);
         for hop in &row.hops {
@@ -114,6 +118,7 @@ impl<'a> CellRows<'a> {
             latency_us: load.latency,
             curve: load.curve,
             timeline: load.timeline,
+            rounds: self.rounds.close(measure),
             send_delay_us: load.send_delay,
             families: books.families,
             stages: books.stages,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use k6::K6;
+use lab_contrast::{Level, Mean};
 use lab_drive::builtin::{Connections, Driver, Gateway, Round, SERVICE, Sampling};
 use lab_drive::k6::Release;
 use lab_launch::Tool;
@@ -183,7 +184,9 @@ async fn compare(bench: &Bench, k6: &K6, server: &Server, arguments: &Arguments)
         );
         ratios.push(own / other);
     }
-    if let Some((mean, (low, high))) = run_lab::run::interval(&ratios) {
+    if let Some(mean) = Mean::of(&ratios) {
+        let (low, high) = mean.interval(Level::ALONE);
+        let mean = mean.value;
         println!("driver over k6: {mean:.2}x (95 % interval {low:.2} to {high:.2})");
     }
     Ok(())

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::RunError;
 use super::edge::Edge;
 use super::rig::Rig;
 use super::round::{begin, round};
-use super::{RunError, confidence};
+use lab_contrast::{Level, Mean};
 use lab_drive::builtin::{Driver, Gateway, Round, Sampling, threads_cpu_ns};
 use lab_launch::Services;
 use lab_model::event::{LabEvent, Reporter};
@@ -214,13 +215,12 @@ fn unanswered(requests: Requests, probes: &str) -> String {
 
 fn certificate(cell: &str, pairs: &[Pair], discarded: u32) -> Measured<Certificate> {
     let ratios: Vec<f64> = pairs.iter().map(|pair| pair.on.cpu_ns / pair.off.cpu_ns).collect();
-    let (ratio, interval) =
-        confidence::crossover(&ratios).ok_or_else(|| "fewer than two pairs".to_owned())?;
+    let ratio = Mean::of_alternating(&ratios).ok_or_else(|| "fewer than two pairs".to_owned())?;
     let mean = |value: fn(&Pair) -> f64| pairs.iter().map(value).sum::<f64>() / pairs.len() as f64;
     Ok(Certificate {
         cost: ProbeCost {
-            ratio,
-            interval,
+            ratio: ratio.value,
+            interval: ratio.interval(Level::ALONE),
             pairs: pairs.len() as u32,
             cell: cell.to_owned(),
             traced_share: mean(|pair| pair.on.traced),

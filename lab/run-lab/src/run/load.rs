@@ -57,6 +57,8 @@ impl Load<'_> {
             measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
         }
         for round in 0..self.plan.rounds {
+            // What is peculiar to one start of the services is inside a round, and not the same in all of them.
+            self.rig.renew().await;
             for index in self.plan.order(round) {
                 if self.halt.is_cancelled() {
                     return Ok(());
@@ -182,12 +184,20 @@ impl Load<'_> {
     async fn watch(&mut self, running: Running, cell: &Cell) -> RoundMeasure {
         let began = running.start_ns() - cell.warmup_ns;
         let progress = running.progress();
+        let start = Duration::from_nanos(running.start_ns().saturating_sub(clock::now()));
+        let start = tokio::time::sleep(start);
         let end = running.finish();
-        tokio::pin!(end);
+        tokio::pin!(start, end);
+        let (mut started, mut before) = (false, None);
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                measured = &mut end => return measured,
+                measured = &mut end => {
+                    let used = before.zip(self.rig.services_cpu_ns());
+                    let services_cpu_ns = used.map(|(before, after)| after.saturating_sub(before));
+                    return RoundMeasure { services_cpu_ns, ..measured };
+                }
+                () = &mut start, if !started => (started, before) = (true, self.rig.services_cpu_ns()),
                 _ = tick.tick() => {
                     let (requests, in_flight) = progress.requests();
                     let elapsed_ns = clock::now().saturating_sub(began).min(cell.warmup_ns + cell.duration_ns);

@@ -5,7 +5,6 @@
 
 mod backing;
 mod certify;
-mod confidence;
 mod costs;
 mod counters;
 mod edge;
@@ -25,7 +24,6 @@ use std::time::Duration;
 use sidecar::runfile::{RunFile, RunFileError};
 
 pub use backing::{INFLUXDB_FOLDER, boards, reaches_database};
-pub use confidence::{crossover, interval};
 pub use costs::{Certified, certify_cells};
 pub use environment::capture;
 use halt::Halt;

@@ -13,7 +13,7 @@ use super::edge::Edge;
 use super::interrupt::Interrupt;
 use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
-use lab_drive::builtin::{Connections, SERVICE};
+use lab_drive::builtin::{Connections, SERVICE, threads_cpu_ns};
 use lab_launch::{
     ANY_PORT, Collector, Control, ControlError, Services, Store, Target, Tool, seed,
     start_services, start_sidecar, withheld,
@@ -209,6 +209,16 @@ impl Rig {
     #[must_use]
     pub fn users(&self) -> Option<SocketAddr> {
         self.services.as_ref()?.asking_database()
+    }
+
+    /// Stops the services, so that the next cell gets new ones.
+    pub(super) async fn renew(&mut self) {
+        self.stop_services().await;
+    }
+
+    /// CPU time that all services have used, in nanoseconds.
+    pub(super) fn services_cpu_ns(&self) -> Option<u64> {
+        self.services.as_ref()?.parts().map(|part| threads_cpu_ns(part.pid)).sum()
     }
 
     /// Starts services beside those that run, for somebody else to stop.

@@ -1,0 +1,141 @@
+//! Cells that differ in their protocol alone, against each other, round by round: the claims of a run.
+//!
+//! What is computed of them is [`lab_contrast`]'s; in which words it is told, the reports' and the summary's.
+
+use lab_contrast::{Contrast, Difference, Ratio, Round, contrasts, noise_floor};
+use ledger::Family;
+use serde::{Deserialize, Serialize};
+
+use super::cell::{CellResult, Factors};
+use super::rounding::round as round_to;
+use super::rounds::RoundResult;
+use lab_model::Protocol;
+
+/// What no stage explains, among the parts of a difference.
+pub const RESIDUAL: &str = "residual";
+
+/// One cell less another, from rounds that ran in turn. Differences are the second's less the first's, in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContrastResult {
+    /// The cell that is compared with.
+    pub first: String,
+    /// The cell that is compared.
+    pub second: String,
+    /// Pairs of rounds.
+    pub pairs: u64,
+    /// Of the mean latency of the traced requests.
+    pub mean: Difference,
+    /// The same by family, and `residual`: they add up to `mean`. Families that neither has are left out.
+    pub parts: Vec<Part>,
+    /// Of the mean latency of all requests that were answered.
+    pub latency: Ratio,
+    /// Of the services' CPU time per request, where it is known.
+    pub cpu: Option<Ratio>,
+    /// Of the 99th percentile, where each round has answers enough for one (1,000).
+    pub p99: Option<Ratio>,
+    /// How much the means of two halves of one cell's own rounds differ, the larger of both cells, in microseconds.
+    pub noise_floor_us: Option<f64>,
+}
+
+/// A family's part of a difference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The family, or `residual`.
+    pub family: String,
+    /// What it adds to the difference of the means.
+    pub difference: Difference,
+}
+
+/// The claims that `cells` allow: each that runs by REST against the one that is alike but for gRPC.
+pub(super) fn claims(cells: &[CellResult]) -> Vec<ContrastResult> {
+    let pairs: Vec<(&CellResult, &CellResult)> = cells
+        .iter()
+        .filter(|cell| cell.factors.protocol == Protocol::Rest)
+        .filter_map(|first| {
+            let alike = Factors { protocol: Protocol::Grpc, ..first.factors.clone() };
+            let alike = cells.iter().find(|second| asked(&second.factors) == asked(&alike));
+            alike.map(|second| (first, second))
+        })
+        .collect();
+    let rounds: Vec<_> = pairs.iter().map(|(first, second)| in_both(first, second)).collect();
+    let arms: Vec<_> = rounds.iter().map(|(first, second)| (&**first, &**second)).collect();
+    let computed = contrasts(&arms);
+    let all = std::iter::zip(pairs, std::iter::zip(&rounds, computed));
+    all.filter_map(|((first, second), (rounds, contrast))| {
+        Some(ContrastResult::of((first, second), rounds, contrast?))
+    })
+    .collect()
+}
+
+/// What was asked, however often.
+fn asked(factors: &Factors) -> Factors {
+    Factors { rounds: 0, ..factors.clone() }
+}
+
+/// The rounds that both cells have, in order. One that answered nothing says nothing of latency.
+fn in_both(first: &CellResult, second: &CellResult) -> (Vec<Round>, Vec<Round>) {
+    let of = |cell: &'_ CellResult, number: u32| {
+        cell.rounds.iter().find(|round| round.round == number && round.traced > 0).map(round)
+    };
+    let pair = |one: &RoundResult| Some((of(first, one.round)?, of(second, one.round)?));
+    first.rounds.iter().filter_map(pair).unzip()
+}
+
+fn rounded(Difference { us, alone, together, visible }: Difference) -> Difference {
+    let ends = |(low, high)| (round_to(low, 1e3), round_to(high, 1e3));
+    let (alone, together) = (ends(alone), ends(together));
+    Difference { us: round_to(us, 1e3), alone, together, visible: round_to(visible, 1e3) }
+}
+
+fn rounded_ratio(Ratio { ratio, interval: (low, high) }: Ratio) -> Ratio {
+    Ratio { ratio: round_to(ratio, 1e6), interval: (round_to(low, 1e6), round_to(high, 1e6)) }
+}
+
+fn round(result: &RoundResult) -> Round {
+    let family = |family: Family| {
+        let stages = result.stages.iter().filter(|stage| stage.family == family.name());
+        stages.map(|stage| stage.mean_us).sum()
+    };
+    let parts = Family::ALL.into_iter().map(family).chain([result.residual_us]).collect();
+    Round {
+        mean: result.traced_mean_us,
+        latency: result.mean_us,
+        parts,
+        cpu: result.cpu_us_per_request,
+        p99: result.p99_us,
+        answered: result.answered,
+    }
+}
+
+impl ContrastResult {
+    fn of(
+        (first, second): (&CellResult, &CellResult),
+        (one, other): &(Vec<Round>, Vec<Round>),
+        contrast: Contrast,
+    ) -> ContrastResult {
+        let names = Family::ALL.into_iter().map(Family::name).chain([RESIDUAL]);
+        let floor = |rounds: &[Round]| {
+            let means: Vec<f64> = rounds.iter().map(|round| round.mean).collect();
+            noise_floor(&means)
+        };
+        ContrastResult {
+            first: first.id.clone(),
+            second: second.id.clone(),
+            pairs: contrast.pairs as u64,
+            mean: rounded(contrast.mean),
+            parts: std::iter::zip(names, contrast.parts)
+                .filter_map(|(family, difference)| {
+                    Some(Part { family: family.to_owned(), difference: rounded(difference?) })
+                })
+                .collect(),
+            latency: rounded_ratio(contrast.latency),
+            cpu: contrast.cpu.map(rounded_ratio),
+            p99: contrast.p99.map(rounded_ratio),
+            noise_floor_us: floor(one)
+                .into_iter()
+                .chain(floor(other))
+                .reduce(f64::max)
+                .map(|floor| round_to(floor, 1e3)),
+        }
+    }
+}

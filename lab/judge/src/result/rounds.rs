@@ -1,0 +1,116 @@
+//! The rounds of a cell, each by itself: what a claim about two cells is made of, for only rounds were repeated.
+
+use std::collections::BTreeMap;
+
+use ledger::Stage;
+use serde::{Deserialize, Serialize};
+use sidecar::runfile::RequestRow;
+
+use super::books::watched;
+use super::load::quantile_us;
+use super::rounding::{ratio, us};
+use lab_model::{CellMeasure, RoundMeasure};
+
+/// One round of a cell. Times are microseconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoundResult {
+    /// Its number, from 0.
+    pub round: u32,
+    /// Requests that were answered as the contract says.
+    pub answered: u64,
+    /// Mean latency of those.
+    pub mean_us: f64,
+    /// Their median.
+    pub p50_us: f64,
+    /// Their 90th percentile.
+    pub p90_us: f64,
+    /// Their 99th percentile.
+    pub p99_us: f64,
+    /// Requests among them whose every stage is known.
+    pub traced: u64,
+    /// Mean latency of those: what the stages add up to, with the residual.
+    pub traced_mean_us: f64,
+    /// Mean of each stage.
+    pub stages: Vec<RoundStage>,
+    /// What no stage explains, mean.
+    pub residual_us: f64,
+    /// CPU time of all services per request, where they are ours.
+    pub cpu_us_per_request: Option<f64>,
+}
+
+/// A stage in one round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundStage {
+    /// The hop, e.g. `gateway→echo`.
+    pub hop: String,
+    /// The stage.
+    pub stage: String,
+    /// Its family.
+    pub family: String,
+    /// Mean over the round's traced requests, in microseconds.
+    pub mean_us: f64,
+}
+
+/// Sums over the traced requests of a round, in nanoseconds.
+#[derive(Debug, Default)]
+struct Sums {
+    traced: u64,
+    total: i64,
+    residual: i64,
+    stages: BTreeMap<(u32, String, Stage), i64>,
+}
+
+/// The rounds of a cell while its rows come one by one.
+#[derive(Debug, Default)]
+pub(super) struct Rounds(BTreeMap<u32, Sums>);
+
+impl Rounds {
+    /// Adds a request that counts.
+    pub(super) fn take(&mut self, row: &RequestRow) {
+        let sums = self.0.entry(row.round).or_default();
+        sums.traced += 1;
+        sums.total += watched(row);
+        sums.residual += watched(row) - row.latency_ns;
+        for hop in &row.hops {
+            for (stage, time) in hop.stages.iter() {
+                *sums.stages.entry((hop.depth, hop.hop.clone(), stage)).or_default() += time.ns;
+            }
+        }
+    }
+
+    pub(super) fn close(self, measure: &CellMeasure) -> Vec<RoundResult> {
+        let none = Sums::default();
+        let of = |round: &RoundMeasure| self.0.get(&round.round).unwrap_or(&none).round(round);
+        measure.rounds.iter().map(of).collect()
+    }
+}
+
+impl Sums {
+    fn round(&self, measure: &RoundMeasure) -> RoundResult {
+        let latency = &measure.latency;
+        let mean = |sum: i64| us(ratio(sum as f64, self.traced as f64));
+        let stages = self.stages.iter().map(|((_, hop, stage), &ns)| RoundStage {
+            hop: hop.clone(),
+            stage: stage.name().to_owned(),
+            family: stage.family().name().to_owned(),
+            mean_us: mean(ns),
+        });
+        let started = measure.requests.started as f64;
+        RoundResult {
+            round: measure.round,
+            answered: latency.len(),
+            mean_us: us(if latency.is_empty() { 0.0 } else { latency.mean() }),
+            p50_us: quantile_us(latency, 0.5),
+            p90_us: quantile_us(latency, 0.9),
+            p99_us: quantile_us(latency, 0.99),
+            traced: self.traced,
+            traced_mean_us: mean(self.total),
+            stages: stages.collect(),
+            residual_us: mean(self.residual),
+            cpu_us_per_request: measure
+                .services_cpu_ns
+                .filter(|_| started > 0.0)
+                .map(|cpu| us(cpu as f64 / started)),
+        }
+    }
+}
