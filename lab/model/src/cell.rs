@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Workload;
+use crate::workload::{Request, Workload};
 
 /// The protocol of the inner hop of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,4 +99,12 @@ pub struct Cell {
     pub max_in_flight: usize,
     /// Service settings.
     pub knobs: Knobs,
+}
+
+impl Cell {
+    /// What is asked, and which answers are right, in the order of the workload's templates.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.workload.requests(self.protocol.name(), self.payload_bytes)
+    }
 }

@@ -56,7 +56,7 @@ fn a_plan_file_brings_a_workload_of_its_own() {
     let plan = orders(&format!("payload = true\n{ORDER}")).expect("a plan");
     assert_eq!(ids(&plan), ["rest-orders-3B", "grpc-orders-3B"]);
     let cell = &plan.cells[0];
-    let requests = cell.workload.requests(cell);
+    let requests = cell.requests();
     assert_eq!(requests[0].name(), "POST /orders/{id}");
     assert_eq!((requests[0].weight, requests[0].payload_bytes), (3, 3));
     let written = serde_json::to_value(&requests[0]).expect("JSON");
@@ -221,7 +221,7 @@ fn settings_have_an_effect_where_requests_reach_what_reads_them() {
 fn every_workload_makes_requests_with_names_and_answers() {
     for workload in all() {
         let cell = cell(Arc::clone(workload));
-        let requests = workload.requests(&cell);
+        let requests = cell.requests();
         assert_eq!(requests.len(), workload.request.len());
         for request in requests {
             let checked = !request.answer.json.is_empty() || request.answer.text.is_some();
@@ -234,7 +234,7 @@ fn every_workload_makes_requests_with_names_and_answers() {
     }
     let name = |name: &str| {
         let workload = built_in(name).expect("it is built in");
-        workload.requests(&cell(workload.clone()))[0].name()
+        cell(workload).requests()[0].name()
     };
     assert_eq!(
         (name("ping"), name("users")),
@@ -245,7 +245,7 @@ fn every_workload_makes_requests_with_names_and_answers() {
 #[test]
 fn every_key_of_a_workload_is_documented() {
     let whole = format!(
-        "about = \"a\"\nasks = \"b\"\npayload = true\ncalls = [\"c\"]\nhttp = \"2\"\n\
+        "about = \"a\"\nasks = \"b\"\npayload = true\ncalls = [\"echo\"]\nhttp = \"2\"\n\
          carries = [{{ request = 0, reply = 0 }}]\n{}",
         ORDER
     );

@@ -68,7 +68,7 @@ impl Gateway {
         round: u32,
         weight: f64,
     ) -> Gateway {
-        let requests = cell.workload.requests(cell).into_iter();
+        let requests = cell.requests().into_iter();
         let requests: Vec<Prepared> =
             requests.map(|request| Prepared::new(request, cell)).collect();
         Gateway {

@@ -35,6 +35,6 @@ pub(super) fn of(cell: &Cell) -> io::Result<Vec<u8>> {
         };
         Asked { request, rows }
     };
-    let all: Vec<Asked> = cell.workload.requests(cell).into_iter().map(asked).collect();
+    let all: Vec<Asked> = cell.requests().into_iter().map(asked).collect();
     serde_json::to_vec(&all).map_err(io::Error::other)
 }

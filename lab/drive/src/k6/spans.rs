@@ -37,7 +37,7 @@ impl Teller {
     ) -> Result<Teller, K6Error> {
         let reporter = Reporter::start(SERVICE, pid, &format!("http://{otlp}"))
             .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
-        let names = cell.workload.requests(cell).iter().map(Request::name).collect();
+        let names = cell.requests().iter().map(Request::name).collect();
         let root = Root {
             sampled: true,
             cell: cell.id.as_str().into(),

@@ -1,7 +1,7 @@
 //! What the requests of a cell are, as data: templates of requests with the answers that are right.
 //!
 //! A workload is a TOML table: one of `workloads/*.toml` ([`built_in`]), or a table of a plan file. Here is what it
-//! may say; [`Workload::requests`] makes it a cell's own. Who sends the requests is the business of the load generators.
+//! may say; `Cell::requests` makes it a cell's own. Who sends the requests is the business of the load generators.
 
 mod check;
 mod list;

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::text::{Known, Piece, Text, Written, json, pieces, plain};
 use super::{Draw, Template, Workload};
-use crate::Cell;
 
 /// What is sent with a body of JSON, unless the workload says otherwise.
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -55,10 +54,9 @@ impl Request {
 }
 
 impl Workload {
-    /// The requests of `cell`, in the order of their templates.
-    #[must_use]
-    pub fn requests(&self, cell: &Cell) -> Vec<Request> {
-        let known = Known { protocol: cell.protocol.name(), size: cell.payload_bytes };
+    /// The requests of a cell with this protocol and payload, in the order of their templates.
+    pub(crate) fn requests(&self, protocol: &'static str, size: u64) -> Vec<Request> {
+        let known = Known { protocol, size };
         self.request.iter().map(|template| template.request(known)).collect()
     }
 }
