@@ -149,8 +149,7 @@ async fn gateway(listener: TcpListener, inject: Vec<(Stage, Duration)>) {
     let probe = service.probe(GatewayConfig::NAME).expect("a probe");
     let peers = vec![format!("echo=http://{echo}").parse().expect("a peer")];
     let defaults = GatewayConfig::defaults().expect("defaults");
-    let config =
-        GatewayConfig { peers, timeout: "60s".parse().expect("a duration"), service, ..defaults };
+    let config = GatewayConfig { peers, timeout: settings::Span::seconds(60), service, ..defaults };
     tokio::spawn(
         async move { probe::serve(listener, config, &probe, std::future::pending()).await },
     );

@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(arguments[FIXED.len()..], expected);
         let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = "GATEWAY=http://127.0.0.1:8080 PROTOCOL=rest RATE=500.5 WARMUP=500ms \
-            DURATION=2000ms TIMEOUT=10000ms MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \
+            DURATION=2s TIMEOUT=10s MAX_VUS=20 PRE_ALLOCATED_VUS=20 SAMPLE_EVERY=0 \
             SUMMARY=/out/k6/rest-10-B-3.json SIZE=10 THRESHOLDS={}";
         assert_eq!(env.join(" "), expected);
     }
