@@ -90,72 +90,67 @@ fn variants_choose_among_workloads_and_cells_are_named_by_them() {
     assert_eq!(ids(&plan), expected);
 }
 
+/// What is changed in the workload `orders`, and what is said of it.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("payload = true", "payload = false", "{size}: the workload has none; write `payload = true`"),
+    (
+        "{id}?by",
+        "{di}?by",
+        "request 1: `path`: {di}: there is no such value; there are protocol, size, payload, id",
+    ),
+    (
+        "\"/orders/",
+        "\"orders/",
+        "request 1: `path`: \"orders/{id}?by={protocol}\": it begins with /",
+    ),
+    ("/orders\"", "/or ders\"", "request 2: `path`"),
+    ("X-Size", "Host", "`headers`: \"Host\" is no name of a header, or is the load generator's"),
+    ("\"{size}\"", "\"\\n\"", "`headers`: X-Size: \"\\n\" is more than visible ASCII"),
+    ("{size}", "{payload}", "`headers`: {payload}: only a body has room for it"),
+    ("\"POST\"", "\"post\"", "`method`: \"post\": write it in capitals"),
+    ("weight = 3", "weight = 0", "`weight`: 0 is outside 1 to 1000000"),
+    ("{ id = 2 }", "{ name = 2 }", "`draw`: row 2 has other names than row 1"),
+    ("{ id = 2 }", "{ id = [2] }", "`draw`: id = [2] in row 2: write a string"),
+    ("draw = [{ id = 1 }, { id = 2 }]", "draw = []", "`draw`: 0 rows"),
+    (
+        "draw = [{ id = 1 }, { id = 2 }]",
+        "draw = \"books\"",
+        "`draw` is \"users\", or a list of rows",
+    ),
+    ("draw = [{ id = 1 }, { id = 2 }]", "", "there is no such value"),
+    ("{ id = 1 }, { id = 2 }", "{ id = 1, b = 2 }", "`draw`: no place {b} needs it"),
+    ("{ id = 1 }, { id = 2 }", "{ size = 1, id = 2 }", "`draw`: \"size\" is not a word"),
+    ("status = 201", "status = 99", "`answer.status`: 99 is outside 200 to 599"),
+    ("payload = \"note\"", "text = \"\"", "`answer`: `text` is the whole answer"),
+    ("payload = \"note\"", "payload = \"id\"", "`answer`: \"id\" is the payload"),
+    (
+        "payload = true",
+        "payload = true\nscript = \"a.js\"",
+        "`script`: only a built-in workload has one",
+    ),
+    (
+        "payload = true",
+        "payload = true\ncalls = [\"E cho\"]",
+        "no service behind the first is called \"E cho\"; there are echo, pg-client",
+    ),
+    ("payload = true", "payload = true\nasks = \"a\\nb\"", "one line each"),
+    (
+        "payload = true",
+        "payload = true\ncarries = [{ request = 1.5, reply = 0 }]",
+        "`carries`: 1.5 at hop 0: write whole bytes",
+    ),
+    ("payload = true", "payload = true\nhttp = \"3\"", "unknown variant `3`"),
+    ("payload = true", "payload = true\nkind = 3", "unknown field `kind`"),
+    ("weight = 3", "kind = 3", "unknown field `kind`"),
+    ("status = 201", "kind = 3", "unknown field `kind`"),
+];
+
 #[test]
 fn what_is_wrong_with_a_workload_is_said_by_its_name_and_key() {
     let sized = format!("payload = true\n{ORDER}");
     assert!(orders(&sized).is_ok());
-    for (from, to, says) in [
-        (
-            "payload = true",
-            "payload = false",
-            "{size}: the workload has none; write `payload = true`",
-        ),
-        (
-            "{id}?by",
-            "{di}?by",
-            "request 1: `path`: {di}: there is no such value; there are protocol, size, payload, id",
-        ),
-        (
-            "\"/orders/",
-            "\"orders/",
-            "request 1: `path`: \"orders/{id}?by={protocol}\": it begins with /",
-        ),
-        ("/orders\"", "/or ders\"", "request 2: `path`"),
-        (
-            "X-Size",
-            "Host",
-            "`headers`: \"Host\" is no name of a header, or is the load generator's",
-        ),
-        ("\"{size}\"", "\"\\n\"", "`headers`: X-Size: \"\\n\" is more than visible ASCII"),
-        ("{size}", "{payload}", "`headers`: {payload}: only a body has room for it"),
-        ("\"POST\"", "\"post\"", "`method`: \"post\": write it in capitals"),
-        ("weight = 3", "weight = 0", "`weight`: 0 is outside 1 to 1000000"),
-        ("{ id = 2 }", "{ name = 2 }", "`draw`: row 2 has other names than row 1"),
-        ("{ id = 2 }", "{ id = [2] }", "`draw`: id = [2] in row 2: write a string"),
-        ("draw = [{ id = 1 }, { id = 2 }]", "draw = []", "`draw`: 0 rows"),
-        (
-            "draw = [{ id = 1 }, { id = 2 }]",
-            "draw = \"books\"",
-            "`draw` is \"users\", or a list of rows",
-        ),
-        ("draw = [{ id = 1 }, { id = 2 }]", "", "there is no such value"),
-        ("{ id = 1 }, { id = 2 }", "{ id = 1, b = 2 }", "`draw`: no place {b} needs it"),
-        ("{ id = 1 }, { id = 2 }", "{ size = 1, id = 2 }", "`draw`: \"size\" is not a word"),
-        ("status = 201", "status = 99", "`answer.status`: 99 is outside 200 to 599"),
-        ("payload = \"note\"", "text = \"\"", "`answer`: `text` is the whole answer"),
-        ("payload = \"note\"", "payload = \"id\"", "`answer`: \"id\" is the payload"),
-        (
-            "payload = true",
-            "payload = true\nscript = \"a.js\"",
-            "`script`: only a built-in workload has one",
-        ),
-        (
-            "payload = true",
-            "payload = true\ncalls = [\"E cho\"]",
-            "no service behind the first is called \"E cho\"; there are echo, pg-client",
-        ),
-        ("payload = true", "payload = true\nasks = \"a\\nb\"", "one line each"),
-        (
-            "payload = true",
-            "payload = true\ncarries = [{ request = 1.5, reply = 0 }]",
-            "`carries`: 1.5 at hop 0: write whole bytes",
-        ),
-        ("payload = true", "payload = true\nhttp = \"3\"", "unknown variant `3`"),
-        ("payload = true", "payload = true\nkind = 3", "unknown field `kind`"),
-        ("weight = 3", "kind = 3", "unknown field `kind`"),
-        ("status = 201", "kind = 3", "unknown field `kind`"),
-    ] {
-        let text = sized.replacen(from, to, 1);
+    for (from, to, says) in WRONG {
+        let text = sized.replacen(*from, to, 1);
         assert_ne!(text, sized, "{from}");
         let error = orders(&text).expect_err(says);
         assert!(error.starts_with("my.toml: ") && error.contains(says), "{says}: {error}");

@@ -258,7 +258,8 @@ impl Workloads {
         // One that nothing asks for would be a slip of the pen somewhere else.
         let named = raw.variant.iter().map(|variant| &variant.workload).chain([&raw.workload]);
         let named: Vec<&str> = named.flatten().map(String::as_str).collect();
-        for name in raw.workloads.keys().filter(|name| !named.contains(&name.as_str())) {
+        let unasked = raw.workloads.keys().find(|name| !named.contains(&name.as_str()));
+        if let Some(name) = unasked {
             let reason = format!("no `workload` names the workload {name:?} that the plan has");
             return Err(PlanError::Cells { file: file.to_owned(), reason });
         }

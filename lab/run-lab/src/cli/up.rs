@@ -75,6 +75,16 @@ impl Reporter for Addresses {
     }
 }
 
+/// Whether something that can be asked by hand reads each setting.
+fn hold_effect(knobs: &Knobs, inventory: &Inventory) -> Result<(), Failure> {
+    let database = inventory.of(Tool::Postgres).is_some();
+    let served = workload::all().iter().filter(|one| database || !one.asks_database());
+    let asked = served.flat_map(|workload| {
+        [Protocol::Rest, Protocol::Grpc].map(|protocol| (knobs, protocol, &**workload))
+    });
+    lab_model::plan::without_effect(asked).map_err(Failure::usage)
+}
+
 /// Starts everything, prints addresses, and stops everything on Ctrl-C.
 pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let knobs = lab_model::plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
@@ -94,12 +104,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
             "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
         ));
     }
-    let database = inventory.of(Tool::Postgres).is_some();
-    let served = workload::all().iter().filter(|one| database || !one.asks_database());
-    let asked = served.flat_map(|workload| {
-        [Protocol::Rest, Protocol::Grpc].map(|protocol| (&knobs, protocol, &**workload))
-    });
-    lab_model::plan::without_effect(asked).map_err(Failure::usage)?;
+    hold_effect(&knobs, &inventory)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", date::compact(wall::now()));
     let (run, out) = match arguments.out {
