@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::{Batch, DecodeError, export_request};
+use super::{Batch, DecodeError, Queries, export_request};
 use crate::budget::Share;
 use crate::span::SpanKind;
 
