@@ -48,6 +48,7 @@ impl Sink for Nowhere {
 }
 
 fn main() -> anyhow::Result<()> {
+    sidecar::give_back_memory();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.as_slice() {
@@ -95,21 +96,24 @@ async fn measure(load: &str, traces: &str) -> anyhow::Result<()> {
     let refused: u64 = stats.spans_rejected.values().sum();
     let placed = refused + stats.spans_joined + stats.links + stats.unplaced + stats.duplicates;
     let placed = placed + stats.late + stats.over_limit + stats.dropped_spans;
+    let placed = placed + stats.fragments + stats.unequal;
     let unaccounted = stats.spans_received.abs_diff(placed);
     println!(
-        "{load}: {:.1} s, at most {:.1} MiB resident; {} spans received, {} joined, {} late, {} past the limit of \
+        "{load}: {:.1} s, at most {:.1} MiB resident; {} spans received, {} joined, {} fragments, {} late, {} past the limit of \
          their trace, {} dropped, {unaccounted} unaccounted; {} traces closed early; refused: {:?}",
         began.elapsed().as_secs_f64(),
         largest as f64 / f64::from(1 << 20),
         stats.spans_received,
         stats.spans_joined,
+        stats.fragments,
         stats.late,
         stats.over_limit,
         stats.dropped_spans,
         stats.evicted,
         stats.exports_refused.iter().filter(|(_, count)| **count > 0).collect::<Vec<_>>(),
     );
-    anyhow::ensure!(unaccounted == 0 && stats.memory_used_bytes == 0, "{stats:#?}");
+    // Traces that lack something are kept for a while, for spans that come late.
+    anyhow::ensure!(unaccounted == 0 && stats.memory_used_bytes <= LIMIT, "{stats:#?}");
     anyhow::ensure!(largest <= LIMIT + BESIDE, "more than {} MiB", (LIMIT + BESIDE) >> 20);
     Ok(())
 }

@@ -21,6 +21,10 @@ fn it_says_where_it_listens_and_stops_when_its_standard_input_ends() {
         let port: u16 = address.strip_prefix(prefix).unwrap().parse().unwrap();
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     }
+    // The C library is told to give freed memory back, and the process is the one that was started.
+    let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    assert!(environment.contains("MALLOC_MMAP_THRESHOLD_=1048576"), "{environment}");
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }

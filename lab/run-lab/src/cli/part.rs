@@ -35,6 +35,7 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
 
 /// One thread: the sidecar must leave the cores to what is measured.
 fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
+    sidecar::give_back_memory();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
