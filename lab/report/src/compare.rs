@@ -10,6 +10,9 @@ use lab_model::Environment;
 /// Stages below this share of the mean in both runs are left out.
 const SMALLEST_SHARE: f64 = 0.03;
 const WIDTH: usize = 110;
+/// What one run of each can show.
+const ONE_EACH: &str = "one run of each is one session of each: these are numbers beside each other, and no claim that \
+                        they differ. To claim that, run both in one plan: its rounds take turns";
 
 /// `a` and `b` as text: latencies, rates and verdicts of the cells they share, and where the time went
 /// in each. Where the runs were made differently, that is said first.
@@ -19,6 +22,7 @@ pub fn compare(a: &RunResult, b: &RunResult) -> String {
     for warning in differences(a, b) {
         let _ = writeln!(text, "{}", wrap(&format!("WARNING  {warning}"), WIDTH, 9));
     }
+    let _ = writeln!(text, "{}", wrap(&format!("NOTE     {ONE_EACH}"), WIDTH, 9));
     text.push('\n');
     for left in &a.cells {
         match b.cells.iter().find(|right| right.id == left.id) {
@@ -102,23 +106,17 @@ fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
     line(text, "completed/s", (left, right), rate);
     for (name, left, right) in stages(a, b) {
         let both = |(us, share): Shares| format!("{} {:>6}", time(us), percent(share));
-        row(text, &name, &both(left), &both(right), &times(left.0, right.0));
+        row(text, &name, &both(left), &both(right));
     }
     text.push('\n');
 }
 
 fn line(text: &mut String, name: &str, (a, b): (f64, f64), write: fn(f64) -> String) {
-    row(text, name, &write(a), &write(b), &times(a, b));
+    row(text, name, &write(a), &write(b));
 }
 
-fn row(text: &mut String, name: &str, a: &str, b: &str, change: &str) {
-    let row = format!("  {name:<44} {a:>18} {b:>18}  {change}");
-    let _ = writeln!(text, "{}", row.trim_end());
-}
-
-/// How many times `a` goes into `b`.
-fn times(a: f64, b: f64) -> String {
-    if a <= 0.0 || b <= 0.0 { String::new() } else { format!("×{:.2}", b / a) }
+fn row(text: &mut String, name: &str, a: &str, b: &str) {
+    let _ = writeln!(text, "  {name:<44} {a:>18} {b:>18}");
 }
 
 type Shares = (f64, f64);

@@ -8,6 +8,7 @@
 
 mod books;
 mod causes;
+mod claim;
 mod explanation;
 mod load;
 pub mod rules;

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::Status;
+use super::claim;
 use super::explanation::{family_words, overloaded};
-use crate::result::units::{count, payload, percent, rate, time, trimmed};
-use crate::result::{CellResult, RunResult, Subject, ratio};
+use crate::result::units::{count, payload, percent, rate, time};
+use crate::result::{CellResult, RunResult, Subject};
 use lab_model::{Protocol, Workload};
 
 /// The answer of a run in one paragraph.
@@ -162,52 +163,25 @@ fn duel(result: &RunResult, subject: &Subject) -> Option<String> {
             time(g)
         ));
     }
-    let medians = (rest.latency_us.p50, grpc.latency_us.p50);
     let doubt = if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Suspect) {
         ", if they can be believed (SUSPECT)"
     } else {
         ""
     };
+    let claim = result.contrasts.iter().find(|claim| claim.first == rest.id);
+    let claim = match claim.filter(|claim| claim.second == grpc.id) {
+        Some(claim) => claim::sentence(claim, label(Protocol::Rest), label(Protocol::Grpc)),
+        None => "no comparison, since that takes two rounds of each at least".to_owned(),
+    };
     Some(format!(
-        "At {size} the mean is {} by REST and {} by gRPC (medians {} and {}): {}{doubt}. {}",
+        "At {size} the mean is {} by REST and {} by gRPC (medians {} and {}){doubt}: {claim}. {}",
         time(r),
         time(g),
-        time(medians.0),
-        time(medians.1),
-        slower((r, g), medians),
+        time(rest.latency_us.p50),
+        time(grpc.latency_us.p50),
         mostly(rest, grpc)
     ))
 }
-
-/// What two pairs of latencies, REST first, say about which protocol is slower. A few slow requests
-/// can turn a mean round: where the medians say the opposite, nothing is claimed.
-fn slower(means: (f64, f64), medians: (f64, f64)) -> String {
-    let rest_over_grpc = ratio(means.0, means.1);
-    let (name, factor) = if rest_over_grpc >= 1.0 {
-        ("REST", rest_over_grpc)
-    } else {
-        ("gRPC", ratio(means.1, means.0))
-    };
-    if factor < SAME {
-        return "no difference to speak of".to_owned();
-    }
-    let (same_way, opposite) = if name == "REST" {
-        (ratio(medians.0, medians.1), ratio(medians.1, medians.0))
-    } else {
-        (ratio(medians.1, medians.0), ratio(medians.0, medians.1))
-    };
-    if opposite >= SAME {
-        return "mean and median disagree on which is slower, so a few slow requests decide"
-            .to_owned();
-    }
-    if same_way < SAME {
-        return format!("{name} takes {}× as long, by its slow requests alone", trimmed(factor));
-    }
-    format!("{name} takes {}× as long", trimmed(factor))
-}
-
-/// Latencies closer than this factor are called equal.
-const SAME: f64 = 1.05;
 
 /// The largest family of each.
 fn mostly(rest: &CellResult, grpc: &CellResult) -> String {
@@ -223,29 +197,5 @@ fn mostly(rest: &CellResult, grpc: &CellResult) -> String {
             format!("The largest part is {words} ({r}) by REST and {other} ({g}) by gRPC.")
         }
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slower;
-
-    #[test]
-    fn nothing_is_claimed_that_mean_and_median_do_not_both_say() {
-        let said = [
-            slower((100.0, 102.0), (90.0, 95.0)),
-            slower((300.0, 100.0), (200.0, 100.0)),
-            slower((100.0, 250.0), (100.0, 101.0)),
-            slower((3_770.0, 1_580.0), (1_150.0, 1_530.0)),
-        ];
-        assert_eq!(
-            said,
-            [
-                "no difference to speak of",
-                "REST takes 3× as long",
-                "gRPC takes 2.5× as long, by its slow requests alone",
-                "mean and median disagree on which is slower, so a few slow requests decide",
-            ]
-        );
     }
 }

@@ -48,12 +48,13 @@ mod tests {
     }
 
     #[test]
-    fn the_default_plan_takes_about_two_minutes_and_certifies_the_probe() {
+    fn the_default_plan_takes_less_than_three_minutes_and_certifies_the_probe() {
         let plan = plan(BUILT_IN[0].0);
         assert_eq!(plan.cells.len(), 12);
+        assert!(plan.rounds >= 6, "a claim takes six rounds");
         assert!(plan.certify.is_some());
         let seconds = plan.expected_ns() / 1_000_000_000;
-        assert!((100..=135).contains(&seconds), "{seconds} s");
+        assert!((100..=165).contains(&seconds), "{seconds} s");
     }
 
     #[test]

@@ -134,9 +134,9 @@ fn a_result_survives_the_way_through_json() {
 
 #[test]
 fn a_result_of_another_schema_is_refused_with_both_numbers() {
-    let text = lab_report::json(&one_cell().result()).replace("\"schema\": 2", "\"schema\": 9");
+    let text = lab_report::json(&one_cell().result()).replace("\"schema\": 3", "\"schema\": 9");
     let error = RunResult::from_json(&text).expect_err("schema 9").to_string();
-    assert_eq!(error, "result.json has schema 9; this version reads schemas 1 to 2");
+    assert_eq!(error, "result.json has schema 9; this version reads schemas 1 to 3");
 }
 
 #[test]
@@ -187,6 +187,6 @@ fn result_json_has_the_fields_that_are_promised() {
             assert!(object.get(field).is_some(), "{place} lacks {field}");
         }
     }
-    assert_eq!(json["schema"], 2);
+    assert_eq!(json["schema"], 3);
     assert_eq!(json["cells"][0]["verdict"]["status"], "VALID");
 }
