@@ -3,7 +3,7 @@
 //! What is computed of them is [`lab_contrast`]'s; in which words it is told, the reports' and the summary's.
 
 use lab_contrast::{Contrast, Difference, Ratio, Round, contrasts, noise_floor};
-use ledger::Family;
+use ledger::{Family, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{CellResult, Factors};
@@ -92,9 +92,11 @@ fn rounded_ratio(Ratio { ratio, interval: (low, high) }: Ratio) -> Ratio {
 }
 
 fn round(result: &RoundResult) -> Round {
+    let of_family =
+        |name: &str, family| Stage::from_name(name).is_ok_and(|stage| stage.family() == family);
     let family = |family: Family| {
-        let stages = result.stages.iter().filter(|stage| stage.family == family.name());
-        stages.map(|stage| stage.mean_us).sum()
+        let stages = result.stages.values().flatten();
+        stages.filter(|(name, _)| of_family(name, family)).map(|(_, us)| us).sum()
     };
     let parts = Family::ALL.into_iter().map(family).chain([result.residual_us]).collect();
     Round {

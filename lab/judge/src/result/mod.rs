@@ -32,7 +32,7 @@ pub use cell::{
 pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
-pub use rounds::{RoundResult, RoundStage};
+pub use rounds::RoundResult;
 pub use rows::CellRows;
 pub use subject::Subject;
 pub use wire::WireResult;

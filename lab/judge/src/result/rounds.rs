@@ -30,25 +30,12 @@ pub struct RoundResult {
     pub traced: u64,
     /// Mean latency of those: what the stages add up to, with the residual.
     pub traced_mean_us: f64,
-    /// Mean of each stage.
-    pub stages: Vec<RoundStage>,
+    /// Mean of each stage, by hop (`gateway→echo`) and stage.
+    pub stages: BTreeMap<String, BTreeMap<String, f64>>,
     /// What no stage explains, mean.
     pub residual_us: f64,
     /// CPU time of all services per request, where they are ours.
     pub cpu_us_per_request: Option<f64>,
-}
-
-/// A stage in one round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RoundStage {
-    /// The hop, e.g. `gateway→echo`.
-    pub hop: String,
-    /// The stage.
-    pub stage: String,
-    /// Its family.
-    pub family: String,
-    /// Mean over the round's traced requests, in microseconds.
-    pub mean_us: f64,
 }
 
 /// Sums over the traced requests of a round, in nanoseconds.
@@ -89,12 +76,10 @@ impl Sums {
     fn round(&self, measure: &RoundMeasure) -> RoundResult {
         let latency = &measure.latency;
         let mean = |sum: i64| us(ratio(sum as f64, self.traced as f64));
-        let stages = self.stages.iter().map(|((_, hop, stage), &ns)| RoundStage {
-            hop: hop.clone(),
-            stage: stage.name().to_owned(),
-            family: stage.family().name().to_owned(),
-            mean_us: mean(ns),
-        });
+        let mut stages: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
+        for ((_, hop, stage), &ns) in &self.stages {
+            stages.entry(hop.clone()).or_default().insert(stage.name().to_owned(), mean(ns));
+        }
         let started = measure.requests.started as f64;
         RoundResult {
             round: measure.round,
@@ -105,7 +90,7 @@ impl Sums {
             p99_us: quantile_us(latency, 0.99),
             traced: self.traced,
             traced_mean_us: mean(self.total),
-            stages: stages.collect(),
+            stages,
             residual_us: mean(self.residual),
             cpu_us_per_request: measure
                 .services_cpu_ns

@@ -24,19 +24,21 @@ fn a_slower_handler_is_seen_where_it_is() {
         B  rest-vs-grpc-20261123T150000Z
         WARNING  kernel differs: A has 6.1.0, B has 6.8.0; differences below may come from that
         WARNING  driver differs: A has built-in driver 0.1.0, B has k6 0.1.0; differences below may come from that
+        NOTE     one run of each is one session of each: these are numbers beside each other, and no claim that they
+                 differ. To claim that, run both in one plan: its rounds take turns
 
         rest-10B  VALID → VALID
-          mean                                                     282 µs             282 µs  ×1.00
-          p50                                                      281 µs             281 µs  ×1.00
-          p99                                                      336 µs             336 µs  ×1.00
-          completed/s                                                 100                100  ×1.00
-          driver→gateway driver_lag                        21.0 µs  7.4 %     21.0 µs  3.6 %  ×1.00
-          driver→gateway send_queue                        9.12 µs  3.2 %     9.12 µs  1.6 %  ×1.00
-          driver→gateway request_wire                      38.2 µs   14 %     38.2 µs  6.6 %  ×1.00
-          driver→gateway reply_wire                        34.1 µs   12 %     34.1 µs  5.9 %  ×1.00
-          gateway→echo request_wire                        36.4 µs   13 %     36.4 µs  6.3 %  ×1.00
-          gateway→echo handler                             1.19 µs  0.4 %      301 µs   52 %  ×252.89
-          gateway→echo reply_wire                          32.5 µs   12 %     32.5 µs  5.6 %  ×1.00
+          mean                                                     282 µs             282 µs
+          p50                                                      281 µs             281 µs
+          p99                                                      336 µs             336 µs
+          completed/s                                                 100                100
+          driver→gateway driver_lag                        21.0 µs  7.4 %     21.0 µs  3.6 %
+          driver→gateway send_queue                        9.12 µs  3.2 %     9.12 µs  1.6 %
+          driver→gateway request_wire                      38.2 µs   14 %     38.2 µs  6.6 %
+          driver→gateway reply_wire                        34.1 µs   12 %     34.1 µs  5.9 %
+          gateway→echo request_wire                        36.4 µs   13 %     36.4 µs  6.3 %
+          gateway→echo handler                             1.19 µs  0.4 %      301 µs   52 %
+          gateway→echo reply_wire                          32.5 µs   12 %     32.5 µs  5.6 %
 
         rest-1kB: only in A
 

@@ -13,11 +13,12 @@ fn a_report_in_120_columns() {
     expect![[r#"
         Where did the time go?  rest-vs-grpc-20261123T150000Z
         12 cells: 6 payloads from 10 B to 1 MB by REST and gRPC, 100 requests/s. At 10 B there is no comparison, since a cell of
-        it is INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference to speak
-        of. The largest part of both is waiting for the other side to read (49 % and 49 %). At 1 MB more was offered than the
-        system could serve: of 100/s it completed 8.83/s by REST and 8.61/s by gRPC, and the means of 5.39 s and 5.44 s are the
-        length of its queues, not the cost of a protocol. 1 cell is INVALID and must not be used: rest-10B. 2 cells are SUSPECT,
-        to be used only with the reason in mind: rest-1MB, grpc-1MB.
+        it is INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen;
+        less than 213 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to
+        read (49 % and 49 %). At 1 MB more was offered than the system could serve: of 100/s it completed 8.83/s by REST and
+        8.61/s by gRPC, and the means of 5.39 s and 5.44 s are the length of its queues, not the cost of a protocol. 1 cell is
+        INVALID and must not be used: rest-10B. 2 cells are SUSPECT, to be used only with the reason in mind: rest-1MB,
+        grpc-1MB.
 
           payload      asked → done/s     mean      p50      p99 where it went             largest, %             resid. verdict
         ── REST always 100 kB

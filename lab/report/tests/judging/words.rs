@@ -143,9 +143,9 @@ fn the_run_is_told_in_one_paragraph() {
     );
     expect![[r#"
         4 cells: 2 payloads from 10 B to 500 kB by REST and gRPC, 100 requests/s.
-        At 10 B the mean is 282 µs by REST and 284 µs by gRPC (medians 281 µs and 283 µs): no difference to speak of.
+        At 10 B the mean is 282 µs by REST and 284 µs by gRPC (medians 281 µs and 283 µs): no comparison, since that takes two rounds of each at least.
         The largest part of both is waiting for the other side to read (50 % and 49 %).
-        At 500 kB the mean is 3.27 ms by REST and 2.42 ms by gRPC (medians 3.24 ms and 2.41 ms): REST takes 1.35× as long.
+        At 500 kB the mean is 3.27 ms by REST and 2.42 ms by gRPC (medians 3.24 ms and 2.41 ms): no comparison, since that takes two rounds of each at least.
         The largest part of both is encoding and decoding (70 % and 41 %).
         Nothing speaks against these numbers.
     "#]]
