@@ -72,7 +72,7 @@ impl Tool {
         match self {
             Tool::K6 => ("built-in driver", "constant arrival rate, open loop"),
             Tool::Influxdb => ("run file", "SQLite, one row per request and hop"),
-            Tool::Postgres => (NOTHING, "cells that ask for users are left out"),
+            Tool::Postgres => (NOTHING, "cells that ask it are left out"),
             Tool::Grafana => ("HTML report", "one file, no server"),
         }
     }

@@ -83,7 +83,7 @@ fn of_two_traceparents_none_is_believed_in_any_representation() {
                 for _ in 0..2 {
                     assert_eq!(pair.block(&fields), Ok(None));
                     let [one, ..] = &fields;
-                    assert_eq!(pair.block(&[one.clone()]), Ok(Some(context)));
+                    assert_eq!(pair.block(std::slice::from_ref(one)), Ok(Some(context)));
                 }
                 let [.., garbage] = fields;
                 let alone = SpanContext::parse(garbage.1.as_bytes());
