@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use lab_supervise::{Absolute, Foreign, Part, PartError, Supervisor, free_port};
+use lab_supervise::{Absolute, External, Part, PartError, Supervisor, free_port};
 
 use super::influxdb::Store;
 use super::secret;
@@ -91,7 +91,7 @@ pub async fn start_grafana(
         _ => listen,
     };
     let password = secret::make().map_err(failed("make a secret"))?;
-    let mut foreign = Foreign::new(GRAFANA, program.to_owned());
+    let mut foreign = External::new(GRAFANA, program.to_owned());
     if program.file_name().is_some_and(|name| name == "grafana") {
         foreign.arguments.push("server".into());
     }

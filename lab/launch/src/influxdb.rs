@@ -18,7 +18,7 @@ pub(super) use store::READER_TOKEN;
 pub use store::Store;
 
 use super::secret;
-use lab_supervise::{Absolute, Foreign, Part, PartError, Supervisor, free_port};
+use lab_supervise::{Absolute, External, Part, PartError, Supervisor, free_port};
 
 /// Name of the part in logs and errors.
 const PART: &str = "influxdb";
@@ -55,7 +55,7 @@ pub async fn start_influxdb(
         Some(secret) => secret.clone(),
         None => secret::make().map_err(failed("make a secret"))?,
     };
-    let mut foreign = Foreign::new(PART, program.to_owned());
+    let mut foreign = External::new(PART, program.to_owned());
     foreign.address = Some(address);
     foreign.health = Some("/health");
     foreign.env = environment(generation, address, data);

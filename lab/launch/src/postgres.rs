@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::secret;
-use lab_supervise::{Absolute, Foreign, Part, PartError, StopSignal, Supervisor, free_port};
+use lab_supervise::{Absolute, External, Part, PartError, StopSignal, Supervisor, free_port};
 
 /// Name of the part in logs and errors.
 const PART: &str = "postgres";
@@ -88,7 +88,7 @@ pub async fn start_postgres(
     let inside = Absolute::new(folder.path()).map_err(failed("find its folder"))?;
     let data = inside.join("data");
     let address = free_port().map_err(failed("find a free port"))?;
-    let mut foreign = Foreign::new(PART, program.clone());
+    let mut foreign = External::new(PART, program.clone());
     foreign.first =
         make_cluster(&program.with_file_name("initdb"), &data, &inside.join("password"));
     foreign.arguments = arguments(&data, address).into_iter().map(Into::into).collect();

@@ -4,7 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use lab_supervise::{Absolute, Foreign, Part, PartError, Supervisor};
+use lab_supervise::{Absolute, External, Part, PartError, Supervisor};
 use toml::{Table, Value};
 
 use super::Control;
@@ -150,7 +150,7 @@ async fn start(
 /// # Errors
 /// If the seeding does not start or does not succeed.
 pub async fn seed(supervisor: &Supervisor, knobs: &Knobs, url: &str) -> Result<(), PartError> {
-    let mut seeding = Foreign::new("seed", supervisor.executable().to_owned());
+    let mut seeding = External::new("seed", supervisor.executable().to_owned());
     let users = knobs.users.unwrap_or(DEFAULT_USERS).to_string();
     let index = (!knobs.unindexed).to_string();
     seeding.arguments =

@@ -21,7 +21,7 @@ pub(super) struct Leftovers(pub(super) Option<PathBuf>);
 impl Drop for Leftovers {
     fn drop(&mut self) {
         if let Some(folder) = &self.0 {
-            // Its keeper may have done it, and what cannot be removed harms nobody.
+            // Its shim may have done it, and what cannot be removed harms nobody.
             let _ = std::fs::remove_dir_all(folder);
         }
     }

@@ -1,21 +1,21 @@
 //! Child processes: how they start, where they listen, and how they end. None is left behind.
 //!
 //! Children are this same executable with another subcommand; for a program that is not ours, that subcommand is
-//! its keeper. Which programs there are and what they are told is not known here.
+//! its shim. Which programs there are and what they are told is not known here.
 
 mod absolute;
-mod foreign;
+mod external;
 mod group;
-mod keeper;
 mod log;
 mod part;
+mod shim;
 
 use std::process::ExitStatus;
 
 pub use absolute::Absolute;
-pub use foreign::{Foreign, free_port};
-pub use keeper::{KeeperConfig, StopSignal, keep};
+pub use external::{External, free_port};
 pub use part::{Part, Supervisor, Withheld, not_inherited};
+pub use shim::{ShimConfig, StopSignal, keep};
 
 /// A part that did not start, or ended when nobody asked it to.
 #[derive(Debug, thiserror::Error)]

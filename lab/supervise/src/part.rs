@@ -249,7 +249,7 @@ struct Listening {
     pid: Option<u32>,
 }
 
-/// `listening 127.0.0.1:1`, `listening otlp=127.0.0.1:1 control=127.0.0.1:2`, and of a keeper
+/// `listening 127.0.0.1:1`, `listening otlp=127.0.0.1:1 control=127.0.0.1:2`, and of a shim
 /// `listening 127.0.0.1:1 pid=2` or `listening pid=2`.
 fn parse_listening(line: &str) -> Option<Listening> {
     let words = line.trim().strip_prefix("listening ")?.split_ascii_whitespace();
@@ -319,7 +319,7 @@ impl Watch {
 
     /// It has ended by itself.
     fn ended(&self, status: ExitStatus) -> Result<(), PartError> {
-        // A keeper that was killed has left its program behind.
+        // A shim that was killed has left its program behind.
         self.group.kill();
         let died = || PartError::Died {
             part: self.name.clone(),

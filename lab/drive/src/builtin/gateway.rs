@@ -59,7 +59,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// What `cell` asks for, by requests that belong to `name` (empty: to no cell) in the books.
+    /// What `cell` asks for, by requests that belong to `name` (empty: to no cell) in the tally.
     #[must_use]
     pub fn new(
         connections: &Connections,

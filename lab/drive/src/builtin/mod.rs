@@ -5,12 +5,12 @@
 //! slot is free is dropped and counted. What is asked of whom is the
 //! [`Target`]'s business; what is made of the numbers, the reports'.
 
-mod books;
 mod gateway;
 mod pacer;
 mod reply;
 mod request;
 mod sampling;
+mod tally;
 mod target;
 mod usage;
 mod values;
@@ -25,12 +25,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use books::Entries;
-use books::{Books, InFlight, Slots};
 pub use gateway::{Connections, Gateway, SERVICE};
 use lab_model::{Requests, RoundMeasure};
 use pacer::{Alarm, Schedule};
 pub use sampling::Sampling;
+pub(crate) use tally::Entries;
+use tally::{InFlight, Slots, Tally};
 pub use target::{Arrival, Called, Target};
 pub(crate) use usage::Usage;
 pub use usage::{child_cpu_ns, process_cpu_ns, threads_cpu_ns};
@@ -95,12 +95,12 @@ impl Driver {
         cancel: CancellationToken,
     ) -> io::Result<Running> {
         let schedule = Schedule::new(clock::now() + LEAD_NS, &round);
-        let books = Arc::new(Books::new(schedule.start_ns));
+        let tally = Arc::new(Tally::new(schedule.start_ns));
         let tracker = TaskTracker::new();
         let (done, paced) = oneshot::channel();
         let arrivals = Arrivals {
             target,
-            books: books.clone(),
+            tally: tally.clone(),
             slots: Arc::new(Slots::new(round.max_in_flight)),
             tracker: tracker.clone(),
             timeout: round.timeout,
@@ -116,14 +116,14 @@ impl Driver {
                 None => arrivals.arrive(Arrival { planned, traced: false }, None),
                 Some(index) => {
                     let arrival = Arrival { planned, traced: sampling.traces(index) };
-                    arrivals.arrive(arrival, Some(&arrivals.books));
+                    arrivals.arrive(arrival, Some(&arrivals.tally));
                 }
             };
             let usage = pacer::pace(alarm, schedule, cancel, arrive).await;
             // Nobody listens once the round was abandoned.
             let _ = done.send(usage);
         });
-        Ok(Running { round, schedule, books, tracker, paced })
+        Ok(Running { round, schedule, tally, tracker, paced })
     }
 }
 
@@ -140,7 +140,7 @@ impl Drop for Driver {
 /// Everything that turns a planned arrival into a request.
 struct Arrivals<T> {
     target: Arc<T>,
-    books: Arc<Books>,
+    tally: Arc<Tally>,
     slots: Arc<Slots>,
     tracker: TaskTracker,
     timeout: Duration,
@@ -148,14 +148,14 @@ struct Arrivals<T> {
 }
 
 impl<T: Target> Arrivals<T> {
-    /// Starts the request, or drops it if no slot is free. Without books it is not counted.
-    fn arrive(&self, arrival: Arrival, books: Option<&Arc<Books>>) {
+    /// Starts the request, or drops it if no slot is free. Without tally it is not counted.
+    fn arrive(&self, arrival: Arrival, tally: Option<&Arc<Tally>>) {
         let slot = self.slots.take();
-        if let Some(books) = books {
-            books.arrived(arrival.planned, slot.is_some());
+        if let Some(tally) = tally {
+            tally.arrived(arrival.planned, slot.is_some());
         }
         let Some(slot) = slot else { return };
-        let in_flight = InFlight::new(slot, arrival, books.cloned());
+        let in_flight = InFlight::new(slot, arrival, tally.cloned());
         let request = request(self.target.clone(), in_flight, self.timeout, self.cancel.clone());
         self.tracker.spawn(request);
     }
@@ -190,7 +190,7 @@ async fn request<T: Target>(
 pub struct Running {
     round: Round,
     schedule: Schedule,
-    books: Arc<Books>,
+    tally: Arc<Tally>,
     tracker: TaskTracker,
     paced: oneshot::Receiver<Option<Usage>>,
 }
@@ -199,7 +199,7 @@ impl Running {
     /// A view of the round that outlives [`Running::finish`].
     #[must_use]
     pub fn progress(&self) -> Progress {
-        Progress(self.books.clone())
+        Progress(self.tally.clone())
     }
 
     /// Start of the measured part, on [`ledger::clock`].
@@ -215,7 +215,7 @@ impl Running {
         self.tracker.wait().await;
         let end_ns = self.end_ns();
         let (driver_cpu_ns, host_cpu_share) = usage.map_or((0, 0.0), |usage| usage.until_now());
-        let closed = self.books.close();
+        let closed = self.tally.close();
         RoundMeasure {
             round: self.round.number,
             start_ns: self.schedule.start_ns,
@@ -240,19 +240,19 @@ impl Running {
     /// The end of the measured part, now that every request has ended: as planned, or later if
     /// requests outlived it, or earlier if the round was cancelled.
     fn end_ns(&self) -> u64 {
-        let (requests, _) = self.books.requests();
+        let (requests, _) = self.tally.requests();
         let planned = if requests.planned == self.schedule.counts.1 {
             self.schedule.start_ns + self.round.duration_ns
         } else {
             clock::now().max(self.schedule.start_ns)
         };
-        planned.max(self.books.last_end())
+        planned.max(self.tally.last_end())
     }
 }
 
 /// A view of a round under way.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Books>);
+pub struct Progress(Arc<Tally>);
 
 impl Progress {
     /// What became of the requests so far, and how many are in flight.

@@ -141,7 +141,7 @@ mod tests {
         while process_cpu_ns() < until {
             std::hint::black_box(0);
         }
-        // The scheduler books a running thread's time at its ticks, so the second clock is coarser.
+        // The scheduler tally a running thread's time at its ticks, so the second clock is coarser.
         assert!(threads_cpu_ns(std::process::id()).unwrap() >= before.1);
         assert_eq!(threads_cpu_ns(u32::MAX), None);
     }

@@ -10,7 +10,7 @@ use super::{K6, Order, requests};
 use crate::builtin::Sampling;
 use lab_model::workload::Source;
 use lab_model::{DEFAULT_USERS, MAX_TRACES_PER_SECOND};
-use lab_supervise::{Foreign, StopSignal};
+use lab_supervise::{External, StopSignal};
 use settings::Span;
 
 /// The scripts, as they are in the repository.
@@ -93,8 +93,8 @@ impl Call<'_> {
     }
 
     /// The program to start.
-    pub(super) fn program(&self) -> Foreign<'static> {
-        let mut foreign = Foreign::new(SERVICE, self.k6.program.clone());
+    pub(super) fn program(&self) -> External<'static> {
+        let mut foreign = External::new(SERVICE, self.k6.program.clone());
         foreign.arguments = self.arguments();
         foreign.env = self.env();
         foreign.stop = StopSignal::Int;

@@ -1,12 +1,12 @@
 //! k6 as the load generator: one round of a cell, driven by k6 and measured as the built-in driver measures.
 //!
 //! k6 makes the requests and times them; it says so line by line in its JSON stream, which is read here while it
-//! runs ([`stream`]), put together by request ([`books`]), and told to the sidecar as root spans ([`spans`]).
+//! runs ([`stream`]), put together by request ([`joiner`]), and told to the sidecar as root spans ([`spans`]).
 //! Nothing here knows when a request was planned to begin: k6 does not say, so the driver's lag is unknown.
 
-mod books;
 mod command;
 mod error;
+mod joiner;
 mod lines;
 mod release;
 mod requests;
@@ -181,14 +181,14 @@ impl K6 {
             round: order.number,
             source: Box::new(source),
         })?;
-        let teller = match (self.otlp, sampling) {
+        let root_spans = match (self.otlp, sampling) {
             (Some(otlp), Some(sampling)) => {
                 let nonce = self.nonce.clone();
-                Some(spans::Teller::start(part.pid, otlp, cell, order.number, sampling, nonce)?)
+                Some(spans::RootSpans::start(part.pid, otlp, cell, order.number, sampling, nonce)?)
             }
             _ => None,
         };
-        Watch::new(order, WallClock::read(), sampling, part.pid, teller, summary)
+        Watch::new(order, WallClock::read(), sampling, part.pid, root_spans, summary)
             .over(part, stream, self.patience, halt, progress)
             .await
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ledger::{Marks, Point};
 use probe::{ReportedCall, Reporter, Root, SpanContext};
 
-use super::books::Joined;
+use super::joiner::Joined;
 use super::{K6Error, SERVICE};
 use crate::builtin::Sampling;
 use lab_model::Cell;
@@ -17,7 +17,7 @@ use lab_model::workload::Request;
 
 /// Tells of the requests of one round.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct RootSpans {
     reporter: Reporter,
     /// What the span of each request of the cell is called, in the order of its templates.
     names: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) struct Teller {
     root: Root,
 }
 
-impl Teller {
+impl RootSpans {
     /// Tells the sidecar at `otlp` of round `round` of `cell`, as made by process `pid` in the run that has `nonce`.
     pub(super) fn start(
         pid: u32,
@@ -34,7 +34,7 @@ impl Teller {
         round: u32,
         sampling: Sampling,
         nonce: Option<Arc<str>>,
-    ) -> Result<Teller, K6Error> {
+    ) -> Result<RootSpans, K6Error> {
         let reporter = Reporter::start(SERVICE, pid, &format!("http://{otlp}"))
             .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
         let names = cell.requests().iter().map(Request::name).collect();
@@ -46,7 +46,7 @@ impl Teller {
             nonce,
             stopwatch: None,
         };
-        Ok(Teller { reporter, names, peer: "gateway".into(), root })
+        Ok(RootSpans { reporter, names, peer: "gateway".into(), root })
     }
 
     /// Tells of one request.

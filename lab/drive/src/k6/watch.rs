@@ -1,4 +1,4 @@
-//! A round under way: k6's stream is read until k6 has ended, then the books are closed.
+//! A round under way: k6's stream is read until k6 has ended, then the joiner are closed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use ledger::clock;
 use ledger::wall::WallClock;
 use tokio_util::sync::CancellationToken;
 
-use super::books::Books;
+use super::joiner::Joiner;
 use super::sample;
-use super::spans::Teller;
+use super::spans::RootSpans;
 use super::stream::Stream;
 use super::usage::Readings;
 use super::{Driven, K6Error, Order, Progress};
@@ -36,9 +36,9 @@ pub(super) struct Watch<'a> {
     number: u32,
     timeout_ns: u64,
     sampling: Option<Sampling>,
-    books: Books,
+    joiner: Joiner,
     readings: Readings,
-    teller: Option<Teller>,
+    root_spans: Option<RootSpans>,
     traced: u64,
     refused: u64,
     summary: PathBuf,
@@ -50,7 +50,7 @@ impl<'a> Watch<'a> {
         wall: WallClock,
         sampling: Option<Sampling>,
         pid: u32,
-        teller: Option<Teller>,
+        root_spans: Option<RootSpans>,
         summary: PathBuf,
     ) -> Watch<'a> {
         let Order { cell, number, limits, .. } = order;
@@ -61,9 +61,9 @@ impl<'a> Watch<'a> {
             number,
             timeout_ns: limits.timeout_ns,
             sampling,
-            books: Books::new(wall, cell.warmup_ns, longest_ns, cell.max_in_flight),
+            joiner: Joiner::new(wall, cell.warmup_ns, longest_ns, cell.max_in_flight),
             readings: Readings::of(pid),
-            teller,
+            root_spans,
             traced: 0,
             refused: 0,
             summary,
@@ -129,18 +129,18 @@ impl<'a> Watch<'a> {
                 return;
             }
         };
-        let joined = self.books.take(sample);
-        if let (Some(joined), Some(teller)) = (joined, &self.teller)
+        let joined = self.joiner.take(sample);
+        if let (Some(joined), Some(root_spans)) = (joined, &self.root_spans)
             && joined.request.sampled
         {
             self.traced += 1;
-            teller.tell(joined);
+            root_spans.tell(joined);
         }
     }
 
     fn tick(&mut self, progress: Progress<'_>) {
-        let start_ns = self.books.start_ns();
-        let (requests, in_flight) = self.books.requests();
+        let start_ns = self.joiner.start_ns();
+        let (requests, in_flight) = self.joiner.requests();
         let now = clock::now();
         let over = start_ns.is_some_and(|start| {
             now >= start.saturating_add(self.cell.duration_ns) && in_flight == 0
@@ -160,11 +160,11 @@ impl<'a> Watch<'a> {
         );
         // Killed or stopped, it cut its requests off: nobody knows how they would have ended.
         let to_its_end = thresholds_failed || matches!(end, End::ByItself(Ok(())));
-        self.books.close(!to_its_end);
-        self.books.facts.thresholds_failed = thresholds_failed;
-        self.books.facts.lines_refused = self.refused;
-        if let Some(teller) = self.teller.take() {
-            self.books.facts.spans_lost = teller.stop().await;
+        self.joiner.close(!to_its_end);
+        self.joiner.facts.thresholds_failed = thresholds_failed;
+        self.joiner.facts.lines_refused = self.refused;
+        if let Some(root_spans) = self.root_spans.take() {
+            self.joiner.facts.spans_lost = root_spans.stop().await;
         }
         let (cell, round, lines_refused) = (self.cell.id.clone(), self.number, self.refused);
         let driven = self.driven();
@@ -190,16 +190,16 @@ impl<'a> Watch<'a> {
 
     /// What was measured, if the measured part had begun.
     fn driven(self) -> Option<Driven> {
-        let start_ns = self.books.start_ns()?;
-        let last_end = self.books.last_end_ns();
-        let (requests, facts) = (self.books.requests().0, self.books.facts);
+        let start_ns = self.joiner.start_ns()?;
+        let last_end = self.joiner.last_end_ns();
+        let (requests, facts) = (self.joiner.requests().0, self.joiner.facts);
         if requests.planned == 0 {
             return None;
         }
         // In a round that was cut short the measured part ends now.
         let end = start_ns.saturating_add(self.cell.duration_ns).min(clock::now());
         let (driver_cpu_ns, host_cpu_share) = self.readings.used();
-        let entries = self.books.entries;
+        let entries = self.joiner.entries;
         let measure = RoundMeasure {
             round: self.number,
             start_ns,

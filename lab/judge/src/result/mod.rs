@@ -4,7 +4,7 @@
 //! measurements and the rows of the run file. Judging is done elsewhere, showing in
 //! the reports. What each number means is written down in `docs/measuring.md`.
 
-mod books;
+mod breakdown;
 mod cell;
 mod contrasts;
 mod costs;
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use lab_model::{Component, Environment, ProbeCost, RunMeasure, Verdict};
 
-pub use books::Latencies;
+pub use breakdown::Latencies;
 pub use cell::{
     CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
     LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
@@ -69,7 +69,7 @@ pub struct RunResult {
     pub probe_cost: Option<ProbeCost>,
     /// Spans lost on their way, by reason.
     pub spans_lost: BTreeMap<String, u64>,
-    /// Points that InfluxDB did not have when the books were closed, by what became of them. The run file
+    /// Points that InfluxDB did not have when the breakdown were closed, by what became of them. The run file
     /// has everything all the same.
     #[serde(default)]
     pub points_missing: BTreeMap<String, u64>,

@@ -6,7 +6,7 @@ use ledger::Stage;
 use serde::{Deserialize, Serialize};
 use sidecar::runfile::RequestRow;
 
-use super::books::watched;
+use super::breakdown::watched;
 use super::load::quantile_us;
 use super::rounding::{ratio, us};
 use lab_model::{CellMeasure, RoundMeasure};

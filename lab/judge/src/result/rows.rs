@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ledger::Stage;
 use sidecar::runfile::{ProcessSample, RequestKind, RequestRow};
 
-use super::books::{Latencies, Open};
+use super::breakdown::{Latencies, OpenBreakdown};
 use super::cell::{CellResult, DatabaseResult, Factors, Injected, K6Result, MarksResult, Traced};
 use super::rounding::{self, Mean, ratio};
 use super::rounds::Rounds;
@@ -21,7 +21,7 @@ use lab_model::{CellMeasure, Verdict};
 #[derive(Debug)]
 pub struct CellRows<'a> {
     measure: &'a CellMeasure,
-    books: Open,
+    breakdown: OpenBreakdown,
     rounds: Rounds,
     wire: Wire,
     weight: Mean,
@@ -40,7 +40,7 @@ impl<'a> CellRows<'a> {
     pub fn new(measure: &'a CellMeasure, latencies: Latencies) -> CellRows<'a> {
         CellRows {
             measure,
-            books: Open::new(latencies),
+            breakdown: OpenBreakdown::new(latencies),
             rounds: Rounds::default(),
             wire: Wire::default(),
             weight: Mean::default(),
@@ -65,7 +65,7 @@ impl<'a> CellRows<'a> {
             return;
         }
         self.succeeded += 1;
-        self.books.take(row);
+        self.breakdown.take(row);
         self.rounds.take(row);
         self.wire.take(&self.measure.cell, row);
         self.mark(row);
@@ -96,7 +96,7 @@ impl<'a> CellRows<'a> {
         let measure = self.measure;
         let (database, injected) = (self.database(), self.injected());
         self.marks.out_of_order_share = ratio(self.disordered as f64, self.succeeded as f64);
-        let books = self.books.close();
+        let breakdown = self.breakdown.close();
         let load = load::Load::of(measure);
         CellResult {
             id: measure.cell.id.clone(),
@@ -109,10 +109,10 @@ impl<'a> CellRows<'a> {
                 weight: self.weight.value(),
                 expected: measure.rounds.iter().map(|round| round.traced).sum(),
                 succeeded: self.succeeded,
-                mean_us: books.total.mean,
-                p50_us: books.total.p50,
-                p99_band_us: books.total.p99,
-                p99_band_count: books.p99_count,
+                mean_us: breakdown.total.mean,
+                p50_us: breakdown.total.p50,
+                p99_band_us: breakdown.total.p99,
+                p99_band_count: breakdown.p99_count,
             },
             wire: self.wire.close(&measure.cell),
             latency_us: load.latency,
@@ -120,11 +120,11 @@ impl<'a> CellRows<'a> {
             timeline: load.timeline,
             rounds: self.rounds.close(measure),
             send_delay_us: load.send_delay,
-            families: books.families,
-            stages: books.stages,
-            measured_share: books.measured_share,
-            inferred_share: books.inferred_share,
-            residual: books.residual,
+            families: breakdown.families,
+            stages: breakdown.stages,
+            measured_share: breakdown.measured_share,
+            inferred_share: breakdown.inferred_share,
+            residual: breakdown.residual,
             marks: self.marks,
             injected,
             resources: resources::resources(measure, samples),

@@ -6,10 +6,10 @@
 //! here and below only the asking. Judging reads the result and nothing else, so a stored result can
 //! be judged again.
 
-mod books;
 mod causes;
 mod claim;
 mod explanation;
+mod ledgers;
 mod load;
 pub mod rules;
 mod run;
@@ -46,7 +46,7 @@ pub fn judge_cell(cell: &CellResult, built_in: bool, incomplete: bool) -> Verdic
                 .to_owned(),
         ));
     } else if cell.requests.ok > 0 {
-        books::judge(cell, built_in, &mut reasons);
+        ledgers::judge(cell, built_in, &mut reasons);
         workload::judge(cell, &mut reasons);
     }
     Verdict::from_reasons(reasons)

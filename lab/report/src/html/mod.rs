@@ -180,7 +180,7 @@ const SECTIONS: [Section; 12] = [
         "books",
         "What measuring cost and left open",
         "The residual is what an independent stopwatch saw and no stage explains.",
-        proof::books,
+        proof::ledgers,
     ),
     Section::new(
         "processes",

@@ -167,7 +167,7 @@ fn errors(cell: &CellResult) -> Markup {
 }
 
 /// What measuring cost, and what it left open, cell by cell.
-pub(super) fn books(result: &RunResult) -> Markup {
+pub(super) fn ledgers(result: &RunResult) -> Markup {
     html! { p { (probe_cost(result)) } (accounts(result)) @if let Some(table) = injected(result) { (table) } }
 }
 

@@ -23,7 +23,7 @@ use lab_supervise::Absolute;
 /// What the help says after the options.
 const AFTER: &str = "\
 Examples:
-  run-lab                                     the default plan, about two minutes
+  run-lab                                     the default plan, less than three minutes
   run-lab run --plan smoke                    does everything work? ten seconds
   run-lab run --size 10,1MB --duration 10s    two payloads, ten seconds a round
   run-lab run --protocol grpc --size 1MiB --set stream_window=64KiB

@@ -1,4 +1,4 @@
-//! What the lab starts as processes of its own: the services, the sidecar, and keepers of programs that are not ours.
+//! What the lab starts as processes of its own: the services, the sidecar, and shims of programs that are not ours.
 
 use clap::Subcommand;
 use sidecar::SidecarConfig;
@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, Failure};
 use crate::programs::ServiceCommand;
-use lab_supervise::{KeeperConfig, keep};
+use lab_supervise::{ShimConfig, keep};
 
 /// A part of the lab as a process of its own.
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub(super) enum PartCommand {
     Sidecar(Box<SidecarConfig>),
     /// Start a program that is not ours, and stop it when standard input closes
     #[command(hide = true)]
-    Keep(KeeperConfig),
+    Shim(ShimConfig),
 }
 
 /// Runs the part until it is asked to stop.
@@ -28,7 +28,7 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
         PartCommand::Service(service) => service.run(),
         PartCommand::Sidecar(config) => run_sidecar(*config),
         // The exit code is that of the program that was kept.
-        PartCommand::Keep(config) => keep(&config).map(|code| std::process::exit(code)),
+        PartCommand::Shim(config) => keep(&config).map(|code| std::process::exit(code)),
     };
     done.map(|()| Exit::Done).map_err(Failure::other)
 }

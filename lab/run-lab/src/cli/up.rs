@@ -11,7 +11,9 @@ use ledger::{date, wall};
 use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, Rig, RunError, Setup, only_boards};
+use crate::run::{
+    INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, RunError, Setup, TestBed, only_boards,
+};
 use lab_judge::result::RunResult;
 use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
@@ -127,9 +129,9 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         grafana: arguments.grafana,
     };
     std::fs::write(out.join(NAME), &run).map_err(|error| Failure::other(error.into()))?;
-    let (mut rig, mut deaths) = Rig::set_up(setup, &interrupt, &mut Addresses).await?;
+    let (mut testbed, mut deaths) = TestBed::set_up(setup, &interrupt, &mut Addresses).await?;
     let died = tokio::select! {
-        served = serve(&mut rig, &knobs, &setup) => match served {
+        served = serve(&mut testbed, &knobs, &setup) => match served {
             Err(error) => Some(error),
             Ok(()) => tokio::select! {
                 () = interrupt.stop.cancelled() => None,
@@ -138,7 +140,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         },
         () = interrupt.stop.cancelled() => None,
     };
-    let closed = rig.close().await;
+    let closed = testbed.close().await;
     match died {
         Some(error) => Err(error.into()),
         None => closed.map(|_| Exit::Done).map_err(Failure::from),
@@ -175,13 +177,13 @@ fn has_data(run: &Path) -> Result<Absolute, Failure> {
 
 /// Starts the services and says how to use them.
 async fn serve(
-    rig: &mut Rig,
+    testbed: &mut TestBed,
     knobs: &Knobs,
     &Setup { out, show, inventory, .. }: &Setup<'_>,
 ) -> Result<(), RunError> {
-    rig.seed(knobs, &mut Addresses).await?;
-    let gateway = rig.serve(knobs, &mut Addresses).await?;
-    let (pid, otlp, control) = rig.sidecar()?;
+    testbed.seed(knobs, &mut Addresses).await?;
+    let gateway = testbed.serve(knobs, &mut Addresses).await?;
+    let (pid, otlp, control) = testbed.sidecar()?;
     let mut text = format!(
         "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
          run file {}, logs in {}\n",
@@ -193,16 +195,16 @@ async fn serve(
         attempt: format!("write k6's scripts to {}", scripts.display()),
         error,
     })?;
-    let _ = writeln!(text, "\n{}", boards(rig, inventory, show.map(AsRef::as_ref)));
-    how_to(rig, gateway, &scripts, &mut text);
+    let _ = writeln!(text, "\n{}", boards(testbed, inventory, show.map(AsRef::as_ref)));
+    how_to(testbed, gateway, &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
 }
 
 /// Where the boards are to be opened, or why there are none.
-fn boards(rig: &Rig, inventory: &Inventory, show: Option<&Path>) -> String {
-    match rig.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
+fn boards(testbed: &TestBed, inventory: &Inventory, show: Option<&Path>) -> String {
+    match testbed.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
         Some((_, grafana)) => {
             let shown = show.and_then(shown).unwrap_or_default();
             format!("open     http://{grafana}/d/lab-breakdown{shown}")
@@ -211,7 +213,7 @@ fn boards(rig: &Rig, inventory: &Inventory, show: Option<&Path>) -> String {
             let why = inventory.why_not(Tool::Grafana);
             format!(
                 "boards   none: Grafana is {}",
-                rig.no_boards().map_or(why, |why| format!("not used: {why}"))
+                testbed.no_boards().map_or(why, |why| format!("not used: {why}"))
             )
         }
     }
@@ -235,12 +237,12 @@ fn shown(run: &Path) -> Option<String> {
 }
 
 /// How to make load. Writing to a string cannot fail.
-fn how_to(rig: &Rig, gateway: SocketAddr, scripts: &Path, text: &mut String) {
+fn how_to(testbed: &TestBed, gateway: SocketAddr, scripts: &Path, text: &mut String) {
     let _ = writeln!(
         text,
         "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} http://{gateway}/grpc/ping"
     );
-    if rig.users().is_some() {
+    if testbed.users().is_some() {
         let ask = format!("http://{gateway}/rest/users/count?email=common0@example.com");
         let _ = writeln!(text, "         curl {TRACED} {ask}");
     }
@@ -249,8 +251,8 @@ fn how_to(rig: &Rig, gateway: SocketAddr, scripts: &Path, text: &mut String) {
         "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
         scripts.join("ping.js").display()
     );
-    if let Some(Store { url, database, .. }) = rig.store() {
-        let own = rig.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);
+    if let Some(Store { url, database, .. }) = testbed.store() {
+        let own = testbed.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);
         let secret = if own {
             ", user lab with the secret in the folder of its data (secret-of-reader: one that only reads)"
         } else {

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
-use super::edge::Edge;
-use super::rig::Rig;
+use super::edge_client::EdgeClient;
 use super::round::{begin, round};
+use super::testbed::TestBed;
 use lab_contrast::{Level, Mean};
 use lab_drive::builtin::{Driver, Gateway, Round, Sampling, threads_cpu_ns};
 use lab_launch::Services;
@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 3;
 /// All that a certification needs.
 pub(super) struct Certifier<'a> {
     pub(super) driver: &'a Driver,
-    pub(super) rig: &'a Rig,
+    pub(super) testbed: &'a TestBed,
     pub(super) reporter: &'a mut dyn Reporter,
     /// Cancelled when it is to stop.
     pub(super) halt: &'a CancellationToken,
@@ -42,7 +42,7 @@ type Measured<T> = Result<T, String>;
 /// One of the two arms.
 struct Arm {
     services: Services,
-    edge: Edge,
+    edge: EdgeClient,
 }
 
 /// What a round cost.
@@ -95,8 +95,8 @@ impl Certifier<'_> {
     async fn start(&self, cell: &Cell, probes_off: bool) -> Result<Arm, RunError> {
         let knobs = Knobs { probes_off, ..cell.knobs.clone() };
         let suffix = if probes_off { "-probes-off" } else { "-probes-on" };
-        let services = self.rig.pair(&knobs, suffix).await?;
-        let edge = self.rig.edge_to(&knobs, &services)?;
+        let services = self.testbed.start_beside(&knobs, suffix).await?;
+        let edge = self.testbed.edge_to(&knobs, &services)?;
         Ok(Arm { services, edge })
     }
 

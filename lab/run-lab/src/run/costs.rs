@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::certify::Certifier;
-use super::{Halt, Interrupt, Rig, RunError, Setup, capture, start_driver, stopping_reason};
+use super::{Halt, Interrupt, RunError, Setup, TestBed, capture, start_driver, stopping_reason};
 use lab_judge::result::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 use lab_launch::{ANY_PORT, Inventory};
 use lab_model::event::{LabEvent, Reporter};
@@ -60,11 +60,11 @@ pub async fn certify_cells(
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
-    let (rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
+    let (testbed, deaths) = TestBed::set_up(setup, interrupt, reporter).await?;
     let halt = Halt::new(interrupt, deaths, false);
     let mut certifier = Certifier {
         driver: &driver,
-        rig: &rig,
+        testbed: &testbed,
         reporter,
         halt: &halt.token,
         timeout_ns: TIMEOUT_NS,
@@ -79,7 +79,7 @@ pub async fn certify_cells(
         reporter.on(&LabEvent::Stopping { reason });
     }
     reporter.on(&LabEvent::Closing);
-    if let Err(error) = rig.close().await {
+    if let Err(error) = testbed.close().await {
         failure.get_or_insert(error);
     }
     Ok(Certified { costs, failure, interrupted })

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::RunError;
 use super::certify::Certifier;
 use super::points::Points;
-use super::rig::Rig;
 use super::round::{begin, round};
+use super::testbed::TestBed;
 use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
 use lab_model::event::{LabEvent, Reporter};
@@ -28,7 +28,7 @@ pub(super) struct Load<'a> {
     /// Drives the cells instead of the built-in driver, which certifies the probe all the same.
     pub(super) k6: Option<K6>,
     pub(super) points: &'a Points,
-    pub(super) rig: &'a mut Rig,
+    pub(super) testbed: &'a mut TestBed,
     pub(super) reporter: &'a mut dyn Reporter,
     /// Cancelled when the load is to stop.
     pub(super) halt: CancellationToken,
@@ -40,15 +40,16 @@ impl Load<'_> {
     /// Runs all of it, or as much as there is time for; what was measured is in `measure`.
     pub(super) async fn run(&mut self, measure: &mut RunMeasure) -> Result<(), RunError> {
         let cells = measure.cells.iter().map(|measure| &measure.cell);
-        let nonce = Points::announce(&self.rig.control, cells).await.map_err(PartError::from)?;
+        let nonce =
+            Points::announce(&self.testbed.control, cells).await.map_err(PartError::from)?;
         if let Some(k6) = &mut self.k6 {
             k6.nonce = Some(nonce.clone());
         }
-        self.rig.nonce = Some(nonce);
+        self.testbed.nonce = Some(nonce);
         if let Some(plan) = &self.plan.certify {
             let mut certifier = Certifier {
                 driver: self.generator,
-                rig: self.rig,
+                testbed: self.testbed,
                 reporter: self.reporter,
                 halt: &self.halt,
                 timeout_ns: self.plan.timeout_ns,
@@ -58,7 +59,7 @@ impl Load<'_> {
         }
         for round in 0..self.plan.rounds {
             // What is peculiar to one start of the services is inside a round, and not the same in all of them.
-            self.rig.renew().await;
+            self.testbed.renew().await;
             for index in self.plan.order(round) {
                 if self.halt.is_cancelled() {
                     return Ok(());
@@ -116,14 +117,14 @@ impl Load<'_> {
     /// Sees to it that what the cell asks for is there; returns where the gateway is.
     async fn serve(&mut self, cell: &Cell) -> Result<SocketAddr, RunError> {
         if cell.workload.asks_database() {
-            self.rig.seed(&cell.knobs, self.reporter).await?;
+            self.testbed.seed(&cell.knobs, self.reporter).await?;
         }
-        self.rig.serve(&cell.knobs, self.reporter).await
+        self.testbed.serve(&cell.knobs, self.reporter).await
     }
 
     /// What the database has counted so far; `None` where there is none, or it does not count.
     async fn statements(&self) -> Option<Statements> {
-        let url = format!("http://{}/statements", self.rig.users()?);
+        let url = format!("http://{}/statements", self.testbed.users()?);
         self.http.get(url).send().await.ok()?.error_for_status().ok()?.json().await.ok()
     }
 
@@ -153,7 +154,7 @@ impl Load<'_> {
         number: u32,
         gateway: SocketAddr,
     ) -> Result<RoundMeasure, RunError> {
-        let connections = self.rig.connect(&cell.knobs, gateway).await?;
+        let connections = self.testbed.connect(&cell.knobs, gateway).await?;
         let round = round(cell, number, self.plan.timeout_ns);
         let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
         let running = begin(self.generator, target, round, &self.halt)?;
@@ -170,7 +171,7 @@ impl Load<'_> {
         let limits =
             Limits { timeout_ns: self.plan.timeout_ns, preallocated: self.plan.preallocated };
         let order = k6::Order { gateway, cell, number, limits };
-        let (supervisor, halt) = (&self.rig.supervisor, &self.halt);
+        let (supervisor, halt) = (&self.testbed.supervisor, &self.halt);
         let reporter = &mut *self.reporter;
         let mut tell = |requests, in_flight, elapsed_ns| {
             let cell = cell.id.clone();
@@ -193,11 +194,11 @@ impl Load<'_> {
         loop {
             tokio::select! {
                 measured = &mut end => {
-                    let used = before.zip(self.rig.services_cpu_ns());
+                    let used = before.zip(self.testbed.services_cpu_ns());
                     let services_cpu_ns = used.map(|(before, after)| after.saturating_sub(before));
                     return RoundMeasure { services_cpu_ns, ..measured };
                 }
-                () = &mut start, if !started => (started, before) = (true, self.rig.services_cpu_ns()),
+                () = &mut start, if !started => (started, before) = (true, self.testbed.services_cpu_ns()),
                 _ = tick.tick() => {
                     let (requests, in_flight) = progress.requests();
                     let elapsed_ns = clock::now().saturating_sub(began).min(cell.warmup_ns + cell.duration_ns);

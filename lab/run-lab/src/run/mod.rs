@@ -3,19 +3,19 @@
 //! What was measured is kept whatever happens on the way: an interrupted run and one whose part died
 //! end with a measurement that says so. Judging and showing it are not done here.
 
-mod backing;
 mod certify;
 mod costs;
 mod counters;
-mod edge;
+mod edge_client;
 mod environment;
 mod halt;
 mod interrupt;
 mod load;
 mod points;
-mod rig;
+mod real_parts;
 mod round;
 mod setup;
+mod testbed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,15 +23,15 @@ use std::time::Duration;
 
 use sidecar::runfile::{RunFile, RunFileError};
 
-pub use backing::{INFLUXDB_FOLDER, boards, reaches_database};
 pub use costs::{Certified, certify_cells};
 pub use environment::capture;
 use halt::Halt;
 pub use halt::only_boards;
 pub use interrupt::Interrupt;
 use points::Points;
-pub use rig::{Rig, Unwritten};
+pub use real_parts::{INFLUXDB_FOLDER, boards, reaches_database};
 pub use setup::Setup;
+pub use testbed::{TestBed, Unwritten};
 
 use lab_drive::builtin::Driver;
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
@@ -153,8 +153,8 @@ pub async fn carry_out(
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
-    let (mut rig, deaths) = Rig::set_up(setup, interrupt, reporter).await?;
-    if let Some(why) = rig.no_boards() {
+    let (mut testbed, deaths) = TestBed::set_up(setup, interrupt, reporter).await?;
+    if let Some(why) = testbed.no_boards() {
         order.inventory.no_use(Tool::Grafana, why);
         let role = Tool::Grafana.role();
         for part in measure.components.iter_mut().filter(|part| part.role == role) {
@@ -162,13 +162,13 @@ pub async fn carry_out(
         }
     }
     let halt = Halt::new(interrupt, deaths, order.inventory.requires(Tool::Grafana));
-    let points = Points::new(rig.store().map(|_| rig.control.clone()), &order.run_id);
+    let points = Points::new(testbed.store().map(|_| testbed.control.clone()), &order.run_id);
     let mut load = load::Load {
         plan: &order.plan,
         generator: &driver,
-        k6: k6(&order, &rig),
+        k6: k6(&order, &testbed),
         points: &points,
-        rig: &mut rig,
+        testbed: &mut testbed,
         reporter,
         halt: halt.token.clone(),
         http: reqwest::Client::builder().no_proxy().timeout(ASIDE).build().unwrap_or_default(),
@@ -182,13 +182,13 @@ pub async fn carry_out(
         measure.incomplete = true;
     }
     reporter.on(&LabEvent::Closing);
-    rig.note_addresses(&mut measure.components);
-    let mut result = close(&mut rig, &order, measure, &mut failure).await;
-    if let Err(error) = tell_verdicts(&points, &rig, &mut result).await {
+    testbed.note_addresses(&mut measure.components);
+    let mut result = close(&mut testbed, &order, measure, &mut failure).await;
+    if let Err(error) = tell_verdicts(&points, &testbed, &mut result).await {
         failure.get_or_insert(PartError::from(error).into());
     }
-    let no_boards = rig.no_boards().map(str::to_owned).or_else(|| halt.boards_gone());
-    rig.stop().await;
+    let no_boards = testbed.no_boards().map(str::to_owned).or_else(|| halt.boards_gone());
+    testbed.stop().await;
     drop(driver);
     Ok(Outcome { result, failure, interrupted, no_boards })
 }
@@ -197,12 +197,12 @@ pub async fn carry_out(
 /// that is known already.
 async fn tell_verdicts(
     points: &Points,
-    rig: &Rig,
+    testbed: &TestBed,
     result: &mut RunResult,
 ) -> Result<(), ControlError> {
     points.verdicts(result).await?;
     if result.points_missing.is_empty() {
-        result.points_missing = rig.points_missing().await?;
+        result.points_missing = testbed.points_missing().await?;
         if !result.points_missing.is_empty() {
             verdict::judge(result);
         }
@@ -213,7 +213,7 @@ async fn tell_verdicts(
 /// Closes the books: what was measured, with the rows of the run file, becomes a result. What goes wrong
 /// on the way is the run's failure, unless it has failed before.
 async fn close(
-    rig: &mut Rig,
+    testbed: &mut TestBed,
     order: &Order,
     mut measure: RunMeasure,
     failure: &mut Option<RunError>,
@@ -222,7 +222,7 @@ async fn close(
         failure.get_or_insert(error);
         measure.incomplete = true;
     };
-    match rig.close_books().await {
+    match testbed.close_books().await {
         Ok(closed) => {
             measure.spans_lost = closed.lost;
             lost_by_k6(&mut measure);
@@ -243,15 +243,15 @@ async fn close(
 }
 
 /// k6, if it is to drive.
-fn k6(order: &Order, rig: &Rig) -> Option<K6> {
+fn k6(order: &Order, testbed: &TestBed) -> Option<K6> {
     let found = order.inventory.of(Tool::K6)?;
     let Place::Program(program) = &found.place else {
         return None;
     };
     let release = Release::of(&found.version);
     let mut k6 = K6::new(program.clone(), release, order.out.to_path_buf(), &order.run_id);
-    k6.otlp = Some(rig.otlp);
-    k6.store = rig.store().filter(|_| order.k6_influxdb).map(|store| Output {
+    k6.otlp = Some(testbed.otlp);
+    k6.store = testbed.store().filter(|_| order.k6_influxdb).map(|store| Output {
         url: store.url.clone(),
         database: store.database.clone(),
         user: store.user.clone(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use lab_launch::Inventory;
 use lab_supervise::Absolute;
 
-/// What a rig is set up from.
+/// What a testbed is set up from.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     /// Folder of the run, for run file, logs and data.

@@ -3,8 +3,8 @@
 
 mod misbehaving;
 mod program;
-mod rig;
 mod rounds;
+mod testbed;
 mod whole;
 mod workloads;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab_model::Knobs;
 
 use crate::program::Program;
-use crate::rig::{Lab, assert_balanced, cell, summary, value};
+use crate::testbed::{Lab, assert_balanced, cell, summary, value};
 
 /// A lab whose k6 is the double, told `faults`.
 async fn lab(faults: &str) -> Lab {

@@ -12,7 +12,7 @@ use sidecar::runfile::RunFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::program::Program;
-use crate::rig::{Lab, assert_balanced, cell, summary, supervisor, value};
+use crate::testbed::{Lab, assert_balanced, cell, summary, supervisor, value};
 
 pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(program: Program) {
     let lab = Lab::start(&program, &Knobs::default()).await;

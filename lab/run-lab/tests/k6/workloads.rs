@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::program::Program;
-use crate::rig::{assert_balanced, supervisor};
+use crate::testbed::{assert_balanced, supervisor};
 use crate::whole::process;
 
 /// Orders that are placed and looked at, at a service that is none of the lab's.

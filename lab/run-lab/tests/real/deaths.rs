@@ -67,7 +67,7 @@ fn wait(done: impl Fn() -> bool, what: impl Fn() -> String) {
     }
 }
 
-/// The process that is k6, or its double, whose parent's parent is `lab`: its keeper stands between.
+/// The process that is k6, or its double, whose parent's parent is `lab`: its shim stands between.
 fn k6_of(lab: Pid) -> Pid {
     let find = || {
         processes().into_iter().find(|&(pid, ref name)| {
@@ -107,7 +107,7 @@ pub(crate) fn a_real_part_that_dies_ends_the_run_by_name_and_what_was_measured_i
         // What ended the run comes last: the part, how it ended, and the end of its log.
         let (_, last) = text.rsplit_once("run-lab: ").expect("an error");
         let named = format!("{victim} (process {dead})");
-        // A keeper tells of its program's end by 128 and the signal.
+        // A shim tells of its program's end by 128 and the signal.
         let killed = last.contains("signal: 9") || last.contains("exit status: 137");
         assert!(last.contains(&named) && killed, "{victim}: {last}");
         let result = result(dir.path());

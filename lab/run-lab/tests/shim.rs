@@ -1,4 +1,4 @@
-//! Programs that are not ours: started, watched and stopped under a keeper.
+//! Programs that are not ours: started, watched and stopped under a shim.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lab_launch::withheld;
-use lab_supervise::{Foreign, PartError, Supervisor};
+use lab_supervise::{External, PartError, Supervisor};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +26,8 @@ fn supervisor(logs: &std::path::Path) -> (Supervisor, mpsc::UnboundedReceiver<Pa
     (supervisor, died)
 }
 
-fn shell<'a>(script: &str) -> Foreign<'a> {
-    let mut foreign = Foreign::new("shell", "/bin/sh".into());
+fn shell<'a>(script: &str) -> External<'a> {
+    let mut foreign = External::new("shell", "/bin/sh".into());
     foreign.arguments = vec!["-c".into(), script.into()];
     foreign
 }
@@ -72,32 +72,32 @@ async fn a_program_outlives_neither_its_keeper_nor_run_lab() {
     let (supervisor, mut deaths) = supervisor(dir.path());
     let part = supervisor.keep(shell("sleep 1000; true")).await.unwrap();
     let status = std::fs::read_to_string(format!("/proc/{}/stat", part.pid)).unwrap();
-    let keeper: u32 = status.split(' ').nth(3).unwrap().parse().unwrap();
-    kill_process(pid(keeper), Signal::KILL).unwrap();
+    let shim: u32 = status.split(' ').nth(3).unwrap().parse().unwrap();
+    kill_process(pid(shim), Signal::KILL).unwrap();
     deaths.recv().await.unwrap();
     wait_until_gone(part.pid);
 
     // The pipe's other end closes, as it does when run-lab is killed.
-    let (mut keeper, of) = bare_keeper(&["sleep", "1000"]);
-    drop(keeper.stdin.take());
-    assert_eq!(keeper.wait().unwrap().code(), Some(128 + 15));
+    let (mut shim, of) = bare_keeper(&["sleep", "1000"]);
+    drop(shim.stdin.take());
+    assert_eq!(shim.wait().unwrap().code(), Some(128 + 15));
     wait_until_gone(of);
 }
 
-/// A keeper that nobody supervises, and the process it keeps.
+/// A shim that nobody supervises, and the process it keeps.
 fn bare_keeper(command: &[&str]) -> (Child, u32) {
-    let mut keeper = Command::new(env!("CARGO_BIN_EXE_run-lab"))
-        .args(["keep", "--"])
+    let mut shim = Command::new(env!("CARGO_BIN_EXE_run-lab"))
+        .args(["shim", "--"])
         .args(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
     let mut line = String::new();
-    let stdout = keeper.stdout.take().expect("a pipe");
+    let stdout = shim.stdout.take().expect("a pipe");
     BufReader::new(stdout).read_line(&mut line).expect("text");
     let of = line.trim().strip_prefix("listening pid=").expect("a pid").parse().expect("a number");
-    (keeper, of)
+    (shim, of)
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_program_that_ends_too_early_or_cannot_start_is_explained() {
     foreign.address = Some("127.0.0.1:1".parse().unwrap());
     let error = supervisor.keep(foreign).await.unwrap_err().to_string();
     assert!(error.contains("no such table") && error.contains("exit status: 7"), "{error}");
-    let foreign = Foreign::new("nothing", "/no/such/program".into());
+    let foreign = External::new("nothing", "/no/such/program".into());
     let error = supervisor.keep(foreign).await.unwrap_err().to_string();
     assert!(error.contains("cannot start /no/such/program: No such file"), "{error}");
 }
@@ -163,8 +163,8 @@ fn a_folder_goes_with_run_lab_even_while_the_program_is_being_prepared() {
     let (folder, begun) = (dir.path().join("data"), dir.path().join("begun"));
     std::fs::create_dir(&folder).unwrap();
     let first = format!("--first=echo > {}; exec sleep 1000", begun.display());
-    let mut keeper = Command::new(env!("CARGO_BIN_EXE_run-lab"))
-        .args(["keep", "--remove"])
+    let mut shim = Command::new(env!("CARGO_BIN_EXE_run-lab"))
+        .args(["shim", "--remove"])
         .arg(&folder)
         .args(["--first=/bin/sh", "--first=-c", &first, "--", "/bin/true"])
         .stdin(Stdio::piped())
@@ -175,7 +175,7 @@ fn a_folder_goes_with_run_lab_even_while_the_program_is_being_prepared() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(folder.exists());
-    drop(keeper.stdin.take());
-    assert_eq!(keeper.wait().unwrap().code(), Some(128 + 15));
+    drop(shim.stdin.take());
+    assert_eq!(shim.wait().unwrap().code(), Some(128 + 15));
     assert!(!folder.exists());
 }

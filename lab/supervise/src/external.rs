@@ -9,15 +9,15 @@ use std::time::Duration;
 use super::part::{Part, Supervisor, Terms};
 use super::{PartError, StopSignal};
 
-/// A program that is not ours, to be started under a keeper. It may go to a folder of its own: whatever names a
+/// A program that is not ours, to be started under a shim. It may go to a folder of its own: whatever names a
 /// path is an [`Absolute`](super::Absolute) one when it gets there.
 #[derive(Debug, Clone)]
-pub struct Foreign<'a> {
+pub struct External<'a> {
     /// The part's name, in logs and errors.
     pub name: &'a str,
     /// The program.
     pub program: PathBuf,
-    /// A command that has to succeed first, under the same keeper; none if empty.
+    /// A command that has to succeed first, under the same shim; none if empty.
     pub first: Vec<OsString>,
     /// Its arguments. Other users of the machine can read them: secrets belong into `env`.
     pub arguments: Vec<OsString>,
@@ -42,11 +42,11 @@ pub struct Foreign<'a> {
 /// How long a program that is not ours may take to be ready, unless it says otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-impl<'a> Foreign<'a> {
+impl<'a> External<'a> {
     /// A program that is ready at once, gets no arguments, and stops with SIGTERM.
     #[must_use]
-    pub fn new(name: &'a str, program: PathBuf) -> Foreign<'a> {
-        Foreign {
+    pub fn new(name: &'a str, program: PathBuf) -> External<'a> {
+        External {
             name,
             program,
             first: Vec::new(),
@@ -69,8 +69,8 @@ impl Supervisor {
     ///
     /// # Errors
     /// If it does not start, ends, or is not ready in time.
-    pub async fn keep(&self, foreign: Foreign<'_>) -> Result<Part, PartError> {
-        let mut arguments: Vec<OsString> = vec!["keep".into()];
+    pub async fn keep(&self, foreign: External<'_>) -> Result<Part, PartError> {
+        let mut arguments: Vec<OsString> = vec!["shim".into()];
         let mut option = |name: &str, value: String| {
             arguments.extend([OsString::from(name), OsString::from(value)]);
         };
@@ -100,12 +100,12 @@ impl Supervisor {
         arguments.push(here(&foreign.program)?.into_os_string());
         arguments.extend(foreign.arguments);
         let env: Vec<_> = foreign.env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let Foreign { finite, patience, .. } = foreign;
+        let External { finite, patience, .. } = foreign;
         self.begin(foreign.name, &arguments, &env, Terms { finite, patience, remove }).await
     }
 }
 
-/// `path` as seen from the folder that run-lab is in: its keeper may be in another.
+/// `path` as seen from the folder that run-lab is in: its shim may be in another.
 fn here(path: &Path) -> Result<PathBuf, PartError> {
     std::path::absolute(path).map_err(|error| PartError::Setup {
         part: path.display().to_string(),

@@ -41,9 +41,9 @@ impl Columns {
     }
 }
 
-/// The closed books of a cell.
+/// The closed breakdown of a cell.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct Breakdown {
     /// Latency by the stopwatch (by the stages where there is none).
     pub total: Columns,
     /// Requests in the p99 band.
@@ -104,9 +104,9 @@ impl Bands {
 /// What of a cell is added up by stage: depth and name of the hop, stage, kind.
 type Sums = BTreeMap<(u32, String, Stage, Kind), Columns>;
 
-/// The books of a cell while its rows come one by one.
+/// The breakdown of a cell while its rows come one by one.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenBreakdown {
     /// None where no request counts.
     bands: Option<Bands>,
     counts: Columns,
@@ -116,11 +116,11 @@ pub(super) struct Open {
     tapped: bool,
 }
 
-impl Open {
-    pub(super) fn new(latencies: Latencies) -> Open {
+impl OpenBreakdown {
+    pub(super) fn new(latencies: Latencies) -> OpenBreakdown {
         let (counts, total, left) = <(Columns, Columns, Columns)>::default();
         let bands = latencies.bands();
-        Open { bands, counts, total, left, sums: BTreeMap::new(), tapped: false }
+        OpenBreakdown { bands, counts, total, left, sums: BTreeMap::new(), tapped: false }
     }
 
     /// Adds a request that counts, whose latency is among those told before.
@@ -139,18 +139,18 @@ impl Open {
         }
     }
 
-    /// Closes the books.
-    pub(super) fn close(self) -> Books {
-        let Open { bands, counts, total, left, sums, tapped } = self;
+    /// Closes the breakdown.
+    pub(super) fn close(self) -> Breakdown {
+        let OpenBreakdown { bands, counts, total, left, sums, tapped } = self;
         if bands.is_none() {
-            return Books::default();
+            return Breakdown::default();
         }
         let share_of = |kind: Kind| {
             let of_kind = sums.iter().filter(|((.., found), _)| *found == kind);
             ratio(of_kind.map(|(_, sum)| sum.mean).sum(), total.mean)
         };
         let residual = left.over(counts);
-        Books {
+        Breakdown {
             total: total.over(counts),
             p99_count: counts.p99 as u64,
             measured_share: share_of(Kind::Measured),

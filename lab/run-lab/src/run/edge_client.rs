@@ -12,14 +12,14 @@ use lab_drive::builtin::{Connections, SERVICE};
 use lab_model::Knobs;
 
 /// The driver's side of the edge hop, for one gateway.
-pub(super) struct Edge {
+pub(super) struct EdgeClient {
     probe: Probe,
     /// Connections to the gateway, measured.
     pub(super) connections: Connections,
     inject: Vec<(Stage, Duration)>,
 }
 
-impl Edge {
+impl EdgeClient {
     /// Starts a probe and connects it to the gateway at `gateway`; spans go to `otlp`, and requests belong to the run
     /// that has `nonce`.
     pub(super) fn start(
@@ -27,7 +27,7 @@ impl Edge {
         gateway: SocketAddr,
         otlp: SocketAddr,
         nonce: Option<Arc<str>>,
-    ) -> Result<Edge, RunError> {
+    ) -> Result<EdgeClient, RunError> {
         let inject = injections(knobs);
         let probe = Probe::start(ProbeConfig {
             service: SERVICE.to_owned(),
@@ -42,7 +42,7 @@ impl Edge {
             .build()
             .expect("an address with a port is an authority");
         let connections = Connections::new(&probe, target).of_run(nonce);
-        Ok(Edge { connections, probe, inject })
+        Ok(EdgeClient { connections, probe, inject })
     }
 
     /// Whether a cell with `knobs` can be driven through it.

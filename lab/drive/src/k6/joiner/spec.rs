@@ -1,4 +1,4 @@
-//! Whatever k6 tells and in whichever order, the books balance. At three dates, and as long after the boot as it may
+//! Whatever k6 tells and in whichever order, the joiner balance. At three dates, and as long after the boot as it may
 //! be: nothing in here asks which day it is.
 
 use std::fmt::Write as _;
@@ -33,8 +33,8 @@ impl Moment {
         WallClock::ahead_by((self.origin - self.up) as i64)
     }
 
-    fn books(self) -> Books {
-        Books::new(self.wall(), SECOND, 60 * SECOND, 10)
+    fn joiner(self) -> Joiner {
+        Joiner::new(self.wall(), SECOND, 60 * SECOND, 10)
     }
 
     /// A line as k6 writes it, `ms` after the origin.
@@ -75,43 +75,43 @@ impl Moment {
 
 const MEASURED: &str = r#""phase":"measured","status":"200""#;
 
-fn read(books: &mut Books, lines: &[String]) -> Vec<Joined> {
+fn read(joiner: &mut Joiner, lines: &[String]) -> Vec<Joined> {
     let samples = lines.iter().map(|line| sample::read(line.as_bytes()).unwrap().unwrap());
-    samples.filter_map(|sample| books.take(sample)).collect()
+    samples.filter_map(|sample| joiner.take(sample)).collect()
 }
 
 #[test]
 fn a_request_is_joined_from_its_lines() {
     for moment in MOMENTS {
-        let mut books = moment.books();
-        read(&mut books, &[moment.begins()]);
-        let joined = read(&mut books, &moment.request(1, 1_200, true, MEASURED));
+        let mut joiner = moment.joiner();
+        read(&mut joiner, &[moment.begins()]);
+        let joined = read(&mut joiner, &moment.request(1, 1_200, true, MEASURED));
         let [one] = joined.as_slice() else { panic!("{joined:?}") };
         assert_eq!((one.request.trace, one.request.span, one.request.sampled), (2, 2, true));
         assert_eq!((one.connected - one.start, one.end - one.connected), (750_000, 4_000_000));
-        assert_eq!(books.start_ns(), Some(moment.up + SECOND), "{moment:?}");
-        assert_eq!(one.end - books.start_ns().unwrap(), 205_000_000);
-        assert_eq!((one.end, &one.failure), (books.last_end_ns(), &None));
-        let (requests, in_flight) = books.requests();
+        assert_eq!(joiner.start_ns(), Some(moment.up + SECOND), "{moment:?}");
+        assert_eq!(one.end - joiner.start_ns().unwrap(), 205_000_000);
+        assert_eq!((one.end, &one.failure), (joiner.last_end_ns(), &None));
+        let (requests, in_flight) = joiner.requests();
         assert_eq!((requests.planned, requests.started, requests.ok, in_flight), (1, 1, 1, 0));
-        assert_eq!(books.entries.seconds[0].latency_sum_us, 4_750.0);
-        assert_eq!((books.facts.connected, books.facts.connecting_ns), (1, 250_000));
+        assert_eq!(joiner.entries.seconds[0].latency_sum_us, 4_750.0);
+        assert_eq!((joiner.facts.connected, joiner.facts.connecting_ns), (1, 250_000));
     }
 }
 
 #[test]
 fn the_warm_up_is_not_counted_and_drops_are_split_by_their_time() {
     for moment in MOMENTS {
-        let mut books = moment.books();
+        let mut joiner = moment.joiner();
         let dropped = |ms| moment.line("dropped_iterations", ms, 1.0, "", None);
         // The first ones come before k6 has said when the scenario began.
         let lines = [dropped(999), dropped(1_000), moment.begins(), dropped(10), dropped(2_500)];
-        read(&mut books, &lines);
+        read(&mut joiner, &lines);
         let warm_up = moment.request(1, 100, true, r#""phase":"warmup""#);
-        assert_eq!(read(&mut books, &warm_up), []);
-        let (requests, in_flight) = books.requests();
+        assert_eq!(read(&mut joiner, &warm_up), []);
+        let (requests, in_flight) = joiner.requests();
         assert_eq!((requests.planned, requests.dropped, requests.started, in_flight), (2, 2, 0, 0));
-        let seconds: Vec<_> = books.entries.seconds.iter().map(|second| second.dropped).collect();
+        let seconds: Vec<_> = joiner.entries.seconds.iter().map(|second| second.dropped).collect();
         assert_eq!(seconds, [1, 1]);
     }
 }
@@ -119,34 +119,37 @@ fn the_warm_up_is_not_counted_and_drops_are_split_by_their_time() {
 #[test]
 fn times_that_cannot_be_fill_no_memory() {
     for moment in MOMENTS {
-        let mut books = moment.books();
-        read(&mut books, &[moment.begins()]);
+        let mut joiner = moment.joiner();
+        read(&mut joiner, &[moment.begins()]);
         let far = moment.line("dropped_iterations", 0, 1e9, "", None);
         let far = far.replace(moment.minute, "2199-01-01T00:00");
-        read(&mut books, &[far.clone(), far]);
-        assert_eq!((books.entries.seconds.len(), books.requests().0.dropped), (61, 2_000_000_000));
+        read(&mut joiner, &[far.clone(), far]);
+        assert_eq!(
+            (joiner.entries.seconds.len(), joiner.requests().0.dropped),
+            (61, 2_000_000_000)
+        );
         let said = (moment.origin / 1_000_000).to_string();
         let late = moment.begins().replace(&said, "16000000000000");
-        read(&mut books, &[late]);
-        assert_eq!(books.start_ns(), Some(moment.up + SECOND), "the first counts");
+        read(&mut joiner, &[late]);
+        assert_eq!(joiner.start_ns(), Some(moment.up + SECOND), "the first counts");
     }
 }
 
 #[test]
 fn errors_say_what_k6_knows() {
     let moment = MOMENTS[1];
-    let mut books = moment.books();
-    read(&mut books, &[moment.begins()]);
+    let mut joiner = moment.joiner();
+    read(&mut joiner, &[moment.begins()]);
     for (id, tags) in [
         (1, r#""phase":"measured","status":"503","error_code":"1503""#),
         (2, r#""phase":"measured","status":"0","error_code":"1050","error":"request \"timeout\"""#),
         (3, r#""phase":"measured","status":"0","error_code":"1000""#),
         (4, MEASURED),
     ] {
-        let joined = read(&mut books, &moment.request(id, 1_000, false, tags));
+        let joined = read(&mut joiner, &moment.request(id, 1_000, false, tags));
         assert!(joined[0].failure.is_some());
     }
-    let errors: Vec<_> = books.entries.errors.keys().map(String::as_str).collect();
+    let errors: Vec<_> = joiner.entries.errors.keys().map(String::as_str).collect();
     let expected = [
         "no answer (k6's error 1000)",
         "request \"timeout\" (k6's error 1050)",
@@ -154,22 +157,22 @@ fn errors_say_what_k6_knows() {
         "the answer is not what was asked for",
     ];
     assert_eq!(errors, expected);
-    assert_eq!((books.requests().0.error, books.entries.latency.len()), (4, 0));
+    assert_eq!((joiner.requests().0.error, joiner.entries.latency.len()), (4, 0));
 }
 
 #[test]
 fn a_request_cut_off_is_unfinished_in_a_halted_round_and_else_an_error() {
     let halts = [(true, (1, 0)), (false, (0, 1))];
     for (moment, (halted, expected)) in MOMENTS.into_iter().zip(halts.into_iter().cycle()) {
-        let mut books = moment.books();
-        read(&mut books, &[moment.begins()]);
-        read(&mut books, &moment.request(1, 2_100, true, MEASURED)[..4]);
-        assert_eq!(books.requests().1, 1);
-        books.close(halted);
-        let (requests, in_flight) = books.requests();
+        let mut joiner = moment.joiner();
+        read(&mut joiner, &[moment.begins()]);
+        read(&mut joiner, &moment.request(1, 2_100, true, MEASURED)[..4]);
+        assert_eq!(joiner.requests().1, 1);
+        joiner.close(halted);
+        let (requests, in_flight) = joiner.requests();
         assert_eq!(((requests.unfinished, requests.error), in_flight), (expected, 0));
-        assert_eq!((books.facts.joined, books.facts.not_joined), (0, 1));
-        assert_eq!(books.entries.seconds[1].error, expected.1);
+        assert_eq!((joiner.facts.joined, joiner.facts.not_joined), (0, 1));
+        assert_eq!(joiner.entries.seconds[1].error, expected.1);
     }
 }
 
@@ -191,21 +194,21 @@ proptest! {
             let other = index.index(lines.len());
             lines.swap(at, other);
         }
-        let mut books = moment.books();
-        books.limit = limit;
-        read(&mut books, &[moment.begins()]);
-        let joined = read(&mut books, &lines);
-        prop_assert!(books.open.len() <= limit);
-        books.close(halted);
-        let (requests, in_flight) = books.requests();
+        let mut joiner = moment.joiner();
+        joiner.limit = limit;
+        read(&mut joiner, &[moment.begins()]);
+        let joined = read(&mut joiner, &lines);
+        prop_assert!(joiner.open.len() <= limit);
+        joiner.close(halted);
+        let (requests, in_flight) = joiner.requests();
         let started = wants.iter().filter(|(.., kept)| kept & 1 == 1).count() as u64;
         prop_assert_eq!(requests.started, started);
         prop_assert_eq!(requests.planned, requests.started + requests.dropped);
         prop_assert_eq!(requests.started, requests.ok + requests.error + requests.unfinished);
         prop_assert_eq!(in_flight, 0);
-        prop_assert_eq!(books.facts.joined, joined.len() as u64);
-        prop_assert_eq!(books.facts.joined + books.facts.not_joined, requests.started);
-        prop_assert_eq!(books.entries.latency.len(), requests.ok);
-        prop_assert_eq!(books.entries.errors.values().sum::<u64>(), requests.error);
+        prop_assert_eq!(joiner.facts.joined, joined.len() as u64);
+        prop_assert_eq!(joiner.facts.joined + joiner.facts.not_joined, requests.started);
+        prop_assert_eq!(joiner.entries.latency.len(), requests.ok);
+        prop_assert_eq!(joiner.entries.errors.values().sum::<u64>(), requests.error);
     }
 }

@@ -30,19 +30,19 @@ pub(crate) struct Entries {
     last_end: u64,
 }
 
-/// The books of a round.
+/// The tally of a round.
 #[derive(Debug)]
-pub(super) struct Books {
+pub(super) struct Tally {
     start_ns: u64,
     entries: Mutex<Entries>,
 }
 
-impl Books {
-    /// Empty books of a measured part that begins at `start_ns`.
-    pub(super) fn new(start_ns: u64) -> Books {
+impl Tally {
+    /// Empty tally of a measured part that begins at `start_ns`.
+    pub(super) fn new(start_ns: u64) -> Tally {
         let mut entries = Entries::new();
         entries.requests.late = Some(0);
-        Books { start_ns, entries: Mutex::new(entries) }
+        Tally { start_ns, entries: Mutex::new(entries) }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -201,13 +201,13 @@ impl Drop for Slot {
 pub(super) struct InFlight {
     arrival: Arrival,
     called: Option<u64>,
-    books: Option<Arc<Books>>,
+    tally: Option<Arc<Tally>>,
     _slot: Slot,
 }
 
 impl InFlight {
-    pub(super) fn new(slot: Slot, arrival: Arrival, books: Option<Arc<Books>>) -> InFlight {
-        InFlight { arrival, called: None, books, _slot: slot }
+    pub(super) fn new(slot: Slot, arrival: Arrival, tally: Option<Arc<Tally>>) -> InFlight {
+        InFlight { arrival, called: None, tally, _slot: slot }
     }
 
     /// The arrival it came from.
@@ -222,16 +222,16 @@ impl InFlight {
 
     /// The call has ended.
     pub(super) fn end(mut self, now: u64, outcome: Result<(), Cow<'static, str>>) {
-        if let Some(books) = self.books.take() {
-            books.ended(self.arrival, self.called.unwrap_or(now), now, outcome);
+        if let Some(tally) = self.tally.take() {
+            tally.ended(self.arrival, self.called.unwrap_or(now), now, outcome);
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(books) = self.books.take() {
-            books.abandoned(self.arrival, self.called);
+        if let Some(tally) = self.tally.take() {
+            tally.abandoned(self.arrival, self.called);
         }
     }
 }
@@ -248,11 +248,11 @@ mod tests {
 
     #[test]
     fn seconds_count_plans_where_planned_and_ends_where_ended() {
-        let books = Books::new(START);
-        books.arrived(START + 900_000_000, true);
-        books.ended(arrival(900_000_000), START + 900_000_000, START + 1_100_000_000, Ok(()));
-        books.arrived(START + 1_500_000_000, false);
-        let seconds = books.close().seconds;
+        let tally = Tally::new(START);
+        tally.arrived(START + 900_000_000, true);
+        tally.ended(arrival(900_000_000), START + 900_000_000, START + 1_100_000_000, Ok(()));
+        tally.arrived(START + 1_500_000_000, false);
+        let seconds = tally.close().seconds;
         assert_eq!((seconds[0].planned, seconds[0].completed, seconds[0].latency_count), (1, 0, 1));
         assert!((seconds[0].latency_sum_us - 200_000.0).abs() < 1e-6);
         assert_eq!((seconds[1].planned, seconds[1].completed, seconds[1].dropped), (1, 1, 1));
@@ -260,22 +260,22 @@ mod tests {
 
     #[test]
     fn a_request_is_late_past_the_limit_and_not_at_it() {
-        let books = Books::new(START);
+        let tally = Tally::new(START);
         for called in [LATE_NS, LATE_NS + 1] {
-            books.arrived(START, true);
-            books.ended(arrival(0), START + called, START + called, Ok(()));
+            tally.arrived(START, true);
+            tally.ended(arrival(0), START + called, START + called, Ok(()));
         }
-        assert_eq!(books.requests().0.late, Some(1));
+        assert_eq!(tally.requests().0.late, Some(1));
     }
 
     #[test]
     fn texts_of_errors_are_bounded() {
-        let books = Books::new(START);
+        let tally = Tally::new(START);
         for index in 0..100 {
-            books.arrived(START, true);
-            books.ended(arrival(0), START, START, Err(format!("error {index}").into()));
+            tally.arrived(START, true);
+            tally.ended(arrival(0), START, START, Err(format!("error {index}").into()));
         }
-        let entries = books.close();
+        let entries = tally.close();
         assert_eq!(entries.errors.len(), MAX_ERRORS + 1);
         assert_eq!(entries.errors.values().sum::<u64>(), 100);
         assert_eq!(entries.requests.error, 100);
@@ -283,13 +283,13 @@ mod tests {
 
     #[test]
     fn a_dropped_request_is_unfinished_and_frees_its_slot() {
-        let books = Arc::new(Books::new(START));
+        let tally = Arc::new(Tally::new(START));
         let slots = Arc::new(Slots::new(1));
         let slot = slots.take().unwrap();
         assert!(slots.take().is_none());
-        books.arrived(START, true);
-        drop(InFlight::new(slot, arrival(0), Some(books.clone())));
-        assert_eq!(books.requests().0.unfinished, 1);
+        tally.arrived(START, true);
+        drop(InFlight::new(slot, arrival(0), Some(tally.clone())));
+        assert_eq!(tally.requests().0.unfinished, 1);
         assert!(slots.take().is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! The books of a round that k6 drives: its samples put together by request, and every request entered once.
+//! The joiner of a round that k6 drives: its samples put together by request, and every request entered once.
 //!
 //! k6 tells of a request in several lines: that it began, when it is over its times, then what its answer was
 //! worth. A request is *joined* when all of them have come. What k6 never told the end of is counted as that.
@@ -19,9 +19,9 @@ const SPARE: usize = 1_024;
 /// Drops that are remembered before it is known when the scenario began.
 const EARLY_DROPS: usize = 4_096;
 
-/// Books of one round.
+/// Joiner of one round.
 #[derive(Debug)]
-pub(super) struct Books {
+pub(super) struct Joiner {
     wall: WallClock,
     warmup_ns: u64,
     /// The longest that anything can come after the start of the measured part: a wrong time must not fill
@@ -68,16 +68,16 @@ pub(super) struct Joined {
     pub(super) failure: Option<String>,
 }
 
-impl Books {
-    /// Empty books of a round with so long a warm-up, whose measured part with all that comes after it is
+impl Joiner {
+    /// Empty joiner of a round with so long a warm-up, whose measured part with all that comes after it is
     /// over within `longest_ns`, and with at most so many requests in flight.
     pub(super) fn new(
         wall: WallClock,
         warmup_ns: u64,
         longest_ns: u64,
         max_in_flight: usize,
-    ) -> Books {
-        Books {
+    ) -> Joiner {
+        Joiner {
             wall,
             warmup_ns,
             longest_ns,

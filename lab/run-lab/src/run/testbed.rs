@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::backing::Backing;
 use super::counters::{ROWS_FAILED, lost_spans, missing_points};
-use super::edge::Edge;
+use super::edge_client::EdgeClient;
 use super::interrupt::Interrupt;
+use super::real_parts::RealParts;
 use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
 use lab_drive::builtin::{Connections, SERVICE, threads_cpu_ns};
@@ -35,25 +35,25 @@ pub struct Unwritten {
 }
 
 /// Parts that are set up.
-pub struct Rig {
+pub struct TestBed {
     pub(super) supervisor: Supervisor,
     pub(super) control: Control,
     pub(super) otlp: SocketAddr,
     /// Of the run that the sidecar has open; none for load by hand.
     pub(super) nonce: Option<Arc<str>>,
     sidecar: Part,
-    backing: Backing,
+    real_parts: RealParts,
     services: Option<Services>,
     /// What the users table holds: rows, and whether there is no index.
     seeded: Option<(Option<u64>, bool)>,
-    edge: Option<Edge>,
+    edge: Option<EdgeClient>,
     lost: u64,
     listen: SocketAddr,
     /// The services that requests reach beyond the one that load generators ask.
     reached: Vec<&'static str>,
 }
 
-impl Rig {
+impl TestBed {
     /// Starts the real parts and the sidecar. Deaths of parts come out of the channel.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Rig {
         setup: Setup<'_>,
         interrupt: &Interrupt,
         reporter: &mut dyn Reporter,
-    ) -> Result<(Rig, mpsc::UnboundedReceiver<PartError>), RunError> {
+    ) -> Result<(TestBed, mpsc::UnboundedReceiver<PartError>), RunError> {
         let logs = setup.out.join(LOGS);
         std::fs::create_dir_all(&logs).map_err(|error| RunError::System {
             attempt: format!("make the folder {}", logs.display()),
@@ -78,26 +78,26 @@ impl Rig {
             watchers,
             kill,
         );
-        let mut backing = Backing::default();
+        let mut real_parts = RealParts::default();
         let begun = tokio::select! {
-            begun = begin(&mut backing, &supervisor, &setup, reporter) => begun,
+            begun = begin(&mut real_parts, &supervisor, &setup, reporter) => begun,
             () = interrupt.stop.cancelled() => Err(RunError::Interrupted),
         };
         let (sidecar, control) = match begun {
             Ok(begun) => begun,
             Err(error) => {
-                backing.stop().await;
+                real_parts.stop().await;
                 return Err(error);
             }
         };
         let otlp = sidecar.address("otlp")?;
-        let rig = Rig {
+        let testbed = TestBed {
             supervisor,
             control,
             otlp,
             nonce: None,
             sidecar,
-            backing,
+            real_parts,
             services: None,
             seeded: None,
             edge: None,
@@ -105,7 +105,7 @@ impl Rig {
             listen: setup.listen,
             reached: setup.reached.to_vec(),
         };
-        Ok((rig, died))
+        Ok((testbed, died))
     }
 
     /// The sidecar's process id and addresses: where it receives spans, and where it is controlled.
@@ -119,19 +119,19 @@ impl Rig {
     /// The store of points, if there is one.
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
-        self.backing.store()
+        self.real_parts.store()
     }
 
     /// Why there are no boards, where Grafana was to show some.
     #[must_use]
     pub fn no_boards(&self) -> Option<&str> {
-        self.backing.no_boards()
+        self.real_parts.no_boards()
     }
 
     /// Where the real parts are that are ours.
     #[must_use]
     pub fn addresses(&self) -> Vec<(Tool, SocketAddr)> {
-        self.backing.addresses()
+        self.real_parts.addresses()
     }
 
     /// Sees to it that services with the settings `knobs` run; returns where the gateway is.
@@ -145,7 +145,7 @@ impl Rig {
     ) -> Result<SocketAddr, RunError> {
         if !self.services.as_ref().is_some_and(|services| services.serve(knobs)) {
             self.stop_services().await;
-            let services = self.pair(knobs, "").await?;
+            let services = self.start_beside(knobs, "").await?;
             for part in services.parts() {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
                 self.control.watch(&part, pid, false).await.map_err(PartError::from)?;
@@ -173,7 +173,7 @@ impl Rig {
         }
         let edge = match self.edge.take() {
             Some(edge) => edge,
-            None => Edge::start(knobs, gateway, self.otlp, self.nonce.clone())?,
+            None => EdgeClient::start(knobs, gateway, self.otlp, self.nonce.clone())?,
         };
         let connections = edge.connections.clone();
         self.edge = Some(edge);
@@ -190,7 +190,8 @@ impl Rig {
         reporter: &mut dyn Reporter,
     ) -> Result<(), RunError> {
         let wanted = (knobs.users, knobs.unindexed);
-        let Some(url) = self.backing.database_url().filter(|_| self.seeded != Some(wanted)) else {
+        let Some(url) = self.real_parts.database_url().filter(|_| self.seeded != Some(wanted))
+        else {
             return Ok(());
         };
         let index = if knobs.unindexed { "without" } else { "with" };
@@ -222,17 +223,25 @@ impl Rig {
     }
 
     /// Starts services beside those that run, for somebody else to stop.
-    pub(super) async fn pair(&self, knobs: &Knobs, suffix: &str) -> Result<Services, PartError> {
+    pub(super) async fn start_beside(
+        &self,
+        knobs: &Knobs,
+        suffix: &str,
+    ) -> Result<Services, PartError> {
         let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
-        let database_url = self.backing.database_url().filter(|_| suffix.is_empty());
+        let database_url = self.real_parts.database_url().filter(|_| suffix.is_empty());
         let target =
             Target { otlp: self.otlp, listen, reached: &self.reached, database_url, suffix };
         start_services(&self.supervisor, knobs, target).await
     }
 
-    /// An edge to another gateway than the one that [`Rig::serve`] is for.
-    pub(super) fn edge_to(&self, knobs: &Knobs, services: &Services) -> Result<Edge, RunError> {
-        Edge::start(knobs, services.entry()?, self.otlp, self.nonce.clone())
+    /// An edge to another gateway than the one that [`TestBed::serve`] is for.
+    pub(super) fn edge_to(
+        &self,
+        knobs: &Knobs,
+        services: &Services,
+    ) -> Result<EdgeClient, RunError> {
+        EdgeClient::start(knobs, services.entry()?, self.otlp, self.nonce.clone())
     }
 
     async fn stop_edge(&mut self) {
@@ -292,10 +301,10 @@ impl Rig {
     pub async fn stop(mut self) {
         self.stop_services().await;
         self.sidecar.stop().await;
-        self.backing.stop().await;
+        self.real_parts.stop().await;
     }
 
-    /// As [`Rig::stop`], when the books have been closed.
+    /// As [`TestBed::stop`], when the books have been closed.
     ///
     /// # Errors
     /// If the sidecar does not close its books, or rows are missing from the run file.
@@ -317,22 +326,22 @@ fn note(components: &mut [Component], role: &str, address: Option<SocketAddr>) {
 
 /// Starts the real parts, then the sidecar, which is told whom to watch.
 async fn begin(
-    backing: &mut Backing,
+    real_parts: &mut RealParts,
     supervisor: &Supervisor,
     setup: &Setup<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<(Part, Control), RunError> {
-    backing.start(supervisor, setup, reporter).await?;
+    real_parts.start(supervisor, setup, reporter).await?;
     let run_file = setup.out.join(RUN_FILE);
     let spool = setup.show.map(|run| run.join(&format!("{RUN_FILE}.{SPOOL}")));
     let collector = Collector {
         run: setup.run,
         run_file: &run_file,
-        store: backing.store(),
+        store: real_parts.store(),
         spool: spool.as_ref(),
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
-    for (name, pid) in backing.processes() {
+    for (name, pid) in real_parts.processes() {
         control.watch(&name, pid, true).await.map_err(PartError::from)?;
     }
     // The sidecar samples itself.

@@ -1,8 +1,8 @@
-//! The keeper: a process that starts one program that is not ours, and sees to its end.
+//! The shim: a process that starts one program that is not ours, and sees to its end.
 //!
-//! The lab's own parts stop when their standard input closes. A database does not, so it gets a keeper that
-//! does: should run-lab be killed, the kernel closes the pipe, the keeper notices and stops its program.
-//! The keeper says `listening` in the words of every other part, once the program answers.
+//! The lab's own parts stop when their standard input closes. A database does not, so it gets a shim that
+//! does: should run-lab be killed, the kernel closes the pipe, the shim notices and stops its program.
+//! The shim says `listening` in the words of every other part, once the program answers.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// How long a program may take to stop before it is killed; shorter than the patience with its keeper.
+/// How long a program may take to stop before it is killed; shorter than the patience with its shim.
 const STOP: Duration = Duration::from_secs(4);
 /// How often a program that is starting is asked whether it is ready.
 const ASK: Duration = Duration::from_millis(20);
@@ -29,7 +29,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// What to start, and how to know that it is ready.
 #[derive(Debug, Args)]
-pub struct KeeperConfig {
+pub struct ShimConfig {
     /// Where the program will listen; it is ready when it accepts connections there
     #[arg(long, value_name = "ADDR")]
     address: Option<SocketAddr>,
@@ -72,7 +72,7 @@ fn parse_user(text: &str) -> Result<(u32, u32), String> {
 ///
 /// # Errors
 /// If the program cannot be started or waited for.
-pub fn keep(config: &KeeperConfig) -> anyhow::Result<i32> {
+pub fn keep(config: &ShimConfig) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(watch_over(config));
     if let Some(folder) = &config.remove {
@@ -98,7 +98,7 @@ fn code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
 }
 
-async fn watch_over(config: &KeeperConfig) -> anyhow::Result<ExitStatus> {
+async fn watch_over(config: &ShimConfig) -> anyhow::Result<ExitStatus> {
     let mut term = signal(SignalKind::terminate())?;
     let closed = stdin_closed();
     let ordered = async {

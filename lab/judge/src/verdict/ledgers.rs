@@ -1,4 +1,4 @@
-//! Do the books close? Traces, joins, residual, marks.
+//! Do the ledgers close? Traces, joins, residual, marks.
 
 use super::Reason;
 use super::rules;

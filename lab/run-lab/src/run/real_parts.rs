@@ -23,7 +23,7 @@ const PATIENCE_WITH_GRAFANA: Duration = Duration::from_secs(60);
 
 /// The real parts behind a run, as far as they are there.
 #[derive(Debug, Default)]
-pub(super) struct Backing {
+pub(super) struct RealParts {
     store: Option<Store>,
     influxdb: Option<Part>,
     grafana: Option<Part>,
@@ -32,7 +32,7 @@ pub(super) struct Backing {
     no_boards: Option<String>,
 }
 
-impl Backing {
+impl RealParts {
     /// Starts what `setup` has found, or takes note of where it runs. After an error what was started is to be
     /// stopped.
     pub(super) async fn start(
