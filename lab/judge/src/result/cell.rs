@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rounds::RoundResult;
 use super::wire::WireResult;
 use lab_model::{CellMeasure, Knobs, Protocol, Requests, Verdict, Workload};
 
@@ -65,6 +64,33 @@ pub struct CellResult {
     pub explanation: String,
     /// Whether to believe the cell.
     pub verdict: Verdict,
+}
+
+/// One round of a cell. Times are microseconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoundResult {
+    /// Its number, from 0.
+    pub round: u32,
+    /// Requests that were answered as the contract says.
+    pub answered: u64,
+    /// Mean latency of those.
+    pub mean_us: f64,
+    /// Their median.
+    pub p50_us: f64,
+    /// Their 90th percentile.
+    pub p90_us: f64,
+    /// Their 99th percentile.
+    pub p99_us: f64,
+    /// Requests among them whose every stage is known.
+    pub traced: u64,
+    /// Mean latency of those: what the stages add up to, with the residual.
+    pub traced_mean_us: f64,
+    /// Mean of each stage, by hop (`gateway→echo`) and stage.
+    pub stages: BTreeMap<String, BTreeMap<String, f64>>,
+    /// What no stage explains, mean.
+    pub residual_us: f64,
+    /// CPU time of all services per request, where they are ours.
+    pub cpu_us_per_request: Option<f64>,
 }
 
 /// What the database says of its own part of the query's round trip.

@@ -6,9 +6,8 @@ use lab_contrast::{Contrast, Difference, Ratio, Round, contrasts, noise_floor};
 use ledger::{Family, Stage};
 use serde::{Deserialize, Serialize};
 
-use super::cell::{CellResult, Factors};
+use super::cell::{CellResult, Factors, RoundResult};
 use super::rounding::round as round_to;
-use super::rounds::RoundResult;
 use lab_model::Protocol;
 
 /// What no stage explains, among the parts of a difference.

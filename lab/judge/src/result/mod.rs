@@ -26,13 +26,12 @@ use lab_model::{Component, Environment, ProbeCost, RunMeasure, Verdict};
 pub use breakdown::Latencies;
 pub use cell::{
     CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
-    LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, SecondResult, SendDelay,
-    StageResult, Traced,
+    LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, RoundResult, SecondResult,
+    SendDelay, StageResult, Traced,
 };
 pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use rounding::ratio;
-pub use rounds::RoundResult;
 pub use rows::CellRows;
 pub use subject::Subject;
 pub use wire::WireResult;

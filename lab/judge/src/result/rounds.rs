@@ -3,40 +3,13 @@
 use std::collections::BTreeMap;
 
 use ledger::Stage;
-use serde::{Deserialize, Serialize};
 use sidecar::runfile::RequestRow;
 
 use super::breakdown::watched;
+use super::cell::RoundResult;
 use super::load::quantile_us;
 use super::rounding::{ratio, us};
 use lab_model::{CellMeasure, RoundMeasure};
-
-/// One round of a cell. Times are microseconds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct RoundResult {
-    /// Its number, from 0.
-    pub round: u32,
-    /// Requests that were answered as the contract says.
-    pub answered: u64,
-    /// Mean latency of those.
-    pub mean_us: f64,
-    /// Their median.
-    pub p50_us: f64,
-    /// Their 90th percentile.
-    pub p90_us: f64,
-    /// Their 99th percentile.
-    pub p99_us: f64,
-    /// Requests among them whose every stage is known.
-    pub traced: u64,
-    /// Mean latency of those: what the stages add up to, with the residual.
-    pub traced_mean_us: f64,
-    /// Mean of each stage, by hop (`gateway→echo`) and stage.
-    pub stages: BTreeMap<String, BTreeMap<String, f64>>,
-    /// What no stage explains, mean.
-    pub residual_us: f64,
-    /// CPU time of all services per request, where they are ours.
-    pub cpu_us_per_request: Option<f64>,
-}
 
 /// Sums over the traced requests of a round, in nanoseconds.
 #[derive(Debug, Default)]
