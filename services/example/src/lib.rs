@@ -1,10 +1,10 @@
-//! A service to copy: greets whoever gives a name, by REST and by gRPC, on one address. It calls nothing.
+//! A service to copy: counts the letters of an item, by REST and by gRPC, on one address. It calls nothing.
 
 use std::net::SocketAddr;
 
 use http::StatusCode;
 use lab_proto::v1::example_server::{Example, ExampleServer};
-use lab_proto::v1::{GreetReply, GreetRequest};
+use lab_proto::v1::{MeasureReply, MeasureRequest};
 use probe::{JsonBody, JsonReply, Probe, Refusal, Routes, Service, ServiceArgs, SetupError};
 use tonic::{Request, Response, Status};
 
@@ -31,27 +31,29 @@ impl Service for ExampleConfig {
     }
 
     fn routes(self, _: Probe) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
-        Ok(|| Routes::new().post("/greet", rest).grpc(ExampleServer::new(Grpc)))
+        Ok(|| Routes::new().post("/measure", rest).grpc(ExampleServer::new(Grpc)))
     }
 }
 
 /// What the service does. Inside `probe::handler` it is the stage *handler* of its caller's hop; decoding
 /// and encoding, which happen outside, are stages of their own.
-async fn greet(GreetRequest { name }: GreetRequest) -> Result<GreetReply, Refusal> {
+async fn measure(MeasureRequest { item }: MeasureRequest) -> Result<MeasureReply, Refusal> {
     probe::handler(async {
-        if name.is_empty() {
+        if item.is_empty() {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
-                "name: empty; give at least one letter",
+                "item: empty; give at least one letter",
             ));
         }
-        Ok(GreetReply { greeting: format!("Hello, {name}!") })
+        Ok(MeasureReply { letters: item.chars().count() as u64 })
     })
     .await
 }
 
-async fn rest(JsonBody(request): JsonBody<GreetRequest>) -> Result<JsonReply<GreetReply>, Refusal> {
-    Ok(JsonReply(StatusCode::OK, greet(request).await?))
+async fn rest(
+    JsonBody(request): JsonBody<MeasureRequest>,
+) -> Result<JsonReply<MeasureReply>, Refusal> {
+    Ok(JsonReply(StatusCode::OK, measure(request).await?))
 }
 
 /// The gRPC side.
@@ -60,7 +62,10 @@ struct Grpc;
 
 #[tonic::async_trait]
 impl Example for Grpc {
-    async fn greet(&self, request: Request<GreetRequest>) -> Result<Response<GreetReply>, Status> {
-        Ok(Response::new(greet(request.into_inner()).await?))
+    async fn measure(
+        &self,
+        request: Request<MeasureRequest>,
+    ) -> Result<Response<MeasureReply>, Status> {
+        Ok(Response::new(measure(request.into_inner()).await?))
     }
 }

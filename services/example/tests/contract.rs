@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use example::ExampleConfig;
-use lab_proto::v1::GreetRequest;
+use lab_proto::v1::MeasureRequest;
 use lab_proto::v1::example_client::ExampleClient;
 use ledger::Point;
 use probe::capture::Captured;
@@ -34,23 +34,23 @@ async fn channel(example: SocketAddr) -> Channel {
 }
 
 #[tokio::test]
-async fn a_name_is_greeted_by_either_protocol() {
+async fn both_protocols_answer_alike() {
     let example = start(Probe::off()).await;
-    let (status, reply) = post(example, "/greet", r#"{"name": "Ada"}"#).await;
-    assert_eq!((status, reply), (200, json!({"greeting": "Hello, Ada!"})));
+    let (status, reply) = post(example, "/measure", r#"{"item": "tea"}"#).await;
+    assert_eq!((status, reply), (200, json!({"letters": 3})));
     let mut grpc = ExampleClient::new(channel(example).await);
-    let reply = grpc.greet(GreetRequest { name: "Ada".to_owned() }).await.unwrap();
-    assert_eq!(reply.into_inner().greeting, "Hello, Ada!");
+    let reply = grpc.measure(MeasureRequest { item: "tea".to_owned() }).await.unwrap();
+    assert_eq!(reply.into_inner().letters, 3);
 }
 
 #[tokio::test]
-async fn what_cannot_be_greeted_is_refused_with_the_reason() {
+async fn what_cannot_be_answered_is_refused_with_the_reason() {
     let example = start(Probe::off()).await;
     for (path, body, status, word) in [
-        ("/greet", r#"{"name": ""}"#, 400, "name"),
-        ("/greet", r#"{"names": "Ada"}"#, 400, "names"),
-        ("/greet", "", 400, "EOF"),
-        ("/great", "", 404, "POST /greet, GET /healthz"),
+        ("/measure", r#"{"item": ""}"#, 400, "item"),
+        ("/measure", r#"{"items": "tea"}"#, 400, "items"),
+        ("/measure", "", 400, "EOF"),
+        ("/elsewhere", "", 404, "POST /measure, GET /healthz"),
         ("/healthz", "", 405, "POST"),
     ] {
         let (got, reply) = post(example, path, body).await;
@@ -58,7 +58,7 @@ async fn what_cannot_be_greeted_is_refused_with_the_reason() {
         assert!(reply["error"].as_str().unwrap().contains(word), "{path} {body}: {reply}");
     }
     let mut grpc = ExampleClient::new(channel(example).await);
-    let refused = grpc.greet(GreetRequest::default()).await.unwrap_err();
+    let refused = grpc.measure(MeasureRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
 }
 
@@ -82,9 +82,9 @@ async fn the_example_is_healthy_by_http_and_by_grpc() {
 async fn a_call_is_one_span_with_the_marks_of_every_stage() {
     let (probe, mut spans) = Captured::probe(Vec::new()).unwrap();
     let example = start(probe).await;
-    post(example, "/greet", r#"{"name": "Ada"}"#).await;
+    post(example, "/measure", r#"{"item": "tea"}"#).await;
     let span = spans.span().await.unwrap();
-    assert_eq!((span.name.as_str(), span.parent), ("POST /greet", 0x00f0_67aa_0ba9_02b7));
+    assert_eq!((span.name.as_str(), span.parent), ("POST /measure", 0x00f0_67aa_0ba9_02b7));
     use Point::{
         DecodeEnd, DecodeStart, EncodeEnd, EncodeStart, FirstRead, HandlerEnd, HandlerStart,
         LastWrite,

@@ -96,7 +96,7 @@ fn command<'a>(cli: &'a Command, words: &str) -> Option<&'a Command> {
 #[must_use]
 pub fn configuration() -> String {
     let mut page = String::from(
-        "# Configuration\n\nMade from the programs' own settings: `UPDATE_EXPECT=1 cargo test -p run-lab --test \
+        "# Configuration\n\nMade from the programs' own settings: `UPDATE_EXPECT=1 cargo test --workspace --test \
          configuration` writes it anew.\nAn option comes before its environment variable, that before the default. \
          Sizes are bytes, or end in kB, MB, KiB, MiB;\ndurations are numbers with ns, us, ms, s, m or h: 500ms, 1m30s. \
          Each service is a program of its own and a subcommand of\n`run-lab` of the same name.\n",
