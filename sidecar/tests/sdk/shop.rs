@@ -1,7 +1,7 @@
 //! Two programs of a shop, in one language: `front`, which is visited, and `stock`, which it asks.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -92,7 +92,25 @@ impl Shop {
     }
 }
 
+/// Starts a program. One that ends before it listens is told of and started once more: what is tested is what it
+/// exports, and one start of some hundred failed on a busy machine, with no word of why.
 async fn start(language: Language, environment: &[(&str, &str)], arguments: &[&str]) -> Running {
+    for attempt in 1..=2 {
+        match try_to_start(language, environment, arguments).await {
+            Ok(running) => return running,
+            Err(status) => {
+                println!("{arguments:?} ended before it listened, try {attempt}: {status}")
+            }
+        }
+    }
+    panic!("{arguments:?} ended before it listened, twice");
+}
+
+async fn try_to_start(
+    language: Language,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> Result<Running, ExitStatus> {
     let mut command = language.command();
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
         command.env_remove(name);
@@ -109,18 +127,20 @@ async fn start(language: Language, environment: &[(&str, &str)], arguments: &[&s
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let listening = async {
         loop {
-            let line = lines.next_line().await.unwrap().expect("it ended before it listened");
+            let line = lines.next_line().await.unwrap()?;
             if let Some(ports) = line.strip_prefix("listening ") {
-                return ports.to_owned();
+                return Some(ports.to_owned());
             }
         }
     };
-    let ports = tokio::time::timeout(PATIENCE, listening).await.unwrap();
+    let Some(ports) = tokio::time::timeout(PATIENCE, listening).await.unwrap() else {
+        return Err(child.wait().await.unwrap());
+    };
     // Whatever else it says is read, so that it does not wait for a reader.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let port = |name: &str| {
         let mut named = ports.split(' ').filter_map(|port| port.split_once('='));
         named.find(|(known, _)| *known == name).map_or("", |(_, port)| port).to_owned()
     };
-    Running { http: port("http"), grpc: port("grpc"), child, stdin }
+    Ok(Running { http: port("http"), grpc: port("grpc"), child, stdin })
 }
