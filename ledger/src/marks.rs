@@ -135,3 +135,14 @@ pub struct Traffic {
     /// Header blocks as sent, trailers included.
     pub headers: u64,
 }
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, Traffic { payload, body, wire, frames, framing, headers }: Traffic) {
+        self.payload += payload;
+        self.body += body;
+        self.wire += wire;
+        self.frames += frames;
+        self.framing += framing;
+        self.headers += headers;
+    }
+}

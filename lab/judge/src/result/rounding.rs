@@ -28,12 +28,7 @@ impl Mean {
 
     /// To three decimals; 0 of nothing.
     pub(super) fn value(self) -> f64 {
-        self.of_any().unwrap_or_default()
-    }
-
-    /// The same, where there is something.
-    pub(super) fn of_any(self) -> Option<f64> {
-        (self.count > 0).then(|| round(self.sum / self.count as f64, 1e3))
+        if self.count == 0 { 0.0 } else { round(self.sum / self.count as f64, 1e3) }
     }
 }
 

@@ -17,7 +17,8 @@ struct Sums {
     traced: u64,
     total: i64,
     residual: i64,
-    stages: BTreeMap<(u32, String, Stage), i64>,
+    /// By hop and stage.
+    stages: BTreeMap<String, BTreeMap<Stage, i64>>,
 }
 
 /// The rounds of a cell while its rows come one by one.
@@ -32,8 +33,13 @@ impl Rounds {
         sums.total += watched(row);
         sums.residual += watched(row) - row.latency_ns;
         for hop in &row.hops {
+            // Only the first row of a hop has to have its name copied.
+            let stages = match sums.stages.get_mut(&hop.hop) {
+                Some(stages) => stages,
+                None => sums.stages.entry(hop.hop.clone()).or_default(),
+            };
             for (stage, time) in hop.stages.iter() {
-                *sums.stages.entry((hop.depth, hop.hop.clone(), stage)).or_default() += time.ns;
+                *stages.entry(stage).or_default() += time.ns;
             }
         }
     }
@@ -49,10 +55,10 @@ impl Sums {
     fn round(&self, measure: &RoundMeasure) -> RoundResult {
         let latency = &measure.latency;
         let mean = |sum: i64| us(ratio(sum as f64, self.traced as f64));
-        let mut stages: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
-        for ((_, hop, stage), &ns) in &self.stages {
-            stages.entry(hop.clone()).or_default().insert(stage.name().to_owned(), mean(ns));
-        }
+        let means = |stages: &BTreeMap<Stage, i64>| {
+            stages.iter().map(|(stage, &ns)| (stage.name().to_owned(), mean(ns))).collect()
+        };
+        let stages = self.stages.iter().map(|(hop, stages)| (hop.clone(), means(stages)));
         let started = measure.requests.started as f64;
         RoundResult {
             round: measure.round,
@@ -63,7 +69,7 @@ impl Sums {
             p99_us: quantile_us(latency, 0.99),
             traced: self.traced,
             traced_mean_us: mean(self.total),
-            stages,
+            stages: stages.collect(),
             residual_us: mean(self.residual),
             cpu_us_per_request: measure
                 .services_cpu_ns

@@ -8,7 +8,7 @@ use ledger::Traffic;
 use serde::{Deserialize, Serialize};
 use sidecar::runfile::{HopRow, RequestRow};
 
-use super::rounding::Mean;
+use super::rounding::round;
 use lab_model::Cell;
 
 /// What one hop put on the wire, in means per request unless said otherwise; absent where no tap looked.
@@ -93,8 +93,9 @@ fn declared(cell: &Cell, depth: u32) -> (Option<u64>, Option<u64>) {
 /// What is added up of one hop.
 #[derive(Debug, Default)]
 struct Hop {
-    /// The averages of [`AVERAGED`].
-    averages: [Mean; AVERAGED.len()],
+    /// Sums over those that were seen.
+    request: Traffic,
+    reply: Traffic,
     request_payload: Option<(u64, u64)>,
     reply_payload: Option<(u64, u64)>,
     payload_mismatches: u64,
@@ -108,19 +109,6 @@ struct Hop {
     retried: u64,
 }
 
-/// What is averaged of the request and the reply of a hop, in the order in which [`Hop::close`] names it.
-const AVERAGED: [fn(&Traffic, &Traffic) -> u64; 9] = [
-    |request, _| request.payload,
-    |_, reply| reply.payload,
-    |request, _| request.body,
-    |_, reply| reply.body,
-    |request, _| request.wire,
-    |_, reply| reply.wire,
-    |request, reply| request.frames + reply.frames,
-    |request, reply| request.framing + reply.framing,
-    |request, reply| request.headers + reply.headers,
-];
-
 impl Hop {
     fn take(&mut self, declared: (Option<u64>, Option<u64>), round: u32, hop: &HopRow) {
         if hop.connection != 0 {
@@ -132,9 +120,8 @@ impl Hop {
             return;
         };
         self.seen += 1;
-        for (mean, value) in self.averages.iter_mut().zip(AVERAGED) {
-            mean.take(value(request, reply) as f64);
-        }
+        self.request += *request;
+        self.reply += *reply;
         widen(&mut self.request_payload, request.payload);
         widen(&mut self.reply_payload, reply.payload);
         let differs = |declared: Option<u64>, found| declared.is_some_and(|it| it != found);
@@ -148,35 +135,26 @@ impl Hop {
 
     fn close(self, cell: &Cell, depth: u32, name: String) -> WireResult {
         let (declared_request_bytes, declared_response_bytes) = declared(cell, depth);
-        let [
-            request_payload_bytes,
-            response_payload_bytes,
-            request_body_bytes,
-            response_body_bytes,
-            request_wire_bytes,
-            response_wire_bytes,
-            frames,
-            framing_bytes,
-            header_bytes,
-        ] = self.averages.map(Mean::of_any);
+        let average = |sum: u64| (self.seen > 0).then(|| round(sum as f64 / self.seen as f64, 1e3));
+        let (request, reply) = (self.request, self.reply);
         let rounds = self.connections.values();
         WireResult {
             hop: name,
             depth,
-            request_payload_bytes,
-            response_payload_bytes,
+            request_payload_bytes: average(request.payload),
+            response_payload_bytes: average(reply.payload),
             declared_request_bytes,
             declared_response_bytes,
             request_payload_range: self.request_payload,
             response_payload_range: self.reply_payload,
             payload_mismatches: self.payload_mismatches,
-            request_body_bytes,
-            response_body_bytes,
-            request_wire_bytes,
-            response_wire_bytes,
-            frames,
-            framing_bytes,
-            header_bytes,
+            request_body_bytes: average(request.body),
+            response_body_bytes: average(reply.body),
+            request_wire_bytes: average(request.wire),
+            response_wire_bytes: average(reply.wire),
+            frames: average(request.frames + reply.frames),
+            framing_bytes: average(request.framing + reply.framing),
+            header_bytes: average(request.headers + reply.headers),
             connections: rounds.clone().flatten().collect::<BTreeSet<_>>().len() as u64,
             connections_of_rounds: rounds.clone().map(BTreeSet::len).sum::<usize>() as u64,
             connections_in_a_round: rounds.map(BTreeSet::len).max().unwrap_or(0) as u64,
