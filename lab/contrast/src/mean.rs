@@ -82,13 +82,6 @@ impl Mean {
         (self.value - half, self.value + half)
     }
 
-    /// Whether the interval excludes 0.
-    #[must_use]
-    pub fn differs(&self, level: Level) -> bool {
-        let (low, high) = self.interval(level);
-        low > 0.0 || high < 0.0
-    }
-
     /// The smallest true mean that would have been told from 0 in four of five such experiments.
     #[must_use]
     pub fn visible(&self, level: Level) -> f64 {
