@@ -17,8 +17,6 @@ use lab_model::{DEFAULT_USERS, Knobs, SERVICES, Service};
 const PROBES: &str = "LAB_PROBES";
 /// What the variable that names a service's database ends in: a password is in it, so it is no argument.
 const DATABASE_URL: &str = "DATABASE_URL";
-/// The service that fills the table that it asks.
-const SEEDER: &str = "pg-client";
 /// Loopback, and whatever port is free.
 pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
@@ -96,7 +94,7 @@ pub struct Target<'a> {
     /// Where the service that load generators ask is to listen.
     pub listen: SocketAddr,
     /// The services that requests reach beyond that one.
-    pub reached: &'a [&'static str],
+    pub reached: &'a [&'static Service],
     /// The database, if there is one.
     pub database_url: Option<&'a str>,
     /// Tells their logs from those of others that run at the same time.
@@ -114,7 +112,7 @@ pub async fn start_services(
 ) -> Result<Services, PartError> {
     let mut services = Services { parts: Vec::new(), knobs: knobs.clone() };
     let database = target.database_url.is_some();
-    for service in Service::started(target.reached.iter().copied(), database) {
+    for service in Service::started(target.reached, database) {
         match start(supervisor, service, target, &services).await {
             Ok(part) => services.parts.push((service, part)),
             Err(error) => {
@@ -138,24 +136,32 @@ async fn start(
         let at = format!("{}=http://{}", called.name, part.address("")?);
         arguments.extend(["--peer".to_owned(), at]);
     }
-    let database = format!("{}{DATABASE_URL}", service.prefix());
+    let database = database_variable(service);
     let mut env = Vec::new();
     env.extend(running.knobs.probes_off.then_some((PROBES, "off")));
     env.extend(target.database_url.filter(|_| service.database).map(|url| (&*database, url)));
     supervisor.start(&format!("{}{}", service.name, target.suffix), &arguments, &env).await
 }
 
-/// Fills the users table of the database at `url` as `knobs` say. Does nothing where it is so already.
+/// The variable that names the database of `service`.
+fn database_variable(service: &Service) -> String {
+    format!("{}{DATABASE_URL}", service.prefix())
+}
+
+/// Has the service that asks the database at `url` fill its users table as `knobs` say. Does nothing where it is so
+/// already.
 ///
 /// # Errors
 /// If the seeding does not start or does not succeed.
 pub async fn seed(supervisor: &Supervisor, knobs: &Knobs, url: &str) -> Result<(), PartError> {
+    let Some(service) = SERVICES.iter().find(|service| service.database) else { return Ok(()) };
+    let variable = database_variable(service);
     let mut seeding = External::new("seed", supervisor.executable().to_owned());
     let users = knobs.users.unwrap_or(DEFAULT_USERS).to_string();
     let index = (!knobs.unindexed).to_string();
     seeding.arguments =
-        [SEEDER, "seed", "--users", &users, "--email-index", &index].map(Into::into).into();
-    seeding.env = vec![("PG_CLIENT_DATABASE_URL", url.to_owned())];
+        [service.name, "seed", "--users", &users, "--email-index", &index].map(Into::into).into();
+    seeding.env = vec![(&variable, url.to_owned())];
     seeding.finite = true;
     supervisor.keep(seeding).await?.end().await
 }

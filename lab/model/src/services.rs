@@ -51,17 +51,13 @@ impl Service {
         SERVICES.iter().find(|service| service.callers.is_empty()).unwrap_or(&SERVICES[0])
     }
 
-    /// The services to start for requests that reach those called `reached`, each before its callers. Those that
+    /// The services to start for requests that reach `reached`, each before its callers. Those that
     /// ask a database are left out where there is none.
     #[must_use]
-    pub fn started<'a>(
-        reached: impl IntoIterator<Item = &'a str>,
-        database: bool,
-    ) -> Vec<&'static Service> {
-        let reached: Vec<&str> = reached.into_iter().collect();
+    pub fn started(reached: &[&Service], database: bool) -> Vec<&'static Service> {
         let mut started: Vec<_> = SERVICES
             .iter()
-            .filter(|service| !service.on_demand || reached.contains(&service.name))
+            .filter(|service| !service.on_demand || reached.contains(service))
             .filter(|service| !service.database || database)
             .collect();
         started.sort_by_key(|service| std::cmp::Reverse(service.depth()));
@@ -142,7 +138,8 @@ mod tests {
     #[test]
     fn a_service_is_started_before_its_callers_and_only_where_it_is_asked() {
         let names = |reached: &[&'static str], database| {
-            let started = Service::started(reached.iter().copied(), database);
+            let reached: Vec<_> = reached.iter().filter_map(|name| Service::named(name)).collect();
+            let started = Service::started(&reached, database);
             started.into_iter().map(|service| service.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[], true), ["echo", "gateway"]);

@@ -273,7 +273,7 @@ impl Lab {
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
         let target =
-            Target { otlp, listen: ANY_PORT, reached: &["echo"], database_url: None, suffix: "" };
+            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
         let services = start_services(&supervisor, &knobs, target).await?;
         let gateway = services.entry()?;
         let probe = Probe::start(ProbeConfig {

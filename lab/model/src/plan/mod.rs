@@ -23,7 +23,7 @@ pub use settings::{Size, Span};
 pub use unroll::{DURATIONS, PAIRS};
 
 use crate::workload::WorkloadError;
-use crate::{Cell, Protocol};
+use crate::{Cell, Protocol, Service};
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +151,7 @@ impl Plan {
 
     /// The services that requests of its cells reach beyond the one that load generators ask.
     #[must_use]
-    pub fn reaches(&self) -> Vec<&'static str> {
+    pub fn reaches(&self) -> Vec<&'static Service> {
         reached(&self.cells)
     }
 
@@ -164,9 +164,9 @@ impl Plan {
 }
 
 /// The services that requests of `cells` reach beyond the one that load generators ask.
-pub fn reached<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<&'static str> {
-    let mut reached: Vec<_> = cells.into_iter().flat_map(|cell| cell.workload.reaches()).collect();
-    reached.sort_unstable();
+pub fn reached<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<&'static Service> {
+    let mut reached: Vec<_> = cells.into_iter().flat_map(|cell| cell.workload.services()).collect();
+    reached.sort_unstable_by_key(|service| service.name);
     reached.dedup();
     reached
 }

@@ -177,19 +177,14 @@ impl Workload {
         Workload { name: name.to_owned(), payload, ..Workload::default() }
     }
 
-    /// The services behind the gateway that its requests reach, as the lab's table of services has them.
-    #[must_use]
-    pub fn reaches(&self) -> Vec<&'static str> {
-        self.services().map(|service| service.name).collect()
-    }
-
     /// Whether its requests reach the database.
     #[must_use]
     pub fn asks_database(&self) -> bool {
         self.services().any(|service| service.database)
     }
 
-    fn services(&self) -> impl Iterator<Item = &'static Service> {
+    /// The services behind the gateway that its requests reach, as the lab's table of services has them.
+    pub fn services(&self) -> impl Iterator<Item = &'static Service> {
         self.calls.iter().filter_map(|name| Service::named(name))
     }
 

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{Interrupt, Order, Outcome, boards, carry_out, reaches_database};
+use crate::run::{Interrupt, Order, Outcome, boards, carry_out};
 use lab_drive::k6::{self, Release};
 use lab_launch::{Inventory, Tool};
 use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
@@ -336,7 +336,7 @@ pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Tabl
 /// The parts of a run: the real ones, what stands in for others, and the lab's own.
 fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Component> {
     let reached = plan.reaches();
-    let mut services = Service::started(reached.iter().copied(), true);
+    let mut services = Service::started(&reached, true);
     // As requests come to them.
     services.reverse();
     let own = services.iter().map(|service| service.name).chain(["sidecar"]);
@@ -362,7 +362,7 @@ fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Compon
             component.note = text;
         }
     };
-    if inventory.of(Tool::Postgres).is_some() && !reaches_database(&reached) {
+    if inventory.of(Tool::Postgres).is_some() && !reached.iter().any(|service| service.database) {
         note(&mut components, Tool::Postgres.role(), "no cell of this plan asks it".to_owned());
     }
     if left_out > 0 {

@@ -17,7 +17,7 @@ use crate::run::{
 use lab_judge::result::RunResult;
 use lab_launch::{Found, Inventory, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Knobs, Protocol, Service, workload};
+use lab_model::{Knobs, Protocol, SERVICES, workload};
 use lab_report::RESULT_JSON;
 use lab_supervise::{Absolute, PartError};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -123,7 +123,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         run: &run,
         inventory: &inventory,
         // Whoever asks by hand may ask any of them.
-        reached: &Service::names(),
+        reached: &SERVICES.iter().collect::<Vec<_>>(),
         show: show.as_ref(),
         listen: arguments.gateway,
         grafana: arguments.grafana,

@@ -59,7 +59,7 @@ impl Load<'_> {
         }
         for round in 0..self.plan.rounds {
             // What is peculiar to one start of the services is inside a round, and not the same in all of them.
-            self.testbed.renew().await;
+            self.testbed.stop_services().await;
             for index in self.plan.order(round) {
                 if self.halt.is_cancelled() {
                     return Ok(());

@@ -29,7 +29,7 @@ use halt::Halt;
 pub use halt::only_boards;
 pub use interrupt::Interrupt;
 use points::Points;
-pub use real_parts::{INFLUXDB_FOLDER, boards, reaches_database};
+pub use real_parts::{INFLUXDB_FOLDER, boards};
 pub use setup::Setup;
 pub use testbed::{TestBed, Unwritten};
 

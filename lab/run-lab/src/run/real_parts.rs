@@ -9,7 +9,6 @@ use lab_launch::{
     Dashboards, Database, Found, Inventory, Place, Store, Tool, start_grafana, start_influxdb,
     start_postgres,
 };
-use lab_model::Service;
 use lab_model::event::{LabEvent, Reporter};
 use lab_supervise::{Absolute, Part, PartError, Supervisor};
 
@@ -43,7 +42,7 @@ impl RealParts {
     ) -> Result<(), PartError> {
         self.start_store(supervisor, setup, reporter).await?;
         self.start_dashboards(supervisor, setup, reporter).await?;
-        if reaches_database(setup.reached) {
+        if setup.reached.iter().any(|service| service.database) {
             self.start_database(supervisor, setup, reporter).await?;
         }
         Ok(())
@@ -190,11 +189,6 @@ impl RealParts {
 /// Where Grafana's boards are in the folder `out` of a run.
 pub fn boards(out: &Absolute) -> Absolute {
     out.join(GRAFANA_FOLDER).join("dashboards")
-}
-
-/// Whether a database is asked where requests reach the services called `reached`.
-pub fn reaches_database(reached: &[&str]) -> bool {
-    reached.iter().filter_map(|name| Service::named(name)).any(|service| service.database)
 }
 
 fn program(inventory: &Inventory, tool: Tool) -> Option<&Path> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use lab_launch::Inventory;
+use lab_model::Service;
 use lab_supervise::Absolute;
 
 /// What a testbed is set up from.
@@ -18,7 +19,7 @@ pub struct Setup<'a> {
     /// The real parts to use.
     pub inventory: &'a Inventory,
     /// The services that requests will reach beyond the one that load generators ask.
-    pub reached: &'a [&'static str],
+    pub reached: &'a [&'static Service],
     /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
     pub show: Option<&'a Absolute>,
     /// Where the gateway is to listen.

@@ -19,7 +19,7 @@ use lab_launch::{
     start_services, start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Component, DEFAULT_USERS, Knobs};
+use lab_model::{Component, DEFAULT_USERS, Knobs, Service};
 use lab_supervise::{Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
@@ -50,7 +50,7 @@ pub struct TestBed {
     lost: u64,
     listen: SocketAddr,
     /// The services that requests reach beyond the one that load generators ask.
-    reached: Vec<&'static str>,
+    reached: Vec<&'static Service>,
 }
 
 impl TestBed {
@@ -212,11 +212,6 @@ impl TestBed {
         self.services.as_ref()?.asking_database()
     }
 
-    /// Stops the services, so that the next cell gets new ones.
-    pub(super) async fn renew(&mut self) {
-        self.stop_services().await;
-    }
-
     /// CPU time that all services have used, in nanoseconds.
     pub(super) fn services_cpu_ns(&self) -> Option<u64> {
         self.services.as_ref()?.parts().map(|part| threads_cpu_ns(part.pid)).sum()
@@ -250,7 +245,8 @@ impl TestBed {
         }
     }
 
-    async fn stop_services(&mut self) {
+    /// Stops the services; the next cell gets new ones.
+    pub(super) async fn stop_services(&mut self) {
         self.stop_edge().await;
         if let Some(services) = self.services.take() {
             services.stop().await;

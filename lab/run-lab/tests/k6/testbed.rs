@@ -60,7 +60,7 @@ impl Lab {
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
         let target =
-            Target { otlp, listen: ANY_PORT, reached: &["echo"], database_url: None, suffix: "" };
+            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
         let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = program.k6(dir.path());
         k6.otlp = Some(otlp);

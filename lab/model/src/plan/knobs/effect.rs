@@ -49,8 +49,7 @@ impl Needs {
 
 /// The services that requests of `workload` reach.
 fn reached(workload: &Workload) -> impl Iterator<Item = &'static Service> {
-    let behind = workload.reaches().into_iter().filter_map(Service::named);
-    behind.chain([Service::entry()])
+    workload.services().chain([Service::entry()])
 }
 
 /// The first setting that none of these reads, where each is asked for by a protocol and a workload.
