@@ -10,6 +10,8 @@ const P99_ANSWERS: u64 = 1_000;
 /// What a round of one arm says. Times are microseconds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Round {
+    /// Its number in the run, which says which arm went first: even ones begin with one arm, odd ones with the other.
+    pub number: u32,
     /// Mean latency of the requests whose parts are known.
     pub mean: f64,
     /// Mean latency of all.
@@ -71,7 +73,7 @@ pub struct Contrast {
     pub p99: Option<Ratio>,
 }
 
-/// The second arm of each pair against its first. Rounds are paired in their order, in which arms took turns. The
+/// The second arm of each pair against its first. Rounds are paired in their order, each with its like by number. The
 /// differences of means and parts of *all* that are given hold together; `None` where there are too few rounds.
 #[must_use]
 pub fn contrasts(arms: &[(&[Round], &[Round])]) -> Vec<Option<Contrast>> {
@@ -96,8 +98,8 @@ impl Paired {
     fn of(first: &[Round], second: &[Round]) -> Option<Paired> {
         let pairs: Vec<_> = std::iter::zip(first, second).collect();
         let over = |difference: &dyn Fn(&Round, &Round) -> Option<f64>| {
-            let values: Option<Vec<f64>> = pairs.iter().map(|(a, b)| difference(a, b)).collect();
-            Mean::of_alternating(&values?)
+            let values = pairs.iter().map(|(a, b)| Some((a.number, difference(a, b)?)));
+            Mean::of_rounds(&values.collect::<Option<Vec<_>>>()?)
         };
         let count = pairs.first().map_or(0, |(round, _)| round.parts.len());
         let part = |index: usize| {
@@ -146,9 +148,10 @@ fn ratio(mean: &Mean) -> Ratio {
 mod tests {
     use super::*;
 
-    fn round(parts: &[f64]) -> Round {
+    fn round(number: u32, parts: &[f64]) -> Round {
         let mean = parts.iter().sum();
         Round {
+            number,
             mean,
             latency: mean,
             parts: parts.to_vec(),
@@ -160,7 +163,8 @@ mod tests {
 
     fn arm(shift: f64) -> Vec<Round> {
         let noise = [0.0, 1.0, -1.0, 0.5, -0.5, 0.0, 0.3, -0.3];
-        noise.iter().map(|noise| round(&[100.0 + shift + noise, 50.0 - noise / 2.0, 0.0])).collect()
+        let parts = noise.map(|noise| [100.0 + shift + noise, 50.0 - noise / 2.0, 0.0]);
+        (0..).zip(parts).map(|(number, parts)| round(number, &parts)).collect()
     }
 
     #[test]

@@ -51,28 +51,43 @@ impl Mean {
         Some(Mean { value: values.mean(), error, freedom })
     }
 
-    /// Of differences between two arms that ran in alternating order (A B, B A, A B, …).
+    /// Of differences between two arms that ran in alternating order (A B, B A, A B, …), of which none is missing.
+    #[must_use]
+    pub fn of_alternating(values: &[f64]) -> Option<Mean> {
+        let rounds: Vec<(u32, f64)> = (0..).zip(values.iter().copied()).collect();
+        Mean::of_rounds(&rounds)
+    }
+
+    /// Of differences between two arms that ran in alternating order, each with the number of its round: even ones ran
+    /// in one order, odd ones in the other, whichever are missing.
     ///
     /// What drifts on, or what the first of a pair does to the second, moves the values of one order up and those of
     /// the other down by as much. So the mean is that of the two orders' means, and each value varies about the mean
     /// of its own order (the analysis of a two-period crossover trial: Jones and Kenward, "Design and Analysis of
     /// Cross-Over Trials", 2.3). That takes one degree of freedom; of fewer than four values the order is not told
-    /// apart.
+    /// apart. Of four and more that all ran in one order nothing is said: what the order does would be taken for a
+    /// difference of the arms.
     #[must_use]
-    pub fn of_alternating(values: &[f64]) -> Option<Mean> {
-        if values.len() < 4 {
-            return Mean::of(values);
-        }
-        let order = |first: usize| {
-            let own: Vec<f64> = values.iter().skip(first).step_by(2).copied().collect();
-            let count = own.len() as f64;
-            ((&own).mean(), (&own).variance() * (count - 1.0), count)
+    pub fn of_rounds(rounds: &[(u32, f64)]) -> Option<Mean> {
+        let values = |order: Option<u32>| {
+            let own =
+                rounds.iter().filter(|(round, _)| order.is_none_or(|order| round % 2 == order));
+            own.map(|(_, value)| *value).collect::<Vec<f64>>()
         };
-        let ((a, about_a, of_a), (b, about_b, of_b)) = (order(0), order(1));
-        let freedom = (values.len() - 2) as f64;
-        let variance = (about_a + about_b) / freedom;
-        let error = 0.5 * (variance * (1.0 / of_a + 1.0 / of_b)).sqrt();
-        Some(Mean { value: (a + b) / 2.0, error, freedom })
+        if rounds.len() < 4 {
+            return Mean::of(&values(None));
+        }
+        let (even, odd) = (values(Some(0)), values(Some(1)));
+        if even.is_empty() || odd.is_empty() {
+            return None;
+        }
+        let (a, b) = ((&even).mean(), (&odd).mean());
+        let about =
+            |own: &[f64], mean: f64| own.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        let freedom = (rounds.len() - 2) as f64;
+        let variance = (about(&even, a) + about(&odd, b)) / freedom;
+        let shares = 1.0 / even.len() as f64 + 1.0 / odd.len() as f64;
+        Some(Mean { value: (a + b) / 2.0, error: 0.5 * (variance * shares).sqrt(), freedom })
     }
 
     /// The interval that holds the true mean, as sure as `level`.
@@ -130,6 +145,21 @@ mod tests {
         assert!((with.value - without.value).abs() < 1e-12);
         assert!((with.error - without.error).abs() < 1e-12);
         assert!(with.error < Mean::of(&drifting).unwrap().error / 2.0);
+    }
+
+    #[test]
+    fn a_round_that_is_missing_does_not_change_the_order_of_those_behind_it() {
+        // What runs second reads 10 more. Round 3 of 8 is missing.
+        let differences =
+            (0..8).map(|round| (round, 5.0 + if round % 2 == 0 { 10.0 } else { -10.0 }));
+        let there: Vec<_> = differences.filter(|&(round, _)| round != 3).collect();
+        let mean = Mean::of_rounds(&there).unwrap();
+        assert_eq!((mean.value, mean.error, mean.freedom), (5.0, 0.0, 5.0));
+        let (one_order, other): (Vec<_>, Vec<_>) =
+            there.iter().partition(|(round, _)| round % 2 == 0);
+        assert_eq!(Mean::of_rounds(&one_order), None, "what the order does is not told apart");
+        let one_other = [one_order, other[..1].to_vec()].concat();
+        assert_eq!(Mean::of_rounds(&one_other).unwrap().value, 5.0);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Machine {
         self.state + drift * at + start * (-at / 2.0).exp() + long
     }
 
-    fn round(&mut self, shift: f64) -> Round {
+    fn round(&mut self, number: u32, shift: f64) -> Round {
         let machine = self.next();
         let noise: Vec<f64> = (0..4).map(|_| normal(&mut self.dice)).collect();
         // Half of what the machine does is in one part, the rest is spread.
@@ -72,6 +72,7 @@ impl Machine {
         parts[0] += shift;
         let mean: f64 = parts.iter().sum();
         Round {
+            number,
             mean,
             latency: mean,
             parts,
@@ -83,13 +84,13 @@ impl Machine {
 
     fn arms(&mut self, shift: f64) -> (Vec<Round>, Vec<Round>) {
         let (mut first, mut second) = (Vec::new(), Vec::new());
-        for pass in 0..ROUNDS {
+        for pass in 0..ROUNDS as u32 {
             if pass % 2 == 0 {
-                first.push(self.round(0.0));
-                second.push(self.round(shift));
+                first.push(self.round(pass, 0.0));
+                second.push(self.round(pass, shift));
             } else {
-                second.push(self.round(shift));
-                first.push(self.round(0.0));
+                second.push(self.round(pass, shift));
+                first.push(self.round(pass, 0.0));
             }
         }
         (first, second)

@@ -99,6 +99,7 @@ fn round(result: &RoundResult) -> Round {
     };
     let parts = Family::ALL.into_iter().map(family).chain([result.residual_us]).collect();
     Round {
+        number: result.round,
         mean: result.traced_mean_us,
         latency: result.mean_us,
         parts,

@@ -154,6 +154,27 @@ fn a_run_without_any_row_or_request_is_still_a_result() {
     assert!(lab_report::html(&result).contains("The run has no cells."));
 }
 
+#[test]
+fn what_the_order_of_two_cells_does_cancels_where_a_round_in_the_middle_is_missing() {
+    let cells = [Protocol::Rest, Protocol::Grpc].map(|protocol| cell(protocol, 10_000));
+    let mut fixture = run(cells.to_vec(), 8);
+    let missing = |row: &sidecar::runfile::RequestRow| row.round == 3 && row.cell == cells[0].id;
+    fixture.rows.retain(|row| !missing(row));
+    let without = fixture.result().contrasts.remove(0);
+    // Whichever runs second in its round is 2 ms slower.
+    for row in
+        fixture.rows.iter_mut().filter(|row| row.cell == cells[1 - row.round as usize % 2].id)
+    {
+        row.latency_ns += 2_000_000;
+        row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns + 2_000_000);
+        row.hops[1].stages.add(Stage::Handler, 2_000_000, Kind::Measured);
+    }
+    let with = fixture.result().contrasts.remove(0);
+    assert_eq!((with.pairs, without.pairs), (7, 7));
+    assert!(close(with.mean.us, without.mean.us), "{:?} and {:?}", with.mean, without.mean);
+    assert!(close(with.mean.alone.0, without.mean.alone.0), "{:?}", with.mean);
+}
+
 /// The public contract: these fields are what users and scripts hold on to.
 #[test]
 fn result_json_has_the_fields_that_are_promised() {
