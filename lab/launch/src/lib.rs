@@ -15,7 +15,7 @@ pub use control::{Announced, Control, ControlError};
 pub use grafana::{Dashboards, GRAFANA, start_grafana};
 pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};
-pub use postgres::{Database, start_postgres};
+pub use postgres::start_postgres;
 pub use services::{
     ANY_PORT, Collector, Services, Target, seed, start_services, start_sidecar, withheld,
 };

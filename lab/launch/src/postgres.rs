@@ -25,50 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is asked whether it is ready.
 const ASK: Duration = Duration::from_millis(20);
 
-/// A database, and what it takes to ask it.
-#[derive(Debug)]
-pub struct Database {
-    url: String,
-    /// Absent where somebody else runs it.
-    own: Option<Part>,
-}
-
-impl Database {
-    /// The database at `url` that somebody else runs.
-    #[must_use]
-    pub fn elsewhere(url: String) -> Database {
-        Database { url, own: None }
-    }
-
-    /// Where it is, with its password: for environments only, never for arguments or logs.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Its process id and address, if it is ours.
-    #[must_use]
-    pub fn process(&self) -> Option<(u32, SocketAddr)> {
-        let part = self.own.as_ref()?;
-        Some((part.pid, part.address("").ok()?))
-    }
-
-    /// Stops it, if it is ours. Its data goes with it.
-    pub async fn stop(self) {
-        if let Some(part) = self.own {
-            part.stop().await;
-        }
-    }
-}
-
-/// Starts the PostgreSQL whose server is `program`, with a new cluster. Its other programs are beside it.
+/// Starts the PostgreSQL whose server is `program`, with a new cluster, which goes with it. Its other programs are
+/// beside it. Answers where the database is, with its password: for environments only, never for arguments or logs.
 ///
 /// # Errors
 /// If the cluster cannot be made, or the server does not start.
 pub async fn start_postgres(
     supervisor: &Supervisor,
     program: &Path,
-) -> Result<Database, PartError> {
+) -> Result<(Part, String), PartError> {
     let failed = |attempt: &'static str| move |error: io::Error| setup(attempt, &error.to_string());
     // Debian and Nix link to it from elsewhere.
     let program = program.canonicalize().map_err(failed("find its programs"))?;
@@ -104,7 +69,7 @@ pub async fn start_postgres(
         return Err(error);
     }
     let url = format!("postgres://{USER}:{password}@{address}/postgres");
-    Ok(Database { url, own: Some(part) })
+    Ok((part, url))
 }
 
 /// The user to run it as; `None` where the lab's own will do.

@@ -1,13 +1,11 @@
 //! The real parts behind a run: the store of points, the dashboards over it, the database.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use super::setup::Setup;
 use lab_launch::{
-    Dashboards, Database, Found, Inventory, Place, Store, Tool, start_grafana, start_influxdb,
-    start_postgres,
+    Dashboards, Found, Place, Store, Tool, start_grafana, start_influxdb, start_postgres,
 };
 use lab_model::event::{LabEvent, Reporter};
 use lab_supervise::{Absolute, Part, PartError, Supervisor};
@@ -20,13 +18,18 @@ const GRAFANA_FOLDER: &str = "grafana";
 /// How long Grafana may take to be ready: its first start makes a database.
 const PATIENCE_WITH_GRAFANA: Duration = Duration::from_secs(60);
 
+/// Those that are started for a whole run, each after those that it asks: Grafana asks InfluxDB. A load generator is
+/// started for a round.
+const IN_ORDER: [Tool; 3] = [Tool::Influxdb, Tool::Grafana, Tool::Postgres];
+
 /// The real parts behind a run, as far as they are there.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct RealParts {
+    /// Those that are ours, in the order in which they were started.
+    running: Vec<(Tool, Part)>,
     store: Option<Store>,
-    influxdb: Option<Part>,
-    grafana: Option<Part>,
-    database: Option<Database>,
+    /// Where the database is, with its password.
+    database_url: Option<String>,
     /// Why there are no boards, where Grafana was to show some.
     no_boards: Option<String>,
 }
@@ -40,96 +43,119 @@ impl RealParts {
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
     ) -> Result<(), PartError> {
-        self.start_store(supervisor, setup, reporter).await?;
-        self.start_dashboards(supervisor, setup, reporter).await?;
-        if setup.reached.iter().any(|service| service.database) {
-            self.start_database(supervisor, setup, reporter).await?;
+        for tool in IN_ORDER {
+            let Some(found) = setup.inventory.of(tool) else { continue };
+            let started = match tool {
+                Tool::Influxdb => self.start_store(found, supervisor, setup, reporter).await,
+                Tool::Grafana => self.start_dashboards(found, supervisor, setup, reporter).await,
+                Tool::Postgres => self.start_database(found, supervisor, setup, reporter).await,
+                Tool::K6 => Ok(None),
+            };
+            match started {
+                Ok(Some(part)) => self.take(tool, part, setup, reporter)?,
+                Ok(None) => {}
+                // Boards are for looking on: without them everything is measured all the same, so a Grafana that
+                // does not start costs no more than them, unless it is insisted on.
+                Err(error) if tool == Tool::Grafana && !setup.inventory.requires(tool) => {
+                    self.do_without_boards(&error, reporter);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    /// Boards are for looking on: without them everything is measured all the same, so a Grafana that does not
-    /// start costs no more than them, unless it is insisted on.
-    async fn start_dashboards(
+    /// Has a part that is ready, and says so.
+    fn take(
         &mut self,
-        supervisor: &Supervisor,
+        tool: Tool,
+        part: Part,
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
     ) -> Result<(), PartError> {
-        let program = program(setup.inventory, Tool::Grafana);
-        let (Some(store), Some(program)) = (&self.store, program) else { return Ok(()) };
-        preparing(reporter, "starting Grafana");
-        let (folder, listen) = (setup.out.join(GRAFANA_FOLDER), setup.grafana);
-        let patience = PATIENCE_WITH_GRAFANA;
-        let dashboards = Dashboards { program, store, folder: &folder, listen, patience };
-        match start_grafana(supervisor, dashboards).await {
-            Ok(part) => {
-                ready(reporter, &part)?;
-                let (address, files) = (part.address("")?, boards(setup.out).to_path_buf());
-                reporter.on(&LabEvent::Boards { address, run: setup.run.to_owned(), files });
-                self.grafana = Some(part);
-            }
-            Err(error) if setup.inventory.requires(Tool::Grafana) => return Err(error),
-            Err(error) => {
-                let error = error.to_string();
-                let first = error.lines().next().unwrap_or_default().trim_end_matches(':');
-                self.no_boards = Some(format!("it did not start: {first}"));
-                reporter.on(&LabEvent::NoBoards { reason: error });
-            }
+        let (name, address, pid) = (part.name.clone(), part.address(""), part.pid);
+        self.running.push((tool, part));
+        let address = address?;
+        reporter.on(&LabEvent::Ready { part: name, address, pid });
+        if tool == Tool::Grafana {
+            let files = boards(setup.out).to_path_buf();
+            reporter.on(&LabEvent::Boards { address, run: setup.run.to_owned(), files });
         }
         Ok(())
+    }
+
+    fn do_without_boards(&mut self, error: &PartError, reporter: &mut dyn Reporter) {
+        let error = error.to_string();
+        let first = error.lines().next().unwrap_or_default().trim_end_matches(':');
+        self.no_boards = Some(format!("it did not start: {first}"));
+        reporter.on(&LabEvent::NoBoards { reason: error });
     }
 
     async fn start_store(
         &mut self,
+        found: &Found,
         supervisor: &Supervisor,
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
-    ) -> Result<(), PartError> {
-        match setup.inventory.of(Tool::Influxdb) {
-            Some(Found { place: Place::Elsewhere { address, .. }, generation, .. }) => {
+    ) -> Result<Option<Part>, PartError> {
+        match (&found.place, found.generation) {
+            (Place::Elsewhere { address, .. }, generation) => {
                 let store = Store::elsewhere(address);
                 if let Some(generation) = generation {
-                    store.prepare(*generation).await?;
+                    store.prepare(generation).await?;
                 }
                 self.store = Some(store);
+                Ok(None)
             }
-            Some(Found {
-                place: Place::Program(program), generation: Some(generation), ..
-            }) => {
+            (Place::Program(program), Some(generation)) => {
                 preparing(reporter, "starting InfluxDB");
                 let data = setup.show.unwrap_or(setup.out).join(INFLUXDB_FOLDER);
-                let (part, store) = start_influxdb(supervisor, program, *generation, &data).await?;
-                ready(reporter, &part)?;
-                (self.influxdb, self.store) = (Some(part), Some(store));
+                let (part, store) = start_influxdb(supervisor, program, generation, &data).await?;
+                self.store = Some(store);
+                Ok(Some(part))
             }
             // A program of no generation was refused when it was found.
-            Some(_) | None => {}
+            (Place::Program(_), None) => Ok(None),
         }
-        Ok(())
+    }
+
+    async fn start_dashboards(
+        &mut self,
+        found: &Found,
+        supervisor: &Supervisor,
+        setup: &Setup<'_>,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Option<Part>, PartError> {
+        let (Some(store), Place::Program(program)) = (&self.store, &found.place) else {
+            return Ok(None);
+        };
+        preparing(reporter, "starting Grafana");
+        let (folder, listen) = (&setup.out.join(GRAFANA_FOLDER), setup.grafana);
+        let patience = PATIENCE_WITH_GRAFANA;
+        let dashboards = Dashboards { program, store, folder, listen, patience };
+        start_grafana(supervisor, dashboards).await.map(Some)
     }
 
     async fn start_database(
         &mut self,
+        found: &Found,
         supervisor: &Supervisor,
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
-    ) -> Result<(), PartError> {
-        let Some(Found { place, .. }) = setup.inventory.of(Tool::Postgres) else {
-            return Ok(());
-        };
-        let database = match place {
-            Place::Elsewhere { address, .. } => Database::elsewhere(address.clone()),
+    ) -> Result<Option<Part>, PartError> {
+        if !setup.reached.iter().any(|service| service.database) {
+            return Ok(None);
+        }
+        let (url, part) = match &found.place {
+            Place::Elsewhere { address, .. } => (address.clone(), None),
             Place::Program(program) => {
                 preparing(reporter, "making a PostgreSQL cluster");
-                start_postgres(supervisor, program).await?
+                let (part, url) = start_postgres(supervisor, program).await?;
+                (url, Some(part))
             }
         };
-        if let Some((pid, address)) = database.process() {
-            reporter.on(&LabEvent::Ready { part: "postgres".to_owned(), address, pid });
-        }
-        self.database = Some(database);
-        Ok(())
+        self.database_url = Some(url);
+        Ok(part)
     }
 
     pub(super) fn store(&self) -> Option<&Store> {
@@ -141,46 +167,25 @@ impl RealParts {
         self.no_boards.as_deref()
     }
 
+    /// Where the database is, with its password: for environments only, never for arguments or logs.
     pub(super) fn database_url(&self) -> Option<&str> {
-        self.database.as_ref().map(Database::url)
+        self.database_url.as_deref()
     }
 
-    /// Where each of them is, by its role.
+    /// Where each of them is that is ours.
     pub(super) fn addresses(&self) -> Vec<(Tool, SocketAddr)> {
-        let of = |tool, part: &Option<Part>| Some((tool, part.as_ref()?.address("").ok()?));
-        let database = self.database.as_ref().and_then(Database::process);
-        [
-            of(Tool::Influxdb, &self.influxdb),
-            of(Tool::Grafana, &self.grafana),
-            database.map(|(_, address)| (Tool::Postgres, address)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let address = |(tool, part): &(Tool, Part)| Some((*tool, part.address("").ok()?));
+        self.running.iter().filter_map(address).collect()
     }
 
-    /// The processes among them, by name.
-    pub(super) fn processes(&self) -> Vec<(String, u32)> {
-        let parts = self.influxdb.iter().chain(&self.grafana);
-        let mut all: Vec<_> = parts.map(|part| (part.name.clone(), part.pid)).collect();
-        all.extend(
-            self.database
-                .as_ref()
-                .and_then(Database::process)
-                .map(|(pid, _)| ("postgres".to_owned(), pid)),
-        );
-        all
+    /// The processes among them.
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Part> {
+        self.running.iter().map(|(_, part)| part)
     }
 
-    /// Stops them: those who ask others first.
-    pub(super) async fn stop(self) {
-        if let Some(part) = self.grafana {
-            part.stop().await;
-        }
-        if let Some(database) = self.database {
-            database.stop().await;
-        }
-        if let Some(part) = self.influxdb {
+    /// Stops those that are ours: each before those that it asks.
+    pub(super) async fn stop(mut self) {
+        while let Some((_, part)) = self.running.pop() {
             part.stop().await;
         }
     }
@@ -191,19 +196,6 @@ pub fn boards(out: &Absolute) -> Absolute {
     out.join(GRAFANA_FOLDER).join("dashboards")
 }
 
-fn program(inventory: &Inventory, tool: Tool) -> Option<&Path> {
-    match &inventory.of(tool)?.place {
-        Place::Program(program) => Some(program),
-        Place::Elsewhere { .. } => None,
-    }
-}
-
 fn preparing(reporter: &mut dyn Reporter, what: &str) {
     reporter.on(&LabEvent::Preparing { what: what.to_owned() });
-}
-
-fn ready(reporter: &mut dyn Reporter, part: &Part) -> Result<(), PartError> {
-    let (address, pid) = (part.address("")?, part.pid);
-    reporter.on(&LabEvent::Ready { part: part.name.clone(), address, pid });
-    Ok(())
 }

@@ -337,8 +337,8 @@ async fn begin(
         spool: spool.as_ref(),
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
-    for (name, pid) in real_parts.processes() {
-        control.watch(&name, pid, true).await.map_err(PartError::from)?;
+    for part in real_parts.processes() {
+        control.watch(&part.name, part.pid, true).await.map_err(PartError::from)?;
     }
     // The sidecar samples itself.
     control.watch(SERVICE, std::process::id(), false).await.map_err(PartError::from)?;
