@@ -8,9 +8,10 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use clap::builder::{TypedValueParser, ValueParserFactory};
-use clap::error::ErrorKind;
+use clap::builder::ValueParserFactory;
 use http::Uri;
+
+use super::secret::SecretParser;
 
 /// What HTTP's port is where a URL names none (RFC 9110, 4.2.1).
 const DEFAULT_PORT: u16 = 80;
@@ -197,32 +198,11 @@ impl FromStr for PeerUrl {
     }
 }
 
-/// Reads an address for clap, whose own words for a value that is refused would repeat a password in it.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerUrlParser;
-
 impl ValueParserFactory for PeerUrl {
-    type Parser = PeerUrlParser;
+    type Parser = SecretParser<PeerUrl>;
 
-    fn value_parser() -> PeerUrlParser {
-        PeerUrlParser
-    }
-}
-
-impl TypedValueParser for PeerUrlParser {
-    type Value = PeerUrl;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &std::ffi::OsStr,
-    ) -> Result<PeerUrl, clap::Error> {
-        value.to_string_lossy().parse().map_err(|error: UrlError| {
-            let setting = arg.map(super::named).unwrap_or_default();
-            let message = format!("invalid value for {setting}: {error}\n");
-            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
-        })
+    fn value_parser() -> SecretParser<PeerUrl> {
+        SecretParser::new()
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use pg_client::DatabaseUrl;
-use settings::{PeerUrl, variable};
+use settings::{DatabaseUrl, PeerUrl, variable};
 
 use super::influxdb::{Generation, READER_TOKEN, of_program, of_server};
 use super::tools::{NOTHING, NotAProgram, Tool};

@@ -1,6 +1,7 @@
 //! What can be asked of the program: to serve, or to fill the table. `run-lab pg-client` asks the same.
 
 use clap::{Args, Subcommand};
+use probe::ServiceConfig;
 
 use crate::{PgClientConfig, SeedConfig};
 
@@ -11,7 +12,7 @@ pub struct PgClientCommand {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    config: PgClientConfig,
+    config: ServiceConfig<PgClientConfig>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -29,7 +30,7 @@ impl PgClientCommand {
         let PgClientCommand { command, config } = self;
         match command {
             None => Ok(probe::run(config)?),
-            Some(Command::Seed(seeding)) => config.service.runtime()?.block_on(async {
+            Some(Command::Seed(seeding)) => config.shared.runtime()?.block_on(async {
                 let seeded = crate::seed(&seeding, &mut |step| println!("{step}")).await?;
                 println!("{seeded}");
                 Ok(())

@@ -20,7 +20,7 @@ use lab_proto::v1::users_server::UsersServer;
 use probe::{Probe, Routes, Service, ServiceArgs, SetupError};
 
 pub use command::PgClientCommand;
-pub use config::{DatabaseUrl, DatabaseUrlError, PgClientConfig, SeedConfig};
+pub use config::{PgClientConfig, SeedConfig, Unreadable};
 pub use seed::{SeedError, SeedStep, Seeded, seed};
 
 use users::Users;
@@ -41,7 +41,7 @@ impl Service for PgClientConfig {
         self,
         probe: Probe,
     ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
-        let options = self.database_url.options()?;
+        let options = config::connect_options(&self.database_url)?;
         // One pool, whoever asks: `--pool-size 1` is one connection.
         let users = Arc::new(Users::new(&probe, options, self.pool_size));
         Ok(move || {

@@ -5,7 +5,7 @@ use std::fmt;
 use ledger::clock;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::config::{DatabaseUrlError, SeedConfig};
+use crate::config::{SeedConfig, Unreadable, connect_options};
 use crate::fill::{self, Chunk};
 
 /// Bytes handed to the server at a time.
@@ -74,9 +74,9 @@ impl fmt::Display for Seeded {
 /// Why seeding failed. The database is as it was before, but for the index.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// The URL is none.
+    /// The address of the database cannot be read.
     #[error(transparent)]
-    Url(#[from] DatabaseUrlError),
+    Url(#[from] Unreadable),
     /// There is a table of that name that was not made here.
     #[error(
         "the database has a table users that was not made by this program; drop it, or name another \
@@ -114,7 +114,7 @@ pub async fn seed(
     said: &mut (dyn FnMut(SeedStep) + Send),
 ) -> Result<Seeded, SeedError> {
     let began = clock::now();
-    let options = config.database_url.options()?;
+    let options = connect_options(&config.database_url)?;
     let connection = &mut PgConnection::connect_with(&options).await.to("connecting")?;
     // Whoever else seeds is done in minutes; without an end this would wait for one that hangs.
     connection.execute(LOCK_LIMIT).await.to("limiting how long to wait for another that seeds")?;
