@@ -13,10 +13,10 @@ pub(super) enum Needs {
     Nothing,
     /// Something by HTTP/2.
     Http2,
-    /// A payload.
-    Payload,
-    /// A payload by HTTP/1.1.
-    RestPayload,
+    /// A payload for this service: the gateway makes it.
+    Payload(&'static str),
+    /// The same by HTTP/1.1.
+    RestPayload(&'static str),
     /// Something of a service that asks a database.
     Database,
 }
@@ -32,15 +32,15 @@ const NO_PROBES: &str = "probes inject, and they are off";
 impl Needs {
     /// Why a cell of this protocol and workload does not have it, if so.
     fn missing(self, protocol: Protocol, workload: &Workload) -> Option<&'static str> {
-        // The gateway makes the payload that it sends to this service, and no other.
-        let payload = workload.payload && reached(workload).any(|service| service.name == "echo");
+        let payload =
+            |to: &str| workload.payload && reached(workload).any(|service| service.name == to);
         let inner = !workload.calls.is_empty();
         let (met, why) = match self {
             Needs::Nothing => (true, ""),
             Needs::Http2 if !inner => (false, NO_INNER),
             Needs::Http2 => (protocol == Protocol::Grpc, NOT_HTTP2),
-            Needs::Payload => (payload, NO_PAYLOAD),
-            Needs::RestPayload => (payload && protocol == Protocol::Rest, NOT_REST),
+            Needs::Payload(to) => (payload(to), NO_PAYLOAD),
+            Needs::RestPayload(to) => (payload(to) && protocol == Protocol::Rest, NOT_REST),
             Needs::Database => (reached(workload).any(|service| service.database), NO_USERS),
         };
         (!met).then_some(why)

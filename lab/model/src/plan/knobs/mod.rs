@@ -70,14 +70,14 @@ pub const KNOBS: [Knob; 13] = [
         "payload_source",
         Form::Word(&["pool", "per_request"]),
         Programs::Service("gateway"),
-        Needs::Payload,
+        Needs::Payload("echo"),
     ),
     knob("worker_threads", Form::Number(1, 1_024), Programs::Services, Needs::Nothing),
     knob(
         "rest_size_bug",
         Form::Bytes(0, MAX_PAYLOAD),
         Programs::Service("gateway"),
-        Needs::RestPayload,
+        Needs::RestPayload("echo"),
     ),
     knob("inject", Form::Delays, Programs::None, Needs::Nothing),
     knob("probes_off", Form::Flag, Programs::None, Needs::Nothing),
@@ -239,6 +239,23 @@ mod tests {
             ..Knobs::default()
         };
         assert_eq!(knobs, Ok(expected));
+    }
+
+    #[test]
+    fn the_services_that_settings_are_of_or_for_are_there() {
+        for knob in KNOBS {
+            let of = match knob.option_of {
+                Programs::Service(name) => Some(name),
+                Programs::Services | Programs::None => None,
+            };
+            let needed = match knob.needs {
+                Needs::Payload(name) | Needs::RestPayload(name) => Some(name),
+                Needs::Nothing | Needs::Http2 | Needs::Database => None,
+            };
+            for name in of.into_iter().chain(needed) {
+                assert!(Service::named(name).is_some(), "{}: {name}", knob.name);
+            }
+        }
     }
 
     #[test]
