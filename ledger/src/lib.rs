@@ -29,5 +29,5 @@ pub use edge::Edge;
 pub use half::{Attribute, Half, HalfError, Side, Value};
 pub use hop::{HopLedger, HopNode, RequestLedger};
 pub use marks::{Marks, Point, Sending, Traffic};
-pub use packed::{Origin, PackedError, varint};
+pub use packed::{Origin, PackedError, length_delimited, varint};
 pub use stage::{Family, Kind, Stage, StageSet, StageTime, UnknownStage};

@@ -176,7 +176,13 @@ fn numbers(out: &mut Vec<u8>, tag: Tag, numbers: &[u64]) {
 /// An entry whose content is what `write` appends.
 fn entry(out: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(tag as u8);
-    // Most entries are short: one byte is left for the length, and the content moved up where it takes more.
+    length_delimited(out, write);
+}
+
+/// Appends the length of what `write` appends, as [`varint`] has it, and that itself, as protobuf does with messages.
+pub fn length_delimited(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    // The length is known only afterwards. Most are short: one byte is left for it, and the content moved up where it
+    // takes more.
     let mut place = out.len();
     out.push(0);
     write(out);

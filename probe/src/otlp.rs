@@ -5,7 +5,7 @@
 //! attribute of bytes ([`ledger::Half::pack`]): as text it cost more than everything else of a span.
 
 use ledger::wall::WallClock;
-use ledger::{Half, Origin, Side, Value, names, varint};
+use ledger::{Half, Origin, Side, Value, length_delimited, names, varint};
 
 use crate::record::Record;
 
@@ -174,22 +174,10 @@ fn bytes(out: &mut Vec<u8>, field: u64, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-/// A message whose content is what `write` appends. Its length is known only afterwards, so the content is
-/// moved up to make room for it; most take one byte, which is left for it beforehand.
+/// A message whose content is what `write` appends.
 fn message(out: &mut Vec<u8>, field: u64, write: impl FnOnce(&mut Vec<u8>)) {
     key(out, field, 2);
-    let at = out.len();
-    out.push(0);
-    write(out);
-    let mut length = out.len() - at - 1;
-    let mut place = at;
-    while length >= 0x80 {
-        out[place] = length as u8 | 0x80;
-        length >>= 7;
-        place += 1;
-        out.insert(place, 0);
-    }
-    out[place] = length as u8;
+    length_delimited(out, write);
 }
 
 /// A `KeyValue`, whose `AnyValue` is what `write` appends.
