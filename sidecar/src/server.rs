@@ -214,42 +214,32 @@ impl Sidecar {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SidecarError> {
-        let Sidecar {
-            otlp,
-            control,
-            intake,
-            pipeline,
-            watched,
-            sample_every,
-            host,
-            writer,
-            influxdb,
-            forward,
-            answers,
-        } = self;
+        let Sidecar { pipeline, influxdb, .. } = self;
         let stop = CancellationToken::new();
-        let sampling =
-            sample(Arc::clone(&pipeline), watched, host, sample_every, stop.child_token());
+        let (sink, stopped) = (Arc::clone(&pipeline), stop.child_token());
+        let sampling = sample(sink, self.watched, self.host, self.sample_every, stopped);
         let sampling = tokio::spawn(sampling);
         let closing = tokio::spawn({
             let (pipeline, stop) = (Arc::clone(&pipeline), stop.child_token());
             async move { pipeline.close_as_due(&stop).await }
         });
-        let receiver = tokio::spawn(listen::serve(otlp.0, OTLP, intake, stop.child_token()));
-        let control = tokio::spawn(listen::serve(control.0, CONTROL, answers, stop.child_token()));
+        let receiver =
+            tokio::spawn(listen::serve(self.otlp.0, OTLP, self.intake, stop.child_token()));
+        let control = listen::serve(self.control.0, CONTROL, self.answers, stop.child_token());
+        let control = tokio::spawn(control);
         shutdown.await;
         stop.cancel();
         finish(receiver).await;
         finish(control).await;
         let _ = (closing.await, sampling.await);
-        if let Some((forward, workers)) = forward {
+        if let Some((forward, workers)) = self.forward {
             forward.close(workers).await;
         }
         if let Some((sink, _)) = &influxdb {
             sink.hurry();
         }
         pipeline.flush().await;
-        if let Some((sink, task)) = writer {
+        if let Some((sink, task)) = self.writer {
             sink.close().await;
             let _ = task.await;
         }
