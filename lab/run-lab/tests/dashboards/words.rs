@@ -8,9 +8,11 @@ use ledger::names::*;
 pub(crate) struct Measurement {
     pub(crate) name: &'static str,
     pub(crate) tags: &'static [&'static str],
-    pub(crate) fields: &'static [&'static str],
+    /// In groups of those that belong together.
+    pub(crate) fields: &'static [&'static [&'static str]],
 }
 
+const LATENCY: [&str; 6] = [F_COUNT, F_SUM_US, F_MEAN_US, F_P50_US, F_P99_US, F_MAX_US];
 const CELL_TAGS: [&str; 4] = [T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD];
 
 /// Everything that goes to InfluxDB.
@@ -18,49 +20,37 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
     Measurement {
         name: M_HOP,
         tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_HOP, T_FAMILY, T_STAGE],
-        fields: &[
-            F_COUNT,
-            F_SUM_US,
-            F_MEAN_US,
-            F_P50_US,
-            F_P99_US,
-            F_MAX_US,
-            F_P50_BAND_US,
-            F_P99_BAND_US,
-        ],
+        fields: &[&LATENCY, &[F_P50_BAND_US, F_P99_BAND_US]],
     },
     Measurement {
         name: M_REQUEST,
         tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_OPERATION],
         fields: &[
-            F_COUNT,
-            F_SUM_US,
-            F_MEAN_US,
-            F_P50_US,
-            F_P99_US,
-            F_MAX_US,
-            F_RESIDUAL_SUM_US,
-            F_RESIDUAL_ABS_SUM_US,
-            F_INFERRED_SUM_US,
-            F_WIRE_BYTES,
-            F_PAYLOAD_BYTES,
-            F_ERROR,
-            F_UNJOINED,
-            F_CUT,
-            F_OUT_OF_ORDER,
-            F_EDGE_ASSUMED,
-            F_CONCURRENT_SUM_US,
-            F_DETACHED_SUM_US,
-            F_CLIPPED_SUM_US,
-            F_LATE,
-            F_FRAGMENTS,
-            F_MESSAGES,
+            &LATENCY,
+            &[
+                F_RESIDUAL_SUM_US,
+                F_RESIDUAL_ABS_SUM_US,
+                F_INFERRED_SUM_US,
+                F_WIRE_BYTES,
+                F_PAYLOAD_BYTES,
+                F_ERROR,
+                F_UNJOINED,
+                F_CUT,
+                F_OUT_OF_ORDER,
+                F_EDGE_ASSUMED,
+                F_CONCURRENT_SUM_US,
+                F_DETACHED_SUM_US,
+                F_CLIPPED_SUM_US,
+                F_LATE,
+                F_FRAGMENTS,
+                F_MESSAGES,
+            ],
         ],
     },
     Measurement {
         name: M_LOAD,
         tags: &CELL_TAGS,
-        fields: &[
+        fields: &[&[
             F_PLANNED,
             F_STARTED,
             F_DROPPED,
@@ -69,24 +59,24 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
             F_ERROR,
             F_LATENCY_SUM_US,
             F_LATENCY_COUNT,
-        ],
+        ]],
     },
     Measurement {
         name: M_PROCESS,
         tags: &[T_RUN, T_PROCESS],
-        fields: &[
+        fields: &[&[
             F_CPU_CORES,
             F_RSS_BYTES,
             F_THREADS,
             F_VOLUNTARY_SWITCHES,
             F_INVOLUNTARY_SWITCHES,
             F_RUN_QUEUE_WAIT,
-        ],
+        ]],
     },
     Measurement {
         name: M_VERDICT,
         tags: &CELL_TAGS,
-        fields: &[
+        fields: &[&[
             F_STATUS,
             F_STATUS_NAME,
             F_REASONS,
@@ -96,9 +86,9 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
             F_PROBE_COST,
             F_SPANS_LOST,
             F_BYTES_DISAGREE,
-        ],
+        ]],
     },
-    Measurement { name: M_CELL, tags: &CELL_TAGS, fields: &[F_EVENT, F_ROUND] },
+    Measurement { name: M_CELL, tags: &CELL_TAGS, fields: &[&[F_EVENT, F_ROUND]] },
 ];
 
 /// What a query names, all of it in double quotes: the dashboards leave no name bare.
