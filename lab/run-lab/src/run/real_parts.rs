@@ -22,6 +22,19 @@ const PATIENCE_WITH_GRAFANA: Duration = Duration::from_secs(60);
 /// started for a round.
 const IN_ORDER: [Tool; 3] = [Tool::Influxdb, Tool::Grafana, Tool::Postgres];
 
+/// What a part is started with.
+struct Start<'a> {
+    supervisor: &'a Supervisor,
+    setup: &'a Setup<'a>,
+    reporter: &'a mut dyn Reporter,
+}
+
+impl Start<'_> {
+    fn preparing(&mut self, what: &str) {
+        self.reporter.on(&LabEvent::Preparing { what: what.to_owned() });
+    }
+}
+
 /// The real parts behind a run, as far as they are there.
 #[derive(Default)]
 pub(super) struct RealParts {
@@ -43,21 +56,22 @@ impl RealParts {
         setup: &Setup<'_>,
         reporter: &mut dyn Reporter,
     ) -> Result<(), PartError> {
+        let mut start = Start { supervisor, setup, reporter };
         for tool in IN_ORDER {
             let Some(found) = setup.inventory.of(tool) else { continue };
             let started = match tool {
-                Tool::Influxdb => self.start_store(found, supervisor, setup, reporter).await,
-                Tool::Grafana => self.start_dashboards(found, supervisor, setup, reporter).await,
-                Tool::Postgres => self.start_database(found, supervisor, setup, reporter).await,
+                Tool::Influxdb => self.start_store(found, &mut start).await,
+                Tool::Grafana => self.start_dashboards(found, &mut start).await,
+                Tool::Postgres => self.start_database(found, &mut start).await,
                 Tool::K6 => Ok(None),
             };
             match started {
-                Ok(Some(part)) => self.take(tool, part, setup, reporter)?,
+                Ok(Some(part)) => self.take(tool, part, &mut start)?,
                 Ok(None) => {}
                 // Boards are for looking on: without them everything is measured all the same, so a Grafana that
                 // does not start costs no more than them, unless it is insisted on.
                 Err(error) if tool == Tool::Grafana && !setup.inventory.requires(tool) => {
-                    self.do_without_boards(&error, reporter);
+                    self.do_without_boards(&error, &mut start);
                 }
                 Err(error) => return Err(error),
             }
@@ -66,13 +80,8 @@ impl RealParts {
     }
 
     /// Has a part that is ready, and says so.
-    fn take(
-        &mut self,
-        tool: Tool,
-        part: Part,
-        setup: &Setup<'_>,
-        reporter: &mut dyn Reporter,
-    ) -> Result<(), PartError> {
+    fn take(&mut self, tool: Tool, part: Part, start: &mut Start<'_>) -> Result<(), PartError> {
+        let Start { setup, reporter, .. } = start;
         let (name, address, pid) = (part.name.clone(), part.address(""), part.pid);
         self.running.push((tool, part));
         let address = address?;
@@ -84,19 +93,17 @@ impl RealParts {
         Ok(())
     }
 
-    fn do_without_boards(&mut self, error: &PartError, reporter: &mut dyn Reporter) {
+    fn do_without_boards(&mut self, error: &PartError, start: &mut Start<'_>) {
         let error = error.to_string();
         let first = error.lines().next().unwrap_or_default().trim_end_matches(':');
         self.no_boards = Some(format!("it did not start: {first}"));
-        reporter.on(&LabEvent::NoBoards { reason: error });
+        start.reporter.on(&LabEvent::NoBoards { reason: error });
     }
 
     async fn start_store(
         &mut self,
         found: &Found,
-        supervisor: &Supervisor,
-        setup: &Setup<'_>,
-        reporter: &mut dyn Reporter,
+        start: &mut Start<'_>,
     ) -> Result<Option<Part>, PartError> {
         match (&found.place, found.generation) {
             (Place::Elsewhere { address, .. }, generation) => {
@@ -108,9 +115,10 @@ impl RealParts {
                 Ok(None)
             }
             (Place::Program(program), Some(generation)) => {
-                preparing(reporter, "starting InfluxDB");
-                let data = setup.show.unwrap_or(setup.out).join(INFLUXDB_FOLDER);
-                let (part, store) = start_influxdb(supervisor, program, generation, &data).await?;
+                start.preparing("starting InfluxDB");
+                let data = start.setup.show.unwrap_or(start.setup.out).join(INFLUXDB_FOLDER);
+                let (part, store) =
+                    start_influxdb(start.supervisor, program, generation, &data).await?;
                 self.store = Some(store);
                 Ok(Some(part))
             }
@@ -122,35 +130,31 @@ impl RealParts {
     async fn start_dashboards(
         &mut self,
         found: &Found,
-        supervisor: &Supervisor,
-        setup: &Setup<'_>,
-        reporter: &mut dyn Reporter,
+        start: &mut Start<'_>,
     ) -> Result<Option<Part>, PartError> {
         let (Some(store), Place::Program(program)) = (&self.store, &found.place) else {
             return Ok(None);
         };
-        preparing(reporter, "starting Grafana");
-        let (folder, listen) = (&setup.out.join(GRAFANA_FOLDER), setup.grafana);
+        start.preparing("starting Grafana");
+        let (folder, listen) = (&start.setup.out.join(GRAFANA_FOLDER), start.setup.grafana);
         let patience = PATIENCE_WITH_GRAFANA;
         let dashboards = Dashboards { program, store, folder, listen, patience };
-        start_grafana(supervisor, dashboards).await.map(Some)
+        start_grafana(start.supervisor, dashboards).await.map(Some)
     }
 
     async fn start_database(
         &mut self,
         found: &Found,
-        supervisor: &Supervisor,
-        setup: &Setup<'_>,
-        reporter: &mut dyn Reporter,
+        start: &mut Start<'_>,
     ) -> Result<Option<Part>, PartError> {
-        if !setup.reached.iter().any(|service| service.database) {
+        if !start.setup.reached.iter().any(|service| service.database) {
             return Ok(None);
         }
         let (url, part) = match &found.place {
             Place::Elsewhere { address, .. } => (address.clone(), None),
             Place::Program(program) => {
-                preparing(reporter, "making a PostgreSQL cluster");
-                let (part, url) = start_postgres(supervisor, program).await?;
+                start.preparing("making a PostgreSQL cluster");
+                let (part, url) = start_postgres(start.supervisor, program).await?;
                 (url, Some(part))
             }
         };
@@ -194,8 +198,4 @@ impl RealParts {
 /// Where Grafana's boards are in the folder `out` of a run.
 pub fn boards(out: &Absolute) -> Absolute {
     out.join(GRAFANA_FOLDER).join("dashboards")
-}
-
-fn preparing(reporter: &mut dyn Reporter, what: &str) {
-    reporter.on(&LabEvent::Preparing { what: what.to_owned() });
 }
