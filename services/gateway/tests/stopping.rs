@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use echo::EchoConfig;
+use echo::EchoService;
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use probe::{Probe, Service as _};
+use probe::Probe;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
@@ -65,16 +66,9 @@ async fn by_http1(gateway: SocketAddr, count: Arc<Count>) {
     tokio::spawn(connection);
     while sender.ready().await.is_ok() {
         let number = count.sent.fetch_add(1, Relaxed);
-        match sender.send_request(ping(gateway, number)).await {
-            Ok(reply) => {
-                assert_eq!(reply.status(), 200);
-                reply.into_body().collect().await.unwrap();
-                count.answered.fetch_add(1, Relaxed);
-            }
-            // Closed meanwhile, and nothing was sent.
-            Err(error) if error.is_canceled() => drop(count.refused.fetch_add(1, Relaxed)),
-            Err(error) => panic!("request {number} by HTTP/1.1 was not answered: {error:?}"),
-        }
+        let reply = sender.send_request(ping(gateway, number)).await;
+        // Closed meanwhile, and nothing was sent.
+        count.take(reply, hyper::Error::is_canceled).await;
     }
 }
 
@@ -85,17 +79,27 @@ async fn by_http2(gateway: SocketAddr, count: Arc<Count>) {
     tokio::spawn(connection);
     while sender.ready().await.is_ok() {
         let number = count.sent.fetch_add(1, Relaxed);
-        match sender.send_request(ping(gateway, number)).await {
+        let reply = sender.send_request(ping(gateway, number)).await;
+        // A GOAWAY without an error names the last stream that was accepted (RFC 9113, 6.8).
+        count.take(reply, |error| error.is_canceled() || said_goodbye(error)).await;
+    }
+}
+
+impl Count {
+    /// Counts a request that was answered, or that was not accepted, as `refused` says of the error.
+    async fn take(
+        &self,
+        reply: hyper::Result<Response<Incoming>>,
+        refused: impl FnOnce(&hyper::Error) -> bool,
+    ) {
+        match reply {
             Ok(reply) => {
                 assert_eq!(reply.status(), 200);
                 reply.into_body().collect().await.unwrap();
-                count.answered.fetch_add(1, Relaxed);
+                self.answered.fetch_add(1, Relaxed);
             }
-            // A GOAWAY without an error names the last stream that was accepted (RFC 9113, 6.8).
-            Err(error) if error.is_canceled() || said_goodbye(&error) => {
-                count.refused.fetch_add(1, Relaxed);
-            }
-            Err(error) => panic!("request {number} by HTTP/2 was not answered: {error:?}"),
+            Err(error) if refused(&error) => drop(self.refused.fetch_add(1, Relaxed)),
+            Err(error) => panic!("an accepted request was not answered: {error:?}"),
         }
     }
 }
@@ -107,7 +111,7 @@ fn said_goodbye(error: &hyper::Error) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_told_to_stop_answers_every_request_that_it_accepted() {
     let stops = std::env::var("STOPS").map_or(15, |stops| stops.parse().unwrap());
-    let echo = probe::capture::start(EchoConfig::defaults().unwrap(), Probe::off()).await;
+    let echo = probe::capture::start(EchoService, Probe::off()).await;
     let (mut answered, mut refused, mut longest) = (0, 0, Duration::ZERO);
     for _ in 0..stops {
         let (mut gateway, address) = start_gateway(echo);
