@@ -13,7 +13,7 @@ use crate::context::SpanContext;
 use crate::export::Sink;
 use crate::probe::{Probe, ProbeError};
 use crate::record::Record;
-use crate::service::{Service, serve};
+use crate::service::{Service, ServiceConfig, serve};
 
 /// How long [`Captured::span`] waits before it says that nothing comes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,7 +78,11 @@ impl Captured {
 ///
 /// # Panics
 /// There is no port, or the settings are impossible: a test that cannot be set up has failed.
-pub async fn start<S: Service + 'static>(config: S, probe: Probe) -> SocketAddr {
+pub async fn start<S: Service + 'static>(
+    config: impl Into<ServiceConfig<S>>,
+    probe: Probe,
+) -> SocketAddr {
+    let config = config.into();
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let listener = bound.expect("a free port of loopback");
     let address = listener.local_addr().expect("a bound address");

@@ -43,7 +43,7 @@ pub use refusal::{ErrorReply, Refusal};
 pub use reporter::{ReportedCall, Reporter};
 pub use routes::{JsonBody, Routes};
 pub use server::ServerOptions;
-pub use service::{RunError, Service, SetupError, main, run, serve};
+pub use service::{MakeRoutes, RunError, Service, ServiceConfig, SetupError, main, run, serve};
 pub use settings::ServiceArgs;
 pub use slot::handler;
 pub use stopwatch::Stopwatch;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt as _;
 use http::{Method, StatusCode, Uri, header};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tonic::server::NamedService;
@@ -53,6 +54,21 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     pub fn post<H: Handler<T, S>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.route("POST", path, post(handler))
+    }
+
+    /// Answers POST requests for `path`, whose body is JSON, with what `work` makes of it.
+    #[must_use]
+    pub fn post_json<Q, R, F, W>(self, path: &str, work: W) -> Self
+    where
+        Q: DeserializeOwned + Carries + Send + 'static,
+        R: Serialize + Carries + Send + 'static,
+        F: Future<Output = Result<R, Refusal>> + Send + 'static,
+        W: Fn(Q) -> F + Clone + Send + Sync + 'static,
+    {
+        self.post(path, move |JsonBody(request): JsonBody<Q>| {
+            let answer = work(request);
+            async move { answer.await.map(|reply| JsonReply(StatusCode::OK, reply)) }
+        })
     }
 
     fn route(mut self, method: &str, path: &str, handler: MethodRouter<S>) -> Self {

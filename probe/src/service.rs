@@ -1,16 +1,17 @@
 //! What a service is, and how one starts, serves and stops.
 //!
-//! A service author says four things: a name, an address, the shared settings, and the routes. Health,
-//! the probe, the runtime, the ready line and the end of the process are here.
+//! A service author says three things: a name, a port, and the routes; and settings, if there are any of its own. What
+//! every service has (where it listens, health, the probe, the runtime, the ready line, the end of the process) is
+//! here.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
 use clap::builder::Resettable;
-use clap::{Args, Command};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use tokio::net::TcpListener;
 
 use crate::accept::{accept, listen};
@@ -23,10 +24,16 @@ use crate::workers::{MakeRouter, Workers};
 /// Why a service cannot be what its settings ask for.
 pub type SetupError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A service of the lab: the settings of its process, and what it answers with them.
-pub trait Service: Args + Sized + Send {
-    /// Its name: in spans, in health answers, and as a command.
+/// Makes the routes of a worker, with the clients that they have for themselves.
+pub type MakeRoutes = Box<dyn Fn() -> Routes + Send + Sync>;
+
+/// A service of the lab: its own settings, and what it answers with them.
+pub trait Service: Args + Send {
+    /// Its name: in spans, in health answers, and as a command; in capitals, the beginning of the variables that are
+    /// its settings.
     const NAME: &'static str;
+    /// The port on which it listens where no setting says another.
+    const PORT: u16;
     /// Its version, in health answers. The lab's services share one.
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
@@ -34,22 +41,12 @@ pub trait Service: Args + Sized + Send {
     /// to a database, say). Otherwise each worker thread has a runtime of its own.
     const ONE_RUNTIME: bool = false;
 
-    /// The address to listen on.
-    fn listen(&self) -> SocketAddr;
-
-    /// The settings that every service has.
-    fn shared(&self) -> &ServiceArgs;
-
-    /// What it answers. Each worker calls the closure once, and has the routes and their clients for
-    /// itself; what all workers are to share is made before it. Settings that cannot be are refused here, before the
-    /// address is bound.
+    /// What it answers. Each worker calls what is returned once; what all workers are to share is made before it.
+    /// Settings that cannot be are refused here, before the address is bound.
     ///
     /// # Errors
     /// A setting is impossible.
-    fn routes(
-        self,
-        probe: Probe,
-    ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError>;
+    fn routes(config: ServiceConfig<Self>, probe: Probe) -> Result<MakeRoutes, SetupError>;
 
     /// The settings that hold where neither an argument nor the environment says anything: what tests
     /// begin with.
@@ -60,6 +57,64 @@ pub trait Service: Args + Sized + Send {
         let command = Self::augment_args(Command::new(Self::NAME));
         let command = command.mut_args(|argument| argument.env(Resettable::Reset));
         Self::from_arg_matches(&command.try_get_matches_from([Self::NAME])?)
+    }
+}
+
+/// The settings of a service's process.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig<S> {
+    /// Where it listens; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Those that only this service has.
+    pub own: S,
+    /// Those that every service has.
+    pub shared: ServiceArgs,
+}
+
+/// With everything else as by default.
+impl<S: Service> From<S> for ServiceConfig<S> {
+    fn from(own: S) -> Self {
+        let shared = ServiceArgs::default();
+        ServiceConfig { listen: default_address::<S>(), own, shared }
+    }
+}
+
+fn default_address<S: Service>() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, S::PORT).into()
+}
+
+const LISTEN: &str = "listen";
+
+impl<S: Service> Args for ServiceConfig<S> {
+    fn augment_args(command: Command) -> Command {
+        let prefix = S::NAME.to_uppercase().replace('-', "_");
+        let listen = Arg::new(LISTEN)
+            .long(LISTEN)
+            .env(format!("{prefix}_LISTEN"))
+            .default_value(default_address::<S>().to_string())
+            .value_name("ADDR")
+            .value_parser(clap::value_parser!(SocketAddr))
+            .help("Address to listen on; port 0 picks a free one");
+        ServiceArgs::augment_args(S::augment_args(command.arg(listen)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: Service> FromArgMatches for ServiceConfig<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(ServiceConfig {
+            listen: matches.get_one(LISTEN).copied().unwrap_or_else(default_address::<S>),
+            own: S::from_arg_matches(matches)?,
+            shared: ServiceArgs::from_arg_matches(matches)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -83,8 +138,10 @@ pub fn main<S: Service>() -> ExitCode {
     let about =
         format!("The {} service of the lab. {PROBES_VARIABLE}=off turns its probes off.", S::NAME);
     let command = Command::new(S::NAME).version(S::VERSION).about(about);
-    let matches = settings::without_blank(S::augment_args(command)).get_matches();
-    let config = S::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let command = ServiceConfig::<S>::augment_args(command);
+    let matches = settings::without_blank(command).get_matches();
+    let config =
+        ServiceConfig::<S>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -99,15 +156,15 @@ pub fn main<S: Service>() -> ExitCode {
 ///
 /// # Errors
 /// [`RunError`] if a setting is impossible or the address cannot be bound.
-pub fn run<S: Service>(config: S) -> Result<(), RunError> {
-    let shared = config.shared().clone();
+pub fn run<S: Service>(config: ServiceConfig<S>) -> Result<(), RunError> {
+    let shared = config.shared.clone();
     if S::ONE_RUNTIME { run_as_one(config, &shared) } else { run_by_workers(config, &shared) }
 }
 
-fn run_as_one<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), RunError> {
+fn run_as_one<S: Service>(config: ServiceConfig<S>, shared: &ServiceArgs) -> Result<(), RunError> {
     shared.runtime()?.block_on(async {
         let probe = shared.probe(S::NAME)?;
-        let address = config.listen();
+        let address = config.listen;
         let router = maker(config, &probe).map_err(RunError::Setup)?();
         let server = Server::new(router, &probe, &shared.server_options());
         let listener = listen(address).await?;
@@ -119,11 +176,14 @@ fn run_as_one<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), RunErro
 }
 
 /// This thread accepts and exports; the workers do the rest.
-fn run_by_workers<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), RunError> {
+fn run_by_workers<S: Service>(
+    config: ServiceConfig<S>,
+    shared: &ServiceArgs,
+) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let probe = shared.probe(S::NAME)?;
-        let address = config.listen();
+        let address = config.listen;
         let routes: Arc<MakeRouter> = Arc::new(maker(config, &probe).map_err(RunError::Setup)?);
         let listener = listen(address).await?;
         let with = (&probe, &shared.server_options());
@@ -141,11 +201,12 @@ fn run_by_workers<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), Run
 /// The settings are impossible.
 pub async fn serve<S: Service>(
     listener: TcpListener,
-    config: S,
+    config: impl Into<ServiceConfig<S>>,
     probe: &Probe,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), SetupError> {
-    let options = config.shared().server_options();
+    let config = config.into();
+    let options = config.shared.server_options();
     let server = Server::new(maker(config, probe)?(), probe, &options);
     accept(listener, shutdown, |stream| server.serve(stream)).await;
     server.stop().await;
@@ -154,9 +215,9 @@ pub async fn serve<S: Service>(
 
 /// What makes everything that the service answers.
 fn maker<S: Service>(
-    config: S,
+    config: ServiceConfig<S>,
     probe: &Probe,
 ) -> Result<impl Fn() -> Router + Send + Sync + 'static, SetupError> {
-    let routes = config.routes(probe.clone())?;
+    let routes = S::routes(config, probe.clone())?;
     Ok(move || routes().into_router(S::NAME, S::VERSION))
 }

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use pg_client::PgClientCommand;
-use probe::Service;
+use probe::{Service, ServiceConfig};
 
 /// All of them: one line each.
 const PROGRAMS: &[Program] = &[
     Program::of::<gateway::GatewayConfig>(),
-    Program::of::<echo::EchoConfig>(),
+    Program::of::<echo::EchoService>(),
     Program {
         name: "pg-client",
         arguments: PgClientCommand::augment_args,
@@ -30,8 +30,8 @@ impl Program {
     const fn of<S: Service + Debug + 'static>() -> Program {
         Program {
             name: S::NAME,
-            arguments: S::augment_args,
-            read: |matches| Ok(Box::new(Serve(S::from_arg_matches(matches)?))),
+            arguments: ServiceConfig::<S>::augment_args,
+            read: |matches| Ok(Box::new(Serve(ServiceConfig::<S>::from_arg_matches(matches)?))),
         }
     }
 }
@@ -43,7 +43,7 @@ trait Run: Debug {
 
 /// A service that does nothing but serve.
 #[derive(Debug)]
-struct Serve<S>(S);
+struct Serve<S>(ServiceConfig<S>);
 
 impl<S: Service + Debug> Run for Serve<S> {
     fn run(self: Box<Self>) -> anyhow::Result<()> {

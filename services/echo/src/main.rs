@@ -1,5 +1,5 @@
 //! The echo service as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    probe::main::<echo::EchoConfig>()
+    probe::main::<echo::EchoService>()
 }

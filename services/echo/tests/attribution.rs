@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use echo::EchoConfig;
+use echo::EchoService;
 use http::Uri;
 use lab_proto::EchoRequest;
 use lab_proto::v1::echo_client::EchoClient;
 use ledger::Stage;
 use probe::capture::{Captured, CapturedSpan, start};
-use probe::{Call, Client, ClientOptions, LONGEST_BODY, Root, Service as _, Version};
+use probe::{Call, Client, ClientOptions, LONGEST_BODY, Root, Version};
 
 const CALLS: usize = 256;
 
@@ -26,7 +26,7 @@ impl Pair {
     async fn start(inject: Vec<(Stage, Duration)>) -> Pair {
         let (server, server_spans) = Captured::probe(inject).unwrap();
         let (probe, client_spans) = Captured::probe(Vec::new()).unwrap();
-        let listen = start(EchoConfig::defaults().unwrap(), server).await;
+        let listen = start(EchoService, server).await;
         let target: Uri = format!("http://{listen}").parse().unwrap();
         let options = ClientOptions { version: Version::Http2, ..ClientOptions::default() };
         Pair { client: Client::new(&probe, "echo", target, options), client_spans, server_spans }

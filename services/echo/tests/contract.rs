@@ -4,10 +4,10 @@
 
 use std::net::SocketAddr;
 
-use echo::EchoConfig;
+use echo::EchoService;
 use lab_proto::EchoRequest;
 use lab_proto::v1::echo_client::EchoClient;
-use probe::{LONGEST_BODY, Probe, Service as _};
+use probe::{LONGEST_BODY, Probe};
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
@@ -15,7 +15,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 async fn start() -> SocketAddr {
-    probe::capture::start(EchoConfig::defaults().unwrap(), Probe::off()).await
+    probe::capture::start(EchoService, Probe::off()).await
 }
 
 async fn post(echo: SocketAddr, body: impl Into<reqwest::Body>) -> (u16, Value) {

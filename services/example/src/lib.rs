@@ -1,37 +1,22 @@
 //! A service to copy: counts the letters of an item, by REST and by gRPC, on one address. It calls nothing.
 
-use std::net::SocketAddr;
-
 use http::StatusCode;
 use lab_proto::v1::example_server::{Example, ExampleServer};
 use lab_proto::v1::{MeasureReply, MeasureRequest};
-use probe::{JsonBody, JsonReply, Probe, Refusal, Routes, Service, ServiceArgs, SetupError};
+use probe::{MakeRoutes, Probe, Refusal, Routes, Service, ServiceConfig, SetupError};
 use tonic::{Request, Response, Status};
 
-/// Settings of the example service.
+/// The example service. It has no settings of its own: they would be fields of this.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ExampleConfig {
-    /// Address to listen on, for REST and gRPC alike; port 0 picks a free one.
-    #[arg(long, env = "EXAMPLE_LISTEN", default_value = "127.0.0.1:8083", value_name = "ADDR")]
-    pub listen: SocketAddr,
-    /// Settings shared by all services.
-    #[command(flatten)]
-    pub service: ServiceArgs,
-}
+pub struct ExampleService;
 
-impl Service for ExampleConfig {
+impl Service for ExampleService {
     const NAME: &'static str = "example";
+    const PORT: u16 = 8083;
 
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn shared(&self) -> &ServiceArgs {
-        &self.service
-    }
-
-    fn routes(self, _: Probe) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
-        Ok(|| Routes::new().post("/measure", rest).grpc(ExampleServer::new(Grpc)))
+    fn routes(_: ServiceConfig<Self>, _: Probe) -> Result<MakeRoutes, SetupError> {
+        let grpc = ExampleServer::new(ExampleService);
+        Ok(Box::new(move || Routes::new().post_json("/measure", measure).grpc(grpc.clone())))
     }
 }
 
@@ -50,18 +35,8 @@ async fn measure(MeasureRequest { item }: MeasureRequest) -> Result<MeasureReply
     .await
 }
 
-async fn rest(
-    JsonBody(request): JsonBody<MeasureRequest>,
-) -> Result<JsonReply<MeasureReply>, Refusal> {
-    Ok(JsonReply(StatusCode::OK, measure(request).await?))
-}
-
-/// The gRPC side.
-#[derive(Debug, Clone, Copy)]
-struct Grpc;
-
 #[tonic::async_trait]
-impl Example for Grpc {
+impl Example for ExampleService {
     async fn measure(
         &self,
         request: Request<MeasureRequest>,

@@ -1,5 +1,5 @@
 //! The example service as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    probe::main::<example::ExampleConfig>()
+    probe::main::<example::ExampleService>()
 }

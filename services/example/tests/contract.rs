@@ -5,12 +5,12 @@
 
 use std::net::SocketAddr;
 
-use example::ExampleConfig;
+use example::ExampleService;
 use lab_proto::v1::MeasureRequest;
 use lab_proto::v1::example_client::ExampleClient;
 use ledger::Point;
+use probe::Probe;
 use probe::capture::Captured;
-use probe::{Probe, Service as _};
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
@@ -18,7 +18,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 async fn start(probe: Probe) -> SocketAddr {
-    probe::capture::start(ExampleConfig::defaults().unwrap(), probe).await
+    probe::capture::start(ExampleService, probe).await
 }
 
 async fn post(example: SocketAddr, path: &str, body: &str) -> (u16, Value) {

@@ -1,9 +1,7 @@
 //! Settings of the gateway.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use probe::ServiceArgs;
 use settings::{PeerUrl, Size, Span};
 
 use crate::payload::PayloadSource;
@@ -11,12 +9,9 @@ use crate::payload::PayloadSource;
 /// Largest payload that can be asked for, in bytes: 16 MiB.
 pub const LARGEST_SIZE: u64 = 16_777_216;
 
-/// Settings of the gateway.
+/// Settings that only the gateway has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct GatewayConfig {
-    /// Address to listen on; port 0 picks a free one.
-    #[arg(long, env = "GATEWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
-    pub listen: SocketAddr,
     /// Where the services behind it are, with commas between; routes whose service is not among them
     /// answer 503.
     #[arg(
@@ -40,9 +35,6 @@ pub struct GatewayConfig {
     /// Test double: send so much by REST whatever size is asked for.
     #[arg(long, value_name = "SIZE", value_parser = Size::within::<u64>(0..=LARGEST_SIZE))]
     pub rest_size_bug: Option<u64>,
-    /// Settings shared by all services.
-    #[command(flatten)]
-    pub service: ServiceArgs,
 }
 
 impl GatewayConfig {

@@ -10,9 +10,7 @@ mod upstream;
 mod workload;
 mod workloads;
 
-use std::net::SocketAddr;
-
-use probe::{Probe, Routes, Service, ServiceArgs, SetupError};
+use probe::{MakeRoutes, Probe, Routes, Service, ServiceConfig, SetupError};
 
 pub use config::{GatewayConfig, LARGEST_SIZE, Peer};
 pub use payload::PayloadSource;
@@ -22,28 +20,19 @@ use workloads::WORKLOADS;
 
 impl Service for GatewayConfig {
     const NAME: &'static str = "gateway";
+    const PORT: u16 = 8080;
 
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn shared(&self) -> &ServiceArgs {
-        &self.service
-    }
-
-    fn routes(
-        self,
-        probe: Probe,
-    ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
+    fn routes(config: ServiceConfig<Self>, probe: Probe) -> Result<MakeRoutes, SetupError> {
         let peers: Vec<_> = WORKLOADS.iter().map(|workload| workload.peer).collect();
-        upstream::check(&self.peers, &peers)?;
-        let routes: Vec<_> = WORKLOADS.iter().map(|workload| (workload.routes)(&self)).collect();
-        Ok(move || {
-            let mut upstreams = Upstreams::new(&self, &probe);
+        upstream::check(&config.own.peers, &peers)?;
+        let routes: Vec<_> =
+            WORKLOADS.iter().map(|workload| (workload.routes)(&config.own)).collect();
+        Ok(Box::new(move || {
+            let mut upstreams = Upstreams::new(&config, &probe);
             peers
                 .iter()
                 .zip(&routes)
                 .fold(Routes::new(), |all, (peer, routes)| all.merge(routes(upstreams.get(peer))))
-        })
+        }))
     }
 }

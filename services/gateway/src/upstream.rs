@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use probe::{
-    Call, CallError, Carries, Channel, Client, ErrorReply, Probe, Refusal, SetupError, Version,
+    Call, CallError, Carries, Channel, Client, ErrorReply, Probe, Refusal, ServiceConfig,
+    SetupError, Version,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,13 +32,13 @@ pub(crate) fn check(peers: &[Peer], called: &[&str]) -> Result<(), SetupError> {
 
 /// The services behind the gateway, each with connections of its own that all its workloads share.
 pub(crate) struct Upstreams<'a> {
-    config: &'a GatewayConfig,
+    config: &'a ServiceConfig<GatewayConfig>,
     probe: &'a Probe,
     known: BTreeMap<&'static str, Upstream>,
 }
 
 impl<'a> Upstreams<'a> {
-    pub(crate) fn new(config: &'a GatewayConfig, probe: &'a Probe) -> Self {
+    pub(crate) fn new(config: &'a ServiceConfig<GatewayConfig>, probe: &'a Probe) -> Self {
         Upstreams { config, probe, known: BTreeMap::new() }
     }
 
@@ -64,12 +65,13 @@ struct Clients {
 }
 
 impl Upstream {
-    fn new(probe: &Probe, peer: &'static str, config: &GatewayConfig) -> Self {
+    fn new(probe: &Probe, peer: &'static str, config: &ServiceConfig<GatewayConfig>) -> Self {
+        let ServiceConfig { own: config, shared, .. } = config;
         let known = config.peers.iter().find(|known| known.name == peer);
         let clients = known.map(|Peer { url, .. }| {
             let client = |version| {
                 let pooled = !config.connection_per_request;
-                let options = config.service.client_options(version, pooled);
+                let options = shared.client_options(version, pooled);
                 Client::new(probe, peer, url.uri().clone(), options)
             };
             Clients { rest: client(Version::Http1), grpc: client(Version::Http2) }

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use echo::EchoConfig;
+use echo::EchoService;
 use gateway::{GatewayConfig, LARGEST_SIZE};
 use probe::capture::{Captured, CapturedSpan};
 use probe::{Probe, Service as _};
@@ -19,7 +19,7 @@ const PROTOCOLS: [&str; 2] = ["rest", "grpc"];
 const FREE: &str = "127.0.0.1:0";
 
 async fn start_echo() -> SocketAddr {
-    probe::capture::start(EchoConfig::defaults().unwrap(), Probe::off()).await
+    probe::capture::start(EchoService, Probe::off()).await
 }
 
 /// A gateway in front of whatever is at `echo`.

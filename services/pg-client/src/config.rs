@@ -1,8 +1,6 @@
 //! Settings of the service and of seeding.
 
-use std::net::SocketAddr;
-
-use probe::{Service as _, ServiceArgs};
+use probe::Service as _;
 use settings::DatabaseUrl;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -10,21 +8,15 @@ use sqlx::postgres::PgConnectOptions;
 /// Where the database is by default: on this machine, a database and a user called lab.
 const DEFAULT_URL: &str = "postgres://lab@127.0.0.1:5432/lab";
 
-/// Settings of the users service.
+/// Settings that only the users service has.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PgClientConfig {
-    /// Address to listen on, for REST and gRPC alike; port 0 picks a free one.
-    #[arg(long, env = "PG_CLIENT_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
-    pub listen: SocketAddr,
     /// The database, as postgres://USER:PASSWORD@HOST:PORT/NAME.
     #[arg(long, env = "PG_CLIENT_DATABASE_URL", hide_env_values = true, default_value = DEFAULT_URL, value_name = "URL")]
     pub database_url: DatabaseUrl,
     /// Connections to the database: opened when they are needed, and kept.
     #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub pool_size: u32,
-    /// Settings shared by all services.
-    #[command(flatten)]
-    pub service: ServiceArgs,
 }
 
 /// Settings of seeding.

@@ -13,11 +13,10 @@ mod seed;
 mod statements;
 mod users;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lab_proto::v1::users_server::UsersServer;
-use probe::{Probe, Routes, Service, ServiceArgs, SetupError};
+use probe::{MakeRoutes, Probe, Routes, Service, ServiceConfig, SetupError};
 
 pub use command::PgClientCommand;
 pub use config::{PgClientConfig, SeedConfig, Unreadable};
@@ -27,29 +26,20 @@ use users::Users;
 
 impl Service for PgClientConfig {
     const NAME: &'static str = "pg-client";
+    const PORT: u16 = 8082;
     const ONE_RUNTIME: bool = true;
 
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn shared(&self) -> &ServiceArgs {
-        &self.service
-    }
-
-    fn routes(
-        self,
-        probe: Probe,
-    ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
-        let options = config::connect_options(&self.database_url)?;
+    fn routes(config: ServiceConfig<Self>, probe: Probe) -> Result<MakeRoutes, SetupError> {
+        let PgClientConfig { database_url, pool_size } = config.own;
+        let options = config::connect_options(&database_url)?;
         // One pool, whoever asks: `--pool-size 1` is one connection.
-        let users = Arc::new(Users::new(&probe, options, self.pool_size));
-        Ok(move || {
+        let users = Arc::new(Users::new(&probe, options, pool_size));
+        Ok(Box::new(move || {
             Routes::new()
                 .get("/users/count?email=E", users::rest)
                 .get("/statements", statements::rest)
                 .with_state(Arc::clone(&users))
                 .grpc(UsersServer::new(users::Grpc(Arc::clone(&users))))
-        })
+        }))
     }
 }

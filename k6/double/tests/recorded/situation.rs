@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use echo::EchoConfig;
+use echo::EchoService;
 use gateway::GatewayConfig;
 use ledger::Stage;
-use probe::{Service as _, ServiceArgs};
+use probe::{Service as _, ServiceArgs, ServiceConfig};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -142,14 +142,16 @@ async fn answer_anything(listener: TcpListener) {
 async fn gateway(listener: TcpListener, inject: Vec<(Stage, Duration)>) {
     let behind = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let echo = behind.local_addr().expect("an address");
-    let config = EchoConfig::defaults().expect("defaults");
-    let probe = config.service.probe(EchoConfig::NAME).expect("a probe");
-    tokio::spawn(async move { probe::serve(behind, config, &probe, std::future::pending()).await });
-    let service = ServiceArgs { inject, ..ServiceArgs::default() };
-    let probe = service.probe(GatewayConfig::NAME).expect("a probe");
+    let probe = ServiceArgs::default().probe(EchoService::NAME).expect("a probe");
+    tokio::spawn(
+        async move { probe::serve(behind, EchoService, &probe, std::future::pending()).await },
+    );
+    let shared = ServiceArgs { inject, ..ServiceArgs::default() };
+    let probe = shared.probe(GatewayConfig::NAME).expect("a probe");
     let peers = vec![format!("echo=http://{echo}").parse().expect("a peer")];
     let defaults = GatewayConfig::defaults().expect("defaults");
-    let config = GatewayConfig { peers, timeout: settings::Span::seconds(60), service, ..defaults };
+    let own = GatewayConfig { peers, timeout: settings::Span::seconds(60), ..defaults };
+    let config = ServiceConfig { shared, ..own.into() };
     tokio::spawn(
         async move { probe::serve(listener, config, &probe, std::future::pending()).await },
     );

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo::EchoConfig;
+use echo::EchoService;
 use gateway::{GatewayConfig, PayloadSource};
 use lab_proto::{PingReply, PingRequest};
 use ledger::{Half, HopNode, Point, RequestLedger, Stage, clock};
 use probe::capture::{Captured, CapturedSpan, join, start};
 use probe::{
-    Call, CallError, Client, ClientOptions, Probe, Root, Service as _, ServiceArgs, Stopwatch,
+    Call, CallError, Client, ClientOptions, Probe, Root, Service as _, ServiceArgs, ServiceConfig,
+    Stopwatch,
 };
 
 /// Which process of the lab a setting is for.
@@ -48,8 +49,7 @@ impl Setup {
         let (echo_probe, echo_spans) = self.probe(Who::Echo);
         let (gateway_probe, gateway_spans) = self.probe(Who::Gateway);
 
-        let config =
-            EchoConfig { service: self.service.clone(), ..EchoConfig::defaults().unwrap() };
+        let config = ServiceConfig { shared: self.service.clone(), ..EchoService.into() };
         let mut echo = start(config, echo_probe).await;
         if let Some(relay) = self.relay.clone() {
             echo = relay.start(echo).await;
@@ -64,9 +64,9 @@ impl Setup {
                 PayloadSource::Pool
             },
             connection_per_request: self.connection_per_request,
-            service: self.service.clone(),
             ..GatewayConfig::defaults().unwrap()
         };
+        let config = ServiceConfig { shared: self.service.clone(), ..config.into() };
         let gateway = start(config, gateway_probe).await;
         let target = format!("http://{gateway}").parse().unwrap();
         let client = Client::new(&driver, "gateway", target, ClientOptions::default());
