@@ -8,16 +8,16 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use axum::Router;
 use clap::builder::Resettable;
 use clap::{Args, Command};
 use tokio::net::TcpListener;
 
 use crate::accept::{accept, listen};
 use crate::probe::{PROBES_VARIABLE, Probe, ProbeError};
-use crate::routes::Routes;
+use crate::routes::{App, Routes};
 use crate::server::Server;
 use crate::settings::ServiceArgs;
+use crate::standing::Crowd;
 use crate::workers::{MakeRouter, Workers};
 
 /// Why a service cannot be what its settings ask for.
@@ -108,10 +108,11 @@ fn run_as_one<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), RunErro
     shared.runtime()?.block_on(async {
         let probe = shared.probe(S::NAME)?;
         let address = config.listen();
-        let router = maker(config, &probe).map_err(RunError::Setup)?();
-        let server = Server::new(router, &probe, &shared.server_options());
+        let crowd = Crowd::new(shared.limits());
+        let app = maker(config, (&probe, &crowd)).map_err(RunError::Setup)?();
+        let server = Server::new(app, &probe, &shared.server_options(), &crowd);
         let listener = listen(address).await?;
-        accept(listener, shared.stop_requested(), |stream| server.serve(stream)).await;
+        accept(listener, &crowd, shared.stop_requested(), |stream| server.serve(stream)).await;
         server.stop().await;
         probe.shutdown().await;
         Ok(())
@@ -124,11 +125,13 @@ fn run_by_workers<S: Service>(config: S, shared: &ServiceArgs) -> Result<(), Run
     runtime.block_on(async {
         let probe = shared.probe(S::NAME)?;
         let address = config.listen();
-        let routes: Arc<MakeRouter> = Arc::new(maker(config, &probe).map_err(RunError::Setup)?);
+        let crowd = Crowd::new(shared.limits());
+        let routes: Arc<MakeRouter> =
+            Arc::new(maker(config, (&probe, &crowd)).map_err(RunError::Setup)?);
         let listener = listen(address).await?;
-        let with = (&probe, &shared.server_options());
+        let with = (&probe, &shared.server_options(), &crowd);
         let mut workers = Workers::start(shared.workers(), S::NAME, &routes, with)?;
-        accept(listener, shared.stop_requested(), |stream| workers.give(stream)).await;
+        accept(listener, &crowd, shared.stop_requested(), |stream| workers.give(stream)).await;
         workers.stop().await;
         probe.shutdown().await;
         Ok(())
@@ -146,8 +149,9 @@ pub async fn serve<S: Service>(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), SetupError> {
     let options = config.shared().server_options();
-    let server = Server::new(maker(config, probe)?(), probe, &options);
-    accept(listener, shutdown, |stream| server.serve(stream)).await;
+    let crowd = Crowd::new(config.shared().limits());
+    let server = Server::new(maker(config, (probe, &crowd))?(), probe, &options, &crowd);
+    accept(listener, &crowd, shutdown, |stream| server.serve(stream)).await;
     server.stop().await;
     Ok(())
 }
@@ -155,8 +159,9 @@ pub async fn serve<S: Service>(
 /// What makes everything that the service answers.
 fn maker<S: Service>(
     config: S,
-    probe: &Probe,
-) -> Result<impl Fn() -> Router + Send + Sync + 'static, SetupError> {
+    (probe, crowd): (&Probe, &Arc<Crowd>),
+) -> Result<impl Fn() -> App + Send + Sync + 'static, SetupError> {
     let routes = config.routes(probe.clone())?;
-    Ok(move || routes().into_router(S::NAME, S::VERSION))
+    let crowd = Arc::clone(crowd);
+    Ok(move || routes().into_app((S::NAME, S::VERSION), &crowd))
 }

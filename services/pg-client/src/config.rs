@@ -26,6 +26,10 @@ pub struct PgClientConfig {
     /// Connections to the database: opened when they are needed, and kept.
     #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub pool_size: u32,
+    /// How long a request may wait for a connection that others use, in seconds: less than the gateway gives the whole
+    /// call (its --timeout), so that who waits in vain hears why.
+    #[arg(long, default_value = "20", value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub pool_wait: u16,
     /// Settings shared by all services.
     #[command(flatten)]
     pub service: ServiceArgs,
@@ -83,6 +87,8 @@ impl DatabaseUrl {
         match self.0.parse::<PgConnectOptions>() {
             Ok(options) if options.get_port() == 0 => refused("its port is 0"),
             Ok(options) => {
+                // No float is read, and PgBouncer refuses a connection for asking how many digits one has.
+                let options = options.extra_float_digits(None);
                 Ok(options.application_name(PgClientConfig::NAME).disable_statement_logging())
             }
             Err(_) => refused("its host, its port or a parameter cannot be read"),

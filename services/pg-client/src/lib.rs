@@ -15,6 +15,7 @@ mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lab_proto::v1::users_server::UsersServer;
 use probe::{Probe, Routes, Service, ServiceArgs, SetupError};
@@ -23,6 +24,7 @@ pub use command::PgClientCommand;
 pub use config::{DatabaseUrl, DatabaseUrlError, PgClientConfig, SeedConfig};
 pub use seed::{SeedError, SeedStep, Seeded, seed};
 
+use connections::Pool;
 use users::Users;
 
 impl Service for PgClientConfig {
@@ -43,7 +45,8 @@ impl Service for PgClientConfig {
     ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
         let options = self.database_url.options()?;
         // One pool, whoever asks: `--pool-size 1` is one connection.
-        let users = Arc::new(Users::new(&probe, options, self.pool_size));
+        let wait = Duration::from_secs(self.pool_wait.into());
+        let users = Arc::new(Users::new(&probe, options, Pool { size: self.pool_size, wait }));
         Ok(move || {
             Routes::new()
                 .get("/users/count?email=E", users::rest)
