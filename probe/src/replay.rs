@@ -144,7 +144,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_was_sent_in_part_or_in_whole_is_sent_again_from_its_beginning() {
         for sent in 0..4 {
-            let pieces = ["one", "two", "three"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
+            let pieces = ["one", "two", "three"]
+                .map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
             let body = Body::new(StreamBody::new(futures_util::stream::iter(pieces)));
             let (mut first, again) = Replay::kept(body);
             for _ in 0..sent {

@@ -12,7 +12,7 @@ use http::Request;
 use probe::capture::{Captured, start};
 use probe::{Call, Client, ClientOptions, Context, Json, Probe, ProbeLayer, Service as _};
 use serde_json::{Value, json};
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, ServiceExt};
 
 /// Greets all who are named, each in a task of its own: a service with messages that say nothing of what they carry.
 async fn greet_all(client: Client, names: Vec<String>) -> BTreeMap<String, Value> {
@@ -46,7 +46,10 @@ async fn an_axum_server_of_ones_own_calls_the_example_from_tasks_of_its_own() {
     let router = Router::new().route("/greet-all", post(handler));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = layer.layer(router).map_response(|reply| reply.map(Body::new));
+    let service = ServiceExt::<axum::extract::Request>::map_response(
+        layer.layer(router),
+        |reply: http::Response<probe::ReplyBody<Body>>| reply.map(Body::new),
+    );
     let service = axum::ServiceExt::<axum::extract::Request>::into_make_service(service);
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
     let greeted = reqwest::Client::new()
