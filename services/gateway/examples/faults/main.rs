@@ -4,6 +4,7 @@
 //!
 //! Fails if, for any fault and in any run, the numbers of failed healthy calls differ by more than 1 % of the calls sent.
 
+#[expect(dead_code, reason = "tests of single faults use more of it")]
 mod wire;
 
 use std::net::SocketAddr;
