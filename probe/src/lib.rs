@@ -27,6 +27,7 @@ mod http2;
 mod json;
 mod layer;
 mod limits;
+mod logging;
 mod observed;
 mod ongoing;
 mod otlp;
@@ -69,6 +70,7 @@ pub use json::{
 };
 pub use layer::{ProbeLayer, Probed};
 pub use limits::Limits;
+pub use logging::log_to_stderr;
 pub use pace::TooSlow;
 pub use probe::{PROBES_VARIABLE, Probe, ProbeConfig, ProbeError};
 pub use receiver::EndpointError;

@@ -41,9 +41,9 @@ use crate::tap::{Claims, LONGEST_HEAD, Tap};
 /// every other caller's call with it, at the 21st; callers here give up together when a service stands still, and are
 /// no attackers. A call that was reset is small: its head.
 const RESETS: usize = 16_384;
-/// After so long without a word from its peer a connection of HTTP/2 is asked whether the peer is there, and after as
-/// long again it is over: a peer may vanish without a word.
-const PING_AFTER: Duration = Duration::from_secs(20);
+/// A connection of HTTP/2 whose peer says nothing for this part of the time that it may be idle is asked by a PING
+/// whether the peer is there, and after as long again it is over: a peer may vanish without a word, with calls open.
+const PING_AFTER: u32 = 3;
 
 /// How long a connection of HTTP/1.1 may be quiet, once the server is to stop, before it is closed. Its
 /// client may have sent a request already, which would be answered by a reset.
@@ -99,6 +99,7 @@ impl Server {
         crowd: &Arc<Crowd>,
     ) -> Self {
         let executor = TimedExecutor { enabled: probe.enabled() };
+        let quiet = crowd.limits.idle / PING_AFTER;
         let mut builder = auto::Builder::new(executor);
         builder
             .http2()
@@ -106,8 +107,8 @@ impl Server {
             .initial_stream_window_size(options.stream_window)
             .initial_connection_window_size(options.connection_window)
             .max_frame_size(options.frame_size)
-            .keep_alive_interval(PING_AFTER)
-            .keep_alive_timeout(PING_AFTER)
+            .keep_alive_interval(quiet)
+            .keep_alive_timeout(quiet)
             .max_local_error_reset_streams(None)
             .max_pending_accept_reset_streams(RESETS);
         // A client that has said all (`nc -N`) may close its side and still reads.

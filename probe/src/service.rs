@@ -13,6 +13,7 @@ use clap::{Args, Command};
 use tokio::net::TcpListener;
 
 use crate::accept::{accept, listen};
+use crate::logging::log_to_stderr;
 use crate::probe::{PROBES_VARIABLE, Probe, ProbeError};
 use crate::routes::{App, Routes};
 use crate::server::Server;
@@ -80,6 +81,7 @@ pub enum RunError {
 /// The `main` of a service that is a program of its own: reads its settings and runs it to its end.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
+    log_to_stderr();
     let about =
         format!("The {} service of the lab. {PROBES_VARIABLE}=off turns its probes off.", S::NAME);
     let command = Command::new(S::NAME).version(S::VERSION).about(about);

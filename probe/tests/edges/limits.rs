@@ -79,6 +79,28 @@ async fn who_takes_no_reply_is_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_peer_by_http_2_that_vanishes_with_a_call_open_is_let_go() {
+    let mut pair = Pair::start_as(Version::Http1, strict()).await;
+    let mut stream = TcpStream::connect(pair.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    // ":method: GET", ":scheme: http" of HPACK's static table, ":path: /forever", traceparent, each as a literal.
+    let mut head = vec![0x82, 0x86, 0x04, 8];
+    head.extend(b"/forever");
+    head.extend([0x00, 11]);
+    head.extend(b"traceparent");
+    head.push(55);
+    head.extend(b"00-0000000000000000000000000000000a-000000000000000b-01");
+    stream.write_all(&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1]).await.unwrap();
+    stream.write_all(&head).await.unwrap();
+    // It answers no PING, and takes what comes.
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    let span = pair.served.span().await.unwrap();
+    assert!(span.half.marks.get(ledger::Point::Abandoned).is_some(), "{:?}", span.half);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_there_is_no_room_the_idlest_go_and_the_newcomer_is_served() {
     let service = ServiceArgs { max_connections: Some(16), ..ServiceArgs::default() };
     let own = Own { service, ..Own::defaults().unwrap() };

@@ -14,22 +14,22 @@ use probe::{Call, Client, ClientOptions, Context, Json, Probe, ProbeLayer, Servi
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt};
 
-/// Greets all who are named, each in a task of its own: a service with messages that say nothing of what they carry.
-async fn greet_all(client: Client, names: Vec<String>) -> BTreeMap<String, Value> {
-    let greeted = names.into_iter().map(|name| {
+/// Measures all items, each in a task of its own: a service with messages that say nothing of what they carry.
+async fn measure_all(client: Client, items: Vec<String>) -> BTreeMap<String, Value> {
+    let measured = items.into_iter().map(|item| {
         let client = client.clone();
         probe::spawn(async move {
-            let request = Request::post("/greet").body(json!({ "name": name })).unwrap();
-            let call = Call { route: Some("/greet".into()), ..Call::default() };
+            let request = Request::post("/measure").body(json!({ "item": item })).unwrap();
+            let call = Call { route: Some("/measure".into()), ..Call::default() };
             let reply = client.json::<Value, Value>(request, call).await.unwrap();
-            (name, reply.into_body()["greeting"].clone())
+            (item, reply.into_body()["letters"].clone())
         })
     });
-    let mut greetings = BTreeMap::new();
-    for one in greeted.collect::<Vec<_>>() {
-        greetings.extend([one.await.unwrap()]);
+    let mut all = BTreeMap::new();
+    for one in measured.collect::<Vec<_>>() {
+        all.extend([one.await.unwrap()]);
     }
-    greetings
+    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,12 +38,12 @@ async fn an_axum_server_of_ones_own_calls_the_example_from_tasks_of_its_own() {
     let (probe, mut spans) = Captured::probe(Vec::new()).unwrap();
     let target = format!("http://{example}").parse().unwrap();
     let client = Client::new(&probe, "example", target, ClientOptions::default());
-    let handler = move |Json(names): Json<Vec<String>>| async move {
+    let handler = move |Json(items): Json<Vec<String>>| async move {
         assert!(Context::current().span().is_some_and(probe::SpanContext::sampled));
-        Json(greet_all(client, names).await)
+        Json(measure_all(client, items).await)
     };
-    let layer = ProbeLayer::new(&probe, &["/greet-all"], &[]);
-    let router = Router::new().route("/greet-all", post(handler));
+    let layer = ProbeLayer::new(&probe, &["/measure-all"], &[]);
+    let router = Router::new().route("/measure-all", post(handler));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = ServiceExt::<axum::extract::Request>::map_response(
@@ -52,22 +52,22 @@ async fn an_axum_server_of_ones_own_calls_the_example_from_tasks_of_its_own() {
     );
     let service = axum::ServiceExt::<axum::extract::Request>::into_make_service(service);
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-    let greeted = reqwest::Client::new()
-        .post(format!("http://{address}/greet-all"))
+    let measured = reqwest::Client::new()
+        .post(format!("http://{address}/measure-all"))
         .header("traceparent", "00-0000000000000000000000000000000a-000000000000000b-01")
         .header("content-type", "application/json")
         .body(r#"["Ada", "Grace"]"#);
-    let greeted = greeted.send().await.unwrap().bytes().await.unwrap();
-    let greeted: Value = serde_json::from_slice(&greeted).unwrap();
-    assert_eq!(greeted, json!({"Ada": "Hello, Ada!", "Grace": "Hello, Grace!"}));
+    let measured = measured.send().await.unwrap().bytes().await.unwrap();
+    let measured: Value = serde_json::from_slice(&measured).unwrap();
+    assert_eq!(measured, json!({"Ada": 3, "Grace": 5}));
     let mut calls = Vec::new();
     for _ in 0..3 {
         calls.push(spans.span().await.unwrap());
     }
     let request = calls.iter().position(|span| span.parent == 11).unwrap();
     let request = calls.remove(request);
-    assert_eq!((request.name.as_str(), request.failure), ("POST /greet-all", None));
+    assert_eq!((request.name.as_str(), request.failure), ("POST /measure-all", None));
     for call in calls {
-        assert_eq!((call.name.as_str(), call.parent), ("POST /greet", request.context.span_id));
+        assert_eq!((call.name.as_str(), call.parent), ("POST /measure", request.context.span_id));
     }
 }

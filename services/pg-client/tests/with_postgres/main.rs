@@ -21,6 +21,8 @@ test_parts::main! {
         database_hop::the_database_hop_is_measured_and_not_missed_by_the_service,
         database_hop::delays_of_the_database_hop_are_found_in_their_stages,
         database_hop::a_pool_of_one_makes_others_wait_in_the_send_queue,
+    }
+    needs [Postgres, Pgbouncer] {
         pgbouncer::behind_a_pooler_by_transaction_every_call_is_answered_and_none_with_a_wrong_number,
     }
     needs [] {

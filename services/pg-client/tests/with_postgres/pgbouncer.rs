@@ -1,10 +1,10 @@
 //! Behind PgBouncer, which gives each transaction another connection of the server: never a wrong number.
 //!
-//! The real one is used where it is installed; two users services share its two connections to the server, so that each
+//! Two users services share its two connections to the server, so that each
 //! finds the other's statements under the names of its own.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use probe::Probe;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use test_parts::Postgres;
+use test_parts::{Part, Postgres};
 
 use crate::service::{get, seed, start};
 
@@ -21,14 +21,6 @@ struct PgBouncer {
     child: Child,
     port: u16,
     _folder: tempfile::TempDir,
-}
-
-/// Where Debian has it; there is no part of that name to require.
-fn program() -> Option<PathBuf> {
-    ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
-        .iter()
-        .map(PathBuf::from)
-        .find(|path| path.exists())
 }
 
 impl PgBouncer {
@@ -109,14 +101,10 @@ async fn leave_statements_of_others(url: &str) {
 
 pub(crate) async fn behind_a_pooler_by_transaction_every_call_is_answered_and_none_with_a_wrong_number()
  {
-    let Some(program) = program() else {
-        eprintln!("left out: there is no pgbouncer here; apt-get install pgbouncer");
-        return;
-    };
     let postgres = Postgres::start();
     seed(&postgres.url(), 1_000, true).await;
     for mode in ["transaction", "session"] {
-        let bouncer = PgBouncer::start(&program, &postgres.url(), mode).await;
+        let bouncer = PgBouncer::start(Part::Pgbouncer.program(), &postgres.url(), mode).await;
         let url = bouncer.url(&postgres.url());
         if mode == "transaction" {
             leave_statements_of_others(&url).await;
