@@ -6,17 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use echo::EchoConfig;
 use http::Request;
-use lab_proto::EchoRequest;
-use lab_proto::v1::echo_client::EchoClient;
 use ledger::Stage;
 use probe::capture::{Captured, start};
 use probe::{Call, Client, ClientOptions, Probe, Service as _, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tonic::Code;
 
 use crate::wire::{Refuses, Wire, refusing};
 
-fn client(probe: &Probe, address: SocketAddr) -> Client {
+pub(crate) fn client(probe: &Probe, address: SocketAddr) -> Client {
     let options = ClientOptions { version: Version::Http2, ..ClientOptions::default() };
     Client::new(probe, "echo", format!("http://{address}").parse().unwrap(), options)
 }
@@ -31,7 +28,7 @@ async fn call(client: &Client, call: Call) -> Result<Bytes, probe::CallError> {
     client.send(request, call).await.map(http::Response::into_body)
 }
 
-fn within(limit: Duration) -> Call {
+pub(crate) fn within(limit: Duration) -> Call {
     Call { timeout: Some(limit), ..Call::default() }
 }
 
@@ -167,53 +164,4 @@ async fn a_call_that_may_have_been_processed_is_not_made_again() {
     }
     let error = call(&client, Call::default()).await.unwrap_err().to_string();
     assert!(error.contains("internal error"), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_timeout_of_grpc_is_kept_by_the_server_and_passed_on_with_what_is_left() {
-    let inject = vec![(Stage::Handler, Duration::from_secs(20))];
-    let (server, mut spans) = Captured::probe(inject).unwrap();
-    let echo = start(EchoConfig::defaults().unwrap(), server).await;
-    // The header alone says how long: this client has no clock.
-    let stream = tokio::net::TcpStream::connect(echo).await.unwrap();
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-    tokio::spawn(connection);
-    let request = Request::post(format!("http://{echo}/lab.v1.Echo/Echo"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("grpc-timeout", "300m")
-        .header("traceparent", "00-0000000000000000000000000000000a-000000000000000b-01")
-        .body(http_body_util::Full::new(Bytes::from_static(b"\0\0\0\0\x03\x0a\x01x")));
-    let began = Instant::now();
-    let reply = sender.send_request(request.unwrap()).await.unwrap();
-    assert_eq!(reply.headers()["grpc-status"], "4");
-    assert!(began.elapsed() < Duration::from_secs(10));
-    let span = spans.span().await.unwrap();
-    assert_eq!(span.says("rpc.grpc.status_code").as_deref(), Some("4"));
-    assert_eq!(span.says("rpc.method").as_deref(), Some("Echo"));
-    assert!(span.failure.unwrap().contains("DeadlineExceeded"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_of_a_limit_travels_with_a_call_by_grpc() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(&Probe::off(), listener.local_addr().unwrap());
-    let told = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        let (request, _respond) = connection.accept().await.unwrap().unwrap();
-        request.headers()["grpc-timeout"].to_str().unwrap().to_owned()
-    });
-    let call = within(Duration::from_millis(300));
-    let answer = client.unary("lab.v1.Echo/Echo", call, |channel| async move {
-        EchoClient::new(channel).echo(EchoRequest { payload: "x".into() }).await
-    });
-    let status = answer.await.unwrap_err();
-    let told = told.await.unwrap();
-    let microseconds: u64 = told.strip_suffix('u').unwrap().parse().unwrap();
-    assert!((1..=300_000).contains(&microseconds), "{told}");
-    assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable), "{status}");
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod connections;
+mod deadlines;
 #[path = "../../examples/faults/wire.rs"]
 #[expect(dead_code, reason = "the comparison of both protocols uses more of it")]
 mod wire;
