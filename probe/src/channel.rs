@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response, Uri};
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use tonic::Status;
 use tonic::body::Body;
@@ -15,6 +14,7 @@ use crate::connect::Connector;
 use crate::context::TRACEPARENT;
 use crate::deadline::{self, Deadline, GRPC_TIMEOUT};
 use crate::http2::Http2;
+use crate::received::Received;
 use crate::replay::Replay;
 use crate::slot::Slot;
 use crate::transport::TransportError;
@@ -45,7 +45,7 @@ impl Channel {
     pub(crate) async fn send(
         &self,
         mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, Arc<TransportError>> {
+    ) -> Result<Response<Received>, Arc<TransportError>> {
         self.address_to(&mut request)?;
         add_context(&mut request);
         match &self.wire {
@@ -53,6 +53,7 @@ impl Channel {
             Wire::Http1(http1) => http1
                 .request(request.map(Replay::once))
                 .await
+                .map(|reply| reply.map(Received::from))
                 .map_err(|error| Arc::new(TransportError::of(&self.address, error))),
         }
     }
@@ -93,9 +94,9 @@ fn add_context<B>(request: &mut Request<B>) {
 }
 
 impl tower::Service<Request<Body>> for Channel {
-    type Response = Response<Incoming>;
+    type Response = Response<Received>;
     type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Status>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Received>, Status>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))

@@ -10,7 +10,6 @@ use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioTimer;
 use serde::Serialize;
@@ -29,6 +28,7 @@ use crate::http2::{Http2, Sizes};
 use crate::json::{JsonError, LONGEST_BODY, encode_json, encode_with, read_json_with, read_with};
 use crate::ongoing::{Ongoing, Peer, Said};
 use crate::probe::Probe;
+use crate::received::Received;
 use crate::slot::Slot;
 use crate::transport::causes;
 
@@ -98,7 +98,7 @@ impl Client {
         let request = request.map(|body| Body::new(Full::new(body)));
         let exchange = async {
             let (head, body) = self.sent(request).await?.into_parts();
-            let body = body.collect().await.map_err(|error| self.broke_off(&error))?;
+            let body = body.collect().await.map_err(|error| self.broke_off(error.as_ref()))?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         self.run(ongoing, exchange, call.timeout).await
@@ -113,7 +113,7 @@ impl Client {
         &self,
         request: Request<Bytes>,
         call: Call,
-    ) -> Result<Response<Incoming>, CallError> {
+    ) -> Result<Response<Received>, CallError> {
         let ongoing = self.begin_http(&request, &call, None);
         let request = request.map(|body| Body::new(Full::new(body)));
         self.run(ongoing, self.sent(request), call.timeout).await
@@ -257,7 +257,7 @@ impl Client {
         if let Some(Slot { record, .. }) = ongoing.slot() {
             record.is_grpc();
         }
-        let work = call_it(self.channel.clone());
+        let work = Box::pin(call_it(self.channel.clone()));
         let late = |limit: Duration| {
             let peer = &self.peer.name;
             let error = format!("{peer} did not answer within the limit of {limit:?}");
@@ -299,10 +299,12 @@ impl Client {
             slot.record.failed_as(error.kind());
             Some(error.to_string())
         };
+        // Each layer round a future keeps it twice, as it came and as it is waited for: on the heap it moves once.
+        let exchange = Box::pin(exchange);
         ongoing.run(within(limit, exchange, late), ended).await
     }
 
-    async fn sent(&self, request: Request<Body>) -> Result<Response<Incoming>, CallError> {
+    async fn sent(&self, request: Request<Body>) -> Result<Response<Received>, CallError> {
         let peer = || self.peer.name.to_string();
         let reply = self.channel.send(request).await;
         let reply = reply.map_err(|source| CallError::Transport { peer: peer(), source })?;
@@ -315,7 +317,7 @@ impl Client {
     /// Reads the JSON of a reply that is no error.
     async fn read<R: DeserializeOwned>(
         &self,
-        reply: Response<Incoming>,
+        reply: Response<Received>,
         carries: impl FnOnce(&R) -> u64,
     ) -> Result<Response<R>, CallError> {
         let (head, body) = reply.into_parts();
@@ -328,9 +330,9 @@ impl Client {
     /// The body of a reply whose status the caller accepts.
     async fn accepted(
         &self,
-        reply: Response<Incoming>,
+        reply: Response<Received>,
         accepts: impl FnOnce(StatusCode) -> bool,
-    ) -> Result<Incoming, CallError> {
+    ) -> Result<Received, CallError> {
         let (status, body) = (reply.status(), reply.into_body());
         if accepts(status) {
             return Ok(body);
@@ -351,7 +353,7 @@ impl Client {
         CallError::Request { peer: self.peer.name.to_string(), reason }
     }
 
-    fn broke_off(&self, error: &hyper::Error) -> CallError {
+    fn broke_off(&self, error: &(dyn std::error::Error + 'static)) -> CallError {
         self.undecoded(JsonError::Read(causes(error)))
     }
 }
@@ -373,7 +375,7 @@ async fn within<R, E>(
 }
 
 /// What comes first of a body, which may break off and may be longer.
-async fn beginning(mut body: Incoming, most: usize) -> Bytes {
+async fn beginning(mut body: Received, most: usize) -> Bytes {
     let mut bytes = BytesMut::new();
     while bytes.len() < most
         && let Some(Ok(frame)) = body.frame().await

@@ -8,7 +8,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use ledger::clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::keepalive::Signs;
+
 /// How long a peer may be silent that is known to be near.
 const SHORTEST: Duration = Duration::from_millis(250);
 /// Doublings of that, one for each connection in turn that never said anything: a peer that stands still gets few.
 const MOST_DOUBLINGS: u32 = 5;
-/// A PING is sent on a connection that was quiet for so long and has calls: well within [`SHORTEST`].
-pub(crate) const PING_AFTER: Duration = Duration::from_millis(100);
 /// A far peer is given so many times what the first answer on a connection took.
 const FIRST_ANSWERS: u64 = 4;
 /// And no more than this for it.
@@ -52,7 +52,7 @@ impl Patience {
 pub(crate) struct Lively<IO> {
     io: IO,
     patience: Arc<Patience>,
-    silent: Arc<AtomicBool>,
+    signs: Arc<Signs>,
     opened: u64,
     answered: bool,
     /// Bytes written since something was last read.
@@ -65,14 +65,14 @@ pub(crate) struct Lively<IO> {
 }
 
 impl<IO> Lively<IO> {
-    /// `silent` is told when the connection should be left.
-    pub(crate) fn new(io: IO, patience: Arc<Patience>, silent: Arc<AtomicBool>) -> Self {
+    /// `signs` are told when the connection should be left.
+    pub(crate) fn new(io: IO, patience: Arc<Patience>, signs: Arc<Signs>) -> Self {
         let timer = Box::pin(tokio::time::sleep(SHORTEST));
         let opened = clock::now();
         Lively {
             io,
             patience,
-            silent,
+            signs,
             opened,
             answered: false,
             unanswered: 0,
@@ -83,6 +83,7 @@ impl<IO> Lively<IO> {
     }
 
     fn read(&mut self) {
+        self.signs.heard.store(true, Relaxed);
         if !std::mem::replace(&mut self.answered, true) {
             self.patience.first_answer.store(clock::now() - self.opened, Relaxed);
         }
@@ -115,7 +116,7 @@ impl<IO> Lively<IO> {
             }
             self.armed = false;
             if clock::now() - self.since >= self.patience.allowance(self.unanswered) {
-                if !self.silent.swap(true, Relaxed) {
+                if !self.signs.silent.swap(true, Relaxed) {
                     self.patience.left.fetch_add(1, Relaxed);
                 }
                 // Nobody needs to look any more.
@@ -190,10 +191,10 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    fn pair() -> (Lively<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<AtomicBool>) {
+    fn pair() -> (Lively<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Signs>) {
         let (near, far) = tokio::io::duplex(1_000);
-        let silent = Arc::new(AtomicBool::new(false));
-        (Lively::new(near, Arc::default(), Arc::clone(&silent)), far, silent)
+        let signs = Arc::<Signs>::default();
+        (Lively::new(near, Arc::default(), Arc::clone(&signs)), far, signs)
     }
 
     async fn read_within(lively: &mut Lively<tokio::io::DuplexStream>, limit: Duration) {
@@ -202,12 +203,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_answers_nothing_is_silent_and_one_that_was_asked_nothing_is_not() {
-        let (mut lively, _far, silent) = pair();
+        let (mut lively, _far, signs) = pair();
         read_within(&mut lively, SHORTEST * 2).await;
-        assert!(!silent.load(Relaxed), "nothing was written");
+        assert!(!signs.silent.load(Relaxed), "nothing was written");
         lively.write_u8(1).await.unwrap();
         read_within(&mut lively, SHORTEST * 8).await;
-        assert!(silent.load(Relaxed));
+        assert!(signs.silent.load(Relaxed));
         assert_eq!(lively.patience.left.load(Relaxed), 1);
         assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 2, "more patience");
     }
