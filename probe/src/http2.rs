@@ -22,7 +22,7 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 
 use crate::connect::{Connector, TimedExecutor};
-use crate::keepalive::{self, OpenCall, Signs};
+use crate::keepalive::{self, OpenCall, PING_LIMIT, Signs};
 use crate::received::{Received, cause};
 use crate::replay::Replay;
 use crate::silence::{Lively, Patience};
@@ -232,7 +232,7 @@ async fn drive<IO>(mut connection: client::Connection<IO>, signs: Arc<Signs>)
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let watch = keepalive::watch(&signs, connection.ping_pong());
+    let watch = keepalive::watch(&signs, connection.ping_pong(), PING_LIMIT);
     tokio::select! {
         biased;
         ended = &mut connection => if let Err(error) = ended {

@@ -100,12 +100,11 @@ impl Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::StreamExt as _;
+    use futures_util::stream;
     use http::Request;
     use http_body::Frame;
     use http_body_util::{Full, StreamBody};
     use tokio::sync::mpsc;
-    use tokio_stream::wrappers::UnboundedReceiverStream;
     use tonic::Status;
     use tonic::body::Body;
 
@@ -140,9 +139,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_later_is_sent_later_until_nobody_wants_the_reply() {
-        let (pieces, later) = mpsc::unbounded_channel();
-        let later = UnboundedReceiverStream::new(later);
-        let frames = later.map(|piece| Ok::<_, Status>(Frame::data(Bytes::from_static(piece))));
+        let (pieces, mut later) = mpsc::unbounded_channel();
+        let frame = |piece| Ok::<_, Status>(Frame::data(Bytes::from_static(piece)));
+        let frames = stream::poll_fn(move |cx| later.poll_recv(cx).map(|piece| piece.map(frame)));
         pieces.send(&b"first"[..]).unwrap();
         let (upload, mut received) = sent(Body::new(StreamBody::new(frames))).await;
         assert_eq!(received.data().await.unwrap().unwrap(), "first");
