@@ -171,9 +171,7 @@ fn client_in(client: &Half, back: u64, walk: &mut Walk) {
         return;
     }
     let (_, end) = client.call();
-    let at = walk::REPLY_IN.walk(client, back, walk);
-    let trailers = mark(Point::EosRead).filter(|&read| read > at && read <= end);
-    let at = walk.step(at, trailers, Stage::EndOfStreamWait);
+    let at = walk::REPLY_IN.walk(client, back, end, walk);
     walk.step(at, Some(end), Stage::WakeUp);
 }
 

@@ -48,6 +48,8 @@ pub struct Half {
     /// Made by another process than the side it was called from, on a clock of its own: how long the call took is
     /// known, but not when (client only).
     pub elsewhere: bool,
+    /// The call had more than one message in one direction, so that only its beginning and its end are marked.
+    pub streaming: bool,
     /// Injected delays, as the injector measured them, in nanoseconds.
     pub injected: Vec<(Stage, u64)>,
 }
@@ -101,6 +103,7 @@ impl Half {
             attempts: 0,
             database: None,
             elsewhere: false,
+            streaming: false,
             injected: Vec::new(),
         }
     }
@@ -125,9 +128,10 @@ impl Half {
     #[must_use]
     pub fn residence(&self) -> (u64, u64) {
         let (start, end) = self.interval;
+        let mark = |point| self.marks.get(point);
         (
-            self.marks.get(Point::LastRead).unwrap_or(start),
-            self.marks.get(Point::LastWrite).unwrap_or(end),
+            mark(Point::LastRead).unwrap_or(start),
+            mark(Point::LastWrite).or_else(|| mark(Point::Abandoned)).unwrap_or(end),
         )
     }
 
@@ -218,6 +222,9 @@ impl Half {
 
     fn wire_text(&self) -> String {
         let mut text = format!("con={} http={} try={}", self.connection, self.http, self.attempts);
+        if self.streaming {
+            text.push_str(" st=1");
+        }
         for (prefix, traffic) in [('o', &self.outbound), ('i', &self.inbound)] {
             let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
             let values = [payload, body, wire, frames, framing, headers];
@@ -236,6 +243,7 @@ impl Half {
                 "con" => self.connection = value,
                 "http" => self.http = value,
                 "try" => self.attempts = value,
+                "st" => self.streaming = value != 0,
                 _ => {
                     let traffic = match key.as_bytes().first() {
                         Some(b'o') => &mut self.outbound,

@@ -48,6 +48,7 @@ points! {
     HandlerStart = "hs", "The service's own code starts (server only).";
     HandlerEnd = "he", "The service's own code ends (server only).";
     CallEnd = "ce", "The call returns to the caller (client only).";
+    Abandoned = "ab", "The request was given up before its reply was sent (server only).";
 }
 
 /// The marks of one side of a hop, in nanoseconds of [`crate::clock`]. Any may be missing.

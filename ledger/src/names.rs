@@ -36,6 +36,26 @@ pub const HIGHEST: &str = "lab.highest";
 pub const PEER_SERVICE: &str = "peer.service";
 /// Span attribute (semantic conventions): address of the called service.
 pub const SERVER_ADDRESS: &str = "server.address";
+/// Span attribute (semantic conventions): port of the called service.
+pub const SERVER_PORT: &str = "server.port";
+/// Span attribute (semantic conventions): method of a HTTP request.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// Span attribute (semantic conventions): status of a HTTP reply.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// Span attribute (semantic conventions): the route of a server that took the request.
+pub const HTTP_ROUTE: &str = "http.route";
+/// Span attribute (semantic conventions): the path of a client's request as a template.
+pub const URL_TEMPLATE: &str = "url.template";
+/// Span attribute (semantic conventions): `grpc`.
+pub const RPC_SYSTEM: &str = "rpc.system";
+/// Span attribute (semantic conventions): the service that is called.
+pub const RPC_SERVICE: &str = "rpc.service";
+/// Span attribute (semantic conventions): its method.
+pub const RPC_METHOD: &str = "rpc.method";
+/// Span attribute (semantic conventions): the status that a gRPC call ended with, as a number.
+pub const RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
+/// Span attribute (semantic conventions): what kind of error a span ended with.
+pub const ERROR_TYPE: &str = "error.type";
 
 /// Span attribute (semantic conventions): which kind of database a client span calls. Such a call has no
 /// other side: databases send no spans.

@@ -30,6 +30,8 @@ enum Tag {
     Injected = 6,
     /// Instance of the process, and the span's number in it.
     Origin = 7,
+    /// 1 for a streaming call.
+    Streaming = 8,
 }
 
 /// Where a span stands among those of its process: a gap in the numbers is a loss.
@@ -73,6 +75,7 @@ impl Half {
         put_traffic(out, Tag::Outbound, &self.outbound);
         put_traffic(out, Tag::Inbound, &self.inbound);
         numbers(out, Tag::Connection, &[self.connection, self.http, self.attempts]);
+        numbers(out, Tag::Streaming, &[u64::from(self.streaming)]);
         if !self.injected.is_empty() {
             entry(out, Tag::Injected, |out| {
                 for &(stage, ns) in &self.injected {
@@ -149,6 +152,10 @@ impl Half {
             tag if tag == Tag::Origin as u64 => {
                 let [instance, sequence] = content.array()?;
                 *origin = Some(Origin { instance, sequence });
+            }
+            tag if tag == Tag::Streaming as u64 => {
+                let [streaming] = content.array()?;
+                self.streaming = streaming != 0;
             }
             _ => {}
         }

@@ -20,6 +20,8 @@ pub enum Family {
     Framing,
     /// Between the writing of the last byte and its reading by the peer.
     Network,
+    /// Waiting for the rest of a message whose payload is there: its trailers, its terminator, END_STREAM.
+    Delivery,
     /// Time of which nobody told anything: between a call and its answer where no tap looked. Network, queues,
     /// libraries and the scheduler in one, so it is called by none of their names.
     Unseen,
@@ -29,13 +31,14 @@ pub enum Family {
 
 impl Family {
     /// Every family, in the order in which reports stack them.
-    pub const ALL: [Family; 8] = [
+    pub const ALL: [Family; 9] = [
         Family::Queue,
         Family::Serialization,
         Family::Framing,
         Family::FlowControl,
         Family::Socket,
         Family::Network,
+        Family::Delivery,
         Family::Unseen,
         Family::Backend,
     ];
@@ -50,6 +53,7 @@ impl Family {
             Family::Socket => "socket",
             Family::Framing => "framing",
             Family::Network => "network",
+            Family::Delivery => "delivery",
             Family::Unseen => "unseen",
             Family::Backend => "backend",
         }
@@ -59,7 +63,14 @@ impl Family {
     /// not the same as none.
     #[must_use]
     pub const fn needs_a_tap(self) -> bool {
-        matches!(self, Family::Framing | Family::FlowControl | Family::Socket | Family::Network)
+        matches!(
+            self,
+            Family::Framing
+                | Family::FlowControl
+                | Family::Socket
+                | Family::Network
+                | Family::Delivery
+        )
     }
 
     /// The family called `name`, if there is one.
@@ -115,6 +126,7 @@ stages! {
     RequestDeframing, Framing, "request_deframing", "Last request byte read to the connection's next I/O call (approximate).";
     RequestReceiverQueue, Queue, "request_receiver_queue", "The request was read and waited to be decoded.";
     RequestDecode, Serialization, "request_decode", "Turning bytes into the request.";
+    RequestDelivery, Delivery, "request_delivery", "The request's last payload byte was read, and its end was still to come: END_STREAM or the terminator.";
     Dispatch, Queue, "dispatch", "Decoded to the start of the handler.";
     Handler, Backend, "handler", "The service's own code, less its calls to others where it waited for them.";
     QueryRoundTrip, Backend, "query_round_trip", "A query sent to a database until its last row was read: wire and server in one.";
@@ -128,7 +140,7 @@ stages! {
     ReplyDeframing, Framing, "reply_deframing", "Last reply byte read to the connection's next I/O call (approximate).";
     ReplyReceiverQueue, Queue, "reply_receiver_queue", "The reply was read and waited to be decoded.";
     ReplyDecode, Serialization, "reply_decode", "Turning bytes into the reply.";
-    EndOfStreamWait, Framing, "end_of_stream_wait", "Reply decoded, but its trailers or terminator were not read yet.";
+    ReplyDelivery, Delivery, "reply_delivery", "The reply's last payload byte was read, and its end was still to come: trailers, END_STREAM or the terminator.";
     WakeUp, Queue, "wake_up", "From the last event of the reply to the return of the call.";
     NetworkInferred, Network, "network_inferred", "Last byte written to last byte read, both ways, tapped at both ends by different clocks: as a difference of durations.";
     BetweenSpans, Unseen, "between_spans", "A client's span less its server's where no tap looked: network, queues, libraries and the scheduler in one.";
@@ -156,6 +168,8 @@ impl Stage {
     /// [`UnknownStage`] names the stages there are.
     pub fn from_name(name: &str) -> Result<Stage, UnknownStage> {
         let wanted = name.trim().replace(['-', ' '], "_");
+        // The name that it had in results of schema 2.
+        let wanted = if wanted == "end_of_stream_wait" { "reply_delivery" } else { &wanted };
         Self::ALL
             .iter()
             .copied()

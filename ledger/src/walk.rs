@@ -148,32 +148,44 @@ impl Outbound {
 /// The inbound half of a walk: deframing, queue, decode.
 pub(crate) struct Inbound {
     deframing: Stage,
+    delivery: Stage,
     queue: Stage,
     decode: Stage,
 }
 
 const REQUEST_IN: Inbound = Inbound {
     deframing: Stage::RequestDeframing,
+    delivery: Stage::RequestDelivery,
     queue: Stage::RequestReceiverQueue,
     decode: Stage::RequestDecode,
 };
 
 pub(crate) const REPLY_IN: Inbound = Inbound {
     deframing: Stage::ReplyDeframing,
+    delivery: Stage::ReplyDelivery,
     queue: Stage::ReplyReceiverQueue,
     decode: Stage::ReplyDecode,
 };
 
 impl Inbound {
-    pub(crate) fn walk(&self, half: &Half, from: u64, walk: &mut Walk) -> u64 {
+    /// What the message was waited for ends `until` then.
+    pub(crate) fn walk(&self, half: &Half, from: u64, until: u64, walk: &mut Walk) -> u64 {
         let mark = |point| half.marks.get(point);
         let next = mark(Point::NextIo).map(|next| match mark(Point::DecodeStart) {
             Some(decode) => next.min(decode.max(from)),
             None => next,
         });
         let at = walk.step(from, next, self.deframing);
-        let at = walk.step(at, mark(Point::DecodeStart), self.queue);
-        walk.step(at, mark(Point::DecodeEnd), self.decode)
+        // JSON is decoded when the message has ended, gRPC's payload when it is there: the end is waited for on one
+        // side of the decoding or on the other.
+        let end = mark(Point::EosRead).filter(|&end| end > at);
+        let decode = mark(Point::DecodeStart);
+        let before = end.filter(|&end| decode.is_some_and(|decode| end <= decode));
+        let at = walk.step(at, before, self.delivery);
+        let at = walk.step(at, decode, self.queue);
+        let at = walk.step(at, mark(Point::DecodeEnd), self.decode);
+        let after = end.filter(|&end| before.is_none() && end > at && end <= until);
+        walk.step(at, after, self.delivery)
     }
 }
 
@@ -181,7 +193,9 @@ impl Inbound {
 /// residence is the handler's, and ends at `until`.
 pub(crate) fn server(server: &Half, from: u64, until: u64, walk: &mut Walk) -> u64 {
     let mark = |point| server.marks.get(point);
-    let at = REQUEST_IN.walk(server, from, walk);
+    // Without a handler's mark nothing says that the service waited for the end.
+    let handled = mark(Point::HandlerStart).unwrap_or(0);
+    let at = REQUEST_IN.walk(server, from, handled, walk);
     let at = walk.step(at, mark(Point::HandlerStart), Stage::Dispatch);
     let after_handler = mark(Point::HandlerEnd)
         .or_else(|| mark(Point::EncodeStart))

@@ -92,7 +92,7 @@ fn each_step_is_booked_under_its_own_stage() {
         (Stage::ReplyDeframing, 3),
         (Stage::ReplyReceiverQueue, 5),
         (Stage::ReplyDecode, 13),
-        (Stage::EndOfStreamWait, 21),
+        (Stage::ReplyDelivery, 21),
         (Stage::WakeUp, 34),
     ];
     let found: Vec<_> = stages.iter().map(|(stage, time)| (stage, time.ns)).collect();
@@ -100,6 +100,55 @@ fn each_step_is_booked_under_its_own_stage() {
     assert_eq!(books.total(), 1_676);
     assert_eq!(books.hops[0].out_of_order, 0);
     assert_eq!(books.total_of(Kind::Measured), books.total());
+}
+
+#[test]
+fn waiting_for_the_end_of_a_message_is_delivery_before_decoding_or_after_it_in_both_directions() {
+    // gRPC decodes the payload when it is there, JSON when the message has ended.
+    for (end_of_request, queue) in [(1_330, 7), (1_309, 3)] {
+        let mut hop = orderly();
+        let server = hop.server.as_mut().unwrap();
+        server.marks.set(Point::EosRead, end_of_request);
+        let books = close(&hop);
+        let stages = &books.hops[0].stages;
+        let (delivery, dispatch) = if end_of_request == 1_330 { (7, 10) } else { (4, 17) };
+        assert_eq!(stages.get(Stage::RequestDelivery).ns, delivery);
+        assert_eq!(stages.get(Stage::Dispatch).ns, dispatch);
+        assert_eq!(stages.get(Stage::RequestReceiverQueue).ns, queue);
+        assert_eq!(stages.total_in(Family::Delivery), delivery + 21);
+        assert_eq!(books.total(), 1_676);
+    }
+    let mut hop = orderly();
+    hop.client.as_mut().unwrap().marks.set(Point::EosRead, 2_606);
+    let books = close(&hop);
+    assert_eq!(books.hops[0].stages.get(Stage::ReplyDelivery).ns, 3);
+    assert_eq!(books.hops[0].stages.get(Stage::ReplyReceiverQueue).ns, 2);
+    assert_eq!(books.total(), 1_676);
+}
+
+#[test]
+fn a_server_that_was_left_is_in_its_handler_until_then() {
+    let mut hop = hop(
+        half(
+            Side::Client,
+            &[(Point::CallStart, 1_000), (Point::SendBegin, 1_010), (Point::CallEnd, 301_000)],
+        ),
+        half(
+            Side::Server,
+            &[
+                (Point::FirstRead, 1_050),
+                (Point::LastRead, 1_050),
+                (Point::HandlerStart, 1_060),
+                (Point::Abandoned, 300_900),
+            ],
+        ),
+    );
+    hop.client.as_mut().unwrap().interval = (1_000, 301_000);
+    hop.server.as_mut().unwrap().interval = (1_050, 300_900);
+    let books = close(&hop);
+    assert_eq!(books.hops[0].stages.get(Stage::Handler).ns, 299_840);
+    assert!(books.hops[0].stages.iter().all(|(_, time)| time.ns >= 0));
+    assert_eq!(books.total(), 300_000);
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn any_half(side: Side) -> impl Strategy<Value = Half> {
             half.sending = Sending { window_wait, socket_wait, socket_write, framing };
             [half.connection, half.http, half.attempts] = connection;
             [half.outbound, half.inbound] = traffic;
+            half.streaming = half.connection % 2 == 1;
             half.injected = injected;
             half
         },
@@ -59,6 +60,18 @@ fn by_bytes(half: &Half, origin: Option<Origin>) -> Half {
     let mut read = Half::new(half.side, half.interval);
     assert_eq!(read.unpack(&bytes), Ok(origin));
     read
+}
+
+#[test]
+fn no_input_of_the_corpus_or_made_of_it_makes_a_reader_panic() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/packed");
+    test_parts::fuzz("packed", std::path::Path::new(corpus), |bytes| {
+        let mut half = Half::new(Side::Server, (0, 0));
+        if half.unpack(bytes).is_ok() {
+            // What was read can be written, and is read as the same again.
+            assert_eq!(by_bytes(&half, None), half);
+        }
+    });
 }
 
 proptest! {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::standing::Crowd;
+
 /// How long to wait after a failed accept (out of descriptors, say) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,29 +26,48 @@ pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Hands every connection to `serve` until `shutdown` completes, then those that wait in the kernel's
-/// queue: closing the listener would reset them. A failing accept is logged and tried again.
+/// queue: closing the listener would reset them. There are no more at a time than `crowd` has room for.
 pub(crate) async fn accept(
     listener: TcpListener,
+    crowd: &Crowd,
     shutdown: impl Future<Output = ()> + Send,
     mut serve: impl FnMut(TcpStream),
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut failed = false;
     loop {
+        let accepting = async {
+            room(crowd).await;
+            listener.accept().await
+        };
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            accepted = accepting => accepted,
         };
         match accepted {
             Ok((stream, _)) => serve(stream),
             Err(error) => {
-                tracing::warn!("accepting a connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                // It fails again until somebody leaves: once is enough to say so.
+                if !std::mem::replace(&mut failed, true) {
+                    tracing::warn!("accepting a connection: {error}; the idlest are closed");
+                }
+                crowd.make_room();
+                let _ = tokio::time::timeout(ACCEPT_PAUSE, crowd.one_left()).await;
             }
         }
     }
     match waiting(listener) {
         Ok(waiting) => waiting.into_iter().for_each(serve),
         Err(error) => tracing::warn!("accepting the last connections: {error}"),
+    }
+}
+
+/// Waits until there is room for one more connection. Where all have requests, the next one waits in the kernel's
+/// queue until one of them is answered.
+async fn room(crowd: &Crowd) {
+    while crowd.full() {
+        crowd.make_room();
+        let _ = tokio::time::timeout(ACCEPT_PAUSE, crowd.one_left()).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Half, HopNode, Side, Stage, clock};
+use ledger::{Half, HopNode, Side, Stage, Value, clock};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -35,6 +35,21 @@ pub struct CapturedSpan {
     pub stopwatch: Option<u64>,
     /// The error it ended with.
     pub failure: Option<String>,
+    /// What it says beside its record, in the words of the semantic conventions.
+    pub said: Vec<(&'static str, Value)>,
+}
+
+impl CapturedSpan {
+    /// What it says by this name, as text.
+    #[must_use]
+    pub fn says(&self, name: &str) -> Option<String> {
+        let (_, value) = self.said.iter().find(|(key, _)| *key == name)?;
+        Some(match value {
+            Value::Text(text) => text.clone(),
+            Value::Int(whole) => whole.to_string(),
+            Value::Float(number) => number.to_string(),
+        })
+    }
 }
 
 /// The spans of a process, in the order in which they ended.
@@ -69,6 +84,7 @@ impl Captured {
             half,
             stopwatch: record.stopwatch(),
             failure: record.failure(),
+            said: identity.extra.iter().cloned().chain(record.said()).collect(),
         })
     }
 }

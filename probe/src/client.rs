@@ -4,128 +4,46 @@
 //! inside. Choosing and retrying peers is not done here.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::uri::PathAndQuery;
+use bytes::{Bytes, BytesMut};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
+use hyper_util::rt::TokioTimer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::body::Body;
 
 use crate::call::Call;
-use crate::codec::{Carries, JsonError, encode_json, encode_with, read_with};
+use crate::call_error::CallError;
+use crate::carries::Carries;
+use crate::channel::{Channel, Wire};
+use crate::client_options::{ClientOptions, Version};
 use crate::connect::{Connector, TimedExecutor};
-use crate::context::TRACEPARENT;
-use crate::ongoing::{Ongoing, Peer};
+use crate::deadline::{self, Deadline};
+use crate::exchange::Exchange;
+use crate::http2::{Http2, Sizes};
+use crate::json::{JsonError, LONGEST_BODY, encode_json, encode_with, read_json_with, read_with};
+use crate::ongoing::{Ongoing, Peer, Said};
 use crate::probe::Probe;
+use crate::received::Received;
 use crate::slot::Slot;
+use crate::transport::causes;
 
-/// A reply body longer than this is refused: 16 MiB of payload and its envelope.
-pub const LONGEST_BODY: usize = 17 * 1024 * 1024;
-
-/// HTTP version a client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Version {
-    /// HTTP/1.1.
-    #[default]
-    Http1,
-    /// HTTP/2 with prior knowledge, as gRPC does.
-    Http2,
-}
-
-/// How a client connects. Windows and frame sizes are in bytes; `None` leaves hyper's default.
-#[derive(Debug, Clone)]
-pub struct ClientOptions {
-    /// HTTP version.
-    pub version: Version,
-    /// HTTP/2 stream window for replies.
-    pub stream_window: Option<u32>,
-    /// HTTP/2 connection window for replies.
-    pub connection_window: Option<u32>,
-    /// Largest HTTP/2 frame accepted.
-    pub frame_size: Option<u32>,
-    /// Keep connections for later calls; otherwise each call connects anew.
-    pub pooled: bool,
-    /// TCP_NODELAY.
-    pub nodelay: bool,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        ClientOptions {
-            version: Version::Http1,
-            stream_window: None,
-            connection_window: None,
-            frame_size: None,
-            pooled: true,
-            nodelay: true,
-        }
-    }
-}
-
-/// A request as its caller words it, and how its answer is read.
-#[derive(Debug)]
-pub struct Exchange<B, D> {
-    /// Method, path with query, and headers. The peer's address and the trace context are added.
-    pub head: Request<()>,
-    /// Makes the body, and says how many of its bytes are payload; this is the stage of encoding. `None` sends none.
-    pub body: Option<B>,
-    /// The status of an answer; any other is an error.
-    pub status: StatusCode,
-    /// Reads the whole body of the answer; this is the stage of decoding.
-    pub read: D,
-}
-
-/// Why a call failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// No reply: connecting, sending or receiving failed.
-    #[error("calling {peer}: {source}")]
-    Transport {
-        /// The called service.
-        peer: String,
-        /// What went wrong.
-        source: legacy::Error,
-    },
-    /// A reply with another status than was wanted: 2xx, unless the caller said otherwise.
-    #[error("{peer} answered {status}: {}", String::from_utf8_lossy(body))]
-    Status {
-        /// The called service.
-        peer: String,
-        /// Its status.
-        status: StatusCode,
-        /// The body, cut off at 4 KiB.
-        body: Bytes,
-    },
-    /// The reply's body could not be read.
-    #[error("the reply of {peer}: {source}")]
-    Decode {
-        /// The called service.
-        peer: String,
-        /// What was wrong with it.
-        source: JsonError,
-    },
-    /// The request could not be made.
-    #[error("making the request to {peer}: {reason}")]
-    Request {
-        /// The called service.
-        peer: String,
-        /// Why.
-        reason: String,
-    },
-}
+/// An idle connection of HTTP/1.1 is closed after this: before the peer does it, as a service of the lab would
+/// after a minute, for it may do so just when a request is sent.
+const IDLE: Duration = Duration::from_secs(45);
+/// What is read of the body of a reply that is an error.
+const LONGEST_ERROR: usize = 4_096;
 
 /// An instrumented client of one service. Cloning is cheap and shares the connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     probe: Probe,
     peer: Peer,
-    target: Uri,
-    http: legacy::Client<Connector, Body>,
+    channel: Channel,
     connector: Connector,
 }
 
@@ -134,20 +52,30 @@ impl Client {
     #[must_use]
     pub fn new(probe: &Probe, peer: &str, target: Uri, options: ClientOptions) -> Client {
         let http2 = options.version == Version::Http2;
-        let peer = Peer { name: peer.into(), database: None, outstanding: Arc::default() };
+        let peer = Peer::at(peer, &target);
         let taps = Arc::clone(&peer.outstanding);
         let connector = Connector::new(probe.clone(), taps, http2, options.nodelay);
-        let mut builder = legacy::Client::builder(TimedExecutor { enabled: probe.enabled() });
-        builder
-            .http2_only(http2)
-            .http2_initial_stream_window_size(options.stream_window)
-            .http2_initial_connection_window_size(options.connection_window)
-            .http2_max_frame_size(options.frame_size);
-        if !options.pooled {
-            builder.pool_max_idle_per_host(0);
-        }
-        let http = builder.build(connector.clone());
-        Client { probe: probe.clone(), peer, target, http, connector }
+        let executor = TimedExecutor { enabled: probe.enabled() };
+        let address: Arc<str> = target.authority().map_or("", Authority::as_str).into();
+        let wire = if http2 {
+            let sizes = Sizes {
+                stream_window: options.stream_window,
+                connection_window: options.connection_window,
+                frame: options.frame_size,
+            };
+            let how = (executor, sizes, options.pooled);
+            let http2 = Http2::new(connector.clone(), how, target.clone(), Arc::clone(&address));
+            Wire::Http2(Arc::new(http2))
+        } else {
+            let mut builder = legacy::Client::builder(executor);
+            builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+            if !options.pooled {
+                builder.pool_max_idle_per_host(0);
+            }
+            Wire::Http1(Box::new(builder.build(connector.clone())))
+        };
+        let channel = Channel::new(wire, target, address);
+        Client { probe: probe.clone(), peer, channel, connector }
     }
 
     /// Connections opened so far.
@@ -156,39 +84,100 @@ impl Client {
         self.connector.opened()
     }
 
-    /// Posts `request` as JSON to `path` and reads a JSON reply.
+    /// Sends any request, whose URI is a path and a query, and reads the whole reply, whatever its status. Bytes are
+    /// counted as payload in neither direction.
+    ///
+    /// # Errors
+    /// There was no reply, or it broke off.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        call: Call,
+    ) -> Result<Response<Bytes>, CallError> {
+        let ongoing = self.begin_http(&request, &call, None);
+        let request = request.map(|body| Body::new(Full::new(body)));
+        let exchange = async {
+            let (head, body) = self.sent(request).await?.into_parts();
+            let body = body.collect().await.map_err(|error| self.broke_off(error.as_ref()))?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        self.run(ongoing, exchange, call.timeout).await
+    }
+
+    /// Sends any request, as [`Self::send`] does, and hands over the reply with its body unread: for replies that are
+    /// long or never end, and for upgrades. The call is over with the reply's head.
+    ///
+    /// # Errors
+    /// There was no reply.
+    pub async fn open(
+        &self,
+        request: Request<Bytes>,
+        call: Call,
+    ) -> Result<Response<Received>, CallError> {
+        let ongoing = self.begin_http(&request, &call, None);
+        let request = request.map(|body| Body::new(Full::new(body)));
+        self.run(ongoing, self.sent(request), call.timeout).await
+    }
+
+    /// Sends any request with a body of JSON and reads a reply of JSON. Messages need not say what they carry.
     ///
     /// # Errors
     /// [`CallError`] tells no reply, a reply other than 2xx, and an unreadable reply apart.
-    pub async fn post_json<Q, R>(&self, path: &str, request: &Q, call: Call) -> Result<R, CallError>
+    pub async fn json<Q, R>(
+        &self,
+        request: Request<Q>,
+        call: Call,
+    ) -> Result<Response<R>, CallError>
     where
-        Q: Serialize + Carries,
-        R: DeserializeOwned + Carries,
+        Q: Serialize,
+        R: DeserializeOwned,
     {
-        let name = || format!("POST {path}");
-        let ongoing = self.begin(name, call, false);
-        ongoing.run(self.exchange_json(path, request), |error| error.to_string()).await
+        self.json_with(request, call, |_| 0, |_| 0).await
     }
 
-    /// Gets `path` with `query` (as it stands in a URI, without the question mark) and reads a JSON
-    /// reply. The span is named by the path alone.
+    /// The same; what each message carries is what these functions say of it.
     ///
     /// # Errors
-    /// As [`Self::post_json`].
-    pub async fn get_json<R>(&self, path: &str, query: &str, call: Call) -> Result<R, CallError>
+    /// As [`Self::json`].
+    pub async fn json_with<Q, R>(
+        &self,
+        request: Request<Q>,
+        call: Call,
+        carried: impl FnOnce(&Q) -> u64,
+        carries: impl FnOnce(&R) -> u64,
+    ) -> Result<Response<R>, CallError>
     where
-        R: DeserializeOwned + Carries,
+        Q: Serialize,
+        R: DeserializeOwned,
     {
-        let ongoing = self.begin(|| format!("GET {path}"), call, false);
-        let whole = format!("{path}?{query}");
-        let exchange = self.exchange_json_reply(&whole, Request::new(Body::empty()));
-        ongoing.run(exchange, |error| error.to_string()).await
+        self.json_at(request, (call, None), carried, carries).await
+    }
+
+    /// The same of a path that is a route.
+    async fn json_at<Q: Serialize, R: DeserializeOwned>(
+        &self,
+        request: Request<Q>,
+        (call, route): (Call, Option<&str>),
+        carried: impl FnOnce(&Q) -> u64,
+        carries: impl FnOnce(&R) -> u64,
+    ) -> Result<Response<R>, CallError> {
+        let ongoing = self.begin_http(&request, &call, route);
+        let (mut head, message) = request.into_parts();
+        let json = HeaderValue::from_static("application/json");
+        head.headers.entry(header::CONTENT_TYPE).or_insert(json);
+        let exchange = async {
+            let body = encode_json(&message, carried(&message));
+            let body = body.map_err(|error| self.refuse(error.to_string()))?;
+            let request = Request::from_parts(head, Body::new(Full::new(body)));
+            self.read(self.sent(request).await?, carries).await
+        };
+        self.run(ongoing, exchange, call.timeout).await
     }
 
     /// Makes any one call. `name` is what spans call it.
     ///
     /// # Errors
-    /// As [`Self::post_json`], with a reply of another status than asked for instead of one other than 2xx.
+    /// As [`Self::json`], with a reply of another status than asked for instead of one other than 2xx.
     pub async fn exchange<R, B, D>(
         &self,
         name: impl FnOnce() -> String,
@@ -201,19 +190,54 @@ impl Client {
         D: FnOnce(&[u8]) -> Result<R, JsonError>,
     {
         let Exchange { head, body, status, read } = exchange;
+        let ongoing = self.begin(|| Said::named(name(), head.method()), &call);
         let work = async {
             let body = match body {
                 Some(make) => Body::new(Full::new(encode_with(|| Ok::<_, CallError>(make()))?)),
                 None => Body::empty(),
             };
-            let (head, ()) = head.into_parts();
-            let path = head.uri.path_and_query().cloned();
-            let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-            let accepts = move |found| found == status;
-            self.send(path, Request::from_parts(head, body), accepts, read).await
+            let reply = self.sent(head.clone().map(|()| body)).await?;
+            let reply = self.accepted(reply, |found| found == status).await?;
+            let read = read_with(reply, LONGEST_BODY, read, R::payload_bytes).await;
+            read.map_err(|source| self.undecoded(source))
         };
-        let ongoing = self.begin(name, call, false);
-        ongoing.run(work, |error| error.to_string()).await
+        self.run(ongoing, work, call.timeout).await
+    }
+
+    /// Posts `request` as JSON to `path` and reads a JSON reply.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub async fn post_json<Q, R>(&self, path: &str, request: &Q, call: Call) -> Result<R, CallError>
+    where
+        Q: Serialize + Carries,
+        R: DeserializeOwned + Carries,
+    {
+        let mut whole = Request::new(request);
+        *whole.method_mut() = Method::POST;
+        *whole.uri_mut() = self.path(path)?;
+        let carried = |request: &&Q| request.payload_bytes();
+        let reply = self.json_at(whole, (call, Some(path)), carried, R::payload_bytes);
+        reply.await.map(Response::into_body)
+    }
+
+    /// Gets `path` with `query` (as it stands in a URI, without the question mark) and reads a JSON
+    /// reply. The span is named by the path alone.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub async fn get_json<R>(&self, path: &str, query: &str, call: Call) -> Result<R, CallError>
+    where
+        R: DeserializeOwned + Carries,
+    {
+        let mut request = Request::new(());
+        *request.uri_mut() = self.path(&format!("{path}?{query}"))?;
+        let ongoing = self.begin_http(&request, &call, Some(path));
+        let exchange = async {
+            let reply = self.sent(request.map(|()| Body::empty())).await?;
+            self.read(reply, R::payload_bytes).await
+        };
+        self.run(ongoing, exchange, call.timeout).await.map(Response::into_body)
     }
 
     /// Makes one gRPC call: `call_it` gets a channel for the generated client.
@@ -229,131 +253,136 @@ impl Client {
     where
         F: Future<Output = Result<R, tonic::Status>>,
     {
-        let ongoing = self.begin(|| name.to_owned(), call, true);
-        let channel = Channel { http: self.http.clone(), target: self.target.clone() };
-        ongoing
-            .run(call_it(channel), |status| format!("{:?}: {}", status.code(), status.message()))
-            .await
-    }
-
-    fn begin(&self, name: impl FnOnce() -> String, call: Call, grpc: bool) -> Ongoing {
-        let ongoing = Ongoing::begin(&self.probe, &self.peer, name, call);
+        let ongoing = self.begin(|| Said::grpc(name), &call);
         if let Some(Slot { record, .. }) = ongoing.slot() {
-            if grpc {
-                record.is_grpc();
-            }
-            if let Some(identity) = record.identity() {
-                self.peer.outstanding.insert(identity.context.span_id, Arc::clone(record));
-            }
+            record.is_grpc();
+        }
+        let work = Box::pin(call_it(self.channel.clone()));
+        let late = |limit: Duration| {
+            let peer = &self.peer.name;
+            let error = format!("{peer} did not answer within the limit of {limit:?}");
+            tonic::Status::deadline_exceeded(error)
+        };
+        let ended = |result: &Result<R, tonic::Status>, slot: &Slot| {
+            let status = result.as_ref().err();
+            slot.record.grpc_status(status.map_or(tonic::Code::Ok, tonic::Status::code));
+            status.map(|status| format!("{:?}: {}", status.code(), status.message()))
+        };
+        ongoing.run(within(call.timeout, work, late), ended).await
+    }
+
+    fn begin_http<B>(&self, request: &Request<B>, call: &Call, route: Option<&str>) -> Ongoing {
+        let route = call.route.as_deref().or(route);
+        self.begin(|| Said::http(request.method(), route), call)
+    }
+
+    fn begin(&self, say: impl FnOnce() -> Said, call: &Call) -> Ongoing {
+        let ongoing = Ongoing::begin(&self.probe, &self.peer, say, call);
+        if let Some(Slot { record, .. }) = ongoing.slot()
+            && let Some(identity) = record.identity()
+        {
+            self.peer.outstanding.insert(identity.context.span_id, Arc::clone(record));
         }
         ongoing
     }
 
-    async fn exchange_json<Q, R>(&self, path: &str, request: &Q) -> Result<R, CallError>
-    where
-        Q: Serialize + Carries,
-        R: DeserializeOwned + Carries,
-    {
-        let body = encode_json(request).map_err(|error| self.refuse(error.to_string()))?;
-        let mut request = Request::new(Body::new(Full::new(body)));
-        *request.method_mut() = Method::POST;
-        let json = HeaderValue::from_static("application/json");
-        request.headers_mut().insert(header::CONTENT_TYPE, json);
-        self.exchange_json_reply(path, request).await
-    }
-
-    /// Sends `request` to `path` and reads a JSON reply.
-    async fn exchange_json_reply<R>(
+    /// Runs the exchange of a call to its end.
+    async fn run<R>(
         &self,
-        path: &str,
-        request: Request<Body>,
-    ) -> Result<R, CallError>
-    where
-        R: DeserializeOwned + Carries,
-    {
-        let whole = path.parse().map_err(|_| self.refuse(format!("bad path {path:?}")))?;
-        let read = |bytes: &[u8]| Ok(serde_json::from_slice(bytes)?);
-        self.send(whole, request, |status| status.is_success(), read).await
-    }
-
-    /// Sends `request` to `path`, and reads a reply with a status that the caller accepts.
-    async fn send<R: Carries>(
-        &self,
-        path: PathAndQuery,
-        mut request: Request<Body>,
-        accepts: impl FnOnce(StatusCode) -> bool,
-        read: impl FnOnce(&[u8]) -> Result<R, JsonError>,
+        ongoing: Ongoing,
+        exchange: impl Future<Output = Result<R, CallError>>,
+        limit: Option<Duration>,
     ) -> Result<R, CallError> {
-        let mut parts = self.target.clone().into_parts();
-        parts.path_and_query = Some(path);
-        *request.uri_mut() =
-            Uri::from_parts(parts).map_err(|error| self.refuse(error.to_string()))?;
-        add_context(&mut request);
-        let reply = self
-            .http
-            .request(request)
-            .await
-            .map_err(|source| CallError::Transport { peer: self.peer.name.to_string(), source })?;
-        let status = reply.status();
-        if !accepts(status) {
-            return Err(self.refused(status, reply.into_body()).await);
-        }
-        read_with(reply.into_body(), LONGEST_BODY, read)
-            .await
-            .map_err(|source| CallError::Decode { peer: self.peer.name.to_string(), source })
+        let late = |limit| CallError::Late { peer: self.peer.name.to_string(), limit };
+        let ended = |result: &Result<R, CallError>, slot: &Slot| {
+            let error = result.as_ref().err()?;
+            slot.record.failed_as(error.kind());
+            Some(error.to_string())
+        };
+        // Each layer round a future keeps it twice, as it came and as it is waited for: on the heap it moves once.
+        let exchange = Box::pin(exchange);
+        ongoing.run(within(limit, exchange, late), ended).await
     }
 
-    async fn refused(&self, status: StatusCode, body: Incoming) -> CallError {
-        let body = http_body_util::Limited::new(body, 4_096);
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        CallError::Status { peer: self.peer.name.to_string(), status, body }
+    async fn sent(&self, request: Request<Body>) -> Result<Response<Received>, CallError> {
+        let peer = || self.peer.name.to_string();
+        let reply = self.channel.send(request).await;
+        let reply = reply.map_err(|source| CallError::Transport { peer: peer(), source })?;
+        if let Some(slot) = Slot::current() {
+            slot.record.answered(reply.status());
+        }
+        Ok(reply)
+    }
+
+    /// Reads the JSON of a reply that is no error.
+    async fn read<R: DeserializeOwned>(
+        &self,
+        reply: Response<Received>,
+        carries: impl FnOnce(&R) -> u64,
+    ) -> Result<Response<R>, CallError> {
+        let (head, body) = reply.into_parts();
+        let body = Response::from_parts(head.clone(), body);
+        let body = self.accepted(body, |status| status.is_success()).await?;
+        let message = read_json_with(body, LONGEST_BODY, carries).await;
+        Ok(Response::from_parts(head, message.map_err(|source| self.undecoded(source))?))
+    }
+
+    /// The body of a reply whose status the caller accepts.
+    async fn accepted(
+        &self,
+        reply: Response<Received>,
+        accepts: impl FnOnce(StatusCode) -> bool,
+    ) -> Result<Received, CallError> {
+        let (status, body) = (reply.status(), reply.into_body());
+        if accepts(status) {
+            return Ok(body);
+        }
+        let (peer, body) = (self.peer.name.to_string(), beginning(body, LONGEST_ERROR).await);
+        Err(CallError::Status { peer, status, body })
+    }
+
+    fn undecoded(&self, source: JsonError) -> CallError {
+        CallError::Decode { peer: self.peer.name.to_string(), source }
+    }
+
+    fn path(&self, path: &str) -> Result<Uri, CallError> {
+        path.parse().map_err(|_| self.refuse(format!("bad path {path:?}")))
     }
 
     fn refuse(&self, reason: String) -> CallError {
         CallError::Request { peer: self.peer.name.to_string(), reason }
     }
-}
 
-/// Puts the trace context of the current call on a request.
-fn add_context<B>(request: &mut Request<B>) {
-    let Some(slot) = Slot::current() else { return };
-    let Some(identity) = slot.record.identity() else {
-        return;
-    };
-    if let Ok(mut value) = HeaderValue::from_bytes(&identity.context.header_bytes()) {
-        // Never indexed by HPACK: the value is new in each request and would only push useful
-        // entries out of the peer's table.
-        value.set_sensitive(true);
-        request.headers_mut().insert(TRACEPARENT, value);
-    }
-    if let Some(carried) = &identity.carried {
-        carried.put(request.headers_mut());
+    fn broke_off(&self, error: &(dyn std::error::Error + 'static)) -> CallError {
+        self.undecoded(JsonError::Read(causes(error)))
     }
 }
 
-/// What a generated tonic client calls through.
-#[derive(Debug, Clone)]
-pub struct Channel {
-    http: legacy::Client<Connector, Body>,
-    target: Uri,
+/// Runs `work` within its own limit and below the deadline of the request that it is done for.
+async fn within<R, E>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<R, E>>,
+    late: impl FnOnce(Duration) -> E,
+) -> Result<R, E> {
+    let own = limit.map(Deadline::after);
+    let above = Deadline::current();
+    let Some(deadline) = own.into_iter().chain(above).min() else { return work.await };
+    let left = deadline.left();
+    match tokio::time::timeout(left, deadline::below(Some(deadline), work)).await {
+        Ok(result) => result,
+        Err(_) => Err(late(limit.filter(|_| own == Some(deadline)).unwrap_or(left))),
+    }
 }
 
-impl tower::Service<Request<Body>> for Channel {
-    type Response = Response<Incoming>;
-    type Error = legacy::Error;
-    type Future = legacy::ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
-        Poll::Ready(Ok(()))
+/// What comes first of a body, which may break off and may be longer.
+async fn beginning(mut body: Received, most: usize) -> Bytes {
+    let mut bytes = BytesMut::new();
+    while bytes.len() < most
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Some(piece) = frame.data_ref() {
+            bytes.extend_from_slice(&piece[..piece.len().min(most - bytes.len())]);
+        }
     }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = self.target.scheme().cloned();
-        parts.authority = self.target.authority().cloned();
-        // The generated client gave a path; with scheme and authority it is a whole URI.
-        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| self.target.clone());
-        add_context(&mut request);
-        self.http.request(request)
-    }
+    bytes.freeze()
 }

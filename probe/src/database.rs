@@ -9,8 +9,9 @@ use std::sync::Arc;
 use ledger::{Point, Stage};
 
 use crate::call::Call;
-use crate::ongoing::{Ongoing, Peer};
+use crate::ongoing::{Ongoing, Peer, Said};
 use crate::probe::Probe;
+use crate::slot::Slot;
 
 /// A database that a service calls. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -24,14 +25,23 @@ impl Database {
     #[must_use]
     pub fn new(probe: &Probe, peer: &str, system: &str) -> Database {
         let database = Some(system.into());
-        let peer = Peer { name: peer.into(), database, outstanding: Arc::default() };
+        let (address, outstanding) = (None, Arc::default());
+        let peer = Peer { name: peer.into(), database, address, outstanding };
         Database { probe: probe.clone(), peer }
+    }
+
+    /// The same, whose spans say where it is.
+    #[must_use]
+    pub fn at(mut self, host: &str, port: u16) -> Database {
+        self.peer.address = Some((host.into(), port));
+        self
     }
 
     /// Begins a call below the request that is being served; `name` is its span's. Next is asking for
     /// a connection.
     pub async fn begin(&self, name: &'static str) -> Query {
-        let ongoing = Ongoing::begin(&self.probe, &self.peer, || name.to_owned(), Call::default());
+        let ongoing =
+            Ongoing::begin(&self.probe, &self.peer, || Said::query(name), &Call::default());
         if let Some(slot) = ongoing.slot() {
             slot.delay(Stage::SendQueue).await;
         }
@@ -82,6 +92,7 @@ impl Query {
     /// # Errors
     /// That of `result`, which the span will name.
     pub async fn end<R, E: std::fmt::Display>(self, result: Result<R, E>) -> Result<R, E> {
-        self.ongoing.end(result, |error| error.to_string()).await
+        let ended = |result: &Result<R, E>, _: &Slot| result.as_ref().err().map(E::to_string);
+        self.ongoing.end(result, ended).await
     }
 }

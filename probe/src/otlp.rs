@@ -83,7 +83,7 @@ impl Encoder {
         half.pack(Some(origin), &mut self.packed);
         attribute(out, 9, names::PACKED, |any| bytes(any, 7, &self.packed));
         said_beside(&half, record, out);
-        for (key, value) in &identity.extra {
+        for (key, value) in identity.extra.iter().chain(&record.said()) {
             attribute(out, 9, key, |any| match value {
                 Value::Text(text) => bytes(any, 1, text.as_bytes()),
                 Value::Int(whole) => number(any, 3, whole.cast_unsigned()),

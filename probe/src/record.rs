@@ -6,8 +6,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use ledger::{Half, Marks, Point, Sending, Side, Stage, Traffic};
+use http::StatusCode;
+use ledger::{Half, Marks, Point, Sending, Side, Stage, Traffic, Value, names};
 use parking_lot::Mutex;
+use tonic::Code;
 
 use crate::carried::Carried;
 use crate::context::SpanContext;
@@ -25,6 +27,8 @@ pub(crate) struct Record {
     grpc: AtomicBool,
     submitted: AtomicBool,
     stopwatch: AtomicU64,
+    /// When the service got the request (server only).
+    handed_over: AtomicU64,
     /// Its span's number among those of the process, from 1.
     sequence: AtomicU64,
     codec: [CodecBytes; 2],
@@ -58,6 +62,8 @@ impl Identity {
 struct CodecBytes {
     encoded: AtomicU64,
     payload: AtomicU64,
+    /// Messages so far.
+    messages: AtomicU64,
 }
 
 /// Which message of a record: the one sent or the one received.
@@ -78,6 +84,12 @@ struct Details {
     attempts: u64,
     injected: Vec<(Stage, u64)>,
     status: Option<String>,
+    /// Kind of the failure, where there is a word for it.
+    kind: Option<&'static str>,
+    /// Status of the HTTP reply.
+    http_status: Option<u16>,
+    /// Status that the gRPC call ended with.
+    grpc_status: Option<i32>,
 }
 
 impl Record {
@@ -89,6 +101,7 @@ impl Record {
             grpc: AtomicBool::new(false),
             submitted: AtomicBool::new(false),
             stopwatch: AtomicU64::new(0),
+            handed_over: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
             codec: Default::default(),
             details: Mutex::default(),
@@ -130,8 +143,46 @@ impl Record {
     /// What the codec says of a message: `encoded` bytes of which `payload` are the application's.
     pub(crate) fn message(&self, direction: Direction, encoded: u64, payload: u64) {
         let codec = &self.codec[direction as usize];
+        // Only gRPC has calls of several messages, which then count together.
+        if self.grpc.load(Relaxed) && codec.messages.fetch_add(1, Relaxed) > 0 {
+            codec.encoded.fetch_add(encoded, Relaxed);
+            codec.payload.fetch_add(payload, Relaxed);
+            return;
+        }
         codec.encoded.store(encoded, Relaxed);
         codec.payload.store(payload, Relaxed);
+    }
+
+    /// The latest mark before `by` of what comes before sending the outbound message: sending does not begin earlier,
+    /// whoever made the message.
+    pub(crate) fn ready(&self, by: u64) -> u64 {
+        let before: &[Point] = match self.side {
+            Side::Client => &[Point::CallStart, Point::EncodeEnd],
+            Side::Server => &[
+                Point::LastRead,
+                Point::DecodeEnd,
+                Point::HandlerStart,
+                Point::HandlerEnd,
+                Point::EncodeEnd,
+            ],
+        };
+        before.iter().map(|&point| self.get(point)).filter(|&at| at <= by).max().unwrap_or(0)
+    }
+
+    /// The service gets the request.
+    pub(crate) fn handed_over(&self) {
+        self.handed_over.store(ledger::clock::now(), Relaxed);
+    }
+
+    /// The service's answer is there. Where the service did not say when its own code ended, this does; a reply that
+    /// was encoded by then was so afterwards.
+    pub(crate) fn handled(&self) {
+        if self.get(Point::HandlerEnd) == 0 {
+            match self.get(Point::EncodeStart) {
+                0 => self.mark(Point::HandlerEnd),
+                encoding => self.set(Point::HandlerEnd, encoding),
+            }
+        }
     }
 
     pub(crate) fn sent(&self, sending: Sending, traffic: Traffic) {
@@ -159,6 +210,45 @@ impl Record {
     /// The call failed; the span will say why.
     pub(crate) fn failed(&self, why: impl Into<String>) {
         self.details.lock().status = Some(why.into());
+    }
+
+    /// The failure in a word.
+    pub(crate) fn failed_as(&self, kind: &'static str) {
+        self.details.lock().kind = Some(kind);
+    }
+
+    /// The reply had this status.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        self.details.lock().http_status = Some(status.as_u16());
+    }
+
+    /// The gRPC call ended with this status.
+    pub(crate) fn grpc_status(&self, code: Code) {
+        self.details.lock().grpc_status = Some(code as i32);
+    }
+
+    /// What its span says of how the call ended, in the words of the semantic conventions.
+    pub(crate) fn said(&self) -> Vec<(&'static str, Value)> {
+        let details = self.details.lock();
+        let mut said = Vec::new();
+        if let Some(status) = details.http_status {
+            said.push((names::HTTP_RESPONSE_STATUS_CODE, Value::Int(status.into())));
+        }
+        if let Some(code) = details.grpc_status {
+            said.push((names::RPC_GRPC_STATUS_CODE, Value::Int(code.into())));
+        }
+        if details.status.is_some() {
+            let code = details.grpc_status.filter(|&code| code != 0);
+            let status = details.http_status.filter(|&status| status >= 400);
+            let kind = match (details.kind, code, status) {
+                (Some(kind), _, _) if kind != "status" => kind.to_owned(),
+                (_, Some(code), _) => format!("{:?}", Code::from(code)),
+                (_, _, Some(status)) => status.to_string(),
+                _ => "_OTHER".to_owned(),
+            };
+            said.push((names::ERROR_TYPE, Value::Text(kind)));
+        }
+        said
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
@@ -194,10 +284,18 @@ impl Record {
         for &point in Point::ALL {
             marks.set(point, self.get(point));
         }
+        let streaming = self.codec.iter().any(|codec| codec.messages.load(Relaxed) > 1);
+        if streaming {
+            marks = outermost(&marks);
+        } else if self.side == Side::Server {
+            codecs_outside_of_the_handler(&mut marks);
+            deframed_before_it_is_handled(&mut marks, self.handed_over.load(Relaxed));
+        }
         let interval = (marks.first().unwrap_or(0), marks.last().unwrap_or(0));
         let details = self.details.lock();
         let mut half = Half::new(self.side, interval);
         half.marks = marks;
+        half.streaming = streaming;
         half.sending = details.sending;
         half.outbound = self.account(Direction::Outbound, details.outbound);
         half.inbound = self.account(Direction::Inbound, details.inbound);
@@ -212,14 +310,64 @@ impl Record {
 
     /// Splits what the tap saw of a body into prefix, envelope and payload.
     fn account(&self, direction: Direction, mut traffic: Traffic) -> Traffic {
-        if self.grpc.load(Relaxed) && traffic.body >= GRPC_PREFIX {
-            traffic.body -= GRPC_PREFIX;
-            traffic.framing += GRPC_PREFIX;
-        }
         let codec = &self.codec[direction as usize];
+        let prefixes = GRPC_PREFIX * codec.messages.load(Relaxed).max(1);
+        if self.grpc.load(Relaxed) && traffic.body >= prefixes {
+            traffic.body -= prefixes;
+            traffic.framing += prefixes;
+        }
         let payload = codec.payload.load(Relaxed);
         let envelope = codec.encoded.load(Relaxed).saturating_sub(payload);
         traffic.payload = if payload == 0 { 0 } else { traffic.body.saturating_sub(envelope) };
         traffic
     }
+}
+
+/// What is left of the marks where messages came and went in between: each took those of the one before.
+fn outermost(marks: &Marks) -> Marks {
+    const KEPT: [Point; 6] = [
+        Point::Planned,
+        Point::CallStart,
+        Point::FirstRead,
+        Point::EosWrite,
+        Point::CallEnd,
+        Point::Abandoned,
+    ];
+    let others = Point::ALL.iter().filter(|point| !KEPT.contains(point));
+    others.fold(*marks, |marks, &point| marks.with(point, 0))
+}
+
+/// Puts the marks of codecs in their place where the service's own code reads the request or encodes the reply
+/// itself: that is its work. Only what it waited for, the rest of the request, is not.
+fn codecs_outside_of_the_handler(marks: &mut Marks) {
+    let Some(start) = marks.get(Point::HandlerStart) else { return };
+    if let Some(decoded) = marks.get(Point::DecodeEnd)
+        && marks.get(Point::DecodeStart) >= Some(start)
+    {
+        if marks.get(Point::LastRead) > Some(start) {
+            marks.set(Point::HandlerStart, decoded);
+        } else {
+            marks.set(Point::DecodeStart, 0);
+            marks.set(Point::DecodeEnd, 0);
+        }
+    }
+    let end = marks.get(Point::HandlerEnd);
+    let encoding = marks.get(Point::EncodeStart);
+    if encoding >= Some(start) && encoding.is_some() && encoding < end {
+        marks.set(Point::EncodeStart, 0);
+        marks.set(Point::EncodeEnd, 0);
+    }
+}
+
+/// Ends the deframing of a request that nobody decoded where the service gets it: the connection's next I/O call may
+/// come only after all of the service's work, which one task does with it.
+fn deframed_before_it_is_handled(marks: &mut Marks, handed_over: u64) {
+    let Some(next) = marks.get(Point::NextIo) else { return };
+    if marks.get(Point::DecodeStart).is_some() {
+        return;
+    }
+    let handled = marks.get(Point::HandlerStart).unwrap_or(u64::MAX).min(handed_over);
+    // Of a body that came later nobody knows who read it when.
+    let known = Some(handled) >= marks.get(Point::LastRead);
+    marks.set(Point::NextIo, if known { next.min(handled) } else { 0 });
 }

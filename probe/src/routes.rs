@@ -6,24 +6,28 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt as _;
-use http::{Method, StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri, Version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 
-use crate::client::LONGEST_BODY;
-use crate::codec::{Carries, JsonReply, read_json};
-use crate::refusal::Refusal;
+use crate::admission::is_grpc;
+use crate::json::{JsonReply, Refusal};
+use crate::limits::LimitsTold;
+use crate::standing::Crowd;
+use crate::table::Table;
 
 /// Where every service says that it is healthy.
 const HEALTH: &str = "/healthz";
+/// Where every service says who is connected to it.
+const CONNECTIONS: &str = "/connections";
 
 /// The routes of a service, REST and gRPC alike. Handlers take axum's extractors; `S` is the state
 /// that they still need, as in [`axum::Router`].
@@ -31,7 +35,7 @@ const HEALTH: &str = "/healthz";
 pub struct Routes<S = ()> {
     http: Router<S>,
     /// Method and path of each HTTP route, for whoever asks for one that there is not.
-    known: Vec<String>,
+    known: Vec<(String, String)>,
     /// Names of the gRPC services, for the health of each.
     grpc: Vec<&'static str>,
 }
@@ -72,7 +76,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     fn route(mut self, method: &str, path: &str, handler: MethodRouter<S>) -> Self {
-        self.known.push(format!("{method} {path}"));
+        self.known.push((method.to_owned(), path.to_owned()));
         let path = path.split('?').next().unwrap_or_default();
         self.http = self.http.route(path, handler);
         self
@@ -115,23 +119,51 @@ impl Routes {
         self
     }
 
-    /// Everything that the service called `name` answers.
-    pub(crate) fn into_router(self, name: &'static str, version: &'static str) -> Router {
+    /// Everything that the service called `name` answers; `crowd` is who it is connected to.
+    pub(crate) fn into_app(
+        self,
+        (name, version): (&'static str, &'static str),
+        crowd: &Arc<Crowd>,
+    ) -> App {
+        let Routes { http, mut known, mut grpc } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
-        for service in self.grpc {
+        for service in &grpc {
             // Nobody else has the reporter yet, so that it is never waited for.
-            let _ = reporter.set_service_status(service, ServingStatus::Serving).now_or_never();
+            let _ = reporter.set_service_status(*service, ServingStatus::Serving).now_or_never();
         }
         let healthy = json!({"status": "ok", "service": name, "version": version});
-        let mut known = self.known;
-        known.push(format!("GET {HEALTH}"));
-        let known: Arc<str> = known.join(", ").into();
-        self.http
+        known.extend([HEALTH, CONNECTIONS].map(|path| ("GET".to_owned(), path.to_owned())));
+        grpc.push(service_name(&health));
+        let table = Table::new(known, grpc);
+        let told: Arc<str> = table.told().into();
+        let crowd = Arc::clone(crowd);
+        let router = http
             .route(HEALTH, get(async move || JsonReply(StatusCode::OK, healthy)))
+            .route(CONNECTIONS, get(async move || JsonReply(StatusCode::OK, connections(&crowd))))
             .merge(grpc_router(health))
-            .fallback(async move |request: Request| no_such_route(&request, &known))
-            .method_not_allowed_fallback(wrong_method)
+            .fallback(async move |request: Request| no_such_route(&request, &told))
+            .method_not_allowed_fallback(wrong_method);
+        App { router, table }
     }
+}
+
+/// The routes of a service as they are served.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) router: Router,
+    pub(crate) table: Arc<Table>,
+}
+
+/// The name of a gRPC service that the caller has as a value.
+fn service_name<G: NamedService>(_: &G) -> &'static str {
+    G::NAME
+}
+
+/// Who is connected, whom the limits keep out, and how many they have kept out so far.
+fn connections(crowd: &Crowd) -> serde_json::Value {
+    let closed: serde_json::Map<_, _> =
+        crowd.tally.told().into_iter().map(|(why, count)| (why.to_owned(), count.into())).collect();
+    json!({"open": crowd.present(), "closed": closed, "limits": LimitsTold::from(&crowd.limits)})
 }
 
 /// A gRPC service as a router, without the answer of tonic to requests for another.
@@ -146,8 +178,7 @@ where
 }
 
 fn no_such_route(request: &Request, known: &str) -> Response {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+    if is_grpc(request.headers()) && request.version() == Version::HTTP_2 {
         return tonic::Status::unimplemented("").into_http::<Body>();
     }
     let error = format!("no route {}; there are {known}", request.uri().path());
@@ -157,17 +188,4 @@ fn no_such_route(request: &Request, known: &str) -> Response {
 async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     let error = format!("{method} is not a method of {}", uri.path());
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error)
-}
-
-/// The JSON body of a request, as an argument of a handler. Its decoding is timed; a body that is not
-/// the JSON expected, or too long, is refused with the status it earns.
-#[derive(Debug)]
-pub struct JsonBody<T>(pub T);
-
-impl<T: DeserializeOwned + Carries, S: Sync> FromRequest<S> for JsonBody<T> {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        Ok(JsonBody(read_json(request.into_body(), LONGEST_BODY).await?))
-    }
 }

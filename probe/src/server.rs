@@ -1,52 +1,55 @@
-//! The instrumented server half: taps connections, and runs a service's routes with a record for each
-//! request.
+//! The server half: taps connections, keeps them within their limits, and runs a service's routes with a record for
+//! each request.
 //!
 //! A connection speaks HTTP/1.1 or HTTP/2, so REST and gRPC share an address. Where connections come
 //! from, and what the routes do, is not known here.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderValue, Request, Version, header};
-use hyper::body::Incoming;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, Request, StatusCode, Version, header};
+use hyper::body::{Body as _, Incoming};
 use hyper::rt::Executor as _;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use ledger::{Point, Side};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::carried::{self, Carried};
+use crate::admission::{is_grpc, refused};
 use crate::connect::TimedExecutor;
-use crate::context::SpanContext;
+use crate::guard::Guard;
+use crate::observed;
+use crate::pace::{Pace, Paced};
 use crate::probe::Probe;
-use crate::record::{Identity, Record};
+use crate::reply::{Ending, ReplyBody};
+use crate::routes::App;
 use crate::slot::Slot;
-use crate::tap::{Claims, Tap};
+use crate::standing::{Crowd, Flight, Standing};
+use crate::tap::{Claims, LONGEST_HEAD, Tap};
 
 /// Streams of one connection that its peer has reset and that nobody has looked at yet. h2 ends the connection, and
 /// every other caller's call with it, at the 21st; callers here give up together when a service stands still, and are
 /// no attackers. A call that was reset is small: its head.
 const RESETS: usize = 16_384;
+/// A connection of HTTP/2 whose peer says nothing for this part of the time that it may be idle is asked by a PING
+/// whether the peer is there, and after as long again it is over: a peer may vanish without a word, with calls open.
+const PING_AFTER: u32 = 3;
 
 /// How long a connection of HTTP/1.1 may be quiet, once the server is to stop, before it is closed. Its
 /// client may have sent a request already, which would be answered by a reset.
 const QUIET: Duration = Duration::from_millis(250);
 /// How long connections may finish their requests after that.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often to look whether all connections are closed.
-const LOOK: Duration = Duration::from_millis(10);
-/// A span's name is cut off here: a path is a peer's to choose.
-const LONGEST_NAME: usize = 80;
 
 /// How a server treats its connections. Windows and frame sizes are in bytes; `None` leaves
 /// hyper's default.
@@ -75,33 +78,51 @@ impl Default for ServerOptions {
 
 /// Serves connections of one runtime.
 pub(crate) struct Server {
-    routes: Router,
+    app: App,
     probe: Probe,
+    crowd: Arc<Crowd>,
     executor: TimedExecutor,
     builder: auto::Builder<TimedExecutor>,
     nodelay: bool,
-    graceful: GracefulShutdown,
+    connections: TaskTracker,
+    /// Replies are the last of their connections from now on.
     stopping: Arc<AtomicBool>,
+    /// Connections say goodbye now.
+    goodbye: CancellationToken,
 }
 
 impl Server {
-    pub(crate) fn new(routes: Router, probe: &Probe, options: &ServerOptions) -> Server {
+    pub(crate) fn new(
+        app: App,
+        probe: &Probe,
+        options: &ServerOptions,
+        crowd: &Arc<Crowd>,
+    ) -> Self {
         let executor = TimedExecutor { enabled: probe.enabled() };
+        let quiet = crowd.limits.idle / PING_AFTER;
         let mut builder = auto::Builder::new(executor);
         builder
             .http2()
+            .timer(TokioTimer::new())
             .initial_stream_window_size(options.stream_window)
             .initial_connection_window_size(options.connection_window)
             .max_frame_size(options.frame_size)
+            .keep_alive_interval(quiet)
+            .keep_alive_timeout(quiet)
+            .max_local_error_reset_streams(None)
             .max_pending_accept_reset_streams(RESETS);
+        // A client that has said all (`nc -N`) may close its side and still reads.
+        builder.http1().half_close(true).max_buf_size(LONGEST_HEAD);
         Server {
-            routes,
+            app,
             probe: probe.clone(),
+            crowd: Arc::clone(crowd),
             executor,
             builder,
             nodelay: options.nodelay,
-            graceful: GracefulShutdown::new(),
+            connections: TaskTracker::new(),
             stopping: Arc::default(),
+            goodbye: CancellationToken::new(),
         }
     }
 
@@ -116,17 +137,41 @@ impl Server {
         } else {
             Tap::off(stream)
         };
-        let (routes, probe) = (self.routes.clone(), self.probe.clone());
-        let service = Measured { routes, claims, probe, stopping: Arc::clone(&self.stopping) };
-        let builder = self.builder.clone();
-        let watcher = self.graceful.watcher();
-        self.executor.execute(async move {
+        let place = self.crowd.enter();
+        let (retire, upgraded) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let flags = (Arc::clone(&retire), Arc::clone(&upgraded));
+        let guard = Guard::new(tap, (&self.crowd, &place.standing), flags);
+        let service = Measured {
+            app: self.app.clone(),
+            claims,
+            probe: self.probe.clone(),
+            crowd: Arc::clone(&self.crowd),
+            standing: Arc::clone(&place.standing),
+            stopping: Arc::clone(&self.stopping),
+            upgraded,
+        };
+        let (builder, goodbye) = (self.builder.clone(), self.goodbye.clone());
+        self.executor.execute(self.connections.track_future(async move {
             let service = TowerToHyperService::new(service);
-            let connection = builder.serve_connection(TokioIo::new(tap), service);
-            if let Err(error) = watcher.watch(connection).await {
+            let io = TokioIo::new(guard);
+            let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+            let mut goodbye = pin!(goodbye.cancelled());
+            let mut said = false;
+            let served = poll_fn(|cx| {
+                let served = connection.as_mut().poll(cx);
+                let over = retire.load(Relaxed) || goodbye.as_mut().poll(cx).is_ready();
+                if served.is_ready() || said || !over {
+                    return served;
+                }
+                said = true;
+                connection.as_mut().graceful_shutdown();
+                connection.as_mut().poll(cx)
+            });
+            if let Err(error) = served.await {
                 tracing::debug!("a connection ended early: {error}");
             }
-        });
+            drop(place);
+        }));
     }
 
     /// Lets every request that was sent be answered, and closes the connections, within [`QUIET`] and
@@ -136,15 +181,12 @@ impl Server {
     /// each answer says `connection: close` first, and only who is quiet is closed without one.
     pub(crate) async fn stop(self) {
         self.stopping.store(true, Relaxed);
-        let answered = async {
-            while self.graceful.count() > 0 {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        if tokio::time::timeout(QUIET, answered).await.is_ok() {
+        self.connections.close();
+        if tokio::time::timeout(QUIET, self.connections.wait()).await.is_ok() {
             return;
         }
-        if tokio::time::timeout(GRACE, self.graceful.shutdown()).await.is_err() {
+        self.goodbye.cancel();
+        if tokio::time::timeout(GRACE, self.connections.wait()).await.is_err() {
             tracing::warn!("requests were still open {GRACE:?} after shutdown");
         }
     }
@@ -153,84 +195,103 @@ impl Server {
 /// A service's routes with a record for each request.
 #[derive(Debug, Clone)]
 struct Measured {
-    routes: Router,
+    app: App,
     claims: Arc<Claims>,
     probe: Probe,
+    crowd: Arc<Crowd>,
+    standing: Arc<Standing>,
     stopping: Arc<AtomicBool>,
+    upgraded: Arc<AtomicBool>,
 }
 
 impl tower::Service<Request<Incoming>> for Measured {
-    type Response = Response;
+    type Response = http::Response<ReplyBody<Body>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let request = request.map(Body::new);
+        let flight = Flight::begin(&self.standing);
         let last = (request.version() < Version::HTTP_2).then(|| Arc::clone(&self.stopping));
-        if !self.probe.enabled() {
-            let reply = self.routes.clone().oneshot(request);
-            return Box::pin(async move { Ok(closing(reply.await?, last.as_deref())) });
-        }
-        let (slot, tapped) = self.slot(&request);
-        let reply = slot.clone().scope(self.routes.clone().oneshot(request));
-        let sink = self.probe.sink().clone();
+        let upgraded = Arc::clone(&self.upgraded);
+        let slot = self.probe.enabled().then(|| self.slot(&request));
+        let refusal = refused(&request, &self.app.table);
+        let deadline = observed::deadline(request.headers());
+        let request = self.paced(request);
+        let router = self.app.router.clone();
+        let answer = observed::in_time(deadline, async move {
+            match refusal {
+                Some(refusal) => Ok(refusal.into_response()),
+                None => router.oneshot(request).await,
+            }
+        });
+        let Some((slot, ending)) = slot else {
+            return Box::pin(async move {
+                let reply = closing(answer.await?, last.as_deref(), &upgraded);
+                Ok(on_its_way(reply, None, flight, None))
+            });
+        };
+        let answer = slot.clone().scope(answer);
         Box::pin(async move {
-            let reply = closing(reply.await?, last.as_deref());
-            if reply.status().is_server_error() {
-                slot.record.failed(format!("answered {}", reply.status()));
-            }
-            if !tapped {
-                sink.submit(&slot.record);
-            }
-            Ok(reply)
+            let reply = closing(answer.await?, last.as_deref(), &upgraded);
+            let trailed = observed::note(&slot.record, &reply);
+            let call = trailed.then(|| Arc::clone(&slot.record));
+            Ok(on_its_way(reply, call, flight, ending))
         })
     }
 }
 
+/// A reply that its peer may take now.
+fn on_its_way(
+    reply: Response,
+    call: Option<Arc<crate::record::Record>>,
+    mut flight: Flight,
+    ending: Option<Ending>,
+) -> http::Response<ReplyBody<Body>> {
+    flight.replied();
+    reply.map(|body| ReplyBody::new(body, call, Some(flight), ending))
+}
+
 impl Measured {
-    /// The record that the tap made of this request, or one of its own if the tap made none.
-    fn slot(&self, request: &Request<Body>) -> (Slot, bool) {
-        let caller = carried::caller(request.headers());
-        let carried = Carried::read(request.headers(), caller.is_some());
+    /// The slot of a request whose record the tap made, or one of its own if the tap made none: then the record ends
+    /// with the reply.
+    fn slot(&self, request: &Request<Incoming>) -> (Slot, Option<Ending>) {
+        let caller = observed::caller(request.headers());
         let claimed = self.claims.claim(caller.map_or(0, |caller| caller.span_id));
         let tapped = claimed.is_some();
-        let record = claimed.unwrap_or_else(|| {
-            let record = Arc::new(Record::new(Side::Server));
-            record.mark(Point::FirstRead);
-            record
-        });
-        let grpc = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        if grpc {
-            record.is_grpc();
+        let slot = observed::slot(request, claimed, (&self.probe, &self.app.table));
+        let sink = || self.probe.sink().clone();
+        let ending = (!tapped).then(|| Ending::new(Arc::clone(&slot.record), sink()));
+        (slot, ending)
+    }
+
+    /// The request with a body that must come at a pace.
+    fn paced(&self, request: Request<Incoming>) -> Request<Body> {
+        if request.body().is_end_stream() {
+            return request.map(Body::new);
         }
-        let context = caller.map_or_else(|| SpanContext::new_root(false), SpanContext::child);
-        let name = if context.sampled() { name(request) } else { String::new() };
-        let parent = caller.map_or(0, |caller| caller.span_id);
-        let (peer, database, extra) = (None, None, Vec::new());
-        record.identify(Identity { context, parent, carried, name, peer, database, extra });
-        (Slot { record, injector: self.probe.injector() }, tapped)
+        let pace = Pace {
+            limit: self.crowd.limits.body,
+            pauses: is_grpc(request.headers()),
+            tally: Arc::clone(&self.crowd.tally),
+        };
+        request.map(|body| Body::new(Paced::new(body, pace)))
     }
 }
 
-/// Says that the connection is closed after this reply, if the server is stopping.
-fn closing(mut reply: Response, stopping: Option<&AtomicBool>) -> Response {
+/// Says that the connection is closed after this reply, if the server is stopping. One that becomes something else
+/// than HTTP is no business of ours any more.
+fn closing(mut reply: Response, stopping: Option<&AtomicBool>, upgraded: &AtomicBool) -> Response {
+    if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
+        upgraded.store(true, Relaxed);
+        return reply;
+    }
     if stopping.is_some_and(|stopping| stopping.load(Relaxed)) {
         let close = HeaderValue::from_static("close");
         reply.headers_mut().insert(header::CONNECTION, close);
     }
     reply
-}
-
-/// What a span of this request is called.
-fn name(request: &Request<Body>) -> String {
-    let mut name = format!("{} {}", request.method(), request.uri().path());
-    name.truncate(name.floor_char_boundary(LONGEST_NAME));
-    name
 }

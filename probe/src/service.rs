@@ -9,16 +9,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use axum::Router;
 use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use tokio::net::TcpListener;
 
 use crate::accept::{accept, listen};
+use crate::logging::log_to_stderr;
 use crate::probe::{PROBES_VARIABLE, Probe, ProbeError};
-use crate::routes::Routes;
+use crate::routes::{App, Routes};
 use crate::server::Server;
 use crate::settings::ServiceArgs;
+use crate::standing::Crowd;
 use crate::workers::{MakeRouter, Workers};
 
 /// Why a service cannot be what its settings ask for.
@@ -135,6 +136,7 @@ pub enum RunError {
 /// The `main` of a service that is a program of its own: reads its settings and runs it to its end.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
+    log_to_stderr();
     let about =
         format!("The {} service of the lab. {PROBES_VARIABLE}=off turns its probes off.", S::NAME);
     let command = Command::new(S::NAME).version(S::VERSION).about(about);
@@ -165,10 +167,11 @@ fn run_as_one<S: Service>(config: ServiceConfig<S>, shared: &ServiceArgs) -> Res
     shared.runtime()?.block_on(async {
         let probe = shared.probe(S::NAME)?;
         let address = config.listen;
-        let router = maker(config, &probe).map_err(RunError::Setup)?();
-        let server = Server::new(router, &probe, &shared.server_options());
+        let crowd = Crowd::new(shared.limits());
+        let app = maker(config, (&probe, &crowd)).map_err(RunError::Setup)?();
+        let server = Server::new(app, &probe, &shared.server_options(), &crowd);
         let listener = listen(address).await?;
-        accept(listener, shared.stop_requested(), |stream| server.serve(stream)).await;
+        accept(listener, &crowd, shared.stop_requested(), |stream| server.serve(stream)).await;
         server.stop().await;
         probe.shutdown().await;
         Ok(())
@@ -184,11 +187,13 @@ fn run_by_workers<S: Service>(
     runtime.block_on(async {
         let probe = shared.probe(S::NAME)?;
         let address = config.listen;
-        let routes: Arc<MakeRouter> = Arc::new(maker(config, &probe).map_err(RunError::Setup)?);
+        let crowd = Crowd::new(shared.limits());
+        let routes: Arc<MakeRouter> =
+            Arc::new(maker(config, (&probe, &crowd)).map_err(RunError::Setup)?);
         let listener = listen(address).await?;
-        let with = (&probe, &shared.server_options());
+        let with = (&probe, &shared.server_options(), &crowd);
         let mut workers = Workers::start(shared.workers(), S::NAME, &routes, with)?;
-        accept(listener, shared.stop_requested(), |stream| workers.give(stream)).await;
+        accept(listener, &crowd, shared.stop_requested(), |stream| workers.give(stream)).await;
         workers.stop().await;
         probe.shutdown().await;
         Ok(())
@@ -207,8 +212,9 @@ pub async fn serve<S: Service>(
 ) -> Result<(), SetupError> {
     let config = config.into();
     let options = config.shared.server_options();
-    let server = Server::new(maker(config, probe)?(), probe, &options);
-    accept(listener, shutdown, |stream| server.serve(stream)).await;
+    let crowd = Crowd::new(config.shared.limits());
+    let server = Server::new(maker(config, (probe, &crowd))?(), probe, &options, &crowd);
+    accept(listener, &crowd, shutdown, |stream| server.serve(stream)).await;
     server.stop().await;
     Ok(())
 }
@@ -216,8 +222,9 @@ pub async fn serve<S: Service>(
 /// What makes everything that the service answers.
 fn maker<S: Service>(
     config: ServiceConfig<S>,
-    probe: &Probe,
-) -> Result<impl Fn() -> Router + Send + Sync + 'static, SetupError> {
+    (probe, crowd): (&Probe, &Arc<Crowd>),
+) -> Result<impl Fn() -> App + Send + Sync + 'static, SetupError> {
     let routes = S::routes(config, probe.clone())?;
-    Ok(move || routes().into_router(S::NAME, S::VERSION))
+    let crowd = Arc::clone(crowd);
+    Ok(move || routes().into_app((S::NAME, S::VERSION), &crowd))
 }

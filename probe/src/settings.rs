@@ -9,7 +9,8 @@ use settings::{PeerUrl, Size, Span};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::client::{ClientOptions, Version};
+use crate::client_options::{ClientOptions, Version};
+use crate::limits::Limits;
 use crate::probe::{Probe, ProbeConfig, ProbeError};
 use crate::server::ServerOptions;
 
@@ -41,6 +42,23 @@ pub struct ServiceArgs {
     /// core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub worker_threads: Option<u16>,
+    /// How long the head of a request may take from its first byte to its last, in seconds [default: 10].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub head_timeout: Option<u16>,
+    /// How long the body of a request may take, in seconds; at 500 bytes a second or more it may take longer, and by
+    /// gRPC it is a pause that may not be longer [default: 20].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub body_timeout: Option<u16>,
+    /// How long a connection may be without a request, in seconds [default: 60].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub idle_timeout: Option<u16>,
+    /// How long a caller may take nothing of a reply, in seconds [default: 30].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub write_timeout: Option<u16>,
+    /// Connections at a time; for one more the idlest are closed [default: three quarters of the file descriptors
+    /// that the process may have].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: Option<u32>,
     /// Stop when standard input is closed, so that no child outlives its parent.
     #[arg(long)]
     pub stop_with_stdin: bool,
@@ -68,6 +86,22 @@ impl ServiceArgs {
             connection_window: self.connection_window,
             frame_size: self.frame_size,
             nodelay: !self.nagle,
+        }
+    }
+
+    /// What those who connect to the service must keep to.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let or = |seconds: Option<u16>, default| {
+            seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
+        };
+        Limits {
+            head: or(self.head_timeout, default.head),
+            body: or(self.body_timeout, default.body),
+            idle: or(self.idle_timeout, default.idle),
+            write: or(self.write_timeout, default.write),
+            connections: self.max_connections.map_or(default.connections, |most| most as usize),
         }
     }
 

@@ -35,13 +35,29 @@ impl Injector {
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) record: Arc<Record>,
-    pub(crate) injector: Arc<Injector>,
+    injector: Arc<Injector>,
+    /// Whether the current task is the one that the call is answered by: its codecs mark the record.
+    marks: bool,
 }
 
 impl Slot {
+    pub(crate) fn new(record: Arc<Record>, injector: Arc<Injector>) -> Self {
+        Slot { record, injector, marks: true }
+    }
+
     /// The slot of the call that the current task is in, if any.
     pub(crate) fn current() -> Option<Slot> {
+        CURRENT.try_with(|slot| slot.marks.then(|| slot.clone())).ok().flatten()
+    }
+
+    /// The slot that calls of the current task are made below, if any.
+    pub(crate) fn above() -> Option<Slot> {
         CURRENT.try_with(Slot::clone).ok()
+    }
+
+    /// The same for work that marks nothing of it.
+    pub(crate) fn detached(self) -> Slot {
+        Slot { marks: false, ..self }
     }
 
     /// Runs `work` with this slot as the current one.

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::probe::Probe;
+use crate::routes::App;
 use crate::server::{Server, ServerOptions};
+use crate::standing::Crowd;
 
 /// How long work on other threads (making a payload, say) may hold up the end of a worker.
 const BLOCKING: Duration = Duration::from_secs(1);
 
 /// Makes the routes of a worker, inside its runtime.
-pub(crate) type MakeRouter = dyn Fn() -> Router + Send + Sync;
+pub(crate) type MakeRouter = dyn Fn() -> App + Send + Sync;
 
 /// The workers of a service.
 pub(crate) struct Workers {
@@ -41,17 +42,18 @@ impl Workers {
         count: usize,
         name: &str,
         routes: &Arc<MakeRouter>,
-        (probe, options): (&Probe, &ServerOptions),
+        (probe, options, crowd): (&Probe, &ServerOptions, &Arc<Crowd>),
     ) -> io::Result<Workers> {
         let start = |number| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (connections, given) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let routes = Arc::clone(routes);
-            let (probe, options) = (probe.clone(), options.clone());
+            let (probe, options, crowd) = (probe.clone(), options.clone(), Arc::clone(crowd));
             thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                runtime
-                    .block_on(async { work(Server::new(routes(), &probe, &options), given).await });
+                runtime.block_on(async {
+                    work(Server::new(routes(), &probe, &options, &crowd), given).await;
+                });
                 runtime.shutdown_timeout(BLOCKING);
                 let _ = end.send(());
             })?;

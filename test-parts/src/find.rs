@@ -91,6 +91,7 @@ fn candidates(place: Place) -> Vec<PathBuf> {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
             root.into_iter().map(|root| root.join("target/parts").join(name)).collect()
         }
+        Place::At(path) => vec![path.into()],
         Place::OfDebian(name) => of_debian(Path::new("/usr/lib/postgresql"), name),
     }
 }

@@ -4,9 +4,12 @@
 //! A test file that needs real parts is built without the usual harness (`harness = false`) and lists its tests with
 //! [`main!`], each group with the parts that it needs. Where one of them is missing the test is *ignored*, by name and
 //! with the way to get the part, unless `LAB_REQUIRE_PARTS` names it: then it fails. Nothing here knows the lab.
+//!
+//! [`fuzz()`] is for what reads bytes of others.
 
 mod case;
 mod find;
+mod fuzz;
 mod influxdb;
 mod part;
 mod port;
@@ -15,6 +18,7 @@ mod process;
 
 pub use case::{Case, run};
 pub use find::{Found, NotAProgram};
+pub use fuzz::fuzz;
 pub use influxdb::{InfluxDb, Series};
 pub use part::Part;
 pub use postgres::Postgres;

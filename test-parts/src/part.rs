@@ -11,6 +11,8 @@ pub enum Part {
     Influxdb2,
     /// PostgreSQL, with the programs that belong to it.
     Postgres,
+    /// A pooler of connections to PostgreSQL.
+    Pgbouncer,
     /// The load generator. It is the user's own: nothing here starts or installs it.
     K6,
 }
@@ -28,11 +30,14 @@ pub(crate) enum Place {
     InTarget(&'static str),
     /// By this name where Debian puts the versions of PostgreSQL.
     OfDebian(&'static str),
+    /// Here, where Debian puts servers: on PATH of root alone.
+    At(&'static str),
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Part; 4] = [Part::Influxdb, Part::Influxdb2, Part::Postgres, Part::K6];
+    pub const ALL: [Part; 5] =
+        [Part::Influxdb, Part::Influxdb2, Part::Postgres, Part::Pgbouncer, Part::K6];
 
     /// Its name, as in `LAB_REQUIRE_PARTS`.
     #[must_use]
@@ -41,6 +46,7 @@ impl Part {
             Part::Influxdb => "influxdb",
             Part::Influxdb2 => "influxdb2",
             Part::Postgres => "postgres",
+            Part::Pgbouncer => "pgbouncer",
             Part::K6 => "k6",
         }
     }
@@ -60,6 +66,9 @@ impl Part {
             Part::Postgres => {
                 "PostgreSQL: apt-get install postgresql, or nix develop; on PATH or named by LAB_POSTGRES"
             }
+            Part::Pgbouncer => {
+                "PgBouncer: .ci/parts, or apt-get install pgbouncer; on PATH or named by LAB_PGBOUNCER"
+            }
             Part::K6 => {
                 "k6, of your own: https://grafana.com/docs/k6/latest/set-up/install-k6; on PATH or \
                  named by LAB_K6"
@@ -69,7 +78,7 @@ impl Part {
 
     /// Where it is looked for, in this order.
     pub(crate) const fn places(self) -> &'static [Place] {
-        use Place::{InTarget, Named, NamedPerhaps, OfDebian, OnPath};
+        use Place::{At, InTarget, Named, NamedPerhaps, OfDebian, OnPath};
         match self {
             Part::Influxdb => {
                 &[NamedPerhaps("LAB_INFLUXD"), OnPath("influxd"), InTarget("influxd")]
@@ -82,6 +91,9 @@ impl Part {
                 InTarget("influxd-2.7.12"),
             ],
             Part::Postgres => &[Named("LAB_POSTGRES"), OnPath("postgres"), OfDebian("postgres")],
+            Part::Pgbouncer => {
+                &[Named("LAB_PGBOUNCER"), OnPath("pgbouncer"), At("/usr/sbin/pgbouncer")]
+            }
             Part::K6 => &[Named("LAB_K6"), OnPath("k6")],
         }
     }
@@ -89,7 +101,7 @@ impl Part {
     /// The argument that makes it tell its version.
     pub(crate) const fn version_argument(self) -> &'static str {
         match self {
-            Part::Postgres => "--version",
+            Part::Postgres | Part::Pgbouncer => "--version",
             Part::Influxdb | Part::Influxdb2 | Part::K6 => "version",
         }
     }
@@ -103,6 +115,7 @@ impl Part {
             Part::Postgres => {
                 program.canonicalize().is_ok_and(|server| server.with_file_name("initdb").exists())
             }
+            Part::Pgbouncer => said.starts_with("PgBouncer "),
             Part::K6 => true,
         }
     }

@@ -52,8 +52,8 @@ mod inner {
 fn program(path: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(arguments).env(INNER, "1").env("PATH", path);
-    for variable in ["LAB_INFLUXD", "LAB_INFLUXD_2", "LAB_POSTGRES", "LAB_K6", "LAB_REQUIRE_PARTS"]
-    {
+    let named = ["LAB_INFLUXD", "LAB_INFLUXD_2", "LAB_POSTGRES", "LAB_PGBOUNCER", "LAB_K6"];
+    for variable in named.into_iter().chain(["LAB_REQUIRE_PARTS"]) {
         command.env_remove(variable);
     }
     command

@@ -31,6 +31,7 @@ pub(super) const fn look(family: Family) -> Look {
         Family::FlowControl => ("flow control", "flow", 'c', "#e3c000", "#000", 220),
         Family::Socket => ("socket", "socket", 'k', "#56b4e9", "#000", 74),
         Family::Network => ("network and receive wait", "network", 'n', "#009e73", "#000", 36),
+        Family::Delivery => ("delivery", "delivery", 'd', "#9ad07a", "#000", 150),
         Family::Unseen => ("unseen", "unseen", 'u', "#3b3f46", "#fff", 240),
         Family::Backend => ("backend", "backend", 'b', "#76808f", "#fff", 245),
     };

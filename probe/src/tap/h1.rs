@@ -10,8 +10,6 @@ use super::message::{Incoming, Outgoing, Part, Write};
 use super::shared::Shared;
 use crate::record::Record;
 
-/// HTTP version as a [`ledger::Half`] gives it.
-const HTTP_1_1: u64 = 11;
 /// A peer that pipelines more requests than this without reading replies is not followed further.
 const MOST_IN_TURN: usize = 1_024;
 
@@ -132,7 +130,7 @@ impl Follower {
             self.give_up(shared, "too many requests in turn to follow");
             return;
         }
-        let record = shared.open(head.context, HTTP_1_1);
+        let record = shared.open(head.context, head.http);
         self.exchanges.push_back(Exchange {
             out: Outgoing::new(record.clone()),
             inc: Incoming::new(record.clone()),

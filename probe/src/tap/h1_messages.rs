@@ -4,10 +4,10 @@ use std::mem::MaybeUninit;
 
 use crate::context::{SpanContext, TRACEPARENT};
 
-/// A head longer than this is not followed.
-const LONGEST_HEAD: usize = 64 * 1024;
-/// Heads with more fields than this are not followed.
-const MOST_FIELDS: usize = 100;
+/// A head longer than this is not followed, nor taken by a server of the probe: hyper's own limit.
+pub(crate) const LONGEST_HEAD: usize = 8_192 + 100 * 4_096;
+/// Heads with more fields than this are not followed; hyper refuses them too.
+pub(crate) const MOST_FIELDS: usize = 100;
 /// A chunk-size or trailer line longer than this is not followed.
 const LONGEST_LINE: usize = 8 * 1024;
 
@@ -17,6 +17,8 @@ pub(super) struct Head {
     pub(super) bytes: u64,
     /// Status of a reply; 0 for a request.
     pub(super) status: u16,
+    /// HTTP version as a [`ledger::Half`] gives it: 10 or 11.
+    pub(super) http: u64,
     /// The method is HEAD: its reply has no body.
     pub(super) bodiless_reply: bool,
     pub(super) context: Option<SpanContext>,
@@ -257,20 +259,21 @@ fn ends_head(bytes: &[u8]) -> bool {
 fn parse(bytes: &[u8], reply: bool) -> Result<Option<Head>, httparse::Error> {
     // Three kilobytes, which nobody needs to be zero.
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let (parsed, status, head_method, fields) = if reply {
+    let (parsed, status, version, head_method, fields) = if reply {
         let mut head = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let parsed = config.parse_response_with_uninit_headers(&mut head, bytes, &mut fields)?;
-        (parsed, head.code.unwrap_or(0), false, &*head.headers)
+        (parsed, head.code.unwrap_or(0), head.version, false, &*head.headers)
     } else {
         let mut head = httparse::Request::new(&mut []);
         let parsed = head.parse_with_uninit_headers(bytes, &mut fields)?;
-        (parsed, 0, head.method == Some("HEAD"), &*head.headers)
+        (parsed, 0, head.version, head.method == Some("HEAD"), &*head.headers)
     };
     let httparse::Status::Complete(length) = parsed else { return Ok(None) };
     let mut head = Head {
         bytes: length as u64,
         status,
+        http: if version == Some(0) { 10 } else { 11 },
         bodiless_reply: head_method,
         context: None,
         length: Length::UntilClose,

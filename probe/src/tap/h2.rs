@@ -291,7 +291,9 @@ impl Follower {
             self.initial_window = size;
             for stream in self.streams.values_mut() {
                 stream.window += change;
-                if stream.window > 0 && self.window > 0 {
+                if stream.window <= 0 {
+                    stream.out.stall(exit, shared.effort);
+                } else if self.window > 0 {
                     stream.out.resume(exit, shared.effort);
                 }
             }

@@ -118,9 +118,7 @@ impl Outgoing {
     }
 
     fn start(&mut self, write: Write, effort: Effort) {
-        let encoded = self.encoded_at();
-        let known = encoded != 0 && encoded <= write.enter;
-        self.begin = if known { write.gap_start.max(encoded) } else { write.gap_start };
+        self.begin = write.gap_start.max(self.ready(write));
         self.wait_base = effort.wait;
         self.booked = Sending::default();
     }
@@ -128,15 +126,15 @@ impl Outgoing {
     /// The head may have left before the message was encoded (gRPC encodes when the body is
     /// polled): then sending begins with the first payload byte, and what was booked is void.
     fn begin_with_body(&mut self, write: Write, effort: Effort) {
-        if !self.rebegun && self.encoded_at() > self.begin {
+        if !self.rebegun && self.ready(write) > self.begin {
             self.rebegun = true;
             self.unconfirmed = 0;
             self.start(write, effort);
         }
     }
 
-    fn encoded_at(&self) -> u64 {
-        self.record.as_ref().map_or(0, |record| record.get(Point::EncodeEnd))
+    fn ready(&self, write: Write) -> u64 {
+        self.record.as_ref().map_or(0, |record| record.ready(write.enter))
     }
 
     /// The message ends in the current write.

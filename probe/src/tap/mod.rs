@@ -28,6 +28,7 @@ use crate::export::Sink;
 
 use directory::Directory;
 pub(crate) use directory::{Claims, Outstanding};
+pub(crate) use h1_messages::{LONGEST_HEAD, MOST_FIELDS};
 
 /// A byte stream under observation, or just the stream when probes are off.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ledger::Side;
+use ledger::{Point, Side};
 
 use super::directory::Directory;
 use super::message::Effort;
@@ -61,7 +61,9 @@ impl Shared {
             self.withdraw(Some(record));
         }
         if let Some(why) = failure {
+            record.mark(Point::Abandoned);
             record.failed(why);
+            record.failed_as("cancelled");
         }
         self.sink.submit(record);
     }

@@ -44,7 +44,7 @@ impl Pair {
                 nonce: None,
                 stopwatch: None,
             };
-            let call = Call { planned: None, root: Some(root) };
+            let call = Call { root: Some(root), ..Call::default() };
             let reply = client.unary("lab.v1.Echo/Echo", call, |channel| async move {
                 let mut client = EchoClient::new(channel).max_decoding_message_size(LONGEST_BODY);
                 client.echo(EchoRequest { payload: "x".repeat(size) }).await

@@ -5,8 +5,8 @@
 use std::net::SocketAddr;
 
 use echo::EchoService;
-use lab_proto::EchoRequest;
 use lab_proto::v1::echo_client::EchoClient;
+use lab_proto::{EchoReply, EchoRequest};
 use probe::{LONGEST_BODY, Probe};
 use serde_json::{Value, json};
 use tonic::Code;
@@ -77,4 +77,39 @@ async fn the_echo_is_healthy_by_http_and_by_grpc() {
         let request = HealthCheckRequest { service: service.to_owned() };
         assert_eq!(health.check(request).await.unwrap().into_inner().status, 1, "{service:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_are_404_and_paths_of_grpc_take_nothing_but_grpc() {
+    let echo = start().await;
+    let client = reqwest::Client::new();
+    for (method, path, kind, status) in [
+        ("GET", "/nowhere", "", 404),
+        ("POST", "/nowhere", "application/json", 404),
+        ("POST", "/nowhere", "application/grpc", 404),
+        ("POST", "/lab.v1.Other/Echo", "application/json", 404),
+        ("POST", "/lab.v1.Echo/Echo", "application/json", 415),
+        ("POST", "/lab.v1.Echo/Nothing", "text/plain", 415),
+        ("GET", "/lab.v1.Echo/Echo", "", 415),
+        ("GET", "/lab.v1.Echo/Echo", "application/grpc", 405),
+        ("POST", "/grpc.health.v1.Health/Check", "application/json", 415),
+        ("POST", "/lab.v1.Echo/Echo", "application/grpc", 505),
+        ("GET", "/echo", "", 405),
+    ] {
+        let request = client.request(method.parse().unwrap(), format!("http://{echo}{path}"));
+        let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{method} {path} {kind}");
+        assert_eq!(reply.headers()["content-type"], "application/json", "{method} {path} {kind}");
+        let body: Value = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap();
+        assert!(body["error"].as_str().is_some_and(|error| error.contains(path)), "{body}");
+    }
+    // By gRPC itself a method that there is not is gRPC's to say.
+    let mut stub = tonic::client::Grpc::new(channel(echo).await);
+    stub.ready().await.unwrap();
+    let codec = probe::AnyCodec::<EchoRequest, EchoReply>::default();
+    let path = http::uri::PathAndQuery::from_static("/lab.v1.Other/Echo");
+    let request = tonic::Request::new(EchoRequest { payload: String::new() });
+    let status = stub.unary(request, path, codec).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unimplemented);
 }

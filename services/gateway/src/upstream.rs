@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use probe::{
     Call, CallError, Carries, Channel, Client, ErrorReply, Probe, Refusal, ServiceConfig,
-    SetupError, Version,
+    SetupError, TransportError, Version, causes,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -137,11 +137,22 @@ impl Upstream {
     /// [`rest_failed`] has it.
     fn grpc_failed(&self, status: &Status) -> Refusal {
         let (peer, said) = (self.peer, status.message());
-        if status.code() == Code::Unavailable && status.source().is_none() {
-            return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{peer}: {said}"));
+        if let Some(error) =
+            status.source().and_then(|error| error.downcast_ref::<TransportError>())
+        {
+            return Refusal::new(error.status(), format!("calling {peer} at {error}"));
         }
-        let error = format!("calling {peer}: {:?}: {said}", status.code());
-        Refusal::new(StatusCode::BAD_GATEWAY, error)
+        let answered = match (status.code(), status.source()) {
+            (Code::Unavailable | Code::ResourceExhausted, None) => {
+                let error = format!("{peer}: {said}");
+                return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error);
+            }
+            (Code::DeadlineExceeded, _) => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        // Where the call broke off in the middle, the causes are all there is to say.
+        let why = status.source().map(|error| format!(": {}", causes(error))).unwrap_or_default();
+        Refusal::new(answered, format!("calling {peer}: {:?}: {said}{why}", status.code()))
     }
 }
 
@@ -156,9 +167,6 @@ fn rest_failed(error: CallError) -> Refusal {
             );
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{peer}: {said}"))
         }
-        CallError::Request { .. } => {
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-        }
-        _ => Refusal::new(StatusCode::BAD_GATEWAY, error.to_string()),
+        _ => Refusal::new(error.status(), error.to_string()),
     }
 }

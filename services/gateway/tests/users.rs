@@ -141,7 +141,7 @@ async fn three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them() {
             nonce: None,
             stopwatch: Some(Arc::clone(&stopwatch)),
         };
-        let call = Call { planned: Some(started), root: Some(root) };
+        let call = Call { planned: Some(started), root: Some(root), ..Call::default() };
         let path = format!("/{protocol}/users/count");
         let query = "email=common7%40example.com";
         let reply: lab_proto::UsersCountReply = client.get_json(&path, query, call).await.unwrap();

@@ -17,6 +17,10 @@ pub struct PgClientConfig {
     /// Connections to the database: opened when they are needed, and kept.
     #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub pool_size: u32,
+    /// How long a request may wait for a connection that others use, in seconds: less than the gateway gives the whole
+    /// call (its --timeout), so that who waits in vain hears why.
+    #[arg(long, default_value = "20", value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub pool_wait: u16,
 }
 
 /// Settings of seeding.
@@ -36,6 +40,8 @@ pub struct SeedConfig {
 /// How to connect to the database at `url`.
 pub(crate) fn connect_options(url: &DatabaseUrl) -> Result<PgConnectOptions, Unreadable> {
     let options: PgConnectOptions = url.with_password().parse().map_err(|_| Unreadable)?;
+    // No float is read, and PgBouncer refuses a connection for asking how many digits one has.
+    let options = options.extra_float_digits(None);
     Ok(options.application_name(PgClientConfig::NAME).disable_statement_logging())
 }
 

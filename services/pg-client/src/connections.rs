@@ -22,8 +22,12 @@ use crate::failure::Failure;
 
 /// How long nobody may get a connection before somebody looks whether there is a database.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long a request may wait for a connection that others use.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How large the pool is, and how long a request may wait for a connection that others use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pool {
+    pub(crate) size: u32,
+    pub(crate) wait: Duration,
+}
 
 /// The pool of connections of this process.
 #[derive(Debug)]
@@ -36,6 +40,9 @@ pub(crate) struct Connections {
     queue: Arc<Semaphore>,
     turns: Arc<Turns>,
     availability: Availability,
+    wait: Duration,
+    /// A pooler stands between, that gives each transaction another connection of the server.
+    pooled: AtomicBool,
 }
 
 /// Who has a connection and how many had one.
@@ -55,8 +62,8 @@ pub(crate) struct Lease {
 }
 
 impl Connections {
-    /// A pool of at most `size` connections; none is opened yet.
-    pub(crate) fn new(options: PgConnectOptions, size: u32) -> Self {
+    /// A pool; none of its connections is opened yet.
+    pub(crate) fn new(options: PgConnectOptions, Pool { size, wait }: Pool) -> Self {
         let lost = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&lost);
         let pool = PgPoolOptions::new()
@@ -64,7 +71,7 @@ impl Connections {
             // Refused for too many connections, the pool tries again after ever longer pauses, up to a
             // fifth of this, and takes no connection that others give back meanwhile.
             .acquire_timeout(CONNECTING)
-            .acquire_slow_threshold(LONGEST_WAIT)
+            .acquire_slow_threshold(wait)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
@@ -76,7 +83,22 @@ impl Connections {
             .connect_lazy_with(options.clone());
         let queue = Arc::new(Semaphore::new(size as usize));
         let availability = Availability::new(options.clone(), PATIENCE);
-        Connections { pool, options, lost, queue, turns: Arc::default(), availability }
+        let (turns, pooled) = (Arc::default(), AtomicBool::new(false));
+        Connections { pool, options, lost, queue, turns, availability, wait, pooled }
+    }
+
+    /// Whether statements with names are safe: those of a pooler's connections are others'.
+    pub(crate) fn behind_a_pooler(&self) -> bool {
+        self.pooled.load(Relaxed)
+    }
+
+    /// A statement was not found, or another one was.
+    pub(crate) fn found_a_pooler(&self) {
+        if !self.pooled.swap(true, Relaxed) {
+            tracing::warn!(
+                "a pooler gives each transaction another connection: statements have no names from now on"
+            );
+        }
     }
 
     /// Waits for a connection.
@@ -86,13 +108,13 @@ impl Connections {
     /// stayed in use, [`Failure::Full`] if the database took no more of them.
     pub(crate) async fn acquire(&self) -> Result<Lease, Failure> {
         let mut full = None;
-        let waited = tokio::time::timeout(LONGEST_WAIT, self.wait(&mut full)).await;
-        waited.unwrap_or_else(|_| Err(full.unwrap_or(Failure::Busy(LONGEST_WAIT))))
+        let waited = tokio::time::timeout(self.wait, self.wait_for_one(&mut full)).await;
+        waited.unwrap_or_else(|_| Err(full.unwrap_or(Failure::Busy(self.wait))))
     }
 
     /// Waits for as long as there is a database; `full` is what it last said if it takes no more
     /// connections, which passes as they are closed.
-    async fn wait(&self, full: &mut Option<Failure>) -> Result<Lease, Failure> {
+    async fn wait_for_one(&self, full: &mut Option<Failure>) -> Result<Lease, Failure> {
         let stuck = AtomicBool::new(false);
         let mut taking = std::pin::pin!(self.take(&stuck));
         let mut taken = self.turns.taken.load(Relaxed);

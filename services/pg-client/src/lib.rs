@@ -14,6 +14,7 @@ mod statements;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lab_proto::v1::users_server::UsersServer;
 use probe::{MakeRoutes, Probe, Routes, Service, ServiceConfig, SetupError};
@@ -22,6 +23,7 @@ pub use command::PgClientCommand;
 pub use config::{PgClientConfig, SeedConfig, Unreadable};
 pub use seed::{SeedError, SeedStep, Seeded, seed};
 
+use connections::Pool;
 use users::Users;
 
 impl Service for PgClientConfig {
@@ -30,10 +32,11 @@ impl Service for PgClientConfig {
     const ONE_RUNTIME: bool = true;
 
     fn routes(config: ServiceConfig<Self>, probe: Probe) -> Result<MakeRoutes, SetupError> {
-        let PgClientConfig { database_url, pool_size } = config.own;
+        let PgClientConfig { database_url, pool_size, pool_wait } = config.own;
         let options = config::connect_options(&database_url)?;
         // One pool, whoever asks: `--pool-size 1` is one connection.
-        let users = Arc::new(Users::new(&probe, options, pool_size));
+        let wait = Duration::from_secs(pool_wait.into());
+        let users = Arc::new(Users::new(&probe, options, Pool { size: pool_size, wait }));
         Ok(Box::new(move || {
             Routes::new()
                 .get("/users/count?email=E", users::rest)

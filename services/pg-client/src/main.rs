@@ -11,5 +11,6 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
+    probe::log_to_stderr();
     settings::parse::<Cli>().command.run()
 }

@@ -56,7 +56,11 @@ pub(crate) async fn rest(
 }
 
 async fn read(connection: &mut PgConnection) -> sqlx::Result<Statements> {
-    let row: (i64, i64, i64) = sqlx::query_as(QUERY).bind(COUNT).fetch_one(connection).await?;
+    // In a transaction and without a name, for there may be a pooler between.
+    let mut transaction = connection.begin().await?;
+    let sql = sqlx::query_as(QUERY).persistent(false).bind(COUNT);
+    let row: (i64, i64, i64) = sql.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
     let [calls, exec_us, rows] = [row.0, row.1, row.2].map(i64::unsigned_abs);
     Ok(Statements { calls, exec_us, rows })
 }

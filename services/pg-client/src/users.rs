@@ -8,15 +8,19 @@ use http::{StatusCode, Uri};
 use lab_proto::v1::users_server;
 use lab_proto::{CountReply, CountRequest, check_email, email_of_query};
 use probe::{Database, JsonReply, Probe, Query};
-use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{Postgres, Row};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::{Connection as _, PgConnection, Postgres, Row};
 use tonic::Status;
 
-use crate::connections::Connections;
-use crate::failure::Failure;
+use crate::connections::{Connections, Pool};
+use crate::failure::{AnothersRow, Failure};
 
-/// The query, as `pg_stat_statements` shows it too.
-pub(crate) const COUNT: &str = "SELECT count(*) FROM users WHERE email = $1";
+/// The query, as `pg_stat_statements` shows it too. Its row says whom it is about: behind a pooler the statement that
+/// runs need not be the one that was prepared here, and its row is not to be taken for this one's.
+pub(crate) const COUNT: &str = "SELECT $1::text, count(*) FROM users WHERE email = $1";
+/// The same for a statement without a name. Under the same text the driver would use the one with a name that it has;
+/// `pg_stat_statements` leaves the space out.
+const COUNT_UNNAMED: &str = " SELECT $1::text, count(*) FROM users WHERE email = $1";
 /// Name of the database in spans, and its kind by the semantic conventions.
 const PEER: (&str, &str) = ("postgres", "postgresql");
 /// Name of the span of a query.
@@ -30,12 +34,11 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    pub(crate) fn new(probe: &Probe, options: PgConnectOptions, pool_size: u32) -> Self {
+    pub(crate) fn new(probe: &Probe, options: PgConnectOptions, pool: Pool) -> Self {
         let (peer, system) = PEER;
-        Users {
-            connections: Connections::new(options, pool_size),
-            database: Database::new(probe, peer, system),
-        }
+        let database = Database::new(probe, peer, system);
+        let database = database.at(options.get_host(), options.get_port());
+        Users { connections: Connections::new(options, pool), database }
     }
 
     /// How many users have `email`.
@@ -48,22 +51,63 @@ impl Users {
     async fn ask(&self, query: &Query, email: &str) -> Result<u64, Failure> {
         let mut lease = self.connections.acquire().await?;
         query.sent().await;
-        let mut last = None;
-        let read: sqlx::Result<()> = async {
-            let mut rows = sqlx::query::<Postgres>(COUNT).bind(email).fetch(lease.connection());
-            while let Some(row) = rows.try_next().await? {
-                query.row();
-                last = Some(row);
+        if !self.connections.behind_a_pooler() {
+            let read = read(query, sqlx::query(COUNT).bind(email), lease.connection()).await;
+            let counted = read.and_then(|row| counted(query, row.as_ref(), email));
+            match counted.map_err(|error| self.connections.failed(error)) {
+                // Nothing was counted: another connection of the server does not know the statement, or has another
+                // one by that name.
+                Err(Failure::Pooled { .. }) => self.connections.found_a_pooler(),
+                result => return result,
             }
-            Ok(())
+            query.sent().await;
         }
-        .await;
-        let decoded = read.and_then(|()| {
-            let row: PgRow = last.ok_or(sqlx::Error::RowNotFound)?;
-            query.decode(|| row.try_get::<i64, _>(0))
-        });
-        decoded.map(i64::unsigned_abs).map_err(|error| self.connections.failed(error))
+        let counted = unnamed(query, email, lease.connection()).await;
+        counted.map_err(|error| self.connections.failed(error))
     }
+}
+
+/// Sends the query and reads its row.
+async fn read<'q>(
+    query: &Query,
+    sql: sqlx::query::Query<'q, Postgres, PgArguments>,
+    connection: &mut PgConnection,
+) -> sqlx::Result<Option<PgRow>> {
+    let mut rows = sql.fetch(connection);
+    let mut last = None;
+    while let Some(row) = rows.try_next().await? {
+        query.row();
+        last = Some(row);
+    }
+    Ok(last)
+}
+
+/// Asks in a transaction, for which a pooler keeps to one connection, and with a statement that is gone with it.
+async fn unnamed(query: &Query, email: &str, connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let mut transaction = connection.begin().await?;
+    let sql = sqlx::query(COUNT_UNNAMED).persistent(false).bind(email);
+    let row = read(query, sql, &mut transaction).await?;
+    let counted = counted(query, row.as_ref(), email)?;
+    transaction.commit().await?;
+    Ok(counted)
+}
+
+/// The count in a row, if the row is about `email`.
+fn counted(query: &Query, row: Option<&PgRow>, email: &str) -> sqlx::Result<u64> {
+    let row = row.ok_or_else(|| anothers("no row came"))?;
+    query.decode(|| {
+        match row.try_get::<&str, _>(0) {
+            Ok(about) if about == email => {}
+            Ok(_) => return Err(anothers("the row is about something else")),
+            Err(_) => return Err(anothers("the row has other columns")),
+        }
+        let count: i64 = row.try_get(1).map_err(|_| anothers("the row has other columns"))?;
+        u64::try_from(count).map_err(|_| anothers("the row has a count below 0"))
+    })
+}
+
+fn anothers(why: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(AnothersRow(why)))
 }
 
 /// `GET /users/count?email=E`.

@@ -44,6 +44,18 @@ fn plain() -> otlp::Span {
     }
 }
 
+#[test]
+fn no_export_of_the_corpus_or_made_of_it_makes_the_decoder_panic() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/otlp");
+    test_parts::fuzz("otlp", std::path::Path::new(corpus), |bytes| {
+        let _ = export_request(bytes, Share::default(), Queries::Dropped);
+        if let Ok(protobuf) = super::json::to_protobuf(bytes) {
+            let read = export_request(&protobuf, Share::default(), Queries::Dropped);
+            assert!(read.is_ok(), "what was made here is well-formed");
+        }
+    });
+}
+
 fn with(change: impl FnOnce(&mut otlp::Span)) -> otlp::Span {
     let mut span = plain();
     change(&mut span);

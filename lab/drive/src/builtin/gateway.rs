@@ -116,6 +116,7 @@ impl Target for Gateway {
                 nonce: self.nonce.clone(),
                 stopwatch: stopwatch.clone(),
             }),
+            ..Call::default()
         };
         let outcome = self.next().send(&self.client, call).await;
         let stop = |watch: Arc<Stopwatch>| -> Box<dyn FnOnce(u64) + Send> {

@@ -130,6 +130,7 @@ impl Part<'_> {
             Cause::Of(Family::Socket) => format!("writing to the sockets of {hop}"),
             Cause::Of(Family::Framing) => format!("framing on {hop}"),
             Cause::Of(Family::Network) => format!("the network of {hop}, inferred"),
+            Cause::Of(Family::Delivery) => format!("waiting for the ends of messages on {hop}"),
             Cause::Of(Family::Queue) => format!("queueing on {hop}"),
         }
     }

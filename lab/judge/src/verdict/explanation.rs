@@ -143,6 +143,7 @@ pub(super) fn family_words(name: &str) -> &'static str {
         Some(Family::FlowControl) => "flow control",
         Some(Family::Socket) => "writing to sockets",
         Some(Family::Network) => "waiting for the other side to read",
+        Some(Family::Delivery) => "waiting for the ends of messages",
         Some(Family::Unseen) => "unseen",
         Some(Family::Backend) | None => "the services' own code",
     }

@@ -98,6 +98,9 @@ const fn meaning(family: Family) -> &'static str {
             "From the write of the last byte to its read by the peer. A peer that is busy reads late: within one \
              machine, more than some tens of microseconds here is waiting for that process, not a wire."
         }
+        Family::Delivery => {
+            "The payload was there, and the end of its message was not: trailers, a terminator, END_STREAM."
+        }
         Family::Unseen => {
             "Time of which nobody told anything: between a call and its answer where no tap looked. Network, queues, \
              libraries and the scheduler in one."

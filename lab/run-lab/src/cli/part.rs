@@ -23,7 +23,7 @@ pub(super) enum PartCommand {
 
 /// Runs the part until it is asked to stop.
 pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
-    log_to_stderr();
+    probe::log_to_stderr();
     let done = match part {
         PartCommand::Service(service) => service.run(),
         PartCommand::Sidecar(config) => run_sidecar(*config),
@@ -46,14 +46,4 @@ fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
         };
         Ok(sidecar::run(config, stop).await?)
     })
-}
-
-fn log_to_stderr() {
-    let filter = settings::text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
 }

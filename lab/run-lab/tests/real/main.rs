@@ -25,6 +25,7 @@ fn started(parts: &[Part]) -> Environment {
     let variable = |part: &Part| match part {
         Part::Influxdb | Part::Influxdb2 => "LAB_INFLUXD",
         Part::Postgres => "LAB_POSTGRES",
+        Part::Pgbouncer => "LAB_PGBOUNCER",
         Part::K6 => "LAB_K6",
     };
     let program = |part: &Part| match part {

@@ -187,6 +187,42 @@ fn settings_may_lower_a_window_below_zero() {
 }
 
 #[test]
+fn a_window_that_settings_lower_can_begin_a_stall() {
+    let mut tapped = client();
+    let (context, record) = tapped.call();
+    tapped.write(&request(0, 1, context));
+    tapped.write(&data(0, 1, 40_000));
+    // 65,535 less 40,000 are left; of 30,000 nothing would be.
+    tapped.read(&initial_window(30_000));
+    pass(20);
+    tapped.read(&window_update(1, 60_000));
+    tapped.write(&data(1, 1, 10));
+    assert!(record.half().sending.window_wait >= 15_000_000, "{:?}", record.half().sending);
+}
+
+#[test]
+fn a_call_of_several_messages_is_streaming_and_has_no_marks_in_between() {
+    let mut tapped = client();
+    let (context, record) = tapped.call();
+    record.is_grpc();
+    record.set(Point::CallStart, 1);
+    for _ in 0..3 {
+        record.set(Point::EncodeStart, 5);
+        record.set(Point::EncodeEnd, 6);
+        record.message(crate::record::Direction::Outbound, 10, 7);
+    }
+    tapped.write(&request(0, 1, context));
+    tapped.write(&data(0, 1, 30));
+    tapped.write(&data(1, 1, 15));
+    let half = record.half();
+    assert!(half.streaming && !half.tapped());
+    assert_eq!(half.marks.get(Point::EncodeEnd), None);
+    assert_eq!(half.marks.get(Point::CallStart), Some(1));
+    // Three prefixes of five bytes are framing, and all payloads count.
+    assert_eq!((half.outbound.body, half.outbound.payload), (30, 21));
+}
+
+#[test]
 fn a_stall_that_no_payload_follows_does_not_count() {
     let mut tapped = server();
     tapped.read(&initial_window(100));

@@ -9,7 +9,7 @@ use lab_proto::v1::echo_client::EchoClient;
 use lab_proto::{EchoReply, EchoRequest, PingReply};
 use probe::{Carries, JsonReply, LONGEST_BODY, Refusal, Routes, Service as _};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::config::{GatewayConfig, LARGEST_SIZE};
 use crate::payload::Generator;
@@ -18,6 +18,8 @@ use crate::workload::Workload;
 
 /// A request's body may be this long, in bytes.
 const LONGEST_REQUEST: usize = 4_096;
+/// What a message shows of a value, in bytes.
+const LONGEST_SHOWN: usize = 64;
 
 /// The ping routes, through the echo service.
 pub(super) const WORKLOAD: Workload = Workload {
@@ -53,6 +55,7 @@ async fn rest(
     probe::handler(async {
         let request = EchoRequest { payload: made(turn.make(sent as usize).await)? };
         let EchoReply { payload } = ping.echo.post_json("/echo", &request).await?;
+        whole(sent, &payload)?;
         Ok(reply("rest", size, payload))
     })
     .await
@@ -73,6 +76,7 @@ async fn grpc(
             client.echo(request).await
         };
         let EchoReply { payload } = ping.echo.grpc("lab.v1.Echo/Echo", call).await?;
+        whole(size, &payload)?;
         Ok(reply("grpc", size, payload))
     })
     .await
@@ -82,6 +86,16 @@ fn reply(protocol: &str, size: u64, payload: String) -> JsonReply<PingReply> {
     let reply =
         PingReply { from: GatewayConfig::NAME.into(), protocol: protocol.into(), size, payload };
     JsonReply(StatusCode::OK, reply)
+}
+
+/// Whether the payload that came back is as long as the one that was sent.
+fn whole(sent: u64, payload: &str) -> Result<(), Refusal> {
+    let back = payload.len() as u64;
+    if back == sent {
+        return Ok(());
+    }
+    let error = format!("echo answered with a payload of {back} bytes to one of {sent} bytes");
+    Err(Refusal::new(StatusCode::BAD_GATEWAY, error))
 }
 
 fn made(payload: Result<String, String>) -> Result<String, Refusal> {
@@ -100,22 +114,19 @@ async fn asked(request: Request) -> Result<u64, Refusal> {
     }
     let size = probe::read_json::<Asked, _>(request.into_body(), LONGEST_REQUEST).await?;
     match size {
-        Asked::Whole(size) if size <= LARGEST_SIZE => Ok(size),
-        Asked::Whole(size) => Err(too_large(size)),
-        Asked::Beyond(size) => Err(too_large(size)),
+        Asked::Whole(size) => Ok(size),
+        Asked::Beyond(size) => {
+            let error = format!("size: {size} is above the limit of {LARGEST_SIZE}");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error))
+        }
     }
-}
-
-fn too_large(size: impl fmt::Display) -> Refusal {
-    let error = format!("size: {size} is above the limit of {LARGEST_SIZE}");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error)
 }
 
 /// The body of a request, as strictly as the contract has it.
 enum Asked {
     Whole(u64),
-    /// Larger than 64 bits hold.
-    Beyond(f64),
+    /// Larger than it may be, as it was sent.
+    Beyond(String),
 }
 
 impl Carries for Asked {}
@@ -138,7 +149,9 @@ impl<'de> Visitor<'de> for AskedVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Asked, A::Error> {
         let mut size = None;
         while let Some(name) = fields.next_key::<String>()? {
-            let value: Value = fields.next_value()?;
+            // As it was sent: read as a number, 1e3 would be 1000.0 and 1e400 none at all.
+            let value: &RawValue = fields.next_value()?;
+            let (raw, value) = (value.get(), shown(value.get()));
             if name != "size" {
                 let error = format!("{name}: unknown field (value {value}); the only one is size");
                 return Err(A::Error::custom(error));
@@ -147,7 +160,7 @@ impl<'de> Visitor<'de> for AskedVisitor {
                 let error = format!("size: given more than once, again as {value}");
                 return Err(A::Error::custom(error));
             }
-            size = Some(whole(&value).ok_or_else(|| {
+            size = Some(asked_for(raw).ok_or_else(|| {
                 let limit = format!("a whole number from 0 to {LARGEST_SIZE}");
                 A::Error::custom(format!("size: {value} is not {limit}"))
             })?);
@@ -157,11 +170,21 @@ impl<'de> Visitor<'de> for AskedVisitor {
     }
 }
 
-fn whole(value: &Value) -> Option<Asked> {
-    let number = value.as_number()?;
-    if let Some(size) = number.as_u64() {
-        return Some(Asked::Whole(size));
+/// The size that a value is, if it is written as a whole number: in digits alone.
+fn asked_for(value: &str) -> Option<Asked> {
+    if !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
     }
-    // Integers past 64 bits arrive as floating point; nothing else that large can be meant.
-    number.as_f64().filter(|size| number.is_f64() && *size >= u64::MAX as f64).map(Asked::Beyond)
+    match value.parse() {
+        Ok(size) if size <= LARGEST_SIZE => Some(Asked::Whole(size)),
+        _ => Some(Asked::Beyond(shown(value))),
+    }
+}
+
+/// A value as a message shows it: not all of one that is long.
+fn shown(value: &str) -> String {
+    if value.len() <= LONGEST_SHOWN {
+        return value.to_owned();
+    }
+    format!("{}...", &value[..value.floor_char_boundary(LONGEST_SHOWN)])
 }

@@ -94,7 +94,7 @@ impl Lab {
                 nonce: None,
                 stopwatch: Some(Arc::clone(&stopwatch)),
             };
-            let call = Call { planned: Some(started), root: Some(root) };
+            let call = Call { planned: Some(started), root: Some(root), ..Call::default() };
             let reply = client.post_json(&path, &PingRequest { size }, call).await;
             stopwatch.stop(clock::now() - started);
             reply

@@ -44,7 +44,7 @@ impl Lab {
             nonce: None,
             stopwatch: None,
         };
-        let call = Call { planned: None, root: Some(root) };
+        let call = Call { root: Some(root), ..Call::default() };
         async move {
             if over_rest {
                 let query = lab_proto::query_of_email(EMAIL);

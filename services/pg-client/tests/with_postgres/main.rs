@@ -5,6 +5,7 @@
 mod contract;
 mod crowded;
 mod database_hop;
+mod pgbouncer;
 mod service;
 
 test_parts::main! {
@@ -20,6 +21,9 @@ test_parts::main! {
         database_hop::the_database_hop_is_measured_and_not_missed_by_the_service,
         database_hop::delays_of_the_database_hop_are_found_in_their_stages,
         database_hop::a_pool_of_one_makes_others_wait_in_the_send_queue,
+    }
+    needs [Postgres, Pgbouncer] {
+        pgbouncer::behind_a_pooler_by_transaction_every_call_is_answered_and_none_with_a_wrong_number,
     }
     needs [] {
         contract::a_question_without_one_email_is_refused_whether_there_is_a_database_or_not,

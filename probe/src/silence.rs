@@ -1,0 +1,227 @@
+//! When a connection of HTTP/2 is left: its peer does not answer any more.
+//!
+//! By HTTP/1.1 a call that is given up takes its connection with it, and the next call opens another, so a peer that
+//! vanished costs the calls that were under way. By HTTP/2 all calls share one connection, and would share the loss
+//! for ever. So a connection from which nothing was read for a while, though something was written to it, gets no new
+//! calls; those that it has stay on it. A peer that is only busy with a call answers a PING meanwhile.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ledger::clock;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::keepalive::Signs;
+
+/// How long a peer may be silent that is known to be near.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// Doublings of that, one for each connection in turn that never said anything: a peer that stands still gets few.
+const MOST_DOUBLINGS: u32 = 5;
+/// A far peer is given so many times what the first answer on a connection took.
+const FIRST_ANSWERS: u64 = 4;
+/// And no more than this for it.
+const LONGEST_FOR_DISTANCE: u64 = 5_000_000_000;
+
+/// What is known of a peer, over all connections to it.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    /// Connections in turn that were left since the peer was last heard.
+    left: AtomicU32,
+    /// From opening the latest connection to the first byte read from it, in nanoseconds.
+    first_answer: AtomicU64,
+}
+
+impl Patience {
+    /// How long to wait for an answer to so many bytes, in nanoseconds: a slow line takes time to carry them (a
+    /// nanosecond and a thousand for each byte is 1 MB/s).
+    fn allowance(&self, bytes: u64) -> u64 {
+        let doublings = self.left.load(Relaxed).min(MOST_DOUBLINGS);
+        let near = (SHORTEST.as_nanos() as u64) << doublings;
+        let far = self.first_answer.load(Relaxed).saturating_mul(FIRST_ANSWERS);
+        near + far.min(LONGEST_FOR_DISTANCE) + bytes.saturating_mul(1_000)
+    }
+}
+
+/// A stream that knows when its peer is silent.
+#[derive(Debug)]
+pub(crate) struct Lively<IO> {
+    io: IO,
+    patience: Arc<Patience>,
+    signs: Arc<Signs>,
+    opened: u64,
+    answered: bool,
+    /// Bytes written since something was last read.
+    unanswered: u64,
+    /// Since when there was nothing to read though something was written; 0 if that is not so. Looked at here, and not
+    /// by whoever calls: what this process was too busy to read is no silence.
+    since: u64,
+    timer: Pin<Box<Sleep>>,
+    armed: bool,
+}
+
+impl<IO> Lively<IO> {
+    /// `signs` are told when the connection should be left.
+    pub(crate) fn new(io: IO, patience: Arc<Patience>, signs: Arc<Signs>) -> Self {
+        let timer = Box::pin(tokio::time::sleep(SHORTEST));
+        let opened = clock::now();
+        Lively {
+            io,
+            patience,
+            signs,
+            opened,
+            answered: false,
+            unanswered: 0,
+            since: 0,
+            timer,
+            armed: false,
+        }
+    }
+
+    fn read(&mut self) {
+        self.signs.heard.store(true, Relaxed);
+        if !std::mem::replace(&mut self.answered, true) {
+            self.patience.first_answer.store(clock::now() - self.opened, Relaxed);
+        }
+        if std::mem::take(&mut self.unanswered) > 0 {
+            self.since = 0;
+            if self.patience.left.load(Relaxed) > 0 {
+                self.patience.left.store(0, Relaxed);
+            }
+        }
+    }
+
+    /// There is nothing to read.
+    fn waits(&mut self, cx: &mut Context<'_>) {
+        if self.unanswered == 0 {
+            return;
+        }
+        if self.since == 0 {
+            self.since = clock::now();
+        }
+        // The timer is not set anew for each call: it runs out now and then, and then somebody looks.
+        loop {
+            if !std::mem::replace(&mut self.armed, true) {
+                let left = self.patience.allowance(self.unanswered);
+                let waited = clock::now() - self.since;
+                let left = left.saturating_sub(waited).max(1_000_000);
+                self.timer.as_mut().reset(Instant::now() + Duration::from_nanos(left));
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.armed = false;
+            if clock::now() - self.since >= self.patience.allowance(self.unanswered) {
+                if !self.signs.silent.swap(true, Relaxed) {
+                    self.patience.left.fetch_add(1, Relaxed);
+                }
+                // Nobody needs to look any more.
+                self.armed = true;
+                return;
+            }
+        }
+    }
+
+    fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = result {
+            self.unanswered += *bytes as u64;
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Lively<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_read(cx, buf);
+        if result.is_ready() {
+            this.read()
+        } else {
+            this.waits(cx)
+        }
+        result
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Lively<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.wrote(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.wrote(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    fn pair() -> (Lively<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Signs>) {
+        let (near, far) = tokio::io::duplex(1_000);
+        let signs = Arc::<Signs>::default();
+        (Lively::new(near, Arc::default(), Arc::clone(&signs)), far, signs)
+    }
+
+    async fn read_within(lively: &mut Lively<tokio::io::DuplexStream>, limit: Duration) {
+        let _ = tokio::time::timeout(limit, lively.read_u8()).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_answers_nothing_is_silent_and_one_that_was_asked_nothing_is_not() {
+        let (mut lively, _far, signs) = pair();
+        read_within(&mut lively, SHORTEST * 2).await;
+        assert!(!signs.silent.load(Relaxed), "nothing was written");
+        lively.write_u8(1).await.unwrap();
+        read_within(&mut lively, SHORTEST * 8).await;
+        assert!(signs.silent.load(Relaxed));
+        assert_eq!(lively.patience.left.load(Relaxed), 1);
+        assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 2, "more patience");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_answers_late_is_heard_and_the_next_is_given_as_long() {
+        let (mut lively, mut far, _) = pair();
+        lively.write_u8(1).await.unwrap();
+        read_within(&mut lively, SHORTEST * 2).await;
+        far.write_u8(1).await.unwrap();
+        lively.read_u8().await.unwrap();
+        assert_eq!(lively.patience.left.load(Relaxed), 0);
+        assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 8);
+        assert!(lively.patience.allowance(1 << 20) > lively.patience.allowance(0) + 1_000_000_000);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a peer can do to a server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// The longest that a peer waits for an end that does not come.
+const WAIT: Duration = Duration::from_secs(8);
+
+/// Does harm until told to stop; answers how often.
+pub(crate) async fn on(gateway: SocketAddr, number: usize, stop: Arc<AtomicBool>) -> u64 {
+    // The same deeds in every run.
+    let mut random = StdRng::seed_from_u64(number as u64);
+    let mut deeds = 0;
+    while !stop.load(Relaxed) {
+        let deed = random.random_range(0..7);
+        let garbage: Vec<u8> =
+            (0..random.random_range(1..2_000)).map(|_| random.random()).collect();
+        // That a deed fails is what the gateway is there for.
+        let _ = tokio::time::timeout(WAIT, one(gateway, deed, &garbage)).await;
+        deeds += 1;
+        tokio::time::sleep(Duration::from_millis(random.random_range(1..200))).await;
+    }
+    deeds
+}
+
+async fn one(gateway: SocketAddr, deed: u32, garbage: &[u8]) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(gateway).await?;
+    match deed {
+        // Half a head.
+        0 => stream.write_all(b"POST /rest/ping HTTP/1.1\r\nhost: h\r\nx: ").await?,
+        // Half a body.
+        1 => {
+            let half = b"POST /rest/ping HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\n{";
+            stream.write_all(half).await?;
+        }
+        2 => stream.write_all(garbage).await?,
+        // Garbage by HTTP/2, behind a preface that is none.
+        3 => {
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+            stream.write_all(garbage).await?;
+        }
+        // A reply that nobody takes.
+        4 => {
+            let body = r#"{"size": 4000000}"#;
+            let head = format!(
+                "POST /rest/ping HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await?;
+            tokio::time::sleep(WAIT).await;
+            return Ok(());
+        }
+        // Asked for and not waited for, many times in a row.
+        5 => {
+            for _ in 0..20 {
+                let body = r#"{"size": 10}"#;
+                let head = format!(
+                    "POST /grpc/ping HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).await?;
+            }
+            return stream.set_zero_linger();
+        }
+        // A stream after the other, each reset at once.
+        _ => {
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+            for id in (1_u32..200).step_by(2) {
+                // ":method: POST", ":scheme: http", ":path: /" of HPACK's static table.
+                stream.write_all(&[0, 0, 3, 1, 4]).await?;
+                stream.write_all(&id.to_be_bytes()).await?;
+                stream.write_all(&[0x83, 0x86, 0x84]).await?;
+                stream.write_all(&[0, 0, 4, 3, 0]).await?;
+                stream.write_all(&id.to_be_bytes()).await?;
+                stream.write_all(&8_u32.to_be_bytes()).await?;
+            }
+        }
+    }
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await?;
+    Ok(())
+}
