@@ -19,6 +19,19 @@ pub struct Component {
     pub note: String,
 }
 
+/// What the services of an arm were started from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmProgram {
+    /// Name of the arm.
+    pub name: String,
+    /// The program.
+    pub program: String,
+    /// What it says of its version.
+    pub version: String,
+    /// SHA-256 of its file, or `unknown`.
+    pub sha256: String,
+}
+
 /// Where a run was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Environment {

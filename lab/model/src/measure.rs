@@ -6,7 +6,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Cell;
-use crate::environment::{Component, Environment};
+use crate::environment::{ArmProgram, Component, Environment};
+use crate::plan::Aim;
 
 /// What became of the planned requests of a round. `planned = started + dropped` and
 /// `started = ok + error + unfinished`; `late` is a part of `started`.
@@ -181,6 +182,17 @@ pub struct Certificate {
     pub discarded: u32,
 }
 
+/// What a run is to answer beside what its cells take.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Asked {
+    /// What the arms are started from, where there are some.
+    pub arms: Vec<ArmProgram>,
+    /// What is asked of the system.
+    pub objectives: Vec<Aim>,
+    /// k6 holds its rounds to thresholds.
+    pub thresholds: bool,
+}
+
 /// Everything a run measured, before it is judged.
 #[derive(Debug, Clone)]
 pub struct RunMeasure {
@@ -194,6 +206,8 @@ pub struct RunMeasure {
     pub components: Vec<Component>,
     /// The cells, in plan order.
     pub cells: Vec<CellMeasure>,
+    /// What it is to answer beside.
+    pub asked: Asked,
     /// The cost of measuring, if it was certified.
     pub probe_cost: Option<ProbeCost>,
     /// The run was interrupted.

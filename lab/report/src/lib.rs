@@ -6,6 +6,7 @@
 mod compare;
 mod costs;
 mod family;
+mod gate;
 mod html;
 mod label;
 mod terminal;
@@ -18,6 +19,7 @@ use lab_judge::result::RunResult;
 
 pub use compare::compare;
 pub use costs::{costs, costs_json};
+pub use gate::{gate, gate_json};
 pub use html::html;
 pub use terminal::terminal;
 

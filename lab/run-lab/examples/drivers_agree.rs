@@ -331,5 +331,8 @@ fn cell(arguments: &Arguments, knobs: Knobs) -> Cell {
         warmup_ns: 1_000_000_000,
         max_in_flight: 200,
         knobs,
+        arm: None,
+        arrivals: Default::default(),
+        traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
     }
 }

@@ -38,7 +38,7 @@ pub fn not_inherited(withheld: Withheld) -> impl Iterator<Item = OsString> {
 }
 
 /// Starts parts and watches over them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Supervisor {
     executable: PathBuf,
     logs: PathBuf,
@@ -62,6 +62,12 @@ impl Supervisor {
         kill: CancellationToken,
     ) -> Supervisor {
         Supervisor { executable, logs, withheld, deaths, watchers, kill }
+    }
+
+    /// The same for parts that are started from another program.
+    #[must_use]
+    pub fn of(&self, executable: PathBuf) -> Supervisor {
+        Supervisor { executable, ..self.clone() }
     }
 
     /// The program that parts are started from.

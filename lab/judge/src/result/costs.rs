@@ -89,7 +89,7 @@ impl CellCost {
             payload_bytes: plan.cell.payload_bytes,
             rate_per_s: plan.cell.rate,
             round_s: plan.cell.duration_ns as f64 / 1e9,
-            traces_per_second: plan.traces_per_second,
+            traces_per_second: plan.cell.traces_per_second,
             on_us: us(*on_ns),
             off_us: us(*off_ns),
             ratio: millionth(cost.ratio),

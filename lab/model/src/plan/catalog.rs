@@ -5,12 +5,13 @@ use std::path::Path;
 use super::{Overrides, Plan, PlanError};
 
 /// Name and text of every built-in plan; the first is the default.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     ("rest-vs-grpc", include_str!("../../plans/rest-vs-grpc.toml")),
     ("blog", include_str!("../../plans/blog.toml")),
     ("blog-as-published", include_str!("../../plans/blog-as-published.toml")),
     ("one-connection", include_str!("../../plans/one-connection.toml")),
     ("users", include_str!("../../plans/users.toml")),
+    ("gate", include_str!("../../plans/gate.toml")),
     ("smoke", include_str!("../../plans/smoke.toml")),
 ];
 

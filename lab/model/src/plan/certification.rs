@@ -1,7 +1,7 @@
 //! How the probe's cost is measured: on one cell of a plan, or on a list of cells of its own.
 
 use super::naming::cell_id;
-use crate::{Cell, Knobs, Protocol, workload};
+use crate::{Arrivals, Cell, Knobs, Protocol, workload};
 
 /// Rest after each round, in nanoseconds: spans wait up to 500 ms for others before they are sent, and
 /// their sending belongs to the round that made them.
@@ -16,8 +16,6 @@ const MAX_IN_FLIGHT: usize = 200;
 pub struct Certify {
     /// Paired rounds, probes on and off.
     pub pairs: u32,
-    /// Requests traced in a second at most.
-    pub traces_per_second: f64,
     /// What each round runs; its warm-up comes once, before the first round.
     pub cell: Cell,
 }
@@ -66,7 +64,6 @@ impl Certification {
         let workload = workload::first();
         Certify {
             pairs: self.pairs,
-            traces_per_second: self.traces_per_second,
             cell: Cell {
                 id: cell_id(protocol, &workload, payload_bytes),
                 protocol,
@@ -77,6 +74,9 @@ impl Certification {
                 warmup_ns: CERTIFY_WARMUP,
                 max_in_flight: MAX_IN_FLIGHT,
                 knobs: Knobs::default(),
+                arm: None,
+                arrivals: Arrivals::Constant,
+                traces_per_second: self.traces_per_second,
             },
         }
     }

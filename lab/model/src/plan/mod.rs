@@ -2,14 +2,17 @@
 //!
 //! Nothing here runs anything. The words: a plan has factors, a cell is one combination of them.
 
+mod arms;
 mod catalog;
 mod certification;
 mod file;
 mod knobs;
 mod naming;
+mod objective;
 mod payload;
 mod unroll;
 
+pub use arms::ArmSettings;
 pub use catalog::{BUILT_IN, load};
 pub use certification::SETTLE_NS;
 pub use certification::{Certification, Certify, rate_to_keep};
@@ -18,12 +21,13 @@ pub use knobs::{
     Form, KNOBS, Knob, KnobError, Programs, assignment, injection, read as read_knobs,
     without_effect, written as written_knobs,
 };
+pub use objective::{Aim, Measured, Objective, ObjectiveError};
 pub use payload::{MAX_PAYLOAD, Payload, PayloadError};
 pub use settings::{Size, Span};
 pub use unroll::{DURATIONS, PAIRS};
 
 use crate::workload::WorkloadError;
-use crate::{Cell, Protocol, Service};
+use crate::{Arrivals, Cell, Protocol, Service};
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +44,23 @@ pub struct Plan {
     pub timeout_ns: u64,
     /// Users that k6 makes beforehand (`preAllocatedVUs`). The built-in driver needs none.
     pub preallocated: usize,
+    /// Rest after each round, in nanoseconds, in which spans are sent: the services' CPU time has it, too.
+    pub settle_ns: u64,
+    /// Go on after these rounds until intervals are so narrow.
+    pub until: Option<Until>,
+    /// What is asked of the system.
+    pub objectives: Vec<Aim>,
     /// How to certify the probe before the cells, if at all.
     pub certify: Option<Certify>,
+}
+
+/// When intervals are narrow enough.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Until {
+    /// Half the width of each, as a share of the mean.
+    pub share: f64,
+    /// Rounds at most.
+    pub rounds: u32,
 }
 
 /// What the command line changes in a plan. Empty lists and `None` leave it as it is.
@@ -61,6 +80,16 @@ pub struct Overrides {
     pub rounds: Option<u32>,
     /// Settings laid over those of every cell.
     pub knobs: toml::Table,
+    /// These arms instead.
+    pub arms: Vec<ArmSettings>,
+    /// When requests begin instead.
+    pub arrivals: Option<Arrivals>,
+    /// Requests traced in a second at most instead.
+    pub traces_per_second: Option<f64>,
+    /// Go on until intervals are so narrow.
+    pub until: Option<Until>,
+    /// What is asked of the system beside what the plan asks.
+    pub objectives: Vec<Objective>,
     /// Leave the certification out.
     pub no_certify: bool,
 }
@@ -145,7 +174,8 @@ impl Plan {
     /// starting of services come on top.
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
-        let round: u64 = self.cells.iter().map(|cell| cell.warmup_ns + cell.duration_ns).sum();
+        let takes = |cell: &Cell| cell.warmup_ns + cell.duration_ns + self.settle_ns;
+        let round: u64 = self.cells.iter().map(takes).sum();
         u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
     }
 

@@ -70,6 +70,9 @@ impl Bench {
             warmup_ns: 500_000_000,
             max_in_flight: 200,
             knobs: Knobs::default(),
+            arm: None,
+            arrivals: Default::default(),
+            traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
         };
         let sampling = Sampling::at_most(MAX_TRACES_PER_SECOND, rate);
         let round = Round {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::run::ProtocolChoice;
+use super::factors::ProtocolChoice;
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Certified, Interrupt, certify_cells};

@@ -15,7 +15,7 @@ use super::edge_client::EdgeClient;
 use super::round::{begin, round};
 use super::testbed::TestBed;
 use lab_contrast::{Level, Mean};
-use lab_drive::builtin::{Driver, Gateway, Round, Sampling, threads_cpu_ns};
+use lab_drive::builtin::{Driver, Gateway, threads_cpu_ns};
 use lab_launch::Services;
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::{Certify, SETTLE_NS};
@@ -109,8 +109,8 @@ impl Certifier<'_> {
     ) -> Result<Measured<Certificate>, RunError> {
         let warmup = Cell { duration_ns: plan.cell.warmup_ns, warmup_ns: 0, ..plan.cell.clone() };
         // What the warm-up cost, and whether all of it was answered, is nobody's business.
-        let _ = self.round(plan, &warmup, on).await?;
-        let _ = self.round(plan, &warmup, off).await?;
+        let _ = self.round(&warmup, on).await?;
+        let _ = self.round(&warmup, off).await?;
         let mut pairs = Vec::new();
         let mut discarded = 0;
         for number in 0..plan.pairs {
@@ -153,11 +153,11 @@ impl Certifier<'_> {
         let cell = Cell { warmup_ns: 0, ..plan.cell.clone() };
         let on_first = number.is_multiple_of(2);
         let (first, second) = if on_first { (on, off) } else { (off, on) };
-        let first = match self.round(plan, &cell, first).await? {
+        let first = match self.round(&cell, first).await? {
             Ok(cost) => cost,
             Err(reason) => return Ok(Err(reason)),
         };
-        let second = self.round(plan, &cell, second).await?;
+        let second = self.round(&cell, second).await?;
         Ok(second.map(|second| {
             let (on, off) = if on_first { (first, second) } else { (second, first) };
             Pair { on, off }
@@ -165,16 +165,8 @@ impl Certifier<'_> {
     }
 
     /// One round on one arm.
-    async fn round(
-        &self,
-        plan: &Certify,
-        cell: &Cell,
-        arm: &Arm,
-    ) -> Result<Measured<Cost>, RunError> {
-        let round = Round {
-            sampling: Sampling::at_most(plan.traces_per_second, cell.rate),
-            ..round(cell, 0, self.timeout_ns)
-        };
+    async fn round(&self, cell: &Cell, arm: &Arm) -> Result<Measured<Cost>, RunError> {
+        let round = round(cell, 0, self.timeout_ns);
         let before = arm.cpu_ns();
         let target = Gateway::new(&arm.edge.connections, cell, "", 0, round.sampling.weight());
         let measured = begin(self.driver, target, round, self.halt)?.finish().await;

@@ -119,7 +119,7 @@ impl Load<'_> {
         if cell.workload.asks_database() {
             self.testbed.seed(&cell.knobs, self.reporter).await?;
         }
-        self.testbed.serve(&cell.knobs, self.reporter).await
+        self.testbed.serve(cell.arm.as_ref(), &cell.knobs, self.reporter).await
     }
 
     /// What the database has counted so far; `None` where there is none, or it does not count.
@@ -194,6 +194,9 @@ impl Load<'_> {
         loop {
             tokio::select! {
                 measured = &mut end => {
+                    // What it takes to send the spans of the round is a part of its CPU time.
+                    let settle = tokio::time::sleep(Duration::from_nanos(self.plan.settle_ns));
+                    let _ = self.halt.run_until_cancelled(settle).await;
                     let used = before.zip(self.testbed.services_cpu_ns());
                     let services_cpu_ns = used.map(|(before, after)| after.saturating_sub(before));
                     return RoundMeasure { services_cpu_ns, ..measured };

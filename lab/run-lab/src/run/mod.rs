@@ -40,7 +40,7 @@ use lab_judge::verdict;
 use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
-use lab_model::{CellMeasure, Component, RunMeasure};
+use lab_model::{ArmProgram, Asked, CellMeasure, Component, RunMeasure};
 use lab_supervise::{Absolute, PartError};
 
 /// Name of the run file in a run's folder.
@@ -72,6 +72,8 @@ pub struct Order {
     pub thresholds: Option<String>,
     /// k6 is to write its own points to InfluxDB too.
     pub k6_influxdb: bool,
+    /// What the arms are started from, where there are some.
+    pub arms: Vec<ArmProgram>,
 }
 
 /// What came of it.
@@ -294,6 +296,11 @@ fn nothing_yet(order: &Order) -> RunMeasure {
         environment: capture(),
         components: order.components.clone(),
         cells: cells.map(|cell| CellMeasure { cell: cell.clone(), rounds: Vec::new() }).collect(),
+        asked: Asked {
+            arms: order.arms.clone(),
+            objectives: order.plan.objectives.clone(),
+            thresholds: order.thresholds.is_some(),
+        },
         probe_cost: None,
         incomplete: false,
         command: order.command.clone(),

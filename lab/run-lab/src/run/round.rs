@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab_drive::builtin::{Driver, Gateway, Round, Running, Sampling};
-use lab_model::{Cell, MAX_TRACES_PER_SECOND};
+use lab_model::Cell;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -18,7 +18,7 @@ pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
         duration_ns: cell.duration_ns,
         max_in_flight: cell.max_in_flight,
         timeout: Duration::from_nanos(timeout_ns),
-        sampling: Sampling::at_most(MAX_TRACES_PER_SECOND, cell.rate),
+        sampling: Sampling::at_most(cell.traces_per_second, cell.rate),
     }
 }
 

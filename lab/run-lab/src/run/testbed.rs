@@ -19,7 +19,7 @@ use lab_launch::{
     start_services, start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Component, DEFAULT_USERS, Knobs, Service};
+use lab_model::{Arm, Component, DEFAULT_USERS, Knobs, Service};
 use lab_supervise::{Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
@@ -44,6 +44,8 @@ pub struct TestBed {
     sidecar: Part,
     real_parts: RealParts,
     services: Option<Services>,
+    /// The arm that they are of, where there are arms.
+    arm: Option<Arc<Arm>>,
     /// What the users table holds: rows, and whether there is no index.
     seeded: Option<(Option<u64>, bool)>,
     edge: Option<EdgeClient>,
@@ -99,6 +101,7 @@ impl TestBed {
             sidecar,
             real_parts,
             services: None,
+            arm: None,
             seeded: None,
             edge: None,
             lost: 0,
@@ -134,17 +137,21 @@ impl TestBed {
         self.real_parts.addresses()
     }
 
-    /// Sees to it that services with the settings `knobs` run; returns where the gateway is.
+    /// Sees to it that services of `arm` with the settings `knobs` run; returns where the gateway is. Those of another
+    /// arm do not do, though their settings and program be the same: each arm begins with a start.
     ///
     /// # Errors
     /// If a service does not start.
     pub async fn serve(
         &mut self,
+        arm: Option<&Arc<Arm>>,
         knobs: &Knobs,
         reporter: &mut dyn Reporter,
     ) -> Result<SocketAddr, RunError> {
-        if !self.services.as_ref().is_some_and(|services| services.serve(knobs)) {
+        let same = self.arm.as_ref() == arm;
+        if !self.services.as_ref().is_some_and(|services| same && services.serve(knobs)) {
             self.stop_services().await;
+            self.arm = arm.cloned();
             let services = self.start_beside(knobs, "").await?;
             for part in services.parts() {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
@@ -227,7 +234,9 @@ impl TestBed {
         let database_url = self.real_parts.database_url().filter(|_| suffix.is_empty());
         let target =
             Target { otlp: self.otlp, listen, reached: &self.reached, database_url, suffix };
-        start_services(&self.supervisor, knobs, target).await
+        let program = self.arm.as_ref().and_then(|arm| arm.program.clone());
+        let supervisor = program.map(|program| self.supervisor.of(program));
+        start_services(supervisor.as_ref().unwrap_or(&self.supervisor), knobs, target).await
     }
 
     /// An edge to another gateway than the one that [`TestBed::serve`] is for.

@@ -25,6 +25,9 @@ pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
         warmup_ns: warmup_ms * 1_000_000,
         max_in_flight: 20,
         knobs: Knobs::default(),
+        arm: None,
+        arrivals: Default::default(),
+        traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
     }
 }
 
