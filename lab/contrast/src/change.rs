@@ -18,6 +18,8 @@ pub enum Statistic {
     P99,
     /// CPU time of the services per request.
     Cpu,
+    /// One of the parts of the mean, by its place among them. One that is not there is 0.
+    Part(usize),
 }
 
 /// What a change is told in.
@@ -42,24 +44,24 @@ pub enum NoChange {
 
 impl Statistic {
     fn of(self, round: &Round) -> Result<f64, NoChange> {
-        let value = match self {
-            Statistic::Mean => round.latency,
-            Statistic::P50 => round.p50,
-            Statistic::P90 => round.p90,
-            Statistic::P99 if round.answered < P99_ANSWERS => return Err(NoChange::Answers),
-            Statistic::P99 => round.p99,
-            Statistic::Cpu => round.cpu.ok_or(NoChange::Unknown)?,
-        };
-        // What took no time at all was not measured, and has no logarithm.
-        if value > 0.0 { Ok(value) } else { Err(NoChange::Unknown) }
-    }
-}
-
-impl In {
-    fn of(self, value: f64) -> f64 {
         match self {
-            In::Ratio => value.ln(),
-            In::Microseconds => value,
+            Statistic::Mean => Ok(round.latency),
+            Statistic::P50 => Ok(round.p50),
+            Statistic::P90 => Ok(round.p90),
+            Statistic::P99 if round.answered < P99_ANSWERS => Err(NoChange::Answers),
+            Statistic::P99 => Ok(round.p99),
+            Statistic::Cpu => round.cpu.ok_or(NoChange::Unknown),
+            Statistic::Part(place) => round.parts.get(place).copied().ok_or(NoChange::Unknown),
+        }
+    }
+
+    fn told(self, round: &Round, told: In) -> Result<f64, NoChange> {
+        let value = self.of(round)?;
+        match told {
+            In::Microseconds => Ok(value),
+            // What took no time at all has no logarithm.
+            In::Ratio if value > 0.0 => Ok(value.ln()),
+            In::Ratio => Err(NoChange::Unknown),
         }
     }
 }
@@ -74,7 +76,7 @@ pub fn change(
     statistic: Statistic,
     told: In,
 ) -> Result<Mean, NoChange> {
-    let pair = |(a, b)| Ok(told.of(statistic.of(b)?) - told.of(statistic.of(a)?));
+    let pair = |(a, b)| Ok(statistic.told(b, told)? - statistic.told(a, told)?);
     let differences: Vec<f64> =
         std::iter::zip(first, second).map(pair).collect::<Result<_, _>>()?;
     Mean::of_alternating(&differences).ok_or(NoChange::Rounds)
@@ -101,10 +103,8 @@ pub fn change_of_runs(
         return Err(NoChange::Rounds);
     }
     let run = |rounds: &Vec<Round>| {
-        let values: Vec<f64> = rounds
-            .iter()
-            .map(|round| Ok(told.of(statistic.of(round)?)))
-            .collect::<Result<_, _>>()?;
+        let values: Vec<f64> =
+            rounds.iter().map(|round| statistic.told(round, told)).collect::<Result<_, _>>()?;
         if values.is_empty() { Err(NoChange::Unknown) } else { Ok((&values).mean()) }
     };
     let side = |runs: &[Vec<Round>]| {

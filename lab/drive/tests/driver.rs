@@ -35,6 +35,7 @@ fn round(rate: f64, duration_ms: u64, max_in_flight: usize) -> Round {
         max_in_flight,
         timeout: Duration::from_secs(60),
         sampling: Sampling::at_most(200.0, rate),
+        arrivals: lab_model::Arrivals::Constant,
     }
 }
 

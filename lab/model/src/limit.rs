@@ -1,8 +1,10 @@
-//! How much slower a change may make a system: `mean>5%`, `p99>2ms`, `cpu>3%`. What is above fails a build.
+//! How much slower a change may make a system: `mean>5%`, `p99>2ms`, `cpu>3%`, `framing>20us`. What is above fails a
+//! build.
 
 use std::fmt;
 use std::str::FromStr;
 
+use ledger::Family;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::Span;
 
@@ -19,6 +21,8 @@ pub enum Compared {
     P99,
     /// CPU time of the services per request.
     Cpu,
+    /// What the stages of a family add to the mean latency of the traced requests.
+    Family(Family),
 }
 
 const ALL: [(Compared, &str); 5] = [
@@ -33,7 +37,15 @@ impl Compared {
     /// The word in a limit.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ALL.iter().find(|(compared, _)| *compared == self).map_or("", |(_, name)| name)
+        match self {
+            Compared::Family(family) => family.name(),
+            _ => ALL.iter().find(|(compared, _)| *compared == self).map_or("", |(_, name)| name),
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Compared> {
+        let plain = ALL.iter().find(|(_, known)| *known == name).map(|(compared, _)| *compared);
+        plain.or_else(|| Family::from_name(name).map(Compared::Family))
     }
 }
 
@@ -71,15 +83,25 @@ impl FromStr for Limit {
         let example = "write one such as mean>5%, p99>2ms or cpu>3%";
         let (name, more) = text.split_once('>').ok_or_else(|| refused(example.to_owned()))?;
         let (name, more) = (name.trim(), more.trim());
-        let found = ALL.iter().find(|(_, known)| *known == name);
-        let (of, _) = *found.ok_or_else(|| {
-            refused(format!("{name:?} is none of {}", ALL.map(|(_, name)| name).join(", ")))
+        let of = Compared::from_name(name).ok_or_else(|| {
+            let known = ALL.map(|(_, name)| name).into_iter().chain(Family::ALL.map(Family::name));
+            refused(format!("{name:?} is none of {}", known.collect::<Vec<_>>().join(", ")))
         })?;
         let more = match more.strip_suffix('%') {
-            Some(number) => match number.trim().parse::<f64>() {
-                Ok(percent) if (0.0..=1_000.0).contains(&percent) => More::Share(percent / 100.0),
-                _ => return Err(refused(format!("{more} is not a percentage from 0% to 1000%"))),
-            },
+            Some(number) if !matches!(of, Compared::Family(_)) => {
+                match number.trim().parse::<f64>() {
+                    Ok(percent) if (0.0..=1_000.0).contains(&percent) => {
+                        More::Share(percent / 100.0)
+                    }
+                    _ => {
+                        return Err(refused(format!(
+                            "{more} is not a percentage from 0% to 1000%"
+                        )));
+                    }
+                }
+            }
+            // A family may take next to nothing, and twice that is nothing either.
+            Some(_) => return Err(refused(format!("the limit of {name} is a time, such as 20us"))),
             None => {
                 let span: Span = more.parse().map_err(|_| refused(example.to_owned()))?;
                 More::Us(span.0 as f64 / 1e3)
@@ -123,6 +145,7 @@ mod tests {
             ("p50>0%", Compared::P50, More::Share(0.0)),
             ("cpu>2.5%", Compared::Cpu, More::Share(0.025)),
             ("p99>2ms", Compared::P99, More::Us(2_000.0)),
+            ("framing>20us", Compared::Family(Family::Framing), More::Us(20.0)),
         ] {
             let limit: Limit = text.parse().unwrap();
             assert_eq!(limit, Limit { of, more });
@@ -140,6 +163,7 @@ mod tests {
             ("mean>-5%", "0%"),
             ("median>5%", "p50"),
             ("p99>nan%", "percentage"),
+            ("framing>5%", "20us"),
         ] {
             let error = text.parse::<Limit>().unwrap_err().to_string();
             assert!(error.contains(named) && error.contains(text), "{error}");

@@ -78,7 +78,8 @@ fn described(result: &RunResult, arm: &ArmProgram) -> String {
     format!("{} {} ({digest}), {set}", arm.program, arm.version)
 }
 
-fn line(check: &Check) -> String {
+/// What became of one limit in one cell.
+pub(super) fn line(check: &Check) -> String {
     let ruling = match check.ruling {
         Ruling::Kept => "kept",
         Ruling::Unknown => "unknown",
@@ -125,7 +126,8 @@ fn signed(check: &Check, value: f64) -> String {
     }
 }
 
-fn sentence(gate: &GateResult) -> String {
+/// What follows from all of them.
+pub(super) fn sentence(gate: &GateResult) -> String {
     let of = |ruling| gate.checks.iter().filter(move |check| check.ruling == ruling).count();
     match gate.ruling {
         Ruling::Kept => "kept: every limit lies above the whole interval".to_owned(),

@@ -3,6 +3,7 @@
 //! A report only shows. It computes nothing that is not in `result.json`, so that `run-lab report DIR`
 //! can make every report again.
 
+mod asked;
 mod compare;
 mod costs;
 mod family;
@@ -17,7 +18,7 @@ use std::path::Path;
 
 use lab_judge::result::RunResult;
 
-pub use compare::compare;
+pub use compare::{compare, compare_runs};
 pub use costs::{costs, costs_json};
 pub use gate::{gate, gate_json};
 pub use html::html;

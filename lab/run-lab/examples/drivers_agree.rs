@@ -81,6 +81,7 @@ impl Bench {
             max_in_flight: cell.max_in_flight,
             timeout: Duration::from_nanos(TIMEOUT_NS),
             sampling,
+            arrivals: Default::default(),
         };
         let target = Gateway::new(&self.connections, cell, &cell.id, number, sampling.weight());
         Ok(self.driver.begin(Arc::new(target), round, CancellationToken::new())?.finish().await)

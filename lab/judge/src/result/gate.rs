@@ -4,10 +4,11 @@
 
 use lab_contrast::{Decision, In, Level, Mean, NoChange, P99_ANSWERS, Statistic, change, decide};
 use lab_model::{Compared, Limit, More};
+use ledger::Family;
 use serde::{Deserialize, Serialize};
 
 use super::RunResult;
-use super::cell::CellResult;
+use super::cell::{CellResult, RoundResult};
 use super::contrasts::{Part, in_arm, in_both, pairs};
 use super::rounding::round;
 
@@ -92,7 +93,11 @@ fn check(
     limit: Limit,
     level: Level,
 ) -> Check {
-    let (first, second) = in_both(base, new, |round| round.answered);
+    let counts: fn(&RoundResult) -> u64 = match limit.of {
+        Compared::Family(_) => |round| round.traced,
+        _ => |round| round.answered,
+    };
+    let (first, second) = in_both(base, new, counts);
     let (told, most) = told(limit);
     let pairs = first.len();
     let mut check = Check {
@@ -161,18 +166,25 @@ fn slower(result: &RunResult, base: &CellResult, new: &CellResult) -> Vec<Part> 
     longer
 }
 
-const fn statistic(of: Compared) -> Statistic {
+/// Where a round has the part of `family`.
+fn place(family: Family) -> usize {
+    // Every family is among them; were it not, no round would have the part.
+    Family::ALL.iter().position(|one| *one == family).unwrap_or(usize::MAX)
+}
+
+pub(super) fn statistic(of: Compared) -> Statistic {
     match of {
         Compared::Mean => Statistic::Mean,
         Compared::P50 => Statistic::P50,
         Compared::P90 => Statistic::P90,
         Compared::P99 => Statistic::P99,
         Compared::Cpu => Statistic::Cpu,
+        Compared::Family(family) => Statistic::Part(place(family)),
     }
 }
 
 /// What a limit is told in, and how much it is there.
-pub(super) fn told(limit: Limit) -> (In, f64) {
+fn told(limit: Limit) -> (In, f64) {
     match limit.more {
         More::Share(share) => (In::Ratio, share.ln_1p()),
         More::Us(us) => (In::Microseconds, us),

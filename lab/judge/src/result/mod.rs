@@ -16,6 +16,7 @@ mod resources;
 mod rounding;
 mod rounds;
 mod rows;
+mod runs;
 mod subject;
 pub mod units;
 mod wire;
@@ -39,6 +40,7 @@ pub use gate::{Check, GateResult, Ruling, gate};
 pub use objectives::ObjectiveResult;
 pub use rounding::ratio;
 pub use rows::CellRows;
+pub use runs::{RunsChange, RunsCompared, compare_runs};
 pub use subject::Subject;
 pub use wire::WireResult;
 

@@ -6,6 +6,7 @@ mod table;
 
 use std::fmt::Write as _;
 
+use super::asked::objectives;
 use super::label;
 use super::text::{Paint, wrap};
 use lab_judge::result::RunResult;
@@ -24,6 +25,7 @@ pub fn terminal(result: &RunResult, width: usize, colour: bool) -> String {
     text.push('\n');
     words(&mut text, result, width);
     reasons::write(&mut text, result, width, paint);
+    asked(&mut text, result, width);
     costs(&mut text, result, width);
     parts(&mut text, result, width);
     text
@@ -41,6 +43,17 @@ fn words(text: &mut String, result: &RunResult, width: usize) {
 
 fn longest_id(result: &RunResult) -> usize {
     result.cells.iter().map(|cell| cell.id.chars().count()).max().unwrap_or(0)
+}
+
+/// What was asked of the system, where something was.
+fn asked(text: &mut String, result: &RunResult, width: usize) {
+    let lines = objectives(result);
+    for line in &lines {
+        let _ = writeln!(text, "{}", wrap(line, width, 11));
+    }
+    if !lines.is_empty() {
+        text.push('\n');
+    }
 }
 
 /// What measuring cost and what it left unexplained.

@@ -83,6 +83,7 @@ impl Bench {
             max_in_flight: cell.max_in_flight,
             timeout: Duration::from_secs(10),
             sampling,
+            arrivals: Default::default(),
         };
         let target = Gateway::new(&self.connections, &cell, &cell.id, 0, sampling.weight());
         let running = self.driver.begin(Arc::new(target), round, CancellationToken::new())?;

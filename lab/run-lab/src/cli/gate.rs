@@ -45,6 +45,8 @@ Limits:
   mean>5%   mean latency of all requests, more than 5 % longer      p50, p90, p99 alike
   p99>2ms   by more than 2 ms; a p99 takes 1,000 answers a round
   cpu>3%    CPU time of the services per request
+  framing>20us   what a family of stages adds to the mean (queue, serialization, flow_control,
+            socket, framing, network, backend, ...): of all, it is disturbed least by a busy machine
 
 Examples:
   run-lab gate --base target/base/run-lab --new target/release/run-lab --fail-on 'mean>5%'
@@ -70,7 +72,7 @@ pub(super) struct GateArgs {
     /// What is compared (repeatable), alike
     #[arg(long, value_name = "BIN|SET")]
     new: Vec<String>,
-    /// How much the new arm may take more (repeatable), e.g. mean>5%, p99>2ms, cpu>3%
+    /// How much the new arm may take more (repeatable), e.g. mean>5%, p99>2ms, cpu>3%, framing>20us
     #[arg(long, value_name = "WHAT>LIMIT", required = true)]
     fail_on: Vec<Limit>,
     /// A built-in plan (see `run-lab plans`) or a TOML file

@@ -74,7 +74,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Show a run again and rewrite its reports from its result.json
     Report(results::ReportArgs),
-    /// Show two runs side by side
+    /// Show runs beside others that were made apart: from three of each on, with intervals
+    #[command(after_help = results::AFTER)]
     Compare(results::CompareArgs),
     /// Hold a change against limits: two arms in one session, 0 kept, 6 exceeded, 7 cannot tell
     #[command(after_help = gate::AFTER)]
