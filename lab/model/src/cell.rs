@@ -74,7 +74,7 @@ pub struct Knobs {
 }
 
 /// One side of a comparison: a variant of the system that runs the same cells as the others, in turn with them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Arm {
     /// Its name, e.g. `base`.
     pub name: String,

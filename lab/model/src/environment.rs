@@ -58,6 +58,15 @@ pub struct Environment {
     /// SHA-256 of the flake.lock beside it, which pins the parts that are not ours, or `unknown`.
     #[serde(default = "unknown")]
     pub flake_lock: String,
+    /// Whether cores run two threads each (`on`, `off`), or `unknown`.
+    #[serde(default = "unknown")]
+    pub smt: String,
+    /// Whether cores may go faster than they can for long (`on`, `off`), or `unknown`.
+    #[serde(default = "unknown")]
+    pub turbo: String,
+    /// Which CPUs were whose, e.g. `driver=0 services=1`; empty where the kernel chose.
+    #[serde(default)]
+    pub pinned: String,
     /// Clock source of the kernel.
     pub clocksource: String,
     /// When the run began, RFC 3339, UTC.

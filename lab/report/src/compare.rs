@@ -85,6 +85,16 @@ fn of_runs(change: &RunsChange) -> String {
     format!("{:<6} B/A {:.3} [{low:.3}, {high:.3}]  {found}", change.of, change.ratio)
 }
 
+/// What is otherwise at one place than at another, and may change a number.
+#[must_use]
+pub fn places_differ(there: &Environment, here: &Environment) -> Vec<String> {
+    let pairs = std::iter::zip(place(there), place(here));
+    pairs
+        .filter(|((_, there), (_, here))| there != here)
+        .map(|((what, there), (_, here))| format!("{what}: it was {there}, here it is {here}"))
+        .collect()
+}
+
 /// What differs between the places and the parts the two runs were made with.
 fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     let places = place(&a.environment).into_iter().zip(place(&b.environment));
@@ -107,7 +117,7 @@ fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
 }
 
 /// Everything about a place that may change a number; not when it was.
-fn place(at: &Environment) -> [(&'static str, String); 11] {
+fn place(at: &Environment) -> [(&'static str, String); 14] {
     // Enough of a digest to tell two files apart, and to find one in a history.
     let short = |digest: &str| digest.chars().take(12).collect();
     [
@@ -117,6 +127,9 @@ fn place(at: &Environment) -> [(&'static str, String); 11] {
         ("memory", memory(at.memory_bytes)),
         ("kernel", at.kernel.clone()),
         ("frequency governor", at.governor.clone()),
+        ("two threads a core", at.smt.clone()),
+        ("turbo", at.turbo.clone()),
+        ("pinned to CPUs", at.pinned.clone()),
         ("compiler", at.rustc.clone()),
         ("build", at.build.clone()),
         ("Cargo.lock", short(&at.cargo_lock)),

@@ -60,25 +60,29 @@ pub(super) fn claims(cells: &[CellResult]) -> Vec<ContrastResult> {
     .collect()
 }
 
-/// The cells that are compared: where there are arms, each of the others against the first one; else what runs by
-/// REST against what is alike but for gRPC.
+/// The cells that are compared.
 pub(super) fn pairs(cells: &[CellResult]) -> Vec<(&CellResult, &CellResult)> {
-    let first_arm = cells.first().and_then(|cell| cell.factors.arm.as_ref());
-    let of_arms = |first: &CellResult, second: &CellResult| {
-        first.factors.arm.as_ref() == first_arm
-            && second.factors.arm.as_ref() != first_arm
-            && in_arm(first) == in_arm(second)
+    let asked: Vec<_> = cells.iter().map(|cell| (cell.id.as_str(), &cell.factors)).collect();
+    places(&asked).into_iter().map(|(first, second)| (&cells[first], &cells[second])).collect()
+}
+
+/// Which of the cells with these names and factors are compared, by their places: where there are arms, each of the
+/// others against the first one; else what runs by REST against what is alike but for gRPC.
+pub(super) fn places(cells: &[(&str, &Factors)]) -> Vec<(usize, usize)> {
+    let first_arm = cells.first().and_then(|(_, factors)| factors.arm.as_ref());
+    let compared = |first: usize, second: usize| {
+        let ((one, of), (other, against)) = (cells[first], cells[second]);
+        if first_arm.is_some() {
+            let first_against_other =
+                of.arm.as_ref() == first_arm && against.arm.as_ref() != first_arm;
+            return first_against_other && without_arm(one, of) == without_arm(other, against);
+        }
+        let alike = Factors { protocol: Protocol::Grpc, ..asked(of) };
+        of.protocol == Protocol::Rest && asked(against) == alike
     };
-    let of_protocols = |first: &CellResult, second: &CellResult| {
-        let alike = Factors { protocol: Protocol::Grpc, ..asked(&first.factors) };
-        first.factors.protocol == Protocol::Rest && asked(&second.factors) == alike
-    };
-    let compared = |first: &CellResult, second: &CellResult| match first_arm {
-        Some(_) => of_arms(first, second),
-        None => of_protocols(first, second),
-    };
-    let seconds = |first| cells.iter().filter(move |&second| compared(first, second));
-    cells.iter().flat_map(|first| seconds(first).map(move |second| (first, second))).collect()
+    let all =
+        (0..cells.len()).flat_map(|first| (0..cells.len()).map(move |second| (first, second)));
+    all.filter(|&(first, second)| compared(first, second)).collect()
 }
 
 /// What was asked, however often.
@@ -87,10 +91,10 @@ fn asked(factors: &Factors) -> Factors {
 }
 
 /// The name of a cell without that of its arm.
-pub(super) fn in_arm(cell: &CellResult) -> &str {
-    let arm = cell.factors.arm.as_deref();
-    let without = arm.and_then(|arm| cell.id.strip_suffix(arm)?.strip_suffix('-'));
-    without.unwrap_or(&cell.id)
+pub(super) fn without_arm<'a>(id: &'a str, factors: &Factors) -> &'a str {
+    let without =
+        factors.arm.as_ref().and_then(|arm| id.strip_suffix(arm.as_str())?.strip_suffix('-'));
+    without.unwrap_or(id)
 }
 
 /// The rounds that both cells have, in order. One in which nothing `counts` says nothing.

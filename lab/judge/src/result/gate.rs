@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunResult;
 use super::cell::{CellResult, RoundResult};
-use super::contrasts::{Part, in_arm, in_both, pairs};
+use super::contrasts::{Part, in_both, pairs, without_arm};
 use super::rounding::round;
 
 /// Pairs of rounds at least, if something is to be decided.
@@ -101,7 +101,7 @@ fn check(
     let (told, most) = told(limit);
     let pairs = first.len();
     let mut check = Check {
-        cell: in_arm(base).to_owned(),
+        cell: without_arm(&base.id, &base.factors).to_owned(),
         base: base.id.clone(),
         new: new.id.clone(),
         limit,

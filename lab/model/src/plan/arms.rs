@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::file::PlanFile;
 use super::{Overrides, PlanError};
 use crate::Arm;
 
 /// An arm as the command line spells it, in place of those of the plan.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ArmSettings {
     /// What it is called, and where its services come from.
     pub arm: Arm,

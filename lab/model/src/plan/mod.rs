@@ -13,7 +13,7 @@ mod payload;
 mod unroll;
 
 pub use arms::ArmSettings;
-pub use catalog::{BUILT_IN, load};
+pub use catalog::{BUILT_IN, load, text};
 pub use certification::SETTLE_NS;
 pub use certification::{Certification, Certify, rate_to_keep};
 pub use file::{RATES, Rate};
@@ -25,6 +25,8 @@ pub use objective::{Aim, Measured, Objective, ObjectiveError};
 pub use payload::{MAX_PAYLOAD, Payload, PayloadError};
 pub use settings::{Size, Span};
 pub use unroll::{DURATIONS, PAIRS};
+
+use serde::{Deserialize, Serialize};
 
 use crate::workload::WorkloadError;
 use crate::{Arrivals, Cell, Protocol, Service};
@@ -55,7 +57,7 @@ pub struct Plan {
 }
 
 /// When intervals are narrow enough.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Until {
     /// Half the width of each, as a share of the mean.
     pub share: f64,
@@ -64,7 +66,8 @@ pub struct Until {
 }
 
 /// What the command line changes in a plan. Empty lists and `None` leave it as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Overrides {
     /// Run these protocols only.
     pub protocols: Vec<Protocol>,

@@ -4,8 +4,10 @@ use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
 use super::Failure;
+use crate::run::Pins;
 use lab_model::plan::{self, Objective, Overrides, Payload, Rate, Span, Until};
 use lab_model::{Arrivals, Protocol};
+use lab_supervise::Cpus;
 
 /// Rounds at most, in units of those asked for, while intervals are still too wide.
 const UNTIL_ROUNDS: u32 = 10;
@@ -45,9 +47,17 @@ pub(super) struct FactorArgs {
     /// When requests begin, instead: at equal distances, or at random as those of many users (the same in every run)
     #[arg(long, value_enum, value_name = "HOW")]
     arrivals: Option<ArrivalsChoice>,
+    /// A closed loop instead: so many users, each waiting for an answer before asking again. It hides how long those
+    /// would have waited who come whatever the system does: a slow one is asked less
+    #[arg(long, value_name = "N", conflicts_with_all = ["arrivals", "rate"],
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    concurrency: Option<u32>,
     /// Requests traced in a second at most, instead
     #[arg(long, value_name = "N")]
     traces_per_second: Option<Rate>,
+    /// Which CPUs are whose, e.g. driver=0 services=1 (what is not named runs anywhere)
+    #[arg(long, num_args = 1.., value_name = "WHO=CPUS", value_parser = parse_pin)]
+    pin: Vec<Pin>,
     /// What is asked of each cell (repeatable), e.g. p99<200ms, errors<1%, completed>95; exit code 6 if it is missed
     #[arg(long, value_name = "WHAT<LIMIT")]
     objective: Vec<Objective>,
@@ -80,6 +90,21 @@ enum ArrivalsChoice {
     Poisson,
 }
 
+/// Who is kept on which CPUs.
+#[derive(Debug, Clone)]
+enum Pin {
+    Driver(Cpus),
+    Services(Cpus),
+}
+
+fn parse_pin(text: &str) -> Result<Pin, String> {
+    match text.split_once('=') {
+        Some(("driver", cpus)) => cpus.parse().map(Pin::Driver),
+        Some(("services", cpus)) => cpus.parse().map(Pin::Services),
+        _ => Err("write driver=CPUS or services=CPUS, such as driver=0 services=1".to_owned()),
+    }
+}
+
 /// A percentage as a share.
 fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
@@ -90,6 +115,18 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 }
 
 impl FactorArgs {
+    /// Which CPUs are whose.
+    pub(super) fn pins(&self) -> Pins {
+        let mut pins = Pins::default();
+        for pin in self.pin.iter().cloned() {
+            match pin {
+                Pin::Driver(cpus) => pins.driver = Some(cpus),
+                Pin::Services(cpus) => pins.services = Some(cpus),
+            }
+        }
+        pins
+    }
+
     /// What is changed in a plan that has rounds of its own.
     pub(super) fn overrides(&self) -> Result<Overrides, Failure> {
         let rounds = self
@@ -106,10 +143,12 @@ impl FactorArgs {
             until: until.map(|(share, rounds)| Until { share, rounds: rounds * UNTIL_ROUNDS }),
             knobs: overlay_settings(&self.set, &self.inject)?,
             arms: Vec::new(),
-            arrivals: self.arrivals.map(|arrivals| match arrivals {
-                ArrivalsChoice::Constant => Arrivals::Constant,
-                ArrivalsChoice::Poisson => Arrivals::Poisson,
-            }),
+            arrivals: match (self.concurrency, self.arrivals) {
+                (Some(users), _) => Some(Arrivals::Closed(users as usize)),
+                (None, Some(ArrivalsChoice::Constant)) => Some(Arrivals::Constant),
+                (None, Some(ArrivalsChoice::Poisson)) => Some(Arrivals::Poisson),
+                (None, None) => None,
+            },
             traces_per_second: self.traces_per_second.map(|rate| rate.0),
             objectives: self.objective.clone(),
             no_certify: false,

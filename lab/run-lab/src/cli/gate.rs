@@ -110,6 +110,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
         inventory,
         plan,
         thresholds: None,
+        pins: arguments.factors.pins(),
         k6_influxdb: false,
         out: out.clone(),
         run_id,

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use lab_drive::k6::Release;
@@ -47,6 +48,19 @@ impl RealParts {
             (None, None) => Ok(inventory),
         }
     }
+}
+
+/// Load generators to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DriverChoice {
+    /// k6 if it is found and can do what the cells ask for, the built-in one otherwise
+    #[default]
+    Auto,
+    /// The built-in open-loop driver
+    Builtin,
+    /// k6
+    K6,
 }
 
 /// Without a database, cells that ask it are left out; returns how many.

@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ledger::{date, wall};
 
+use super::bundle::Bundle;
 use super::factors::FactorArgs;
-use super::order::{RealParts, components, distinct, leave_out_database, new_folder, own_folder};
+use super::order::{
+    DriverChoice, RealParts, components, distinct, leave_out_database, new_folder, own_folder,
+};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, boards, carry_out};
 use lab_drive::k6;
 use lab_launch::Tool;
 use lab_model::Status;
-use lab_model::plan::{self, BUILT_IN, Overrides};
+use lab_model::plan::{BUILT_IN, Overrides};
 use lab_report::REPORT_HTML;
 use lab_supervise::Absolute;
 
@@ -26,6 +29,9 @@ pub(super) struct RunArgs {
     /// Folder for the results; it must not exist [default: lab-runs/PLAN-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Repeat the run in this folder, from the bundle in it: plan, factors, load generator; says what is otherwise here
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["plan", "driver", "thresholds", "no_certify"])]
+    like: Option<PathBuf>,
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
     driver: DriverChoice,
@@ -44,17 +50,6 @@ pub(super) struct RunArgs {
     no_certify: bool,
 }
 
-/// Load generators to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DriverChoice {
-    /// k6 if it is found and can do what the cells ask for, the built-in one otherwise
-    Auto,
-    /// The built-in open-loop driver
-    Builtin,
-    /// k6
-    K6,
-}
-
 /// Whether a metric has these thresholds is for k6 to say.
 fn parse_thresholds(text: &str) -> Result<String, String> {
     let example = r#"{"http_req_duration": ["p(99)<100"]}"#;
@@ -64,11 +59,34 @@ fn parse_thresholds(text: &str) -> Result<String, String> {
     }
 }
 
+/// What the arguments ask for, or the run that they name.
+fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
+    let Some(like) = arguments.like.take() else {
+        let overrides =
+            Overrides { no_certify: arguments.no_certify, ..arguments.factors.overrides()? };
+        let mut bundle = Bundle::new(&arguments.plan, overrides)?;
+        bundle.driver = arguments.driver;
+        bundle.thresholds.clone_from(&arguments.thresholds);
+        return Ok((bundle, arguments));
+    };
+    if !arguments.factors.overrides()?.eq(&Overrides::default()) {
+        return Err(Failure::usage(
+            "--like repeats a run as it was: leave out what would change it",
+        ));
+    }
+    let (bundle, others) = Bundle::read(&like)?;
+    for other in others {
+        terminal::warn(&format!("not as in {}: {other}", like.display()));
+    }
+    arguments.driver = bundle.driver;
+    arguments.thresholds.clone_from(&bundle.thresholds);
+    Ok((bundle, arguments))
+}
+
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
-    let overrides =
-        Overrides { no_certify: arguments.no_certify, ..arguments.factors.overrides()? };
-    let mut plan = plan::load(&arguments.plan, &overrides)?;
+    let (bundle, arguments) = asked(arguments)?;
+    let mut plan = bundle.plan()?;
     let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
@@ -100,6 +118,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         Some(out) => (distinct(&run_id), new_folder(out)?),
         None => own_folder(&run_id)?,
     };
+    bundle.write(&out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
         components: components(&plan, &inventory, left_out),
@@ -107,6 +126,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         plan,
         thresholds: arguments.thresholds,
         arms: Vec::new(),
+        pins: arguments.factors.pins(),
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,

@@ -48,7 +48,7 @@ pub async fn certify_cells(
         not_measured: Vec::new(),
         mean: None,
     };
-    let driver = start_driver()?;
+    let driver = start_driver(None)?;
     let reached = reached(cells.iter().map(|certify| &certify.cell));
     let setup = Setup {
         out: dir,

@@ -13,6 +13,7 @@ use super::round::{begin, round};
 use super::testbed::TestBed;
 use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
+use lab_judge::result::precision;
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
 use lab_model::{Cell, RoundMeasure, RunMeasure, Statements};
@@ -57,7 +58,10 @@ impl Load<'_> {
             let certificate = certifier.certify(plan, (1, 1)).await?;
             measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
         }
-        for round in 0..self.plan.rounds {
+        for round in 0..self.plan.until.map_or(self.plan.rounds, |until| until.rounds) {
+            if round >= self.plan.rounds && self.is_known(measure) {
+                break;
+            }
             // What is peculiar to one start of the services is inside a round, and not the same in all of them.
             self.testbed.stop_services().await;
             for index in self.plan.order(round) {
@@ -77,6 +81,20 @@ impl Load<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether what is claimed of `measure` is known as well as was asked.
+    fn is_known(&mut self, measure: &RunMeasure) -> bool {
+        let Some(until) = self.plan.until else { return true };
+        let reached = precision(&measure.cells);
+        if let Some(share) = reached.filter(|share| *share > until.share) {
+            let (share, wanted) = (share * 100.0, until.share * 100.0);
+            let what = format!(
+                "the widest interval is ±{share:.1} % of the mean, {wanted}% are asked for: one more round"
+            );
+            self.reporter.on(&LabEvent::Preparing { what });
+        }
+        reached.is_some_and(|share| share <= until.share)
     }
 
     /// One round of a cell: what was measured, if its measured part began, and what ended it before its time.

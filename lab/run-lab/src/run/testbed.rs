@@ -20,7 +20,7 @@ use lab_launch::{
 };
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Arm, Component, DEFAULT_USERS, Knobs, Service};
-use lab_supervise::{Part, PartError, Supervisor};
+use lab_supervise::{Cpus, Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
 const SPOOL: &str = "spool";
@@ -41,6 +41,8 @@ pub struct TestBed {
     pub(super) otlp: SocketAddr,
     /// Of the run that the sidecar has open; none for load by hand.
     pub(super) nonce: Option<Arc<str>>,
+    /// Where services run; anywhere if absent.
+    pub(super) cpus: Option<Cpus>,
     sidecar: Part,
     real_parts: RealParts,
     services: Option<Services>,
@@ -98,6 +100,7 @@ impl TestBed {
             control,
             otlp,
             nonce: None,
+            cpus: None,
             sidecar,
             real_parts,
             services: None,
@@ -235,8 +238,8 @@ impl TestBed {
         let target =
             Target { otlp: self.otlp, listen, reached: &self.reached, database_url, suffix };
         let program = self.arm.as_ref().and_then(|arm| arm.program.clone());
-        let supervisor = program.map(|program| self.supervisor.of(program));
-        start_services(supervisor.as_ref().unwrap_or(&self.supervisor), knobs, target).await
+        let supervisor = self.supervisor.of(program, self.cpus.clone());
+        start_services(&supervisor, knobs, target).await
     }
 
     /// An edge to another gateway than the one that [`TestBed::serve`] is for.
