@@ -80,10 +80,10 @@ fn the_command_line_narrows_and_overrides() {
 
 #[test]
 fn an_unknown_key_is_refused_by_name() {
-    let error = error(&format!("{PLAN}concurrency = 3"));
+    let error = error(&format!("{PLAN}crowd = 3"));
     assert!(
         error.starts_with("my.toml: ")
-            && error.contains("`concurrency`")
+            && error.contains("`crowd`")
             && error.contains("max_in_flight"),
         "{error}"
     );

@@ -76,12 +76,12 @@ fn a_required_part_that_cannot_be_used_is_missing() {
 #[test]
 fn a_plan_file_is_refused_with_its_name_and_key() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(dir.path().join("mine.toml"), "protocol = [\"rest\"]\nconcurrency = 3\n")
+    std::fs::write(dir.path().join("mine.toml"), "protocol = [\"rest\"]\ncrowd = 3\n")
         .expect("a file");
     let output = run_lab(dir.path(), &["run", "--plan", "mine.toml"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(error.contains("mine.toml") && error.contains("`concurrency`"), "{error}");
+    assert!(error.contains("mine.toml") && error.contains("`crowd`"), "{error}");
 }
 
 #[test]

@@ -65,7 +65,15 @@ fn what_an_arm_takes_longer_is_found_in_its_family_and_in_no_other() {
 #[test]
 fn a_gate_reads_as_what_was_asked_what_came_and_where_it_sits() {
     let (result, _) = held(&arms(50), &["mean>5%", "p99>5%", "mean>60us"]);
-    expect![[r#""#]].assert_eq(&lab_report::gate(&result));
+    expect![[r#"
+
+        EXCEEDED  rest-1kB  mean>5%  +17.2 % [+16.8 %, +17.6 %], 10 pairs
+                  it sits in serialization 50.0 µs [49.9 µs, 50.2 µs]
+        unknown   rest-1kB  p99>5%  a p99 takes 1000 answers a round: at 100/s, rounds of 10 s
+        kept      rest-1kB  mean>60us  +49.7 µs [+48.6 µs, +50.8 µs], 10 pairs
+
+        EXCEEDED: 1 of 3 limits lie below the whole interval
+    "#]].assert_eq(&lab_report::gate(&result));
     let page = lab_report::html(&result);
     assert!(page.contains("EXCEEDED") && page.contains("What was asked of the system"));
     let told: serde_json::Value = serde_json::from_str(&lab_report::gate_json(&result)).unwrap();
