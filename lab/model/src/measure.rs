@@ -159,7 +159,7 @@ pub struct CellMeasure {
 pub struct ProbeCost {
     /// Mean ratio on/off.
     pub ratio: f64,
-    /// Lower and upper end of its 95 % interval (Student's t over paired rounds, drift taken out).
+    /// Lower and upper end of its 95 % interval (Student's t over the logarithms of paired rounds, drift taken out).
     pub interval: (f64, f64),
     /// Paired rounds it was computed from.
     pub pairs: u32,
@@ -167,6 +167,9 @@ pub struct ProbeCost {
     pub cell: String,
     /// Share of requests that were traced while probes were on.
     pub traced_share: f64,
+    /// The same ratio of the mean latency, with its interval, by the load generator's stopwatch.
+    #[serde(default)]
+    pub latency: Option<(f64, (f64, f64))>,
 }
 
 /// What a certification of the probe found: its cost, and what it was computed from.
@@ -178,8 +181,12 @@ pub struct Certificate {
     pub on_ns: f64,
     /// The same with probes off.
     pub off_ns: f64,
-    /// Pairs that were thrown away and measured again, since not every request was answered.
-    pub discarded: u32,
+    /// Mean latency with probes on, in nanoseconds, mean of the pairs.
+    pub latency_on_ns: f64,
+    /// The same with probes off.
+    pub latency_off_ns: f64,
+    /// Pairs that are in none of these numbers, since not every request was answered.
+    pub left_out: u32,
 }
 
 /// What a run is to answer beside what its cells take.

@@ -273,8 +273,7 @@ impl Lab {
             Collector { run: "drivers_agree", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
-        let target =
-            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
+        let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };
         let services = start_services(&supervisor, &knobs, target).await?;
         let gateway = services.entry()?;
         let probe = Probe::start(ProbeConfig {

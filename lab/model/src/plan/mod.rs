@@ -32,7 +32,7 @@ use crate::workload::WorkloadError;
 use crate::{Arrivals, Cell, Protocol, Service};
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// Its name; the run is named after it.
     pub name: String,
@@ -187,13 +187,12 @@ impl Plan {
     pub fn reaches(&self) -> Vec<&'static Service> {
         reached(&self.cells)
     }
+}
 
-    /// The cells in the order in which `round` runs them: forward, then backward, so that a drift of
-    /// the machine weighs on both ends of the plan alike.
-    pub fn order(&self, round: u32) -> impl Iterator<Item = usize> + use<> {
-        let count = self.cells.len();
-        (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
-    }
+/// The places of `count` cells in the order in which `round` runs them: forward, then backward, so that a drift of the
+/// machine weighs on both ends alike.
+pub fn order(count: usize, round: u32) -> impl Iterator<Item = usize> {
+    (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
 }
 
 /// The services that requests of `cells` reach beyond the one that load generators ask.

@@ -73,7 +73,8 @@ fn a_gate_reads_as_what_was_asked_what_came_and_where_it_sits() {
         kept      rest-1kB  mean>60us  +49.7 µs [+48.6 µs, +50.8 µs], 10 pairs
 
         EXCEEDED: 1 of 3 limits lie below the whole interval
-    "#]].assert_eq(&lab_report::gate(&result));
+    "#]]
+    .assert_eq(&lab_report::gate(&result));
     let page = lab_report::html(&result);
     assert!(page.contains("EXCEEDED") && page.contains("What was asked of the system"));
     let told: serde_json::Value = serde_json::from_str(&lab_report::gate_json(&result)).unwrap();

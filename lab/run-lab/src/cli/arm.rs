@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use super::Failure;
-use lab_model::plan::{self, ArmSettings, KNOBS};
+use lab_model::plan::{self, ArmSettings, KNOBS, Plan};
 use lab_model::{Arm, ArmProgram};
 
 /// What the arm called `name` is, from the words that were given for it.
@@ -81,22 +81,34 @@ fn version(path: &Path) -> Result<String, String> {
     })
 }
 
-/// What the arms are started from, for the result to name.
-pub(super) fn programs(arms: &[ArmSettings], own: &Path) -> Vec<ArmProgram> {
-    let one = |arm: &ArmSettings| {
-        let path = arm.arm.program.as_deref().unwrap_or(own);
+/// What the arms of `plan` are started from, for the result to name.
+///
+/// # Errors
+/// If the program of one is no `run-lab`.
+pub(super) fn programs(plan: &Plan, own: &Path) -> Result<Vec<ArmProgram>, Failure> {
+    let mut arms: Vec<&Arm> = Vec::new();
+    for arm in plan.cells.iter().filter_map(|cell| cell.arm.as_deref()) {
+        if !arms.contains(&arm) {
+            arms.push(arm);
+        }
+    }
+    let one = |arm: &Arm| {
+        let path = arm.program.as_deref().unwrap_or(own);
+        let version = version(path).map_err(|reason| {
+            Failure::usage(format!("arm {}: {}: {reason}", arm.name, path.display()))
+        })?;
         let digest = std::fs::read(path).map(|bytes| Sha256::digest(bytes));
-        ArmProgram {
-            name: arm.arm.name.clone(),
+        Ok(ArmProgram {
+            name: arm.name.clone(),
             program: path.display().to_string(),
-            version: version(path).unwrap_or_else(|_| "unknown".to_owned()),
+            version,
             sha256: digest.map_or_else(
                 |_| "unknown".to_owned(),
                 |digest| digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             ),
-        }
+        })
     };
-    arms.iter().map(one).collect()
+    arms.into_iter().map(one).collect()
 }
 
 #[cfg(test)]

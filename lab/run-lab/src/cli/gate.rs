@@ -91,14 +91,14 @@ pub(super) struct GateArgs {
 /// Runs both arms and decides.
 pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
     let arms = vec![arm::read("base", &arguments.base)?, arm::read("new", &arguments.new)?];
-    let overrides =
-        Overrides { arms: arms.clone(), no_certify: true, ..arguments.factors.overrides()? };
+    let overrides = Overrides { arms, no_certify: true, ..arguments.factors.overrides()? };
     let mut plan = plan::load(&arguments.plan, &overrides)?;
     hold(&plan, &arguments.fail_on)?;
     let inventory =
         RealParts::default().look(&[], &[Tool::K6, Tool::Influxdb, Tool::Grafana]).await?;
     let left_out = leave_out_database(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+    let programs = arm::programs(&plan, &executable)?;
     let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
     let (run_id, out) = match arguments.out {
         Some(out) => (distinct(&run_id), new_folder(out)?),
@@ -115,7 +115,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
         out: out.clone(),
         run_id,
         command: std::env::args().collect::<Vec<_>>().join(" "),
-        arms: arm::programs(&arms, &executable),
+        arms: programs,
         executable,
     };
     let outcome = carry_out(order, progress::reporter().as_mut(), &interrupt).await?;

@@ -10,7 +10,7 @@ use super::factors::FactorArgs;
 use super::order::{
     DriverChoice, RealParts, components, distinct, leave_out_database, new_folder, own_folder,
 };
-use super::{Exit, Failure, terminal};
+use super::{Exit, Failure, arm, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, boards, carry_out};
 use lab_drive::k6;
@@ -113,6 +113,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     }
     let left_out = leave_out_database(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+    let programs = arm::programs(&plan, &executable)?;
     let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
     let (run_id, out) = match arguments.out {
         Some(out) => (distinct(&run_id), new_folder(out)?),
@@ -125,7 +126,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         inventory,
         plan,
         thresholds: arguments.thresholds,
-        arms: Vec::new(),
+        arms: programs,
         pins: arguments.factors.pins(),
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),

@@ -193,6 +193,8 @@ pub async fn carry_out(
         points: &points,
         testbed: &mut testbed,
         reporter,
+        settle_ns: order.plan.settle_ns,
+        counts: true,
         halt: halt.token.clone(),
         http: reqwest::Client::builder().no_proxy().timeout(ASIDE).build().unwrap_or_default(),
     };

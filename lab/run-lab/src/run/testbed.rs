@@ -15,8 +15,8 @@ use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
 use lab_drive::builtin::{Connections, SERVICE, threads_cpu_ns};
 use lab_launch::{
-    ANY_PORT, Collector, Control, ControlError, Services, Store, Target, Tool, seed,
-    start_services, start_sidecar, withheld,
+    Collector, Control, ControlError, Services, Store, Target, Tool, seed, start_services,
+    start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Arm, Component, DEFAULT_USERS, Knobs, Service};
@@ -155,7 +155,7 @@ impl TestBed {
         if !self.services.as_ref().is_some_and(|services| same && services.serve(knobs)) {
             self.stop_services().await;
             self.arm = arm.cloned();
-            let services = self.start_beside(knobs, "").await?;
+            let services = self.start(knobs).await?;
             for part in services.parts() {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
                 self.control.watch(&part, pid, false).await.map_err(PartError::from)?;
@@ -227,28 +227,17 @@ impl TestBed {
         self.services.as_ref()?.parts().map(|part| threads_cpu_ns(part.pid)).sum()
     }
 
-    /// Starts services beside those that run, for somebody else to stop.
-    pub(super) async fn start_beside(
-        &self,
-        knobs: &Knobs,
-        suffix: &str,
-    ) -> Result<Services, PartError> {
-        let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
-        let database_url = self.real_parts.database_url().filter(|_| suffix.is_empty());
-        let target =
-            Target { otlp: self.otlp, listen, reached: &self.reached, database_url, suffix };
+    /// Starts the services of the arm that is set up.
+    async fn start(&self, knobs: &Knobs) -> Result<Services, PartError> {
+        let target = Target {
+            otlp: self.otlp,
+            listen: self.listen,
+            reached: &self.reached,
+            database_url: self.real_parts.database_url(),
+        };
         let program = self.arm.as_ref().and_then(|arm| arm.program.clone());
         let supervisor = self.supervisor.of(program, self.cpus.clone());
         start_services(&supervisor, knobs, target).await
-    }
-
-    /// An edge to another gateway than the one that [`TestBed::serve`] is for.
-    pub(super) fn edge_to(
-        &self,
-        knobs: &Knobs,
-        services: &Services,
-    ) -> Result<EdgeClient, RunError> {
-        EdgeClient::start(knobs, services.entry()?, self.otlp, self.nonce.clone())
     }
 
     async fn stop_edge(&mut self) {

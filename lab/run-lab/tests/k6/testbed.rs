@@ -62,8 +62,7 @@ impl Lab {
         let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
-        let target =
-            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
+        let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };
         let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = program.k6(dir.path());
         k6.otlp = Some(otlp);
