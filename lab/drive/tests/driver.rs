@@ -154,14 +154,15 @@ fn a_closed_loop_stops_when_it_is_told_to() {
     let cancel = CancellationToken::new();
     let soon = cancel.clone();
     let target = fake(move |n| {
-        if n == 10 {
+        if n == 40 {
             soon.cancel();
         }
         (Duration::from_millis(1), true)
     });
     let measure = drive(target, closed, &cancel);
     assert_conserved(measure.requests);
-    assert!(measure.requests.ok >= 9, "{:?}", measure.requests);
+    // Some of the forty came before the measured part.
+    assert!(measure.requests.planned < 45, "{:?}", measure.requests);
 }
 
 #[test]
