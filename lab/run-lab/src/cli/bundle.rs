@@ -32,6 +32,8 @@ pub(super) struct Bundle {
     pub(super) driver: DriverChoice,
     /// k6's thresholds.
     pub(super) thresholds: Option<String>,
+    /// Which CPUs were whose.
+    pub(super) pins: Vec<String>,
     /// Where and with what it was made, the hashes of locks included.
     environment: Environment,
 }
@@ -46,6 +48,7 @@ impl Bundle {
             overrides,
             driver: DriverChoice::default(),
             thresholds: None,
+            pins: Vec::new(),
             environment: capture(),
         })
     }

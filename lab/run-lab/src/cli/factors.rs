@@ -1,5 +1,7 @@
 //! What the command line changes in a plan: its factors, its settings, and what is asked of the system.
 
+use std::fmt;
+
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
@@ -97,6 +99,15 @@ enum Pin {
     Services(Cpus),
 }
 
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pin::Driver(cpus) => write!(f, "driver={cpus}"),
+            Pin::Services(cpus) => write!(f, "services={cpus}"),
+        }
+    }
+}
+
 fn parse_pin(text: &str) -> Result<Pin, String> {
     match text.split_once('=') {
         Some(("driver", cpus)) => cpus.parse().map(Pin::Driver),
@@ -125,6 +136,21 @@ impl FactorArgs {
             }
         }
         pins
+    }
+
+    /// The same as it is written.
+    pub(super) fn pinned(&self) -> Vec<String> {
+        self.pin.iter().map(Pin::to_string).collect()
+    }
+
+    /// Pins as `words` say.
+    pub(super) fn pin(&mut self, words: &[String]) -> Result<(), Failure> {
+        self.pin = words
+            .iter()
+            .map(|word| parse_pin(word))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::usage)?;
+        Ok(())
     }
 
     /// What is changed in a plan that has rounds of its own.

@@ -67,6 +67,7 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
         let mut bundle = Bundle::new(&arguments.plan, overrides)?;
         bundle.driver = arguments.driver;
         bundle.thresholds.clone_from(&arguments.thresholds);
+        bundle.pins = arguments.factors.pinned();
         return Ok((bundle, arguments));
     };
     if !arguments.factors.overrides()?.eq(&Overrides::default()) {
@@ -80,6 +81,9 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
     }
     arguments.driver = bundle.driver;
     arguments.thresholds.clone_from(&bundle.thresholds);
+    if arguments.factors.pinned().is_empty() {
+        arguments.factors.pin(&bundle.pins)?;
+    }
     Ok((bundle, arguments))
 }
 

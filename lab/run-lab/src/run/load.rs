@@ -56,13 +56,14 @@ impl Load<'_> {
         }
         for round in 0..self.plan.until.map_or(self.plan.rounds, |until| until.rounds) {
             if round >= self.plan.rounds && self.is_known(measure) {
-                break;
+                return Ok(());
             }
             self.pass(&mut measure.cells, round).await?;
             if self.halt.is_cancelled() {
-                break;
+                return Ok(());
             }
         }
+        self.is_known(measure);
         Ok(())
     }
 
@@ -96,18 +97,22 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Whether what is claimed of `measure` is known as well as was asked.
+    /// Whether what is claimed of `measure` is known as well as was asked; tells how well, if not.
     fn is_known(&mut self, measure: &RunMeasure) -> bool {
         let Some(until) = self.plan.until else { return true };
-        let reached = precision(&measure.cells);
-        if let Some(share) = reached.filter(|share| *share > until.share) {
+        let Some(share) = precision(&measure.cells) else { return false };
+        if share > until.share {
+            let rounds = measure.cells.iter().map(|cell| cell.rounds.len()).max().unwrap_or(0);
             let (share, wanted) = (share * 100.0, until.share * 100.0);
-            let what = format!(
-                "the widest interval is ±{share:.1} % of the mean, {wanted}% are asked for: one more round"
-            );
-            self.reporter.on(&LabEvent::Preparing { what });
+            self.reporter.on(&LabEvent::Preparing {
+                what: format!(
+                    "after {rounds} of at most {} rounds the widest interval is ±{share:.1} % of the mean, ±{wanted} % \
+                     are asked for",
+                    until.rounds
+                ),
+            });
         }
-        reached.is_some_and(|share| share <= until.share)
+        share <= until.share
     }
 
     /// One round of a cell: what was measured, if its measured part began, and what ended it before its time.
