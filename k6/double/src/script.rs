@@ -234,9 +234,25 @@ fn thresholds(text: &str) -> Result<Value, Refused> {
         "http_req_duration{phase:measured}": [],
     });
     for (name, conditions) in told.as_object().into_iter().flatten() {
-        all[name] = conditions.clone();
+        all[measured(name)] = conditions.clone();
     }
     Ok(all)
+}
+
+/// Metrics whose samples have no phase.
+const WITHOUT_PHASE: [&str; 3] = ["dropped_iterations", "vus", "vus_max"];
+
+/// The threshold `name` of the measured part, unless it names a phase.
+fn measured(name: &str) -> String {
+    let (metric, tags) = name.split_once('{').map_or((name, None), |(of, rest)| (of, Some(rest)));
+    if WITHOUT_PHASE.contains(&metric.trim()) {
+        return name.to_owned();
+    }
+    match tags.map(|tags| tags.trim_end().trim_end_matches('}')) {
+        None => format!("{name}{{phase:measured}}"),
+        Some(own) if own.split(',').any(|tag| tag.trim().starts_with("phase:")) => name.to_owned(),
+        Some(own) => format!("{metric}{{{own},phase:measured}}"),
+    }
 }
 
 /// Bytes of a payload.
@@ -253,6 +269,18 @@ fn payload(name: &str, text: &str) -> Result<u64, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thresholds_are_of_the_measured_part_unless_they_name_a_phase() {
+        for (name, moved) in [
+            ("http_req_duration", "http_req_duration{phase:measured}"),
+            ("http_req_duration{phase:warmup}", "http_req_duration{phase:warmup}"),
+            ("http_req_duration{status:200}", "http_req_duration{status:200,phase:measured}"),
+            ("dropped_iterations", "dropped_iterations"),
+        ] {
+            assert_eq!(measured(name), moved);
+        }
+    }
 
     fn read(script: &str, variables: &[(&str, &str)]) -> Result<Options, Refused> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::mean::{Level, Mean};
 
 /// A p99 of fewer answers a round is that of a handful: it gets no interval.
-const P99_ANSWERS: u64 = 1_000;
+pub const P99_ANSWERS: u64 = 1_000;
 
 /// What a round of one arm says. Times are microseconds.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,7 +20,11 @@ pub struct Round {
     pub parts: Vec<f64>,
     /// CPU time of the services per request, where it is known.
     pub cpu: Option<f64>,
-    /// The 99th percentile of the latency.
+    /// The median of the latency.
+    pub p50: f64,
+    /// Its 90th percentile.
+    pub p90: f64,
+    /// Its 99th percentile.
     pub p99: f64,
     /// Requests that were answered.
     pub answered: u64,
@@ -156,6 +160,8 @@ mod tests {
             latency: mean,
             parts: parts.to_vec(),
             cpu: Some(40.0),
+            p50: mean,
+            p90: mean * 2.0,
             p99: mean * 3.0,
             answered: 1_000,
         }

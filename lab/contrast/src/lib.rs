@@ -4,12 +4,14 @@
 //! Arithmetic alone. The unit is the round, the smallest thing that was randomised: nothing here looks at a request.
 //! Which numbers are compared, and in which words that is said, is not decided here.
 
+mod change;
 mod contrast;
 mod floor;
 mod gate;
 mod mean;
 
-pub use contrast::{Contrast, Difference, Ratio, Round, contrasts};
+pub use change::{In, NoChange, Statistic, change, change_of_runs};
+pub use contrast::{Contrast, Difference, P99_ANSWERS, Ratio, Round, contrasts};
 pub use floor::noise_floor;
 pub use gate::{Decision, decide};
 pub use mean::{Level, Mean};

@@ -1,7 +1,9 @@
 //! Whether intervals hold what they say, where the truth is known: 2,000 experiments of each kind, with what happens to
 //! real rounds put in (drift, the first rounds being slower, rounds that resemble their neighbours, heavy tails).
 
-use lab_contrast::{Decision, Level, Mean, Round, contrasts, decide};
+use lab_contrast::{
+    Decision, In, Level, Mean, Round, Statistic, change, change_of_runs, contrasts, decide,
+};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -77,6 +79,8 @@ impl Machine {
             latency: mean,
             parts,
             cpu: Some(mean / 5.0),
+            p50: mean * 0.9,
+            p90: mean * 1.7,
             p99: mean * 3.0,
             answered: 1_000,
         }
@@ -185,10 +189,8 @@ fn a_gate_at_its_very_limit_cries_wolf_in_about_one_of_forty_runs() {
     for (name, kind) in KINDS {
         let alarms = share(kind, |machine| {
             let (first, second) = machine.arms(0.0);
-            let logs: Vec<f64> =
-                std::iter::zip(&first, &second).map(|(a, b)| (b.mean / a.mean).ln()).collect();
-            let value = Mean::of_alternating(&logs).expect("rounds");
-            decide(&value, 0.0, ROUNDS) == Decision::Exceeded
+            let value = change(&first, &second, Statistic::Mean, In::Ratio).expect("rounds");
+            decide(&value, 0.0, ROUNDS, Level::ALONE) == Decision::Exceeded
         });
         println!("alarms, {name}: {:.1} %", alarms * 100.0);
         assert!(alarms <= 0.035, "{name}: {alarms}");
@@ -209,4 +211,58 @@ fn what_is_said_to_be_visible_is_seen_in_four_of_five_experiments() {
     }
     let seen = f64::from(seen) / f64::from(DRAWS);
     assert!((0.7..=0.9).contains(&seen), "{visible} is seen in {seen}");
+}
+
+/// What a run of a session is multiplied by: one run is a fifth slower or faster than another, and nobody knows why.
+fn session(dice: &mut StdRng) -> f64 {
+    (0.2 * normal(dice)).exp()
+}
+
+fn times(mut rounds: Vec<Round>, factor: f64) -> Vec<Round> {
+    rounds.iter_mut().for_each(|round| round.latency *= factor);
+    rounds
+}
+
+#[test]
+fn where_runs_differ_by_a_fifth_a_gate_on_one_session_hardly_ever_cries_wolf() {
+    for (name, kind) in KINDS {
+        let alarms = share(kind, |machine| {
+            let (mut first, mut second) = machine.arms(0.0);
+            let session = session(&mut machine.dice);
+            // Each start of the services is faster or slower by a tenth beside.
+            for round in first.iter_mut().chain(&mut second) {
+                round.latency *= session * (0.1 * normal(&mut machine.dice)).exp();
+            }
+            let value = change(&first, &second, Statistic::Mean, In::Ratio).expect("rounds");
+            decide(&value, 0.05_f64.ln_1p(), ROUNDS, Level::ALONE) == Decision::Exceeded
+        });
+        println!("alarms of 5 %, {name}: {:.2} %", alarms * 100.0);
+        assert!(alarms <= 0.01, "{name}: {alarms}");
+    }
+}
+
+#[test]
+fn runs_of_their_own_are_compared_by_run_and_hold_what_they_say() {
+    for (name, kind) in KINDS {
+        let mut alarms = 0;
+        let held = share(kind, |machine| {
+            let mut side = || -> Vec<Vec<Round>> {
+                let runs = (0..4).map(|_| {
+                    let factor = session(&mut machine.dice);
+                    // Each run has its own beginning: what drifts does so within it.
+                    machine.at = 0;
+                    times(machine.arms(0.0).0, factor)
+                });
+                runs.collect()
+            };
+            let (first, second) = (side(), side());
+            let value = change_of_runs(&first, &second, Statistic::Mean, In::Ratio).expect("runs");
+            let decision = decide(&value, 0.05_f64.ln_1p(), 4, Level::ALONE);
+            alarms += u32::from(decision == Decision::Exceeded);
+            within(value.interval(Level::ALONE), 0.0)
+        });
+        let alarms = f64::from(alarms) / f64::from(DRAWS);
+        println!("runs, {name}: {:.1} %, alarms of 5 % {:.2} %", held * 100.0, alarms * 100.0);
+        assert!(held >= 0.93 && alarms <= 0.03, "{name}: {held} {alarms}");
+    }
 }

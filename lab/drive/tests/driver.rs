@@ -35,6 +35,7 @@ fn round(rate: f64, duration_ms: u64, max_in_flight: usize) -> Round {
         max_in_flight,
         timeout: Duration::from_secs(60),
         sampling: Sampling::at_most(200.0, rate),
+        arrivals: lab_model::Arrivals::Constant,
     }
 }
 
@@ -104,9 +105,64 @@ fn a_fast_target_answers_every_planned_request() {
     let measure =
         drive(fake(|_| (Duration::ZERO, true)), round(500.0, 200, 100), &CancellationToken::new());
     assert_eq!((measure.requests.planned, measure.requests.ok), (100, 100));
-    assert_eq!((measure.traced, measure.weight), (34, 3.0));
+    // One of each three in a row, and of the one that is left over perhaps.
+    assert!(matches!(measure.traced, 33 | 34) && measure.weight == 3.0, "{}", measure.traced);
     assert!(measure.end_ns - measure.start_ns >= 198_000_000);
     assert!(measure.driver_cpu_ns > 0);
+}
+
+#[test]
+fn arrivals_at_random_are_all_answered_and_are_the_same_in_every_run() {
+    let poisson = Round { arrivals: lab_model::Arrivals::Poisson, ..round(500.0, 400, 100) };
+    let planned = || {
+        let measure =
+            drive(fake(|_| (Duration::ZERO, true)), poisson.clone(), &CancellationToken::new());
+        assert_eq!(measure.requests.ok, measure.requests.planned);
+        assert!(measure.end_ns - measure.start_ns >= 400_000_000);
+        measure.requests.planned
+    };
+    // 200 are expected, with the root of that as standard deviation.
+    let first = planned();
+    assert!((130..270).contains(&first), "{first}");
+    assert_eq!(planned(), first);
+}
+
+#[test]
+fn a_closed_loop_asks_when_it_was_answered_and_never_more_at_once() {
+    let closed = Round { arrivals: lab_model::Arrivals::Closed(3), ..round(1e6, 200, 1) };
+    let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    struct Counted(Arc<AtomicU64>, Arc<AtomicU64>);
+    impl Target for Counted {
+        async fn call(&self, _: Arrival) -> Called {
+            self.1.fetch_max(1 + self.0.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            Called { outcome: Ok(()), stopwatch: None }
+        }
+    }
+    let measure = drive(Arc::new(Counted(now, most.clone())), closed, &CancellationToken::new());
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert_conserved(measure.requests);
+    // 3 × 200 / 5 at most, and a busy machine makes fewer.
+    assert!((1..=123).contains(&measure.requests.ok), "{:?}", measure.requests);
+    assert_eq!((measure.requests.dropped, measure.requests.late), (0, Some(0)));
+}
+
+#[test]
+fn a_closed_loop_stops_when_it_is_told_to() {
+    let closed = Round { arrivals: lab_model::Arrivals::Closed(2), ..round(1e6, 3_600_000, 1) };
+    let cancel = CancellationToken::new();
+    let soon = cancel.clone();
+    let target = fake(move |n| {
+        if n == 40 {
+            soon.cancel();
+        }
+        (Duration::from_millis(1), true)
+    });
+    let measure = drive(target, closed, &cancel);
+    assert_conserved(measure.requests);
+    // Some of the forty came before the measured part.
+    assert!(measure.requests.planned < 45, "{:?}", measure.requests);
 }
 
 #[test]

@@ -24,6 +24,9 @@ fn run() -> RunMeasure {
         warmup_ns: 0,
         max_in_flight: 100,
         knobs: Knobs::default(),
+        arm: None,
+        arrivals: Default::default(),
+        traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
     };
     RunMeasure {
         run_id: "an-hour".to_owned(),
@@ -33,6 +36,7 @@ fn run() -> RunMeasure {
         environment: Default::default(),
         components: Vec::new(),
         cells: vec![CellMeasure { cell, rounds: Vec::new() }],
+        asked: Default::default(),
         probe_cost: None,
         spans_lost: Default::default(),
         points_missing: Default::default(),

@@ -97,8 +97,6 @@ pub struct Target<'a> {
     pub reached: &'a [&'static Service],
     /// The database, if there is one.
     pub database_url: Option<&'a str>,
-    /// Tells their logs from those of others that run at the same time.
-    pub suffix: &'a str,
 }
 
 /// Starts the services that requests reach, each before its callers, on any port.
@@ -140,7 +138,7 @@ async fn start(
     let mut env = Vec::new();
     env.extend(running.knobs.probes_off.then_some((PROBES, "off")));
     env.extend(target.database_url.filter(|_| service.database).map(|url| (&*database, url)));
-    supervisor.start(&format!("{}{}", service.name, target.suffix), &arguments, &env).await
+    supervisor.start(service.name, &arguments, &env).await
 }
 
 /// The variable that names the database of `service`.
@@ -242,8 +240,7 @@ mod tests {
 
     fn of(name: &str, knobs: &Knobs) -> String {
         let otlp = ([127, 0, 0, 1], 4317).into();
-        let target =
-            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
+        let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };
         let service = Service::named(name).unwrap();
         arguments(service, knobs, target).join(" ")
     }

@@ -1,6 +1,7 @@
 //! What is to be run, as plain data: a cell is one combination of a plan's factors.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,28 @@ pub struct Knobs {
     pub pool_size: Option<u32>,
 }
 
+/// One side of a comparison: a variant of the system that runs the same cells as the others, in turn with them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Arm {
+    /// Its name, e.g. `base`.
+    pub name: String,
+    /// The `run-lab` that its services are started from; this one if absent.
+    pub program: Option<PathBuf>,
+}
+
+/// When requests begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrivals {
+    /// At equal distances.
+    #[default]
+    Constant,
+    /// At random, independent of each other, as those of many users are.
+    Poisson,
+    /// So many at a time, each when the one before it has been answered: a slow system is asked less.
+    Closed(usize),
+}
+
 /// Traces a second at most, unless a plan says otherwise: what the probe's cost is certified for.
 pub const MAX_TRACES_PER_SECOND: f64 = 200.0;
 
@@ -99,6 +122,12 @@ pub struct Cell {
     pub max_in_flight: usize,
     /// Service settings.
     pub knobs: Knobs,
+    /// The arm that it belongs to, where arms are compared.
+    pub arm: Option<Arc<Arm>>,
+    /// When requests begin. Of a closed loop the rate says nothing.
+    pub arrivals: Arrivals,
+    /// Requests traced in a second at most.
+    pub traces_per_second: f64,
 }
 
 impl Cell {

@@ -19,6 +19,19 @@ pub struct Component {
     pub note: String,
 }
 
+/// What the services of an arm were started from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmProgram {
+    /// Name of the arm.
+    pub name: String,
+    /// The program.
+    pub program: String,
+    /// What it says of its version.
+    pub version: String,
+    /// SHA-256 of its file, or `unknown`.
+    pub sha256: String,
+}
+
 /// Where a run was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Environment {
@@ -45,6 +58,15 @@ pub struct Environment {
     /// SHA-256 of the flake.lock beside it, which pins the parts that are not ours, or `unknown`.
     #[serde(default = "unknown")]
     pub flake_lock: String,
+    /// Whether cores run two threads each (`on`, `off`), or `unknown`.
+    #[serde(default = "unknown")]
+    pub smt: String,
+    /// Whether cores may go faster than they can for long (`on`, `off`), or `unknown`.
+    #[serde(default = "unknown")]
+    pub turbo: String,
+    /// Which CPUs were whose, e.g. `driver=0 services=1`; empty where the kernel chose.
+    #[serde(default)]
+    pub pinned: String,
     /// Clock source of the kernel.
     pub clocksource: String,
     /// When the run began, RFC 3339, UTC.

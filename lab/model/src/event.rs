@@ -62,22 +62,10 @@ pub enum LabEvent {
     Certifying {
         /// Paired rounds it takes.
         pairs: u32,
-        /// What a pair takes, in nanoseconds.
-        pair_ns: u64,
         /// The cell it is measured on.
         cell: String,
         /// Which of how many cells that is, from 1.
         place: (usize, usize),
-    },
-    /// A pair of certifying rounds is done.
-    Paired {
-        /// How many are done.
-        done: u32,
-    },
-    /// A pair is thrown away and measured again.
-    PairDiscarded {
-        /// Why.
-        reason: String,
     },
     /// The cost of the probe is known.
     Certified(Certificate),

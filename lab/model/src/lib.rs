@@ -7,17 +7,21 @@
 mod cell;
 mod environment;
 pub mod event;
+mod limit;
 mod measure;
 pub mod plan;
 pub mod services;
 mod verdict;
 pub mod workload;
 
-pub use cell::{Cell, DEFAULT_USERS, Knobs, MAX_TRACES_PER_SECOND, PayloadSource, Protocol};
-pub use environment::{Component, Environment};
+pub use cell::{
+    Arm, Arrivals, Cell, DEFAULT_USERS, Knobs, MAX_TRACES_PER_SECOND, PayloadSource, Protocol,
+};
+pub use environment::{ArmProgram, Component, Environment};
+pub use limit::{Compared, Limit, LimitError, More};
 pub use measure::{
-    CellMeasure, Certificate, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure, RunMeasure,
-    Second, Statements,
+    Asked, CellMeasure, Certificate, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure,
+    RunMeasure, Second, Statements,
 };
 pub use services::{SERVICES, Service};
 pub use verdict::{Reason, Status, Verdict};

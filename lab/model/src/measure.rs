@@ -6,7 +6,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Cell;
-use crate::environment::{Component, Environment};
+use crate::environment::{ArmProgram, Component, Environment};
+use crate::plan::Aim;
 
 /// What became of the planned requests of a round. `planned = started + dropped` and
 /// `started = ok + error + unfinished`; `late` is a part of `started`.
@@ -158,7 +159,7 @@ pub struct CellMeasure {
 pub struct ProbeCost {
     /// Mean ratio on/off.
     pub ratio: f64,
-    /// Lower and upper end of its 95 % interval (Student's t over paired rounds, drift taken out).
+    /// Lower and upper end of its 95 % interval (Student's t over the logarithms of paired rounds, drift taken out).
     pub interval: (f64, f64),
     /// Paired rounds it was computed from.
     pub pairs: u32,
@@ -166,6 +167,9 @@ pub struct ProbeCost {
     pub cell: String,
     /// Share of requests that were traced while probes were on.
     pub traced_share: f64,
+    /// The same ratio of the mean latency, with its interval, by the load generator's stopwatch.
+    #[serde(default)]
+    pub latency: Option<(f64, (f64, f64))>,
 }
 
 /// What a certification of the probe found: its cost, and what it was computed from.
@@ -177,8 +181,23 @@ pub struct Certificate {
     pub on_ns: f64,
     /// The same with probes off.
     pub off_ns: f64,
-    /// Pairs that were thrown away and measured again, since not every request was answered.
-    pub discarded: u32,
+    /// Mean latency with probes on, in nanoseconds, mean of the pairs.
+    pub latency_on_ns: f64,
+    /// The same with probes off.
+    pub latency_off_ns: f64,
+    /// Pairs that are in none of these numbers, since not every request was answered.
+    pub left_out: u32,
+}
+
+/// What a run is to answer beside what its cells take.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Asked {
+    /// What the arms are started from, where there are some.
+    pub arms: Vec<ArmProgram>,
+    /// What is asked of the system.
+    pub objectives: Vec<Aim>,
+    /// k6 holds its rounds to thresholds.
+    pub thresholds: bool,
 }
 
 /// Everything a run measured, before it is judged.
@@ -194,6 +213,8 @@ pub struct RunMeasure {
     pub components: Vec<Component>,
     /// The cells, in plan order.
     pub cells: Vec<CellMeasure>,
+    /// What it is to answer beside.
+    pub asked: Asked,
     /// The cost of measuring, if it was certified.
     pub probe_cost: Option<ProbeCost>,
     /// The run was interrupted.

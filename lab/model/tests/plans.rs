@@ -1,7 +1,7 @@
 //! Plans read like their files say, and errors name file, key and limit.
 
 use lab_model::Protocol;
-use lab_model::plan::{Overrides, Plan};
+use lab_model::plan::{Overrides, Plan, order};
 
 const PLAN: &str = r#"
 protocol = ["rest", "grpc"]
@@ -33,8 +33,8 @@ fn cells_are_every_combination_of_the_factors() {
 #[test]
 fn rounds_alternate_their_order() {
     let plan = read(PLAN);
-    assert_eq!(plan.order(0).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    assert_eq!(plan.order(1).collect::<Vec<_>>(), [3, 2, 1, 0]);
+    assert_eq!(order(plan.cells.len(), 0).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(order(plan.cells.len(), 1).collect::<Vec<_>>(), [3, 2, 1, 0]);
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn the_command_line_narrows_and_overrides() {
 
 #[test]
 fn an_unknown_key_is_refused_by_name() {
-    let error = error(&format!("{PLAN}concurrency = 3"));
+    let error = error(&format!("{PLAN}crowd = 3"));
     assert!(
         error.starts_with("my.toml: ")
-            && error.contains("`concurrency`")
+            && error.contains("`crowd`")
             && error.contains("max_in_flight"),
         "{error}"
     );

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::wrap;
 use lab_judge::result::units::{memory, percent, rate, time};
-use lab_judge::result::{CellResult, RunResult};
+use lab_judge::result::{CellResult, RunResult, RunsChange, RunsCompared};
 use lab_model::Environment;
 
 /// Stages below this share of the mean in both runs are left out.
@@ -13,6 +13,9 @@ const WIDTH: usize = 110;
 /// What one run of each can show.
 const ONE_EACH: &str = "one run of each is one session of each: these are numbers beside each other, and no claim that \
                         they differ. To claim that, run both in one plan: its rounds take turns";
+/// What runs that were made apart can show.
+const OF_RUNS: &str = "these runs were made apart, so each run is one value: what differs between two runs of one system \
+                       is in the intervals. Run both in one session (run-lab gate), and they are narrower";
 
 /// `a` and `b` as text: latencies, rates and verdicts of the cells they share, and where the time went
 /// in each. Where the runs were made differently, that is said first.
@@ -39,6 +42,59 @@ pub fn compare(a: &RunResult, b: &RunResult) -> String {
     text
 }
 
+/// Runs `a` beside runs `b` as text: what `compared` says of each cell, a ratio only with its interval.
+#[must_use]
+pub fn compare_runs(a: &[RunResult], b: &[RunResult], compared: &[RunsCompared]) -> String {
+    let mut text = String::new();
+    for (letter, runs) in [('A', a), ('B', b)] {
+        let names: Vec<&str> = runs.iter().map(|run| run.run_id.as_str()).collect();
+        let _ = writeln!(text, "{}", wrap(&format!("{letter}  {}", names.join(", ")), WIDTH, 3));
+    }
+    if let Some(first) = a.first() {
+        let others = a.iter().chain(b).skip(1);
+        let mut warnings: Vec<String> =
+            others.flat_map(|other| differences(first, other)).collect();
+        warnings.sort_unstable();
+        warnings.dedup();
+        for warning in warnings {
+            let _ = writeln!(text, "{}", wrap(&format!("WARNING  {warning}"), WIDTH, 9));
+        }
+    }
+    let units = format!("NOTE     {}", OF_RUNS);
+    let _ = writeln!(text, "{}\n", wrap(&units, WIDTH, 9));
+    if compared.is_empty() {
+        text.push_str("no cell is in all of them\n");
+    }
+    for cell in compared {
+        let _ = writeln!(text, "{}, {} and {} runs", cell.cell, cell.runs.0, cell.runs.1);
+        if cell.changes.is_empty() {
+            let _ = writeln!(text, "  nothing can be told: it takes three runs of each side");
+        }
+        cell.changes.iter().for_each(|change| _ = writeln!(text, "  {}", of_runs(change)));
+    }
+    text
+}
+
+fn of_runs(change: &RunsChange) -> String {
+    let (low, high) = change.interval;
+    let found = match change.found() {
+        true if change.ratio > 1.0 => "B takes more",
+        true => "B takes less",
+        false => "no difference seen",
+    };
+    format!("{:<6} B/A {:.3} [{low:.3}, {high:.3}]  {found}", change.of, change.ratio)
+}
+
+/// What is otherwise at one place than at another, and may change a number.
+#[must_use]
+pub fn places_differ(there: &Environment, here: &Environment) -> Vec<String> {
+    let pairs = std::iter::zip(place(there), place(here));
+    pairs
+        .filter(|((_, there), (_, here))| there != here)
+        .map(|((what, there), (_, here))| format!("{what}: it was {there}, here it is {here}"))
+        .collect()
+}
+
 /// What differs between the places and the parts the two runs were made with.
 fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     let places = place(&a.environment).into_iter().zip(place(&b.environment));
@@ -61,7 +117,7 @@ fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
 }
 
 /// Everything about a place that may change a number; not when it was.
-fn place(at: &Environment) -> [(&'static str, String); 11] {
+fn place(at: &Environment) -> [(&'static str, String); 14] {
     // Enough of a digest to tell two files apart, and to find one in a history.
     let short = |digest: &str| digest.chars().take(12).collect();
     [
@@ -71,6 +127,9 @@ fn place(at: &Environment) -> [(&'static str, String); 11] {
         ("memory", memory(at.memory_bytes)),
         ("kernel", at.kernel.clone()),
         ("frequency governor", at.governor.clone()),
+        ("two threads a core", at.smt.clone()),
+        ("turbo", at.turbo.clone()),
+        ("pinned to CPUs", at.pinned.clone()),
         ("compiler", at.rustc.clone()),
         ("build", at.build.clone()),
         ("Cargo.lock", short(&at.cargo_lock)),

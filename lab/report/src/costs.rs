@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::label;
-use lab_judge::result::Costs;
 use lab_judge::result::units::{payload, percent, rate, time};
+use lab_judge::result::{CellCost, Costs};
 
 /// `costs` as a table with the mean below.
 #[must_use]
@@ -14,17 +14,17 @@ pub fn costs(costs: &Costs) -> String {
             .to_owned();
     let _ = writeln!(
         text,
-        "{:>9} {:4} {:>8} {:>9} {:>9} {:>7}  {:16} {:>6} {:>6}",
+        "{:>9} {:4} {:>8} {:>9} {:>9} {:>7}  {:16} {:>6} {:>6}  latency, on over off",
         "payload", "", "asked/s", "on", "off", "ratio", "95 % interval", "traced", "pairs"
     );
     for cell in &costs.cells {
-        let again = match cell.pairs_discarded {
+        let left_out = match cell.pairs_left_out {
             0 => String::new(),
-            more => format!(" +{more} discarded"),
+            some => format!(" ({some} left out)"),
         };
         let _ = writeln!(
             text,
-            "{:>9} {:4} {:>8} {:>9} {:>9} {:>6.3}×  {:16} {:>6} {:>6}{again}",
+            "{:>9} {:4} {:>8} {:>9} {:>9} {:>6.3}×  {:16} {:>6} {:>6}  {}{left_out}",
             payload(cell.payload_bytes),
             label::protocol(cell.protocol),
             rate(cell.rate_per_s),
@@ -34,6 +34,7 @@ pub fn costs(costs: &Costs) -> String {
             interval(cell.interval),
             percent(cell.traced_share),
             cell.pairs,
+            latency(cell),
         );
     }
     for cell in &costs.not_measured {
@@ -54,6 +55,13 @@ pub fn costs(costs: &Costs) -> String {
     text
 }
 
+/// What measuring adds to the latency of a request.
+fn latency(cell: &CellCost) -> String {
+    let Some((ratio, ends)) = cell.latency else { return String::new() };
+    let (on, off) = (time(cell.latency_on_us), time(cell.latency_off_us));
+    format!("{ratio:.3}× {} ({on}, {off})", interval(ends))
+}
+
 fn interval((low, high): (f64, f64)) -> String {
     format!("[{low:.3}, {high:.3}]")
 }
@@ -72,10 +80,10 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use lab_judge::result::{COSTS_SCHEMA, CellCost, MeanCost, NotMeasured};
+    use lab_judge::result::{COSTS_SCHEMA, MeanCost, NotMeasured};
     use lab_model::{Environment, Protocol};
 
-    fn cell(protocol: Protocol, payload_bytes: u64, on_us: f64, pairs_discarded: u32) -> CellCost {
+    fn cell(protocol: Protocol, payload_bytes: u64, on_us: f64, pairs_left_out: u32) -> CellCost {
         CellCost {
             cell: "x".to_owned(),
             protocol,
@@ -89,7 +97,10 @@ mod tests {
             // Rounded, as results are: other digits do not survive the way through JSON.
             interval: ((on_us * 10.0 - 8.0).round() / 1e3, (on_us * 10.0 + 8.0).round() / 1e3),
             pairs: 10,
-            pairs_discarded,
+            pairs_left_out,
+            latency_on_us: on_us * 4.0,
+            latency_off_us: 400.0,
+            latency: Some((on_us / 100.0, (0.98, 1.07))),
             traced_share: 0.2,
         }
     }

@@ -3,9 +3,11 @@
 //! A report only shows. It computes nothing that is not in `result.json`, so that `run-lab report DIR`
 //! can make every report again.
 
+mod asked;
 mod compare;
 mod costs;
 mod family;
+mod gate;
 mod html;
 mod label;
 mod terminal;
@@ -16,8 +18,9 @@ use std::path::Path;
 
 use lab_judge::result::RunResult;
 
-pub use compare::compare;
+pub use compare::{compare, compare_runs, places_differ};
 pub use costs::{costs, costs_json};
+pub use gate::{gate, gate_json};
 pub use html::html;
 pub use terminal::terminal;
 

@@ -81,6 +81,7 @@ impl Bench {
             max_in_flight: cell.max_in_flight,
             timeout: Duration::from_nanos(TIMEOUT_NS),
             sampling,
+            arrivals: Default::default(),
         };
         let target = Gateway::new(&self.connections, cell, &cell.id, number, sampling.weight());
         Ok(self.driver.begin(Arc::new(target), round, CancellationToken::new())?.finish().await)
@@ -272,8 +273,7 @@ impl Lab {
             Collector { run: "drivers_agree", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
-        let target =
-            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
+        let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };
         let services = start_services(&supervisor, &knobs, target).await?;
         let gateway = services.entry()?;
         let probe = Probe::start(ProbeConfig {
@@ -331,5 +331,8 @@ fn cell(arguments: &Arguments, knobs: Knobs) -> Cell {
         warmup_ns: 1_000_000_000,
         max_in_flight: 200,
         knobs,
+        arm: None,
+        arrivals: Default::default(),
+        traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
     }
 }

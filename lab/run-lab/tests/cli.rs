@@ -54,6 +54,13 @@ fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
     refused(&thresholds, 2, &["--thresholds", "k6 is left out by choice"]);
     let unable = ["run", "--require", "k6", "--inject", "driver:request_encode=1ms"];
     refused(&unable, 2, &["only the built-in driver can inject", "driver:request_encode"]);
+    refused(&["run", "--objective", "p99<200"], 2, &["--objective", "p99<200", "500ms"]);
+    refused(&["run", "--until", "5"], 2, &["--until", "5%"]);
+    refused(&["run", "--pin", "sidecar=0"], 2, &["--pin", "driver=0 services=1"]);
+    refused(&["run", "--pin", "driver=1023"], 2, &["CPU 1023", "may use"]);
+    refused(&["run", "--concurrency", "4", "--rate", "9"], 2, &["--concurrency", "--rate"]);
+    refused(&["run", "--like", "nowhere"], 2, &["--like nowhere", "bundle.json"]);
+    refused(&["run", "--driver", "k6", "--arrivals", "poisson"], 2, &["equal distances"]);
     refused(&["frobnicate"], 2, &["frobnicate"]);
 }
 
@@ -76,12 +83,12 @@ fn a_required_part_that_cannot_be_used_is_missing() {
 #[test]
 fn a_plan_file_is_refused_with_its_name_and_key() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(dir.path().join("mine.toml"), "protocol = [\"rest\"]\nconcurrency = 3\n")
+    std::fs::write(dir.path().join("mine.toml"), "protocol = [\"rest\"]\ncrowd = 3\n")
         .expect("a file");
     let output = run_lab(dir.path(), &["run", "--plan", "mine.toml"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(error.contains("mine.toml") && error.contains("`concurrency`"), "{error}");
+    assert!(error.contains("mine.toml") && error.contains("`crowd`"), "{error}");
 }
 
 #[test]
@@ -100,6 +107,7 @@ fn an_existing_folder_is_never_written_over() {
 fn what_is_no_run_cannot_be_shown_or_compared() {
     refused(&["report", "nowhere"], 2, &["nowhere", "result.json"]);
     refused(&["compare", "nowhere", "elsewhere"], 2, &["nowhere"]);
+    refused(&["compare", "a", "b", "c"], 2, &["after --"]);
 }
 
 #[test]
@@ -126,7 +134,15 @@ fn plans_and_help_teach() {
         (&["plans"][..], &["rest-vs-grpc", "blog-as-published", "12 cells", "100 requests/s"][..]),
         (&["--help"], &["Examples:", "Exit codes:", "130", "run-lab compare", "run-lab certify"]),
         (&["certify", "--help"], &["--traces-per-second", "1000/s", "[default: 10]", "1MB", "130"]),
-        (&["run", "--help"], &["--inject", "16777216", "Exit codes:"]),
+        (
+            &["gate", "--help"],
+            &["--fail-on", "exceeded", "unknown", "framing>20us", "--json", "  7 "],
+        ),
+        (&["compare", "--help"], &["-- lab-runs/b", "three"]),
+        (
+            &["run", "--help"],
+            &["--objective", "--like", "--pin", "--inject", "16777216", "Exit codes:"],
+        ),
         (&["doctor"], &["k6", "InfluxDB", "PostgreSQL", "Grafana", "built-in driver", "run file"]),
     ] {
         let output = run_lab(dir.path(), arguments);

@@ -4,6 +4,7 @@
 //! its shim. Which programs there are and what they are told is not known here.
 
 mod absolute;
+mod affinity;
 mod external;
 mod group;
 mod log;
@@ -13,6 +14,7 @@ mod shim;
 use std::process::ExitStatus;
 
 pub use absolute::Absolute;
+pub use affinity::Cpus;
 pub use external::{External, free_port};
 pub use part::{Part, Supervisor, Withheld, not_inherited};
 pub use shim::{ShimConfig, StopSignal, keep};

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::group::{Group, Leftovers};
 use super::log::{self, Tail};
-use super::{PartError, absolute};
+use super::{Cpus, PartError, absolute};
 
 /// How long a part of ours may take to say where it listens: a busy machine is slow.
 const READY: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ pub fn not_inherited(withheld: Withheld) -> impl Iterator<Item = OsString> {
 }
 
 /// Starts parts and watches over them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Supervisor {
     executable: PathBuf,
     logs: PathBuf,
@@ -46,6 +46,8 @@ pub struct Supervisor {
     deaths: mpsc::UnboundedSender<PartError>,
     watchers: TaskTracker,
     kill: CancellationToken,
+    /// Where parts run; anywhere if absent.
+    cpus: Option<Cpus>,
 }
 
 impl Supervisor {
@@ -61,7 +63,14 @@ impl Supervisor {
         watchers: TaskTracker,
         kill: CancellationToken,
     ) -> Supervisor {
-        Supervisor { executable, logs, withheld, deaths, watchers, kill }
+        Supervisor { executable, logs, withheld, deaths, watchers, kill, cpus: None }
+    }
+
+    /// The same for parts that are started from another program, if there is one, and on some CPUs, if they are named.
+    #[must_use]
+    pub fn of(&self, executable: Option<PathBuf>, cpus: Option<Cpus>) -> Supervisor {
+        let executable = executable.unwrap_or_else(|| self.executable.clone());
+        Supervisor { executable, cpus, ..self.clone() }
     }
 
     /// The program that parts are started from.
@@ -101,16 +110,19 @@ impl Supervisor {
         let stderr = log::open(&log, &command).map_err(spawn_error)?;
         let mut command_line = Command::new(&self.executable);
         not_inherited(self.withheld).for_each(|variable| _ = command_line.env_remove(variable));
-        let mut child = command_line
+        command_line
             .args(arguments)
             .envs(env.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(spawn_error)?;
+            .kill_on_drop(true);
+        let spawned = match &self.cpus {
+            Some(cpus) => cpus.start(|| command_line.spawn()),
+            None => command_line.spawn(),
+        };
+        let mut child = spawned.map_err(spawn_error)?;
         let group = child.id().unwrap_or_default();
         let whole = Group::new(group, leftovers);
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.

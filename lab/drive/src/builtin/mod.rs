@@ -17,6 +17,7 @@ mod values;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ledger::clock;
@@ -26,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use gateway::{Connections, Gateway, SERVICE};
-use lab_model::{Requests, RoundMeasure};
-use pacer::{Alarm, Schedule};
+use lab_model::{Arrivals, Requests, RoundMeasure};
+use pacer::{Alarm, Paced, Schedule};
 pub use sampling::Sampling;
 pub(crate) use tally::Entries;
 use tally::{InFlight, Slots, Tally};
@@ -56,6 +57,8 @@ pub struct Round {
     pub timeout: Duration,
     /// Which requests are traced.
     pub sampling: Sampling,
+    /// When requests begin. In a closed loop there is no planned time: latency counts from the moment of asking.
+    pub arrivals: Arrivals,
 }
 
 /// The load generator: one thread that paces and makes the requests.
@@ -98,10 +101,13 @@ impl Driver {
         let tally = Arc::new(Tally::new(schedule.start_ns));
         let tracker = TaskTracker::new();
         let (done, paced) = oneshot::channel();
-        let arrivals = Arrivals {
+        let asking = Asking {
             target,
             tally: tally.clone(),
-            slots: Arc::new(Slots::new(round.max_in_flight)),
+            slots: Arc::new(Slots::new(match round.arrivals {
+                Arrivals::Closed(users) => users,
+                _ => round.max_in_flight,
+            })),
             tracker: tracker.clone(),
             timeout: round.timeout,
             cancel: cancel.clone(),
@@ -111,17 +117,29 @@ impl Driver {
             let _runtime = self.handle.enter();
             Alarm::new()?
         };
+        let closed = match round.arrivals {
+            Arrivals::Closed(users) => Some(users),
+            _ => None,
+        };
         self.handle.spawn(async move {
-            let arrive = |planned, index: Option<u64>| match index {
-                None => arrivals.arrive(Arrival { planned, traced: false }, None),
-                Some(index) => {
-                    let arrival = Arrival { planned, traced: sampling.traces(index) };
-                    arrivals.arrive(arrival, Some(&arrivals.tally));
+            let paced = match closed {
+                Some(users) => {
+                    asking.closed(users, schedule, sampling);
+                    pacer::pass(alarm, schedule, cancel).await
+                }
+                None => {
+                    let arrive = |planned, index: Option<u64>| match index {
+                        None => asking.arrive(Arrival { planned, traced: false }, None),
+                        Some(index) => {
+                            let arrival = Arrival { planned, traced: sampling.traces(index) };
+                            asking.arrive(arrival, Some(&asking.tally));
+                        }
+                    };
+                    pacer::pace(alarm, schedule, cancel, arrive).await
                 }
             };
-            let usage = pacer::pace(alarm, schedule, cancel, arrive).await;
             // Nobody listens once the round was abandoned.
-            let _ = done.send(usage);
+            let _ = done.send(paced);
         });
         Ok(Running { round, schedule, tally, tracker, paced })
     }
@@ -137,8 +155,9 @@ impl Drop for Driver {
     }
 }
 
-/// Everything that turns a planned arrival into a request.
-struct Arrivals<T> {
+/// Everything that turns an arrival into a request.
+#[derive(Debug)]
+struct Asking<T> {
     target: Arc<T>,
     tally: Arc<Tally>,
     slots: Arc<Slots>,
@@ -147,7 +166,7 @@ struct Arrivals<T> {
     cancel: CancellationToken,
 }
 
-impl<T: Target> Arrivals<T> {
+impl<T: Target> Asking<T> {
     /// Starts the request, or drops it if no slot is free. Without tally it is not counted.
     fn arrive(&self, arrival: Arrival, tally: Option<&Arc<Tally>>) {
         let slot = self.slots.take();
@@ -158,6 +177,41 @@ impl<T: Target> Arrivals<T> {
         let in_flight = InFlight::new(slot, arrival, tally.cloned());
         let request = request(self.target.clone(), in_flight, self.timeout, self.cancel.clone());
         self.tracker.spawn(request);
+    }
+
+    /// Starts `users` who ask, wait for the answer, and ask again, until the round is over.
+    fn closed(self, users: usize, schedule: Schedule, sampling: Sampling) {
+        let (asked, asking) = (Arc::new(AtomicU64::new(0)), Arc::new(self));
+        for _ in 0..users {
+            let (asked, own) = (asked.clone(), asking.clone());
+            asking.tracker.spawn(async move {
+                while let Some(request) = own.ask(&asked, schedule, sampling) {
+                    request.await;
+                }
+            });
+        }
+    }
+
+    /// The next request of a user, if it is time for one.
+    fn ask(
+        &self,
+        asked: &AtomicU64,
+        schedule: Schedule,
+        sampling: Sampling,
+    ) -> Option<impl Future<Output = ()> + use<T>> {
+        let planned = clock::now();
+        if planned >= schedule.end_ns || self.cancel.is_cancelled() {
+            return None;
+        }
+        let measured = planned >= schedule.start_ns;
+        let traced = measured && sampling.traces(asked.fetch_add(1, Ordering::Relaxed));
+        let slot = self.slots.take()?;
+        if measured {
+            self.tally.arrived(planned, true);
+        }
+        let tally = measured.then(|| self.tally.clone());
+        let in_flight = InFlight::new(slot, Arrival { planned, traced }, tally);
+        Some(request(self.target.clone(), in_flight, self.timeout, self.cancel.clone()))
     }
 }
 
@@ -192,7 +246,7 @@ pub struct Running {
     schedule: Schedule,
     tally: Arc<Tally>,
     tracker: TaskTracker,
-    paced: oneshot::Receiver<Option<Usage>>,
+    paced: oneshot::Receiver<Option<Paced>>,
 }
 
 impl Running {
@@ -210,11 +264,12 @@ impl Running {
 
     /// Waits until every request has ended and returns what was measured.
     pub async fn finish(mut self) -> RoundMeasure {
-        let usage = (&mut self.paced).await.ok().flatten();
+        let paced = (&mut self.paced).await.ok().flatten();
         self.tracker.close();
         self.tracker.wait().await;
-        let end_ns = self.end_ns();
-        let (driver_cpu_ns, host_cpu_share) = usage.map_or((0, 0.0), |usage| usage.until_now());
+        let end_ns = self.end_ns(paced.as_ref().is_some_and(|paced| paced.whole));
+        let (driver_cpu_ns, host_cpu_share) =
+            paced.map_or((0, 0.0), |paced| paced.usage.until_now());
         let closed = self.tally.close();
         RoundMeasure {
             round: self.round.number,
@@ -239,13 +294,9 @@ impl Running {
 impl Running {
     /// The end of the measured part, now that every request has ended: as planned, or later if
     /// requests outlived it, or earlier if the round was cancelled.
-    fn end_ns(&self) -> u64 {
-        let (requests, _) = self.tally.requests();
-        let planned = if requests.planned == self.schedule.counts.1 {
-            self.schedule.start_ns + self.round.duration_ns
-        } else {
-            clock::now().max(self.schedule.start_ns)
-        };
+    fn end_ns(&self, whole: bool) -> u64 {
+        let planned =
+            if whole { self.schedule.end_ns } else { clock::now().max(self.schedule.start_ns) };
         planned.max(self.tally.last_end())
     }
 }

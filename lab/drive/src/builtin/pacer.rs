@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Round;
 use super::usage::Usage;
+use super::values::mix;
+use lab_model::Arrivals;
 
 /// Overdue arrivals started in a row before answers get a turn: an overloaded driver still listens.
 const BATCH: u64 = 32;
@@ -28,35 +30,84 @@ const AHEAD_NS: u64 = 2_000_000;
 /// The planned times of a round's arrivals, on [`ledger::clock`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Schedule {
-    /// The first arrival of the warm-up.
+    /// The begin of the warm-up.
     pub(super) warmup_ns: u64,
-    /// The first arrival of the measured part.
+    /// The begin of the measured part.
     pub(super) start_ns: u64,
-    /// Arrivals in the warm-up and in the measured part.
-    pub(super) counts: (u64, u64),
+    /// Its end.
+    pub(super) end_ns: u64,
     /// Arrivals per second.
     pub(super) rate: f64,
+    /// From which arrivals at random follow; without it they come at equal distances.
+    pub(super) seed: Option<u64>,
 }
 
 impl Schedule {
     /// The schedule of `round`, whose warm-up begins at `warmup_ns`.
     pub(super) fn new(warmup_ns: u64, round: &Round) -> Schedule {
-        // An arrival on the very end of a span belongs to the next; the rounding keeps a product such
-        // as 0.1 × 30 from making one arrival more.
-        let within =
-            |span_ns: u64| ((span_ns as f64 * 1e-9 * round.rate) - 1e-6).ceil().max(0.0) as u64;
+        let start_ns = warmup_ns + round.warmup_ns;
         Schedule {
             warmup_ns,
-            start_ns: warmup_ns + round.warmup_ns,
-            counts: (within(round.warmup_ns), within(round.duration_ns)),
+            start_ns,
+            end_ns: start_ns + round.duration_ns,
             rate: round.rate,
+            // The same for all cells of a round: what is compared is asked at the same times.
+            seed: (round.arrivals == Arrivals::Poisson).then(|| mix(u64::from(round.number))),
         }
     }
 
-    /// The planned time of an arrival of the measured part, and of one of the warm-up.
-    fn at(&self, from_ns: u64, index: u64) -> u64 {
+    /// Arrivals of the warm-up.
+    fn warmup(&self) -> Times {
+        self.times(self.warmup_ns, self.start_ns, 1)
+    }
+
+    /// Arrivals of the measured part.
+    fn measured(&self) -> Times {
+        self.times(self.start_ns, self.end_ns, 2)
+    }
+
+    fn times(&self, from_ns: u64, end_ns: u64, part: u64) -> Times {
+        // An arrival on the very end of a span belongs to the next; the rounding keeps a product such
+        // as 0.1 × 30 from making one arrival more.
+        let within = ((end_ns - from_ns) as f64 * 1e-9 * self.rate) - 1e-6;
+        Times {
+            from_ns,
+            end_ns,
+            rate: self.rate,
+            index: 0,
+            count: within.ceil().max(0.0) as u64,
+            random: self.seed.map(|seed| (mix(seed ^ part), 0.0)),
+        }
+    }
+}
+
+/// Planned times, one after the other.
+struct Times {
+    from_ns: u64,
+    end_ns: u64,
+    rate: f64,
+    index: u64,
+    /// Of arrivals at equal distances.
+    count: u64,
+    /// Of arrivals at random: their dice, and seconds up to the one before.
+    random: Option<(u64, f64)>,
+}
+
+impl Iterator for Times {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let index = self.index;
+        self.index += 1;
+        if let Some((seed, at)) = &mut self.random {
+            // Times between arrivals that are independent of each other are exponential.
+            let even = (mix(seed.wrapping_add(index)) >> 11) as f64 / (1_u64 << 53) as f64;
+            *at -= (1.0 - even).ln() / self.rate;
+            let planned = self.from_ns + (*at * 1e9).round() as u64;
+            return (planned < self.end_ns).then_some(planned);
+        }
         // Exact to the nanosecond for 104 days of it: f64 carries 53 bits.
-        from_ns + (index as f64 * 1e9 / self.rate).round() as u64
+        (index < self.count).then(|| self.from_ns + (index as f64 * 1e9 / self.rate).round() as u64)
     }
 }
 
@@ -94,33 +145,50 @@ impl Alarm {
     }
 }
 
+/// What came of pacing.
+#[derive(Debug)]
+pub(super) struct Paced {
+    /// The use of CPU at the start of the measured part.
+    pub(super) usage: Usage,
+    /// Every arrival had its time: nobody stopped it before.
+    pub(super) whole: bool,
+}
+
 /// Calls `arrive(planned, index)` for every arrival at its planned time; warm-up arrivals have no index.
 ///
 /// Arrivals that are overdue follow each other at once: the plan is caught up with, not shifted.
-/// Stops when `cancel` is cancelled. Returns the use of CPU at the start of the measured part, if
-/// that was reached.
+/// Stops when `cancel` is cancelled; `None` if that was before the measured part.
 pub(super) async fn pace(
     alarm: Alarm,
     schedule: Schedule,
     cancel: CancellationToken,
     mut arrive: impl FnMut(u64, Option<u64>),
-) -> Option<Usage> {
+) -> Option<Paced> {
     let pacer = Pacer { alarm, cancel };
-    for index in 0..schedule.counts.0 {
-        let planned = schedule.at(schedule.warmup_ns, index);
+    for (planned, index) in schedule.warmup().zip(0..) {
         pacer.wait(planned, index).await?;
         arrive(planned, None);
     }
-    pacer.wait(schedule.start_ns.saturating_sub(AHEAD_NS), 1).await?;
-    let usage = Usage::now();
-    for index in 0..schedule.counts.1 {
-        let planned = schedule.at(schedule.start_ns, index);
+    let usage = pacer.begin(schedule).await?;
+    for (planned, index) in schedule.measured().zip(0..) {
         if pacer.wait(planned, index).await.is_none() {
-            break;
+            return Some(Paced { usage, whole: false });
         }
         arrive(planned, Some(index));
     }
-    Some(usage)
+    Some(Paced { usage, whole: true })
+}
+
+/// Waits for the measured part of `schedule` to begin and to end, while others make the requests.
+pub(super) async fn pass(
+    alarm: Alarm,
+    schedule: Schedule,
+    cancel: CancellationToken,
+) -> Option<Paced> {
+    let pacer = Pacer { alarm, cancel };
+    let usage = pacer.begin(schedule).await?;
+    let whole = pacer.wait(schedule.end_ns, 1).await.is_some();
+    Some(Paced { usage, whole })
 }
 
 struct Pacer {
@@ -129,6 +197,12 @@ struct Pacer {
 }
 
 impl Pacer {
+    /// Waits until the measured part is about to begin; the use of CPU then.
+    async fn begin(&self, schedule: Schedule) -> Option<Usage> {
+        self.wait(schedule.start_ns.saturating_sub(AHEAD_NS), 1).await?;
+        Some(Usage::now())
+    }
+
     /// Waits until arrival number `index` is due; `None` if cancelled before.
     async fn wait(&self, planned: u64, index: u64) -> Option<()> {
         if clock::now() < planned {
@@ -156,6 +230,7 @@ mod tests {
             max_in_flight: 1,
             timeout: std::time::Duration::from_secs(1),
             sampling: Sampling::at_most(200.0, rate),
+            arrivals: Arrivals::Constant,
         };
         Schedule::new(clock::now(), &round)
     }
@@ -163,17 +238,17 @@ mod tests {
     #[test]
     fn arrivals_are_planned_without_drift() {
         let schedule = schedule(3.0, 0, 1_000_000_000_000);
-        assert_eq!(schedule.counts, (0, 3_000));
-        assert_eq!(schedule.at(0, 1), 333_333_333);
-        assert_eq!(schedule.at(0, 2_999), 999_666_666_667);
+        assert_eq!(schedule.warmup().count(), 0);
+        let times: Vec<u64> = schedule.measured().map(|at| at - schedule.start_ns).collect();
+        assert_eq!((times.len(), times[1], times[2_999]), (3_000, 333_333_333, 999_666_666_667));
     }
 
     #[test]
     fn a_span_holds_as_many_arrivals_as_begin_in_it() {
-        assert_eq!(schedule(100.0, 0, 1_000_000_000).counts.1, 100);
-        assert_eq!(schedule(0.1, 0, 30_000_000_000).counts.1, 3);
-        assert_eq!(schedule(0.1, 0, 31_000_000_000).counts.1, 4);
-        assert_eq!(schedule(1.0, 0, 500_000_000).counts.1, 1);
+        assert_eq!(schedule(100.0, 0, 1_000_000_000).measured().count(), 100);
+        assert_eq!(schedule(0.1, 0, 30_000_000_000).measured().count(), 3);
+        assert_eq!(schedule(0.1, 0, 31_000_000_000).measured().count(), 4);
+        assert_eq!(schedule(1.0, 0, 500_000_000).measured().count(), 1);
     }
 
     /// The pacer in a runtime of its own.
@@ -181,7 +256,7 @@ mod tests {
         schedule: Schedule,
         cancel: &CancellationToken,
         arrive: impl FnMut(u64, Option<u64>),
-    ) -> Option<Usage> {
+    ) -> Option<Paced> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime
             .block_on(async { pace(Alarm::new().unwrap(), schedule, cancel.clone(), arrive).await })
@@ -197,12 +272,17 @@ mod tests {
         });
         let expected = std::iter::repeat_n(None, 10).chain((0..20).map(Some));
         assert_eq!(seen, expected.collect::<Vec<_>>());
-        assert!(usage.is_some());
+        assert!(usage.is_some_and(|paced| paced.whole));
     }
 
     #[test]
     fn an_overdue_plan_is_caught_up_with() {
-        let late = Schedule { warmup_ns: 1, start_ns: 1, ..schedule(1_000.0, 0, 100_000_000) };
+        let late = Schedule {
+            warmup_ns: 1,
+            start_ns: 1,
+            end_ns: 100_000_001,
+            ..schedule(1_000.0, 0, 100_000_000)
+        };
         let mut count = 0;
         run(late, &CancellationToken::new(), |_, _| count += 1);
         assert_eq!(count, 100);
@@ -217,5 +297,19 @@ mod tests {
             cancel.cancel();
         });
         assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn arrivals_at_random_are_as_many_as_exponential_and_the_same_in_every_run() {
+        let schedule = Schedule { seed: Some(7), ..schedule(1_000.0, 0, 10_000_000_000) };
+        let times: Vec<u64> = schedule.measured().map(|at| at - schedule.start_ns).collect();
+        assert_eq!(times, schedule.measured().map(|at| at - schedule.start_ns).collect::<Vec<_>>());
+        // 10,000 expected, with the root of that as standard deviation.
+        assert!((9_500..10_500).contains(&times.len()), "{}", times.len());
+        assert!(times.is_sorted() && times.last().is_some_and(|at| *at < 10_000_000_000));
+        // Of exponential distances a share of 1/e is longer than the mean.
+        let long = times.windows(2).filter(|pair| pair[1] - pair[0] > 1_000_000).count();
+        let share = long as f64 / times.len() as f64;
+        assert!((0.34..0.40).contains(&share), "{share}");
     }
 }

@@ -8,8 +8,8 @@ use ledger::names;
 
 use super::{K6, Order, requests};
 use crate::builtin::Sampling;
+use lab_model::DEFAULT_USERS;
 use lab_model::workload::Source;
-use lab_model::{DEFAULT_USERS, MAX_TRACES_PER_SECOND};
 use lab_supervise::{External, StopSignal};
 use settings::Span;
 
@@ -65,7 +65,8 @@ impl Call<'_> {
     /// Which requests are traced; `None` if none is.
     pub(super) fn sampling(&self) -> Option<Sampling> {
         let wanted = self.k6.otlp.is_some() && !self.order.cell.knobs.probes_off;
-        wanted.then(|| Sampling::at_most(MAX_TRACES_PER_SECOND, self.order.cell.rate))
+        let cell = self.order.cell;
+        wanted.then(|| Sampling::at_most(cell.traces_per_second, cell.rate))
     }
 
     /// Where the summary is kept.
@@ -193,6 +194,9 @@ mod tests {
             warmup_ns: 500_000_000,
             max_in_flight: 20,
             knobs: Knobs::default(),
+            arm: None,
+            arrivals: Default::default(),
+            traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
         }
     }
 

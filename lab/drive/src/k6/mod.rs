@@ -31,7 +31,7 @@ pub use release::Release;
 
 use command::Call;
 use lab_model::workload::Http;
-use lab_model::{Cell, K6Measure, Requests, RoundMeasure};
+use lab_model::{Arrivals, Cell, K6Measure, Requests, RoundMeasure};
 use lab_supervise::Supervisor;
 use watch::Watch;
 
@@ -202,6 +202,9 @@ pub fn check(cell: &Cell) -> Result<(), K6Error> {
     let unable = |reason: String| Err(K6Error::Unable { cell: cell.id.clone(), reason });
     if let Some(place) = cell.knobs.inject.keys().find(|place| place.starts_with("driver:")) {
         return unable(format!("only the built-in driver can inject a delay into {place}"));
+    }
+    if cell.arrivals != Arrivals::Constant {
+        return unable("its scripts ask at equal distances only".to_owned());
     }
     if cell.workload.http == Http::Two {
         return unable("its workload asks by HTTP/2, which k6 speaks with TLS only".to_owned());

@@ -239,6 +239,9 @@ mod tests {
             warmup_ns: 0,
             max_in_flight: 20,
             knobs: Knobs::default(),
+            arm: None,
+            arrivals: Default::default(),
+            traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
         };
         let limits = Limits { timeout_ns: 1, preallocated: 1 };
         let gateway = ([127, 0, 0, 1], 1).into();

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::factors::Factors;
 use super::wire::WireResult;
-use lab_model::{CellMeasure, Knobs, Protocol, Requests, Verdict, Workload};
+use lab_model::{Requests, Verdict};
 
 /// One cell: what was asked, what was measured, whether to believe it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,57 +125,6 @@ pub struct K6Result {
     /// What that took in all of them, in microseconds: k6's latency (blocked + connecting + duration) has it
     /// twice.
     pub connecting_us: f64,
-}
-
-/// What was asked of a cell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Factors {
-    /// Protocol of the inner hop.
-    pub protocol: Protocol,
-    /// Name of what was asked of the gateway.
-    #[serde(default = "first")]
-    pub workload: String,
-    /// What the plan says of it, where it is the plan's own; absent where it is built in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own_workload: Option<Workload>,
-    /// Declared payload, in bytes; 0 where the workload has none.
-    pub payload_bytes: u64,
-    /// Planned arrivals per second.
-    pub rate_per_s: f64,
-    /// Measured time of each round, in seconds.
-    pub duration_s: f64,
-    /// Time before each round that is not counted, in seconds.
-    pub warmup_s: f64,
-    /// Rounds that were run.
-    pub rounds: u64,
-    /// Requests in flight at most.
-    pub max_in_flight: usize,
-    /// Service settings.
-    pub knobs: Knobs,
-}
-
-/// What was asked before cells named it.
-fn first() -> String {
-    lab_model::workload::first().name.clone()
-}
-
-impl Factors {
-    /// What `measure` asked for.
-    pub(super) fn of(measure: &CellMeasure) -> Self {
-        let cell = &measure.cell;
-        Factors {
-            protocol: cell.protocol,
-            workload: cell.workload.name.clone(),
-            own_workload: (!cell.workload.is_built_in()).then(|| (*cell.workload).clone()),
-            payload_bytes: cell.payload_bytes,
-            rate_per_s: cell.rate,
-            duration_s: cell.duration_ns as f64 / 1e9,
-            warmup_s: cell.warmup_ns as f64 / 1e9,
-            rounds: measure.rounds.len() as u64,
-            max_in_flight: cell.max_in_flight,
-            knobs: cell.knobs.clone(),
-        }
-    }
 }
 
 /// Rates, and how busy generator and machine were.

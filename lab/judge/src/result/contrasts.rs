@@ -1,4 +1,4 @@
-//! Cells that differ in their protocol alone, against each other, round by round: the claims of a run.
+//! Cells that differ in their arm or their protocol alone, against each other, round by round: the claims of a run.
 //!
 //! What is computed of them is [`lab_contrast`]'s; in which words it is told, the reports' and the summary's.
 
@@ -6,7 +6,8 @@ use lab_contrast::{Contrast, Difference, Ratio, Round, contrasts, noise_floor};
 use ledger::{Family, Stage};
 use serde::{Deserialize, Serialize};
 
-use super::cell::{CellResult, Factors, RoundResult};
+use super::cell::{CellResult, RoundResult};
+use super::factors::Factors;
 use super::rounding::round as round_to;
 use lab_model::Protocol;
 
@@ -45,18 +46,11 @@ pub struct Part {
     pub difference: Difference,
 }
 
-/// The claims that `cells` allow: each that runs by REST against the one that is alike but for gRPC.
+/// The claims that `cells` allow.
 pub(super) fn claims(cells: &[CellResult]) -> Vec<ContrastResult> {
-    let pairs: Vec<(&CellResult, &CellResult)> = cells
-        .iter()
-        .filter(|cell| cell.factors.protocol == Protocol::Rest)
-        .filter_map(|first| {
-            let alike = Factors { protocol: Protocol::Grpc, ..first.factors.clone() };
-            let alike = cells.iter().find(|second| asked(&second.factors) == asked(&alike));
-            alike.map(|second| (first, second))
-        })
-        .collect();
-    let rounds: Vec<_> = pairs.iter().map(|(first, second)| in_both(first, second)).collect();
+    let pairs = pairs(cells);
+    let rounds: Vec<_> =
+        pairs.iter().map(|(first, second)| in_both(first, second, |round| round.traced)).collect();
     let arms: Vec<_> = rounds.iter().map(|(first, second)| (&**first, &**second)).collect();
     let computed = contrasts(&arms);
     let all = std::iter::zip(pairs, std::iter::zip(&rounds, computed));
@@ -66,15 +60,52 @@ pub(super) fn claims(cells: &[CellResult]) -> Vec<ContrastResult> {
     .collect()
 }
 
+/// The cells that are compared.
+pub(super) fn pairs(cells: &[CellResult]) -> Vec<(&CellResult, &CellResult)> {
+    let asked: Vec<_> = cells.iter().map(|cell| (cell.id.as_str(), &cell.factors)).collect();
+    places(&asked).into_iter().map(|(first, second)| (&cells[first], &cells[second])).collect()
+}
+
+/// Which of the cells with these names and factors are compared, by their places: where there are arms, each of the
+/// others against the first one; else what runs by REST against what is alike but for gRPC.
+pub(super) fn places(cells: &[(&str, &Factors)]) -> Vec<(usize, usize)> {
+    let first_arm = cells.first().and_then(|(_, factors)| factors.arm.as_ref());
+    let compared = |first: usize, second: usize| {
+        let ((one, of), (other, against)) = (cells[first], cells[second]);
+        if first_arm.is_some() {
+            let first_against_other =
+                of.arm.as_ref() == first_arm && against.arm.as_ref() != first_arm;
+            return first_against_other && without_arm(one, of) == without_arm(other, against);
+        }
+        let alike = Factors { protocol: Protocol::Grpc, ..asked(of) };
+        of.protocol == Protocol::Rest && asked(against) == alike
+    };
+    let all =
+        (0..cells.len()).flat_map(|first| (0..cells.len()).map(move |second| (first, second)));
+    all.filter(|&(first, second)| compared(first, second)).collect()
+}
+
 /// What was asked, however often.
 fn asked(factors: &Factors) -> Factors {
     Factors { rounds: 0, ..factors.clone() }
 }
 
-/// The rounds that both cells have, in order. One that answered nothing says nothing of latency.
-fn in_both(first: &CellResult, second: &CellResult) -> (Vec<Round>, Vec<Round>) {
+/// The name of a cell without that of its arm.
+pub(super) fn without_arm<'a>(id: &'a str, factors: &Factors) -> &'a str {
+    let without =
+        factors.arm.as_ref().and_then(|arm| id.strip_suffix(arm.as_str())?.strip_suffix('-'));
+    without.unwrap_or(id)
+}
+
+/// The rounds that both cells have, in order. One in which nothing `counts` says nothing.
+pub(super) fn in_both(
+    first: &CellResult,
+    second: &CellResult,
+    counts: fn(&RoundResult) -> u64,
+) -> (Vec<Round>, Vec<Round>) {
     let of = |cell: &'_ CellResult, number: u32| {
-        cell.rounds.iter().find(|round| round.round == number && round.traced > 0).map(round)
+        let found = cell.rounds.iter().find(|round| round.round == number);
+        found.filter(|&found| counts(found) > 0).map(round)
     };
     let pair = |one: &RoundResult| Some((of(first, one.round)?, of(second, one.round)?));
     first.rounds.iter().filter_map(pair).unzip()
@@ -90,7 +121,7 @@ fn rounded_ratio(Ratio { ratio, interval: (low, high) }: Ratio) -> Ratio {
     Ratio { ratio: round_to(ratio, 1e6), interval: (round_to(low, 1e6), round_to(high, 1e6)) }
 }
 
-fn round(result: &RoundResult) -> Round {
+pub(super) fn round(result: &RoundResult) -> Round {
     let of_family =
         |name: &str, family| Stage::from_name(name).is_ok_and(|stage| stage.family() == family);
     let family = |family: Family| {
@@ -104,6 +135,8 @@ fn round(result: &RoundResult) -> Round {
         latency: result.mean_us,
         parts,
         cpu: result.cpu_us_per_request,
+        p50: result.p50_us,
+        p90: result.p90_us,
         p99: result.p99_us,
         answered: result.answered,
     }

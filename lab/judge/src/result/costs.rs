@@ -7,8 +7,9 @@ use super::rounding::{round, us};
 use lab_model::plan::Certify;
 use lab_model::{Certificate, Environment, Protocol};
 
-/// The version of the shape of this file.
-pub const COSTS_SCHEMA: u32 = 1;
+/// The version of the shape of this file. 2: latency beside CPU; pairs that were not answered are left out, and not
+/// measured again.
+pub const COSTS_SCHEMA: u32 = 2;
 
 /// The probe's cost on a list of cells. Times are microseconds, shares run from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,14 +49,20 @@ pub struct CellCost {
     pub on_us: f64,
     /// The same with probes off.
     pub off_us: f64,
-    /// Mean of the pairs' ratios, on over off.
+    /// Geometric mean of the pairs' ratios, on over off.
     pub ratio: f64,
     /// Lower and upper end of its 95 % interval.
     pub interval: (f64, f64),
     /// Pairs of rounds it was computed from.
     pub pairs: u32,
-    /// Pairs thrown away and measured again.
-    pub pairs_discarded: u32,
+    /// Pairs that are in none of these numbers, since not every request was answered.
+    pub pairs_left_out: u32,
+    /// Mean latency with probes on, in microseconds.
+    pub latency_on_us: f64,
+    /// The same with probes off.
+    pub latency_off_us: f64,
+    /// The ratio of both, on over off, and its 95 % interval.
+    pub latency: Option<(f64, (f64, f64))>,
     /// Share of requests that were traced while probes were on.
     pub traced_share: f64,
 }
@@ -82,20 +89,25 @@ impl CellCost {
     /// What `certificate` says of the cell that `plan` asked for.
     #[must_use]
     pub fn of(plan: &Certify, certificate: &Certificate) -> CellCost {
-        let Certificate { cost, on_ns, off_ns, discarded } = certificate;
+        let Certificate { cost, on_ns, off_ns, latency_on_ns, latency_off_ns, left_out } =
+            certificate;
+        let ends = |(low, high)| (millionth(low), millionth(high));
         CellCost {
             cell: plan.cell.id.clone(),
             protocol: plan.cell.protocol,
             payload_bytes: plan.cell.payload_bytes,
             rate_per_s: plan.cell.rate,
             round_s: plan.cell.duration_ns as f64 / 1e9,
-            traces_per_second: plan.traces_per_second,
+            traces_per_second: plan.cell.traces_per_second,
             on_us: us(*on_ns),
             off_us: us(*off_ns),
             ratio: millionth(cost.ratio),
-            interval: (millionth(cost.interval.0), millionth(cost.interval.1)),
+            interval: ends(cost.interval),
             pairs: cost.pairs,
-            pairs_discarded: *discarded,
+            pairs_left_out: *left_out,
+            latency_on_us: us(*latency_on_ns),
+            latency_off_us: us(*latency_off_ns),
+            latency: cost.latency.map(|(ratio, interval)| (millionth(ratio), ends(interval))),
             traced_share: millionth(cost.traced_share),
         }
     }

@@ -8,11 +8,17 @@ mod breakdown;
 mod cell;
 mod contrasts;
 mod costs;
+mod factors;
+mod gate;
 mod load;
+mod objectives;
+mod precision;
+mod probe;
 mod resources;
 mod rounding;
 mod rounds;
 mod rows;
+mod runs;
 mod subject;
 pub mod units;
 mod wire;
@@ -21,18 +27,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use lab_model::{Component, Environment, ProbeCost, RunMeasure, Verdict};
+use lab_model::{ArmProgram, Component, Environment, ProbeCost, RunMeasure, Verdict};
 
 pub use breakdown::Latencies;
 pub use cell::{
-    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
-    LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, RoundResult, SecondResult,
-    SendDelay, StageResult, Traced,
+    CellResult, CurvePoint, DatabaseResult, FamilyResult, Injected, K6Result, LatencyResult,
+    LoadResult, MarksResult, Residual, ResourceResult, RoundResult, SecondResult, SendDelay,
+    StageResult, Traced,
 };
 pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
+pub use factors::Factors;
+pub use gate::{Check, GateResult, Ruling, gate};
+pub use objectives::ObjectiveResult;
+pub use precision::precision;
+pub use probe::certificate;
 pub use rounding::ratio;
 pub use rows::CellRows;
+pub use runs::{RunsChange, RunsCompared, compare_runs};
 pub use subject::Subject;
 pub use wire::WireResult;
 
@@ -77,6 +89,15 @@ pub struct RunResult {
     /// Cells against each other: what may be claimed of them.
     #[serde(default)]
     pub contrasts: Vec<ContrastResult>,
+    /// What the arms were started from, where arms were compared; the first is the one that is compared with.
+    #[serde(default)]
+    pub arms: Vec<ArmProgram>,
+    /// What was asked of the system, and whether it was reached.
+    #[serde(default)]
+    pub objectives: Vec<ObjectiveResult>,
+    /// Whether the second arm keeps the limits that it was held to, where it was.
+    #[serde(default)]
+    pub gate: Option<GateResult>,
 }
 
 /// A result that could not be read.
@@ -133,6 +154,9 @@ pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
         spans_lost: run.spans_lost.clone(),
         points_missing: run.points_missing.clone(),
         contrasts: contrasts::claims(&cells),
+        arms: run.asked.arms.clone(),
+        objectives: objectives::objectives(&cells, &run.asked.objectives, run.asked.thresholds),
+        gate: None,
         cells,
     }
 }

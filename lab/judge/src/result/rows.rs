@@ -9,7 +9,8 @@ use ledger::Stage;
 use sidecar::runfile::{ProcessSample, RequestKind, RequestRow};
 
 use super::breakdown::{Latencies, OpenBreakdown};
-use super::cell::{CellResult, DatabaseResult, Factors, Injected, K6Result, MarksResult, Traced};
+use super::cell::{CellResult, DatabaseResult, Injected, K6Result, MarksResult, Traced};
+use super::factors::Factors;
 use super::rounding::{self, Mean, ratio};
 use super::rounds::Rounds;
 use super::wire::Wire;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::cell::Factors;
+use super::factors::Factors;
 use super::units::payload;
 use lab_model::{Workload, workload};
 

@@ -4,6 +4,7 @@ use super::rules;
 use super::{Reason, Status};
 use crate::result::units::{count, percent, rate, time, trimmed};
 use crate::result::{CellResult, ratio};
+use lab_model::Arrivals;
 
 /// Judges accounting, rate, errors and saturation of `cell`.
 pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reason>) {
@@ -58,7 +59,13 @@ fn accounting(cell: &CellResult, reasons: &mut Vec<Reason>) {
 fn plan(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let factors = &cell.factors;
     let asked = factors.rate_per_s * factors.duration_s * factors.rounds as f64;
-    let off = (cell.requests.planned as f64 - asked).abs() - factors.rounds as f64;
+    let chance = match factors.arrivals {
+        Arrivals::Closed(users) => return reasons.extend(closed_loop(users)),
+        Arrivals::Constant => factors.rounds as f64,
+        // Five standard deviations of a number of arrivals that are independent of each other.
+        Arrivals::Poisson => 5.0 * asked.sqrt(),
+    };
+    let off = (cell.requests.planned as f64 - asked).abs() - chance;
     reasons.extend(rules::PLAN_NOT_CARRIED_OUT.check(ratio(off, asked), |limit| {
         format!(
             "the cell asks for {} arrivals, the load generator planned {} (limit: {} off)",
@@ -67,6 +74,17 @@ fn plan(cell: &CellResult, reasons: &mut Vec<Reason>) {
             percent(limit)
         )
     }));
+}
+
+/// What a closed loop does not show.
+fn closed_loop(users: usize) -> Option<Reason> {
+    rules::CLOSED_LOOP.check(users as f64, |_| {
+        format!(
+            "{} users each waited for their answer before they asked again: a slow system was asked less, and who would have \
+             come meanwhile is in no number. The tail is that of so many users, not that of a rate",
+            count(users as u64)
+        )
+    })
 }
 
 fn outcome(cell: &CellResult, reasons: &mut Vec<Reason>) {

@@ -163,6 +163,9 @@ rules! {
     FALLING_BEHIND = "falling_behind", Above(suspect(0.01)),
         "seconds of latency gained per second of load",
         "Requests come faster than they are served: a longer round would show a higher latency.";
+    CLOSED_LOOP = "closed_loop", Above(note(0.0)),
+        "users of a closed loop",
+        "Each waits for an answer before asking again, so a slow system is asked less: what would have waited is in no number.";
     ERRORS = "errors", Above(both(0.0, 0.01)),
         "errors over started requests",
         "Requests were not answered as the contract says; the latency is of the others.";

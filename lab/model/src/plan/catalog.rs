@@ -1,16 +1,18 @@
 //! The built-in plans, and where a plan is looked for.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::{Overrides, Plan, PlanError};
 
 /// Name and text of every built-in plan; the first is the default.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     ("rest-vs-grpc", include_str!("../../plans/rest-vs-grpc.toml")),
     ("blog", include_str!("../../plans/blog.toml")),
     ("blog-as-published", include_str!("../../plans/blog-as-published.toml")),
     ("one-connection", include_str!("../../plans/one-connection.toml")),
     ("users", include_str!("../../plans/users.toml")),
+    ("gate", include_str!("../../plans/gate.toml")),
     ("smoke", include_str!("../../plans/smoke.toml")),
 ];
 
@@ -19,16 +21,24 @@ pub const BUILT_IN: [(&str, &str); 6] = [
 /// # Errors
 /// If there is neither, or it is not a plan.
 pub fn load(name: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
-    if let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
-        return Plan::read(name, text, overrides);
+    Plan::read(name, &text(name)?, overrides)
+}
+
+/// How the plan called `name` is written.
+///
+/// # Errors
+/// If there is no such plan.
+pub fn text(name: &str) -> Result<Cow<'static, str>, PlanError> {
+    if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+        return Ok(Cow::Borrowed(text));
     }
     if !Path::new(name).exists() {
         let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         return Err(PlanError::Unknown { name: name.to_owned(), known: known.join(", ") });
     }
-    let text = std::fs::read_to_string(name)
-        .map_err(|error| PlanError::Unreadable { file: name.to_owned(), error })?;
-    Plan::read(name, &text, overrides)
+    std::fs::read_to_string(name)
+        .map(Cow::Owned)
+        .map_err(|error| PlanError::Unreadable { file: name.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! How the probe's cost is measured: on one cell of a plan, or on a list of cells of its own.
 
+use std::sync::Arc;
+
 use super::naming::cell_id;
-use crate::{Cell, Knobs, Protocol, workload};
+use crate::{Arm, Arrivals, Cell, Knobs, Protocol, workload};
 
 /// Rest after each round, in nanoseconds: spans wait up to 500 ms for others before they are sent, and
 /// their sending belongs to the round that made them.
@@ -16,23 +18,26 @@ const MAX_IN_FLIGHT: usize = 200;
 pub struct Certify {
     /// Paired rounds, probes on and off.
     pub pairs: u32,
-    /// Requests traced in a second at most.
-    pub traces_per_second: f64,
-    /// What each round runs; its warm-up comes once, before the first round.
+    /// What each round runs.
     pub cell: Cell,
 }
 
 impl Certify {
-    /// How long a pair of rounds takes, in nanoseconds.
+    /// The cell by both arms: with probes, and without.
     #[must_use]
-    pub fn pair_ns(&self) -> u64 {
-        2 * (self.cell.duration_ns + SETTLE_NS)
+    pub fn arms(&self) -> [Cell; 2] {
+        [("probes-on", false), ("probes-off", true)].map(|(name, probes_off)| Cell {
+            id: format!("{}-{name}", self.cell.id),
+            arm: Some(Arc::new(Arm { name: name.to_owned(), program: None })),
+            knobs: Knobs { probes_off, ..self.cell.knobs.clone() },
+            ..self.cell.clone()
+        })
     }
 
-    /// How long all of it takes at least, in nanoseconds: pairs measured again come on top.
+    /// How long all of it takes at least, in nanoseconds; services start anew for each round.
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
-        2 * (self.cell.warmup_ns + SETTLE_NS) + u64::from(self.pairs) * self.pair_ns()
+        2 * u64::from(self.pairs) * (self.cell.warmup_ns + self.cell.duration_ns + SETTLE_NS)
     }
 }
 
@@ -66,7 +71,6 @@ impl Certification {
         let workload = workload::first();
         Certify {
             pairs: self.pairs,
-            traces_per_second: self.traces_per_second,
             cell: Cell {
                 id: cell_id(protocol, &workload, payload_bytes),
                 protocol,
@@ -77,6 +81,9 @@ impl Certification {
                 warmup_ns: CERTIFY_WARMUP,
                 max_in_flight: MAX_IN_FLIGHT,
                 knobs: Knobs::default(),
+                arm: None,
+                arrivals: Arrivals::Constant,
+                traces_per_second: self.traces_per_second,
             },
         }
     }
@@ -114,7 +121,10 @@ mod tests {
         assert_eq!(told[..2], [("rest-10B", 1_000.0), ("grpc-10B", 1_000.0)]);
         assert_eq!(told[3..6].iter().map(|one| one.1).collect::<Vec<_>>(), [500.0, 100.0, 100.0]);
         assert_eq!(told[7], ("grpc-16MiB", 5.0));
-        assert_eq!(cells[0].expected_ns(), 37_500_000_000);
+        assert_eq!(cells[0].expected_ns(), 45_000_000_000);
+        let [on, off] = cells[0].arms();
+        assert_eq!((&*on.id, &*off.id), ("rest-10B-probes-on", "rest-10B-probes-off"));
+        assert!(!on.knobs.probes_off && off.knobs.probes_off);
         let asked = Certification { rate: Some(50.0), ..list }.cells();
         assert!(asked.iter().all(|one| one.cell.rate == 50.0));
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
+use super::objective::Objective;
 use super::payload::Payload;
 use crate::{Protocol, Workload};
 use settings::Span;
@@ -42,6 +44,43 @@ pub(super) struct PlanFile {
     pub(super) knobs: KnobsFile,
     #[serde(default)]
     pub(super) variant: Vec<VariantFile>,
+    #[serde(default)]
+    pub(super) arm: Vec<ArmFile>,
+    #[serde(default)]
+    pub(super) settle: Span,
+    #[serde(default)]
+    pub(super) arrivals: Option<Arrivals>,
+    pub(super) concurrency: Option<usize>,
+    pub(super) traces_per_second: Option<Rate>,
+    #[serde(default)]
+    pub(super) objective: Vec<ObjectiveFile>,
+}
+
+/// An `[[arm]]`: one side of a comparison. Every cell is run by each of them, in turn.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ArmFile {
+    pub(super) name: String,
+    pub(super) program: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) knobs: KnobsFile,
+}
+
+/// When requests of a plan begin, where that is not a closed loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Arrivals {
+    Constant,
+    Poisson,
+}
+
+/// An `[[objective]]`: what is asked of the system, of all cells or of those whose names hold a word.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ObjectiveFile {
+    pub(super) holds: Objective,
+    #[serde(default)]
+    pub(super) cells: String,
 }
 
 /// The `[certify]` table: how the probe's cost is measured before the cells.

@@ -2,15 +2,18 @@
 //!
 //! Nothing here runs anything. The words: a plan has factors, a cell is one combination of them.
 
+mod arms;
 mod catalog;
 mod certification;
 mod file;
 mod knobs;
 mod naming;
+mod objective;
 mod payload;
 mod unroll;
 
-pub use catalog::{BUILT_IN, load};
+pub use arms::ArmSettings;
+pub use catalog::{BUILT_IN, load, text};
 pub use certification::SETTLE_NS;
 pub use certification::{Certification, Certify, rate_to_keep};
 pub use file::{RATES, Rate};
@@ -18,15 +21,18 @@ pub use knobs::{
     Form, KNOBS, Knob, KnobError, Programs, assignment, injection, read as read_knobs,
     without_effect, written as written_knobs,
 };
+pub use objective::{Aim, Measured, Objective, ObjectiveError};
 pub use payload::{MAX_PAYLOAD, Payload, PayloadError};
 pub use settings::{Size, Span};
 pub use unroll::{DURATIONS, PAIRS};
 
+use serde::{Deserialize, Serialize};
+
 use crate::workload::WorkloadError;
-use crate::{Cell, Protocol, Service};
+use crate::{Arrivals, Cell, Protocol, Service};
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// Its name; the run is named after it.
     pub name: String,
@@ -40,12 +46,28 @@ pub struct Plan {
     pub timeout_ns: u64,
     /// Users that k6 makes beforehand (`preAllocatedVUs`). The built-in driver needs none.
     pub preallocated: usize,
+    /// Rest after each round, in nanoseconds, in which spans are sent: the services' CPU time has it, too.
+    pub settle_ns: u64,
+    /// Go on after these rounds until intervals are so narrow.
+    pub until: Option<Until>,
+    /// What is asked of the system.
+    pub objectives: Vec<Aim>,
     /// How to certify the probe before the cells, if at all.
     pub certify: Option<Certify>,
 }
 
+/// When intervals are narrow enough.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Until {
+    /// Half the width of each, as a share of the mean.
+    pub share: f64,
+    /// Rounds at most.
+    pub rounds: u32,
+}
+
 /// What the command line changes in a plan. Empty lists and `None` leave it as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Overrides {
     /// Run these protocols only.
     pub protocols: Vec<Protocol>,
@@ -61,6 +83,16 @@ pub struct Overrides {
     pub rounds: Option<u32>,
     /// Settings laid over those of every cell.
     pub knobs: toml::Table,
+    /// These arms instead.
+    pub arms: Vec<ArmSettings>,
+    /// When requests begin instead.
+    pub arrivals: Option<Arrivals>,
+    /// Requests traced in a second at most instead.
+    pub traces_per_second: Option<f64>,
+    /// Go on until intervals are so narrow.
+    pub until: Option<Until>,
+    /// What is asked of the system beside what the plan asks.
+    pub objectives: Vec<Objective>,
     /// Leave the certification out.
     pub no_certify: bool,
 }
@@ -145,7 +177,8 @@ impl Plan {
     /// starting of services come on top.
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
-        let round: u64 = self.cells.iter().map(|cell| cell.warmup_ns + cell.duration_ns).sum();
+        let takes = |cell: &Cell| cell.warmup_ns + cell.duration_ns + self.settle_ns;
+        let round: u64 = self.cells.iter().map(takes).sum();
         u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
     }
 
@@ -154,13 +187,12 @@ impl Plan {
     pub fn reaches(&self) -> Vec<&'static Service> {
         reached(&self.cells)
     }
+}
 
-    /// The cells in the order in which `round` runs them: forward, then backward, so that a drift of
-    /// the machine weighs on both ends of the plan alike.
-    pub fn order(&self, round: u32) -> impl Iterator<Item = usize> + use<> {
-        let count = self.cells.len();
-        (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
-    }
+/// The places of `count` cells in the order in which `round` runs them: forward, then backward, so that a drift of the
+/// machine weighs on both ends alike.
+pub fn order(count: usize, round: u32) -> impl Iterator<Item = usize> {
+    (0..count).map(move |index| if round.is_multiple_of(2) { index } else { count - 1 - index })
 }
 
 /// The services that requests of `cells` reach beyond the one that load generators ask.

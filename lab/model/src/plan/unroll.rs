@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::arms::{Arms, arms};
 use super::certification::CERTIFY_WARMUP;
-use super::file::{KnobsFile, PlanFile, VariantFile};
+use super::file::{self, KnobsFile, PlanFile, VariantFile};
 use super::knobs::{Settings, without_effect};
 use super::naming::cell_id;
-use super::{Certify, Overrides, Payload, Plan, PlanError};
+use super::{Aim, Certify, Overrides, Payload, Plan, PlanError};
 use crate::cell::MAX_TRACES_PER_SECOND;
-use crate::{Cell, Protocol, Workload, workload};
+use crate::{Arrivals, Cell, Protocol, Workload, workload};
 
 /// Bytes of a name at most.
 const MAX_NAME: usize = 100;
@@ -29,13 +30,14 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
     let workloads = Workloads::read(file, &raw)?;
     hold_payloads(file, &raw, &workloads)?;
     hold_limits(file, &raw)?;
-    let cells = cells(file, &raw, &workloads, overrides)?;
+    let arms = arms(file, &raw, overrides)?;
+    let cells = cells(file, &raw, &workloads, &arms, overrides)?;
     let certify = match &raw.certify {
         Some(certify) if !overrides.no_certify => Some(Certify {
             pairs: certify.pairs,
-            traces_per_second: MAX_TRACES_PER_SECOND,
             cell: Cell {
                 duration_ns: certify.round.0,
+                arrivals: Arrivals::Constant,
                 warmup_ns: CERTIFY_WARMUP,
                 rate: certify.rate.map_or(raw.rate.0[0], |rate| rate.0),
                 ..cell(
@@ -51,6 +53,7 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
     let all = cells.iter().chain(certify.as_ref().map(|certify| &certify.cell));
     without_effect(all.map(|cell| (&cell.knobs, cell.protocol, &*cell.workload)))
         .map_err(|error| refused(file, error))?;
+    let objectives = objectives(&raw, overrides);
     Ok(Plan {
         name: raw.name.unwrap_or_else(|| stem(file)),
         about: raw.about.trim().to_owned(),
@@ -58,8 +61,21 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
         rounds: raw.rounds,
         timeout_ns: raw.timeout.0,
         preallocated: raw.preallocated.unwrap_or(raw.max_in_flight.min(50)),
+        settle_ns: raw.settle.0,
+        until: overrides.until,
+        objectives,
         certify,
     })
+}
+
+/// What is asked of the system by the plan and by the command line.
+fn objectives(raw: &PlanFile, overrides: &Overrides) -> Vec<Aim> {
+    let of_plan = raw
+        .objective
+        .iter()
+        .map(|objective| Aim { holds: objective.holds, cells: objective.cells.clone() });
+    let own = overrides.objectives.iter().map(|&holds| Aim { holds, cells: String::new() });
+    of_plan.chain(own).collect()
 }
 
 /// A plan without a name is called after its file.
@@ -91,6 +107,15 @@ fn apply(raw: &mut PlanFile, overrides: &Overrides) {
     raw.duration.0 = overrides.duration_ns.unwrap_or(raw.duration.0);
     raw.warmup.0 = overrides.warmup_ns.unwrap_or(raw.warmup.0);
     raw.rounds = overrides.rounds.unwrap_or(raw.rounds);
+    match overrides.arrivals {
+        None => {}
+        Some(Arrivals::Closed(concurrency)) => raw.concurrency = Some(concurrency),
+        Some(Arrivals::Constant) => raw.arrivals = Some(file::Arrivals::Constant),
+        Some(Arrivals::Poisson) => raw.arrivals = Some(file::Arrivals::Poisson),
+    }
+    if let Some(limit) = overrides.traces_per_second {
+        raw.traces_per_second = Some(super::Rate(limit));
+    }
 }
 
 fn hold_limits(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
@@ -100,6 +125,7 @@ fn hold_limits(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
         ("rounds", u64::from(raw.rounds), (1, MAX_ROUNDS)),
         ("max_in_flight", raw.max_in_flight as u64, (1, MAX_IN_FLIGHT)),
         ("preallocated", raw.preallocated.unwrap_or(1) as u64, (1, most_allocated.max(1))),
+        ("concurrency", raw.concurrency.unwrap_or(1) as u64, (1, MAX_IN_FLIGHT)),
         ("certify.pairs", u64::from(certify.pairs), PAIRS),
     ] {
         if !(low..=high).contains(&value) {
@@ -162,6 +188,13 @@ fn cell(
         warmup_ns: raw.warmup.0,
         max_in_flight: raw.max_in_flight,
         knobs,
+        arm: None,
+        arrivals: match (raw.concurrency, raw.arrivals) {
+            (Some(concurrency), _) => Arrivals::Closed(concurrency),
+            (None, Some(file::Arrivals::Poisson)) => Arrivals::Poisson,
+            (None, _) => Arrivals::Constant,
+        },
+        traces_per_second: raw.traces_per_second.map_or(MAX_TRACES_PER_SECOND, |rate| rate.0),
     }
 }
 
@@ -169,6 +202,7 @@ fn cells(
     file: &str,
     raw: &PlanFile,
     workloads: &Workloads,
+    arms: &Arms,
     overrides: &Overrides,
 ) -> Result<Vec<Cell>, PlanError> {
     let refused = |reason: String| PlanError::Cells { file: file.to_owned(), reason };
@@ -182,21 +216,32 @@ fn cells(
     let variants = if raw.variant.is_empty() { &plain[..] } else { &raw.variant[..] };
     let mut cells: Vec<Cell> = Vec::new();
     for variant in variants {
-        let knobs = settings(file, &[&raw.knobs.0, &variant.knobs.0, &overrides.knobs])?;
-        let subjects = subjects(raw, variant, workloads.of(file, raw, variant)?);
-        for subject in subjects {
+        let knobs = arms.iter().map(|arm| {
+            let own = arm.as_ref().map(|(_, knobs)| knobs);
+            let plain = [&raw.knobs.0, &variant.knobs.0, &overrides.knobs];
+            settings(file, &plain.into_iter().chain(own).collect::<Vec<_>>())
+        });
+        let knobs: Vec<_> = knobs.collect::<Result<_, _>>()?;
+        for subject in subjects(raw, variant, workloads.of(file, raw, variant)?) {
             for &protocol in variant.protocol.as_ref().unwrap_or(&raw.protocol) {
                 for &rate in &raw.rate.0 {
-                    let mut cell =
-                        Cell { rate, ..cell(raw, protocol, subject.clone(), knobs.clone()) };
-                    cell.id.push_str(&suffix(raw, rate, &variant.name));
-                    if cells.iter().any(|other| other.id == cell.id) {
-                        let id = cell.id;
-                        return Err(refused(format!(
-                            "two cells are called {id:?}: name one variant, or leave a repeated factor out"
-                        )));
+                    // Arms beside each other: what is compared is to be near in time.
+                    for (arm, knobs) in std::iter::zip(arms, &knobs) {
+                        let mut cell =
+                            Cell { rate, ..cell(raw, protocol, subject.clone(), knobs.clone()) };
+                        cell.id.push_str(&suffix(raw, rate, &variant.name));
+                        if let Some((arm, _)) = arm {
+                            cell.id.push_str(&format!("-{}", arm.name));
+                            cell.arm = Some(Arc::clone(arm));
+                        }
+                        if cells.iter().any(|other| other.id == cell.id) {
+                            let id = cell.id;
+                            return Err(refused(format!(
+                                "two cells are called {id:?}: name one variant, or leave a repeated factor out"
+                            )));
+                        }
+                        cells.push(cell);
                     }
-                    cells.push(cell);
                 }
             }
         }
@@ -226,6 +271,7 @@ fn subjects(
 /// Names go into tags of points, whose limits are InfluxDB's line protocol and good sense.
 fn hold_names(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
     let names = raw.name.iter().chain(raw.variant.iter().map(|variant| &variant.name));
+    let names = names.chain(raw.arm.iter().map(|arm| &arm.name));
     let fits = |name: &str| {
         name.len() <= MAX_NAME && !name.contains(|c: char| c.is_control() || c == '\\')
     };

@@ -10,6 +10,7 @@ use super::super::label::{knobs, protocol};
 use super::markup::Table;
 use lab_judge::result::units::{memory, rate, trimmed};
 use lab_judge::result::{CellResult, RunResult};
+use lab_model::Environment;
 
 /// What was asked of the run, as a list of terms.
 pub(super) fn asked(result: &RunResult) -> Markup {
@@ -127,6 +128,11 @@ pub(super) fn parts(result: &RunResult) -> Markup {
     table.render()
 }
 
+/// Which CPUs were whose.
+fn pinned(at: &Environment) -> String {
+    if at.pinned.is_empty() { "no: the kernel chose".to_owned() } else { at.pinned.clone() }
+}
+
 /// Where the run was made.
 pub(super) fn environment(result: &RunResult) -> Markup {
     let at = &result.environment;
@@ -135,6 +141,9 @@ pub(super) fn environment(result: &RunResult) -> Markup {
         ("Memory", memory(at.memory_bytes)),
         ("Kernel", at.kernel.clone()),
         ("Frequency governor", at.governor.clone()),
+        ("Two threads a core", at.smt.clone()),
+        ("Turbo", at.turbo.clone()),
+        ("Pinned to CPUs", pinned(at)),
         ("Clock source", at.clocksource.clone()),
         ("Compiler", at.rustc.clone()),
         ("Built for", at.build.clone()),

@@ -4,6 +4,7 @@
 //! colours, light and dark, are in `style.css`.
 
 mod about;
+mod asked;
 mod breakdown;
 mod graphs;
 mod markup;
@@ -39,7 +40,7 @@ pub fn html(result: &RunResult) -> String {
             body {
                 (head(result))
                 main {
-                    @for section in &SECTIONS {
+                    @for section in sections(result) {
                         section id=(section.id) {
                             h2 { (section.title) }
                             p.lead { (section.lead) }
@@ -72,7 +73,7 @@ fn head(result: &RunResult) -> Markup {
             p.answer { (result.explanation) }
             (banner(result))
             (about::asked(result))
-            nav { @for section in &SECTIONS { a href={ "#" (section.id) } { (section.title) } } }
+            nav { @for section in sections(result) { a href={ "#" (section.id) } { (section.title) } } }
         }
     }
 }
@@ -130,8 +131,17 @@ impl Section {
     }
 }
 
+/// The sections of `result`: nothing is said of what was asked where nothing was.
+fn sections(result: &RunResult) -> impl Iterator<Item = &'static Section> {
+    let asked = crate::asked::anything(result);
+    SECTIONS.iter().filter(move |section| asked || section.id != ASKED)
+}
+
+/// The section on what was asked of the system.
+const ASKED: &str = "asked";
+
 /// Every section, in the order of the page.
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     Section::new(
         "breakdown",
         "Where the time went",
@@ -169,6 +179,12 @@ const SECTIONS: [Section; 12] = [
         "Proof of the workload",
         "What the cell declares against what was counted on the connections themselves.",
         proof::workload,
+    ),
+    Section::new(
+        ASKED,
+        "What was asked of the system",
+        "Whether it was reached says nothing of whether the numbers can be believed.",
+        asked::section,
     ),
     Section::new(
         "verdicts",

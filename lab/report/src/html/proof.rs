@@ -178,7 +178,11 @@ fn probe_cost(result: &RunResult) -> Markup {
     let (low, high) = cost.interval;
     html! {
         "The probe costs " b { (format!("{:.3}×", cost.ratio)) }
-        (format!(" [{low:.2}, {high:.2}] CPU per request: probes on over probes off, "))
+        (format!(" [{low:.2}, {high:.2}] CPU per request"))
+        @if let Some((ratio, (low, high))) = cost.latency {
+            (format!(" and {ratio:.3}× [{low:.2}, {high:.2}] latency"))
+        }
+        ": probes on over probes off, "
         (cost.pairs) " pairs of rounds on " (cost.cell) ", " (percent(cost.traced_share))
         " of the requests traced; the brackets hold the 95 % interval."
     }

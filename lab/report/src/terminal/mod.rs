@@ -6,10 +6,12 @@ mod table;
 
 use std::fmt::Write as _;
 
+use super::asked::objectives;
 use super::label;
 use super::text::{Paint, wrap};
 use lab_judge::result::RunResult;
 use lab_judge::result::units::{count, percent, time};
+use lab_model::ProbeCost;
 
 /// Fewer columns than this are taken for this many: the table needs them.
 const NARROWEST: usize = 100;
@@ -24,6 +26,7 @@ pub fn terminal(result: &RunResult, width: usize, colour: bool) -> String {
     text.push('\n');
     words(&mut text, result, width);
     reasons::write(&mut text, result, width, paint);
+    asked(&mut text, result, width);
     costs(&mut text, result, width);
     parts(&mut text, result, width);
     text
@@ -43,15 +46,27 @@ fn longest_id(result: &RunResult) -> usize {
     result.cells.iter().map(|cell| cell.id.chars().count()).max().unwrap_or(0)
 }
 
+/// What was asked of the system, where something was.
+fn asked(text: &mut String, result: &RunResult, width: usize) {
+    let lines = objectives(result);
+    for line in &lines {
+        let _ = writeln!(text, "{}", wrap(line, width, 11));
+    }
+    if !lines.is_empty() {
+        text.push('\n');
+    }
+}
+
 /// What measuring cost and what it left unexplained.
 fn costs(text: &mut String, result: &RunResult, width: usize) {
     let cost = match &result.probe_cost {
         Some(cost) => format!(
-            "probe cost {:.3}× [{:.2}, {:.2}] CPU per request, probes on over off: {} pairs of rounds \
+            "probe cost {:.3}× [{:.2}, {:.2}] CPU per request{}, probes on over off: {} pairs of rounds \
              on {}, {} of the requests traced",
             cost.ratio,
             cost.interval.0,
             cost.interval.1,
+            latency_cost(cost),
             cost.pairs,
             cost.cell,
             percent(cost.traced_share)
@@ -78,6 +93,13 @@ fn costs(text: &mut String, result: &RunResult, width: usize) {
     let _ = writeln!(text, "{}", wrap(&residual, width, 11));
     let lost: u64 = result.spans_lost.values().sum();
     let _ = writeln!(text, "spans lost {}", count(lost));
+}
+
+/// What measuring adds to the latency, where that is known.
+fn latency_cost(cost: &ProbeCost) -> String {
+    cost.latency.map_or_else(String::new, |(ratio, (low, high))| {
+        format!(" and {ratio:.3}× [{low:.2}, {high:.2}] latency")
+    })
 }
 
 fn least_measured(result: &RunResult) -> f64 {

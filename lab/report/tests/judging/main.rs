@@ -1,5 +1,6 @@
 //! From rows to results, verdicts, words and reports: everything after measuring.
 
+mod asked;
 mod compare;
 #[path = "../fixture/mod.rs"]
 mod fixture;

@@ -70,6 +70,9 @@ impl Bench {
             warmup_ns: 500_000_000,
             max_in_flight: 200,
             knobs: Knobs::default(),
+            arm: None,
+            arrivals: Default::default(),
+            traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
         };
         let sampling = Sampling::at_most(MAX_TRACES_PER_SECOND, rate);
         let round = Round {
@@ -80,6 +83,7 @@ impl Bench {
             max_in_flight: cell.max_in_flight,
             timeout: Duration::from_secs(10),
             sampling,
+            arrivals: Default::default(),
         };
         let target = Gateway::new(&self.connections, &cell, &cell.id, 0, sampling.weight());
         let running = self.driver.begin(Arc::new(target), round, CancellationToken::new())?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::run::ProtocolChoice;
+use super::factors::ProtocolChoice;
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Certified, Interrupt, certify_cells};
@@ -14,19 +14,20 @@ use lab_supervise::Absolute;
 
 /// What the help says after the options.
 pub(super) const AFTER: &str = "\
-Two gateways, each with an echo service, run side by side: one pair with probes on (the tap on
-every connection always, spans for some requests), one with probes off. Both get the same load in
-turn, in the order on off, off on, on off, ... What is compared is the CPU time that gateway and
-echo used for a request. A ratio of 1.02 says that measuring took 2 % more. The interval is
-Student's t over the pairs, after what the order of the rounds does (a machine that drifts) has
-been taken out; docs/measuring.md says how.
+An experiment of two arms: gateway and echo with probes on (the tap on every connection always,
+spans for some requests), and with probes off. Both get the same load in turn, in the order on off,
+off on, on off, ..., and start anew for each round. What is compared is the CPU time that they used
+for a request, and its latency by the load generator's stopwatch. A ratio of 1.02 says that
+measuring took 2 % more. The interval is Student's t over the pairs, after what the order of the
+rounds does (a machine that drifts) has been taken out; docs/measuring.md says how.
 
 The rate must be one that the machine keeps up with, or the CPU per request is that of a queue.
 Defaults suit two cores: 1000/s up to 10 kB, 500/s up to 100 kB, 100/s up to 1 MB, 100 MB/s of
-payload above. A pair in which a request was dropped or failed is thrown away and measured again,
-three times in all at most; then the cell is given up with the reason, and the next one has its turn.
+payload above. A pair in which a request was dropped or failed is left out; a cell of which fewer
+than two pairs are left is given up with the reason.
 
-A pair takes two rounds and 1.5 s for spans to be sent. The default list takes about 8 minutes.
+A pair takes two rounds, each with 0.5 s to warm up and 0.75 s for spans to be sent. The default
+list takes about 10 minutes.
 Use a release build, and leave the machine alone meanwhile.
 
 Examples:
@@ -72,7 +73,7 @@ pub(super) struct CertifyArgs {
     /// Measured time of each round, from 100ms
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     round: Span,
-    /// Requests traced per second at most, evenly spread; the tap is on for all of them
+    /// Requests traced per second at most, chosen by dice; the tap is on for all of them
     #[arg(long, value_name = "N", default_value = "200")]
     traces_per_second: Rate,
     /// Also write the numbers as JSON to this file; it must not exist

@@ -22,6 +22,10 @@ pub enum Exit {
     Missing = 4,
     /// A part did not start, or died.
     NotStarted = 5,
+    /// An objective was missed, or a limit of a change is exceeded.
+    Missed = 6,
+    /// It was asked to decide, and cannot tell.
+    Undecided = 7,
     /// Interrupted.
     Interrupted = 130,
 }

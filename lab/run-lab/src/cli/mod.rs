@@ -1,9 +1,14 @@
 //! The command line: what can be asked for, and which exit code answers it.
 
+mod arm;
+mod bundle;
 mod certify;
 mod configuration;
 mod doctor;
 mod exit;
+mod factors;
+mod gate;
+mod order;
 mod part;
 mod plans;
 mod results;
@@ -30,6 +35,8 @@ Examples:
   run-lab run --plan smoke --inject echo:handler=5ms
   run-lab run --plan blog-as-published        the wrong comparison, and why it is wrong
   run-lab compare lab-runs/A lab-runs/B
+  run-lab gate --new nagle=true --fail-on 'mean>5%'   is it slower, and surely so?
+  run-lab run --objective 'p99<200ms'         what is asked of the system
   run-lab certify --size 10,1MB               what measuring itself costs, probes on over off
 
 Sizes are bytes, or end in kB, MB (10^3, 10^6) or KiB, MiB (2^10, 2^20). Durations are
@@ -42,6 +49,8 @@ Exit codes:
   3    a cell is INVALID: what was declared is not what was sent
   4    a part that was required is missing
   5    a part did not start, or died
+  6    an objective was missed, or a limit of a change is exceeded
+  7    asked to decide, it cannot tell
   130  interrupted (once: stop and keep what was measured; twice: stop at once)";
 
 /// Where did the time go between two services, and can you believe it?
@@ -66,8 +75,12 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Show a run again and rewrite its reports from its result.json
     Report(results::ReportArgs),
-    /// Show two runs side by side
+    /// Show runs beside others that were made apart: from three of each on, with intervals
+    #[command(after_help = results::AFTER)]
     Compare(results::CompareArgs),
+    /// Hold a change against limits: two arms in one session, 0 kept, 6 exceeded, 7 cannot tell
+    #[command(after_help = gate::AFTER)]
+    Gate(Box<gate::GateArgs>),
     /// Measure what measuring costs: CPU per request with probes on over probes off, cell by cell
     #[command(after_help = certify::AFTER)]
     Certify(certify::CertifyArgs),
@@ -94,6 +107,7 @@ pub fn main() -> ExitCode {
         Some(Command::Up(arguments)) => block_on(up::up(*arguments)),
         Some(Command::Report(arguments)) => results::report(&arguments),
         Some(Command::Compare(arguments)) => results::compare(&arguments),
+        Some(Command::Gate(arguments)) => block_on(gate::gate(*arguments)),
         Some(Command::Certify(arguments)) => block_on(certify::certify(arguments)),
         Some(Command::Doctor(arguments)) => block_on(doctor::doctor(arguments)),
         Some(Command::Plans) => plans::plans(),

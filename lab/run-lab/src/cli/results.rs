@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Exit, Failure, terminal};
-use lab_judge::result::RunResult;
+use lab_judge::result::{RunResult, compare_runs};
 use lab_report::{self, REPORT_HTML, RESULT_JSON};
 
 /// What to show again.
@@ -15,13 +15,30 @@ pub(super) struct ReportArgs {
     dir: PathBuf,
 }
 
+/// What the help of `compare` says after the options.
+pub(super) const AFTER: &str = "\
+Runs that were made apart differ by more than their rounds do: the machine was another in each. So each
+run is one value, and of fewer than three a side nothing is claimed. Arms that take turns in one session
+(run-lab gate, or a plan's [[arm]]) are told apart by much less.
+
+Examples:
+  run-lab compare lab-runs/A lab-runs/B                numbers beside each other: exit code 7, no claim
+  run-lab compare lab-runs/a-{1,2,3} -- lab-runs/b-{1,2,3}
+
+Exit codes:
+  0  told, with intervals
+  2  what is named is no run
+  7  it cannot be told: fewer than three runs of a side, or no cell that all of them have";
+
 /// What to compare.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// The folder of one run
-    a: PathBuf,
-    /// The folder of the other
-    b: PathBuf,
+    /// The folders of runs that are compared with; of just two, the second is what is compared
+    #[arg(required = true, value_name = "A")]
+    a: Vec<PathBuf>,
+    /// After `--`: the folders of runs that are compared
+    #[arg(last = true, value_name = "B")]
+    b: Vec<PathBuf>,
 }
 
 /// Prints a run's report and rewrites its files.
@@ -34,10 +51,27 @@ pub(super) fn report(arguments: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Prints two runs side by side.
+/// Prints runs beside runs; says whether anything could be told of them.
 pub(super) fn compare(arguments: &CompareArgs) -> Result<Exit, Failure> {
-    terminal::print(lab_report::compare(&read(&arguments.a)?, &read(&arguments.b)?))?;
-    Ok(Exit::Done)
+    let (a, b) = match (arguments.a.as_slice(), arguments.b.as_slice()) {
+        ([a, b], []) => (std::slice::from_ref(a), std::slice::from_ref(b)),
+        (a, []) => {
+            let text =
+                format!("{} runs and nothing to compare them with: name it after --", a.len());
+            return Err(Failure::usage(text));
+        }
+        sides => sides,
+    };
+    let read = |dirs: &[PathBuf]| dirs.iter().map(|dir| read(dir)).collect::<Result<Vec<_>, _>>();
+    let (a, b) = (read(a)?, read(b)?);
+    if let ([a], [b]) = (a.as_slice(), b.as_slice()) {
+        terminal::print(lab_report::compare(a, b))?;
+        return Ok(Exit::Undecided);
+    }
+    let compared = compare_runs(&a, &b);
+    terminal::print(lab_report::compare_runs(&a, &b, &compared))?;
+    let told = compared.iter().any(|cell| !cell.changes.is_empty());
+    Ok(if told { Exit::Done } else { Exit::Undecided })
 }
 
 fn read(dir: &Path) -> Result<RunResult, Failure> {

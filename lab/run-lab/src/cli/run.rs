@@ -1,24 +1,24 @@
 //! `run-lab run`: from arguments to an order, and from its outcome to reports and an exit code.
 
-use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ledger::{date, wall};
-use toml::{Table, Value};
 
-use super::{Exit, Failure, terminal};
+use super::bundle::Bundle;
+use super::factors::FactorArgs;
+use super::order::{
+    DriverChoice, RealParts, components, distinct, leave_out_database, new_folder, own_folder,
+};
+use super::{Exit, Failure, arm, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, boards, carry_out};
-use lab_drive::k6::{self, Release};
-use lab_launch::{Inventory, Tool};
-use lab_model::plan::{self, BUILT_IN, Overrides, Payload, Plan, Rate, Span};
-use lab_model::{Component, Protocol, Service, Status};
+use lab_drive::k6;
+use lab_launch::Tool;
+use lab_model::Status;
+use lab_model::plan::{BUILT_IN, Overrides};
 use lab_report::REPORT_HTML;
 use lab_supervise::Absolute;
-
-/// Runs of one plan that may start in one second.
-const MOST_AT_ONCE: u32 = 100;
 
 /// What to run, and what to change in it.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(super) struct RunArgs {
     /// Folder for the results; it must not exist [default: lab-runs/PLAN-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Repeat the run in this folder, from the bundle in it: plan, factors, load generator; says what is otherwise here
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["plan", "driver", "thresholds", "no_certify"])]
+    like: Option<PathBuf>,
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
     driver: DriverChoice,
@@ -40,96 +43,11 @@ pub(super) struct RunArgs {
     k6_influxdb: bool,
     #[command(flatten)]
     real: RealParts,
-    /// Run these protocols only
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
-    protocol: Vec<ProtocolChoice>,
-    /// Declare these payloads instead, up to 16777216 bytes
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    size: Vec<Payload>,
-    /// Offer these rates instead, in requests per second
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    rate: Vec<Rate>,
-    /// Measured time of each round instead
-    #[arg(long, value_name = "DURATION")]
-    duration: Option<Span>,
-    /// Time before each round that is not counted, instead
-    #[arg(long, value_name = "DURATION")]
-    warmup: Option<Span>,
-    /// Repetitions of each cell instead
-    #[arg(long, value_name = "N")]
-    rounds: Option<u32>,
-    /// Inject delays, e.g. handler=5ms (by the gateway), echo:reply_encode=1ms, driver:request_encode=1ms
-    #[arg(long, value_name = "STAGE=DURATION", value_delimiter = ',')]
-    inject: Vec<String>,
-    /// Set a knob of the services in every cell (repeatable), e.g. stream_window=64KiB
-    #[arg(long, value_name = "KNOB=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    factors: FactorArgs,
     /// Leave out the certification of the probe's cost
     #[arg(long)]
     no_certify: bool,
-}
-
-/// Which real parts are to be used. Those that are found are, unless something else is said.
-#[derive(Debug, Args)]
-pub(super) struct RealParts {
-    /// Real parts to insist on, instead of what stands in for them
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
-    require: Vec<Tool>,
-    /// Real parts to leave out even where they are found
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
-    without: Vec<Tool>,
-}
-
-impl RealParts {
-    /// Whether `tool` is insisted on.
-    pub(super) fn requires(&self, tool: Tool) -> bool {
-        self.require.contains(&tool)
-    }
-
-    /// Looks for the parts; `more` are required too, and `less` left out.
-    pub(super) async fn look(self, more: &[Tool], less: &[Tool]) -> Result<Inventory, Failure> {
-        let required = [self.require.as_slice(), more].concat();
-        if let Some(both) = required.iter().find(|tool| self.without.contains(tool)) {
-            let name = both.name();
-            return Err(Failure::usage(format!("{name} is both required and left out")));
-        }
-        let without = [self.without.as_slice(), less].concat();
-        let inventory = Inventory::take(&without, &required).await.map_err(Failure::usage)?;
-        match (inventory.missing(), inventory.refused()) {
-            (Some(missing), _) => Err(Failure::missing(missing)),
-            (None, Some(refused)) => Err(Failure::usage(refused)),
-            (None, None) => Ok(inventory),
-        }
-    }
-}
-
-/// Load generators to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DriverChoice {
-    /// k6 if it is found and can do what the cells ask for, the built-in one otherwise
-    Auto,
-    /// The built-in open-loop driver
-    Builtin,
-    /// k6
-    K6,
-}
-
-/// Protocols to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum ProtocolChoice {
-    /// JSON over HTTP/1.1
-    Rest,
-    /// Protobuf over HTTP/2
-    Grpc,
-}
-
-impl From<ProtocolChoice> for Protocol {
-    fn from(choice: ProtocolChoice) -> Protocol {
-        match choice {
-            ProtocolChoice::Rest => Protocol::Rest,
-            ProtocolChoice::Grpc => Protocol::Grpc,
-        }
-    }
 }
 
 /// Whether a metric has these thresholds is for k6 to say.
@@ -141,9 +59,38 @@ fn parse_thresholds(text: &str) -> Result<String, String> {
     }
 }
 
+/// What the arguments ask for, or the run that they name.
+fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
+    let Some(like) = arguments.like.take() else {
+        let overrides =
+            Overrides { no_certify: arguments.no_certify, ..arguments.factors.overrides()? };
+        let mut bundle = Bundle::new(&arguments.plan, overrides)?;
+        bundle.driver = arguments.driver;
+        bundle.thresholds.clone_from(&arguments.thresholds);
+        bundle.pins = arguments.factors.pinned();
+        return Ok((bundle, arguments));
+    };
+    if !arguments.factors.overrides()?.eq(&Overrides::default()) {
+        return Err(Failure::usage(
+            "--like repeats a run as it was: leave out what would change it",
+        ));
+    }
+    let (bundle, others) = Bundle::read(&like)?;
+    for other in others {
+        terminal::warn(&format!("not as in {}: {other}", like.display()));
+    }
+    arguments.driver = bundle.driver;
+    arguments.thresholds.clone_from(&bundle.thresholds);
+    if arguments.factors.pinned().is_empty() {
+        arguments.factors.pin(&bundle.pins)?;
+    }
+    Ok((bundle, arguments))
+}
+
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
-    let mut plan = plan::load(&arguments.plan, &overrides(&arguments)?)?;
+    let (bundle, arguments) = asked(arguments)?;
+    let mut plan = bundle.plan()?;
     let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
@@ -170,17 +117,21 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     }
     let left_out = leave_out_database(&mut plan, &inventory)?;
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+    let programs = arm::programs(&plan, &executable)?;
     let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
     let (run_id, out) = match arguments.out {
         Some(out) => (distinct(&run_id), new_folder(out)?),
         None => own_folder(&run_id)?,
     };
+    bundle.write(&out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
         components: components(&plan, &inventory, left_out),
         inventory,
         plan,
         thresholds: arguments.thresholds,
+        arms: programs,
+        pins: arguments.factors.pins(),
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,
@@ -234,148 +185,10 @@ fn publish(out: &Absolute, outcome: Outcome, boards: Option<String>) -> Result<E
         return Ok(Exit::Interrupted);
     }
     let invalid = result.cells.iter().any(|cell| cell.verdict.status == Status::Invalid);
-    Ok(if invalid { Exit::Invalid } else { Exit::Done })
-}
-
-/// Without a database, cells that ask it are left out; returns how many.
-fn leave_out_database(plan: &mut Plan, inventory: &Inventory) -> Result<usize, Failure> {
-    if inventory.of(Tool::Postgres).is_some() {
-        return Ok(0);
-    }
-    let before = plan.cells.len();
-    plan.cells.retain(|cell| !cell.workload.asks_database());
-    if plan.cells.is_empty() {
-        let missing = inventory.without(Tool::Postgres).unwrap_or_default();
-        return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));
-    }
-    Ok(before - plan.cells.len())
-}
-
-/// A name of a run that no other process on this machine gives in this second: runs may share an InfluxDB.
-pub(super) fn distinct(run_id: &str) -> String {
-    format!("{run_id}-{}", std::process::id())
-}
-
-/// Makes a folder for a run that names none. Two of one plan may start in the same second: the later
-/// one adds a number to its name.
-pub(super) fn own_folder(run_id: &str) -> Result<(String, Absolute), Failure> {
-    let (mut name, mut number) = (run_id.to_owned(), 1);
-    loop {
-        let out = PathBuf::from("lab-runs").join(&name);
-        match new_folder(out.clone()) {
-            Err(_) if out.is_dir() && number < MOST_AT_ONCE => number += 1,
-            made => return made.map(|out| (name, out)),
-        }
-        name = format!("{run_id}-{number}");
-    }
-}
-
-/// Makes the folder of a run, which must not exist. From here on it is known by its absolute path: programs that
-/// are told of it are in folders of their own.
-pub(super) fn new_folder(given: PathBuf) -> Result<Absolute, Failure> {
-    let cannot = |error: io::Error| {
-        Failure::usage(format!("--out {}: cannot make the folder: {error}", given.display()))
-    };
-    let out = Absolute::new(&given).map_err(cannot)?;
-    let made = match out.parent() {
-        Some(parent) => std::fs::create_dir_all(parent).and_then(|()| std::fs::create_dir(&out)),
-        None => Err(io::Error::from(io::ErrorKind::AlreadyExists)),
-    };
-    match made {
-        Ok(()) => Ok(out),
-        // A parent that is a file answers so too.
-        Err(_) if out.symlink_metadata().is_ok() => Err(Failure::usage(format!(
-            "--out {}: it exists already; a run never writes over another, so name a new folder",
-            given.display()
-        ))),
-        Err(error) => Err(cannot(error)),
-    }
-}
-
-fn overrides(arguments: &RunArgs) -> Result<Overrides, Failure> {
-    Ok(Overrides {
-        protocols: arguments.protocol.iter().map(|&choice| choice.into()).collect(),
-        payloads: arguments.size.iter().map(|size| size.0).collect(),
-        rates: arguments.rate.iter().map(|rate| rate.0).collect(),
-        duration_ns: arguments.duration.map(|span| span.0),
-        warmup_ns: arguments.warmup.map(|span| span.0),
-        rounds: arguments.rounds,
-        knobs: overlay_settings(&arguments.set, &arguments.inject)?,
-        no_certify: arguments.no_certify,
+    let missed = result.objectives.iter().any(|objective| !objective.met);
+    Ok(match (invalid, missed) {
+        (true, _) => Exit::Invalid,
+        (false, true) => Exit::Missed,
+        (false, false) => Exit::Done,
     })
-}
-
-/// The settings that `--set` and `--inject` spell out.
-pub(super) fn overlay_settings(set: &[String], inject: &[String]) -> Result<Table, Failure> {
-    let mut settings = Table::new();
-    for text in set {
-        let (knob, value) = plan::assignment(text)
-            .map_err(|error| Failure::usage(format!("--set {text}: {error}")))?;
-        if settings.insert(knob.clone(), value).is_some() {
-            return Err(Failure::usage(format!("--set {text}: {knob} is set twice")));
-        }
-    }
-    let mut delays = Table::new();
-    for text in inject {
-        let (place, delay) =
-            plan::injection(text).map_err(|error| Failure::usage(format!("--inject: {error}")))?;
-        if delays.insert(place.clone(), delay).is_some() {
-            let twice = format!("--inject {text}: a delay into {place} is asked for twice");
-            return Err(Failure::usage(twice));
-        }
-    }
-    if !delays.is_empty() && settings.insert("inject".to_owned(), Value::Table(delays)).is_some() {
-        return Err(Failure::usage("delays are set by --set inject and by --inject: use one"));
-    }
-    // Refused now, the error names the option; refused with the plan, it would name the plan's file.
-    plan::read_knobs(&settings)
-        .map_err(|error| Failure::usage(format!("--set or --inject: {error}")))?;
-    Ok(settings)
-}
-
-/// The parts of a run: the real ones, what stands in for others, and the lab's own.
-fn components(plan: &Plan, inventory: &Inventory, left_out: usize) -> Vec<Component> {
-    let reached = plan.reaches();
-    let mut services = Service::started(&reached, true);
-    // As requests come to them.
-    services.reverse();
-    let own = services.iter().map(|service| service.name).chain(["sidecar"]);
-    let own = own.map(|name| Component {
-        role: name.to_owned(),
-        name: format!("run-lab {name}"),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        address: None,
-        real: true,
-        note: String::new(),
-    });
-    let mut components: Vec<Component> =
-        Tool::ALL.iter().map(|&tool| inventory.component(tool)).collect();
-    components.extend(own);
-    let found = inventory.of(Tool::K6).map(|found| Release::of(&found.version));
-    if let Some(warning) = found.as_ref().and_then(Release::warning)
-        && let Some(driver) = components.iter_mut().find(|part| part.role == Tool::K6.role())
-    {
-        driver.note = format!("{}; {warning}", driver.note);
-    }
-    let note = |components: &mut [Component], role: &str, text: String| {
-        if let Some(component) = components.iter_mut().find(|part| part.role == role) {
-            component.note = text;
-        }
-    };
-    if inventory.of(Tool::Postgres).is_some() && !reached.iter().any(|service| service.database) {
-        note(&mut components, Tool::Postgres.role(), "no cell of this plan asks it".to_owned());
-    }
-    if left_out > 0 {
-        let why = format!(
-            "{left_out} cells that ask it are left out; to get PostgreSQL: {}",
-            Tool::Postgres.how_to_get()
-        );
-        note(&mut components, Tool::Postgres.role(), why);
-    }
-    let double = plan.cells.iter().filter(|cell| cell.knobs.rest_size_bug.is_some()).count();
-    if double > 0 {
-        let what = format!("in {double} cells a double that sends a wrong size by REST");
-        note(&mut components, Service::entry().name, what);
-    }
-    components
 }

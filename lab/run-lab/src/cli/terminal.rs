@@ -40,3 +40,8 @@ pub(super) fn print(text: impl Display) -> Result<(), Failure> {
 pub(super) fn complain(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "run-lab: {error:#}");
 }
+
+/// Says what may matter, and is no error.
+pub(super) fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use ledger::{date, wall};
 
-use super::run::{RealParts, distinct, new_folder, overlay_settings, own_folder};
+use super::factors::overlay_settings;
+use super::order::{RealParts, distinct, new_folder, own_folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{
@@ -182,7 +183,7 @@ async fn serve(
     &Setup { out, show, inventory, .. }: &Setup<'_>,
 ) -> Result<(), RunError> {
     testbed.seed(knobs, &mut Addresses).await?;
-    let gateway = testbed.serve(knobs, &mut Addresses).await?;
+    let gateway = testbed.serve(None, knobs, &mut Addresses).await?;
     let (pid, otlp, control) = testbed.sidecar()?;
     let mut text = format!(
         "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\

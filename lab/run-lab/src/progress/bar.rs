@@ -14,7 +14,6 @@ pub struct Bar {
     expected_ns: u64,
     /// Planned time of what is done.
     done_ns: u64,
-    pair_ns: u64,
 }
 
 impl Bar {
@@ -24,7 +23,7 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(5));
         let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        Bar { bar, expected_ns: 1, done_ns: 0, pair_ns: 0 }
+        Bar { bar, expected_ns: 1, done_ns: 0 }
     }
 
     fn show(&self, at_ns: u64, message: &str) {
@@ -52,10 +51,6 @@ impl Reporter for Bar {
                 }
                 self.show(self.done_ns + elapsed_ns, &message);
             }
-            LabEvent::Paired { .. } => {
-                self.done_ns += self.pair_ns;
-                self.show(self.done_ns, "certifying the probe");
-            }
             LabEvent::RoundBegan { cell, .. } => self.show(self.done_ns, cell),
             _ => {}
         }
@@ -65,7 +60,6 @@ impl Reporter for Bar {
                 self.expected_ns = (*expected_ns).max(1);
                 self.bar.set_length(self.expected_ns / 1_000_000);
             }
-            LabEvent::Certifying { pair_ns, .. } => self.pair_ns = *pair_ns,
             LabEvent::RoundEnded { planned_ns, .. } => self.done_ns += planned_ns,
             LabEvent::Closing | LabEvent::Stopping { .. } => self.bar.set_message(String::new()),
             _ => {}

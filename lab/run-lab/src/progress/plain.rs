@@ -59,7 +59,6 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
                 "{place}certifying the probe on {cell}: {pairs} pairs of rounds, probes on and off"
             )
         }
-        LabEvent::PairDiscarded { reason } => format!("measured again: {reason}"),
         LabEvent::Certified(certificate) => certificate_line(certificate),
         LabEvent::NotCertified { cell, reason } => {
             format!("{cell}: the probe could not be certified: {reason}")
@@ -69,7 +68,7 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
         }
         LabEvent::Stopping { reason } => format!("stopping: {reason}"),
         LabEvent::Closing => "closing the books".to_owned(),
-        LabEvent::Paired { .. } | LabEvent::RoundBegan { .. } | LabEvent::RoundGoesOn { .. } => {
+        LabEvent::RoundBegan { .. } | LabEvent::RoundGoesOn { .. } => {
             return None;
         }
     })
@@ -79,9 +78,12 @@ pub(super) fn line(event: &LabEvent) -> Option<String> {
 fn certificate_line(certificate: &Certificate) -> String {
     let Certificate { cost, on_ns, off_ns, .. } = certificate;
     let (low, high) = cost.interval;
+    let latency = cost.latency.map_or_else(String::new, |(ratio, (low, high))| {
+        format!("; {ratio:.3}x latency ({low:.3} to {high:.3})")
+    });
     format!(
         "{}: the probe costs {:.3}x CPU per request (95 % interval {low:.3} to {high:.3}): {} with \
-         it, {} without, {} of the requests traced",
+         it, {} without, {} of the requests traced{latency}",
         cost.cell,
         cost.ratio,
         time(on_ns / 1e3),

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::certify::Certifier;
+use super::load::Load;
+use super::points::Points;
 use super::{Halt, Interrupt, RunError, Setup, TestBed, capture, start_driver, stopping_reason};
 use lab_judge::result::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 use lab_launch::{ANY_PORT, Inventory};
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::plan::{Certify, reached};
+use lab_model::plan::{Certify, Plan, reached};
 use lab_supervise::Absolute;
 
 /// A request that is not answered for so long is an error, in nanoseconds.
@@ -48,7 +49,7 @@ pub async fn certify_cells(
         not_measured: Vec::new(),
         mean: None,
     };
-    let driver = start_driver()?;
+    let driver = start_driver(None)?;
     let reached = reached(cells.iter().map(|certify| &certify.cell));
     let setup = Setup {
         out: dir,
@@ -60,16 +61,23 @@ pub async fn certify_cells(
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
-    let (testbed, deaths) = TestBed::set_up(setup, interrupt, reporter).await?;
+    let (mut testbed, deaths) = TestBed::set_up(setup, interrupt, reporter).await?;
     let halt = Halt::new(interrupt, deaths, false);
-    let mut certifier = Certifier {
-        driver: &driver,
-        testbed: &testbed,
+    let plan = Plan { timeout_ns: TIMEOUT_NS, ..Plan::default() };
+    let points = Points::new(None, "certify");
+    let mut load = Load {
+        plan: &plan,
+        generator: &driver,
+        k6: None,
+        points: &points,
+        testbed: &mut testbed,
         reporter,
-        halt: &halt.token,
-        timeout_ns: TIMEOUT_NS,
+        settle_ns: 0,
+        counts: true,
+        halt: halt.token.clone(),
+        http: reqwest::Client::new(),
     };
-    let measured = measure(&mut certifier, cells, &mut costs).await;
+    let measured = measure(&mut load, cells, &mut costs).await;
     // A death explains what went wrong after it.
     let mut failure = halt.death().map(RunError::Part).or(measured.err());
     let interrupted = interrupt.stop.is_cancelled();
@@ -87,17 +95,17 @@ pub async fn certify_cells(
 
 /// Fills `costs` cell by cell, until the last or until it is to stop.
 async fn measure(
-    certifier: &mut Certifier<'_>,
+    load: &mut Load<'_>,
     cells: &[Certify],
     costs: &mut Costs,
 ) -> Result<(), RunError> {
     for (index, plan) in cells.iter().enumerate() {
-        if certifier.halt.is_cancelled() {
+        if load.halt.is_cancelled() {
             break;
         }
-        match certifier.certify(plan, (index + 1, cells.len())).await? {
+        match load.certify(plan, (index + 1, cells.len())).await? {
             Ok(certificate) => costs.cells.push(CellCost::of(plan, &certificate)),
-            Err(_) if certifier.halt.is_cancelled() => break,
+            Err(_) if load.halt.is_cancelled() => break,
             Err(reason) => {
                 costs.not_measured.push(NotMeasured { cell: plan.cell.id.clone(), reason });
             }

@@ -17,6 +17,9 @@ pub fn capture() -> Environment {
             .unwrap_or_default(),
         kernel: line("/proc/sys/kernel/osrelease"),
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        smt: smt(),
+        turbo: turbo(),
+        pinned: String::new(),
         rustc: env!("LAB_RUSTC").to_owned(),
         build: env!("LAB_BUILD").to_owned(),
         cargo_lock: env!("LAB_CARGO_LOCK").to_owned(),
@@ -32,6 +35,27 @@ fn unknown() -> String {
 
 fn line(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| unknown(), |text| text.trim().to_owned())
+}
+
+/// Whether cores run two threads each: then two busy threads of one core are slower than of two.
+fn smt() -> String {
+    match line("/sys/devices/system/cpu/smt/active").as_str() {
+        "1" => "on".to_owned(),
+        "0" => "off".to_owned(),
+        _ => unknown(),
+    }
+}
+
+/// Whether cores may go faster than they can for long: then what runs first runs faster. Drivers of processors say so in
+/// two places, and one of them the other way round.
+fn turbo() -> String {
+    let intel = line("/sys/devices/system/cpu/intel_pstate/no_turbo");
+    let others = line("/sys/devices/system/cpu/cpufreq/boost");
+    match (intel.as_str(), others.as_str()) {
+        ("0", _) | (_, "1") => "on".to_owned(),
+        ("1", _) | (_, "0") => "off".to_owned(),
+        _ => unknown(),
+    }
 }
 
 /// The first `name : value` of a file.

@@ -7,15 +7,15 @@ use ledger::clock;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
-use super::certify::Certifier;
 use super::points::Points;
 use super::round::{begin, round};
 use super::testbed::TestBed;
 use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
+use lab_judge::result::precision;
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::plan::Plan;
-use lab_model::{Cell, RoundMeasure, RunMeasure, Statements};
+use lab_model::plan::{Plan, order};
+use lab_model::{Cell, CellMeasure, RoundMeasure, RunMeasure, Statements};
 use lab_supervise::PartError;
 
 /// How often those who watch are told how a round goes on.
@@ -30,6 +30,10 @@ pub(super) struct Load<'a> {
     pub(super) points: &'a Points,
     pub(super) testbed: &'a mut TestBed,
     pub(super) reporter: &'a mut dyn Reporter,
+    /// Rest after each round, in which its spans are sent, in nanoseconds.
+    pub(super) settle_ns: u64,
+    /// Requests belong to their cells. Those of a certification belong to none.
+    pub(super) counts: bool,
     /// Cancelled when the load is to stop.
     pub(super) halt: CancellationToken,
     /// For questions to services that are not load.
@@ -47,36 +51,68 @@ impl Load<'_> {
         }
         self.testbed.nonce = Some(nonce);
         if let Some(plan) = &self.plan.certify {
-            let mut certifier = Certifier {
-                driver: self.generator,
-                testbed: self.testbed,
-                reporter: self.reporter,
-                halt: &self.halt,
-                timeout_ns: self.plan.timeout_ns,
-            };
-            let certificate = certifier.certify(plan, (1, 1)).await?;
+            let certificate = self.certify(plan, (1, 1)).await?;
             measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
         }
-        for round in 0..self.plan.rounds {
-            // What is peculiar to one start of the services is inside a round, and not the same in all of them.
-            self.testbed.stop_services().await;
-            for index in self.plan.order(round) {
-                if self.halt.is_cancelled() {
-                    return Ok(());
-                }
-                let cell = &mut measure.cells[index];
-                let (measured, done) = self.cell(&cell.cell, round).await;
-                if let Some(measured) = measured {
-                    // Told when it has been kept: what cannot be told is measured all the same.
-                    cell.rounds.push(measured);
-                    let told = self.points.load(&cell.cell, &cell.rounds[cell.rounds.len() - 1]);
-                    done.and(told.await.map_err(|error| PartError::from(error).into()))?;
-                } else {
-                    done?;
-                }
+        for round in 0..self.plan.until.map_or(self.plan.rounds, |until| until.rounds) {
+            if round >= self.plan.rounds && self.is_known(measure) {
+                return Ok(());
+            }
+            self.pass(&mut measure.cells, round).await?;
+            if self.halt.is_cancelled() {
+                return Ok(());
+            }
+        }
+        self.is_known(measure);
+        Ok(())
+    }
+
+    /// One round of each of `cells`, in the order of that round.
+    pub(super) async fn pass(
+        &mut self,
+        cells: &mut [CellMeasure],
+        round: u32,
+    ) -> Result<(), RunError> {
+        // What is peculiar to one start of the services is inside a round, and not the same in all of them.
+        self.testbed.stop_services().await;
+        for index in order(cells.len(), round) {
+            if self.halt.is_cancelled() {
+                return Ok(());
+            }
+            let cell = &mut cells[index];
+            let (measured, done) = self.cell(&cell.cell, round).await;
+            let Some(measured) = measured else {
+                done?;
+                continue;
+            };
+            // Told when it has been kept: what cannot be told is measured all the same.
+            cell.rounds.push(measured);
+            if self.counts {
+                let told = self.points.load(&cell.cell, &cell.rounds[cell.rounds.len() - 1]).await;
+                done.and(told.map_err(|error| PartError::from(error).into()))?;
+            } else {
+                done?;
             }
         }
         Ok(())
+    }
+
+    /// Whether what is claimed of `measure` is known as well as was asked; tells how well, if not.
+    fn is_known(&mut self, measure: &RunMeasure) -> bool {
+        let Some(until) = self.plan.until else { return true };
+        let Some(share) = precision(&measure.cells) else { return false };
+        if share > until.share {
+            let rounds = measure.cells.iter().map(|cell| cell.rounds.len()).max().unwrap_or(0);
+            let (share, wanted) = (share * 100.0, until.share * 100.0);
+            self.reporter.on(&LabEvent::Preparing {
+                what: format!(
+                    "after {rounds} of at most {} rounds the widest interval is ±{share:.1} % of the mean, ±{wanted} % \
+                     are asked for",
+                    until.rounds
+                ),
+            });
+        }
+        share <= until.share
     }
 
     /// One round of a cell: what was measured, if its measured part began, and what ended it before its time.
@@ -92,13 +128,17 @@ impl Load<'_> {
             Some(Ok(gateway)) => gateway,
         };
         self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
-        if let Err(error) = self.points.event(cell, number, "began").await {
+        if self.counts
+            && let Err(error) = self.points.event(cell, number, "began").await
+        {
             return (None, Err(PartError::from(error).into()));
         }
         let before = self.statements().await;
         let (measured, done) = self.drive(cell, number, gateway).await;
-        // A sidecar that is gone is told of by its death.
-        let _ = self.points.event(cell, number, "ended").await;
+        if self.counts {
+            // A sidecar that is gone is told of by its death.
+            let _ = self.points.event(cell, number, "ended").await;
+        }
         let Some(mut measured) = measured.filter(|measured| measured.requests.planned > 0) else {
             return (None, done);
         };
@@ -109,7 +149,7 @@ impl Load<'_> {
             requests: measured.requests,
             p50_ns: measured.latency.value_at_quantile(0.5),
             p99_ns: measured.latency.value_at_quantile(0.99),
-            planned_ns: cell.warmup_ns + cell.duration_ns,
+            planned_ns: cell.warmup_ns + cell.duration_ns + self.settle_ns,
         });
         (Some(measured), done)
     }
@@ -119,7 +159,7 @@ impl Load<'_> {
         if cell.workload.asks_database() {
             self.testbed.seed(&cell.knobs, self.reporter).await?;
         }
-        self.testbed.serve(&cell.knobs, self.reporter).await
+        self.testbed.serve(cell.arm.as_ref(), &cell.knobs, self.reporter).await
     }
 
     /// What the database has counted so far; `None` where there is none, or it does not count.
@@ -156,7 +196,8 @@ impl Load<'_> {
     ) -> Result<RoundMeasure, RunError> {
         let connections = self.testbed.connect(&cell.knobs, gateway).await?;
         let round = round(cell, number, self.plan.timeout_ns);
-        let target = Gateway::new(&connections, cell, &cell.id, number, round.sampling.weight());
+        let name = if self.counts { cell.id.as_str() } else { "" };
+        let target = Gateway::new(&connections, cell, name, number, round.sampling.weight());
         let running = begin(self.generator, target, round, &self.halt)?;
         Ok(self.watch(running, cell).await)
     }
@@ -194,6 +235,9 @@ impl Load<'_> {
         loop {
             tokio::select! {
                 measured = &mut end => {
+                    // What it takes to send the spans of the round is a part of its CPU time.
+                    let settle = tokio::time::sleep(Duration::from_nanos(self.settle_ns));
+                    let _ = self.halt.run_until_cancelled(settle).await;
                     let used = before.zip(self.testbed.services_cpu_ns());
                     let services_cpu_ns = used.map(|(before, after)| after.saturating_sub(before));
                     return RoundMeasure { services_cpu_ns, ..measured };

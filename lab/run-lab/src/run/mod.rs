@@ -40,8 +40,8 @@ use lab_judge::verdict;
 use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
-use lab_model::{CellMeasure, Component, RunMeasure};
-use lab_supervise::{Absolute, PartError};
+use lab_model::{ArmProgram, Asked, CellMeasure, Component, Environment, RunMeasure};
+use lab_supervise::{Absolute, Cpus, PartError};
 
 /// Name of the run file in a run's folder.
 pub const RUN_FILE: &str = "run.sqlite";
@@ -72,6 +72,28 @@ pub struct Order {
     pub thresholds: Option<String>,
     /// k6 is to write its own points to InfluxDB too.
     pub k6_influxdb: bool,
+    /// What the arms are started from, where there are some.
+    pub arms: Vec<ArmProgram>,
+    /// Which CPUs are whose.
+    pub pins: Pins,
+}
+
+/// Which CPUs are whose; where none are named, the kernel chooses.
+#[derive(Debug, Clone, Default)]
+pub struct Pins {
+    /// Of the thread that makes the requests.
+    pub driver: Option<Cpus>,
+    /// Of every service.
+    pub services: Option<Cpus>,
+}
+
+impl std::fmt::Display for Pins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told = [("driver", &self.driver), ("services", &self.services)];
+        let told =
+            told.into_iter().filter_map(|(who, cpus)| Some(format!("{who}={}", cpus.as_ref()?)));
+        f.write_str(&told.collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// What came of it.
@@ -141,7 +163,7 @@ pub async fn carry_out(
     });
     order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
     let mut measure = nothing_yet(&order);
-    let driver = start_driver()?;
+    let driver = start_driver(order.pins.driver.as_ref())?;
     let reached = order.plan.reaches();
     let setup = Setup {
         out: &order.out,
@@ -154,6 +176,7 @@ pub async fn carry_out(
         grafana: ANY_PORT,
     };
     let (mut testbed, deaths) = TestBed::set_up(setup, interrupt, reporter).await?;
+    testbed.cpus.clone_from(&order.pins.services);
     if let Some(why) = testbed.no_boards() {
         order.inventory.no_use(Tool::Grafana, why);
         let role = Tool::Grafana.role();
@@ -170,6 +193,8 @@ pub async fn carry_out(
         points: &points,
         testbed: &mut testbed,
         reporter,
+        settle_ns: order.plan.settle_ns,
+        counts: true,
         halt: halt.token.clone(),
         http: reqwest::Client::builder().no_proxy().timeout(ASIDE).build().unwrap_or_default(),
     };
@@ -270,8 +295,12 @@ fn lost_by_k6(measure: &mut RunMeasure) {
     }
 }
 
-fn start_driver() -> Result<Driver, RunError> {
-    Driver::start().map_err(|error| RunError::System {
+fn start_driver(cpus: Option<&Cpus>) -> Result<Driver, RunError> {
+    let started = match cpus {
+        Some(cpus) => cpus.start(Driver::start),
+        None => Driver::start(),
+    };
+    started.map_err(|error| RunError::System {
         attempt: "start the driver's thread".to_owned(),
         error,
     })
@@ -291,9 +320,14 @@ fn nothing_yet(order: &Order) -> RunMeasure {
     RunMeasure {
         plan: order.plan.name.clone(),
         run_id: order.run_id.clone(),
-        environment: capture(),
+        environment: Environment { pinned: order.pins.to_string(), ..capture() },
         components: order.components.clone(),
         cells: cells.map(|cell| CellMeasure { cell: cell.clone(), rounds: Vec::new() }).collect(),
+        asked: Asked {
+            arms: order.arms.clone(),
+            objectives: order.plan.objectives.clone(),
+            thresholds: order.thresholds.is_some(),
+        },
         probe_cost: None,
         incomplete: false,
         command: order.command.clone(),

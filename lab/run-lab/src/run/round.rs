@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab_drive::builtin::{Driver, Gateway, Round, Running, Sampling};
-use lab_model::{Cell, MAX_TRACES_PER_SECOND};
+use lab_model::{Arrivals, Cell};
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -18,7 +18,19 @@ pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
         duration_ns: cell.duration_ns,
         max_in_flight: cell.max_in_flight,
         timeout: Duration::from_nanos(timeout_ns),
-        sampling: Sampling::at_most(MAX_TRACES_PER_SECOND, cell.rate),
+        sampling: Sampling::at_most(cell.traces_per_second, expected_rate(cell)),
+        arrivals: cell.arrivals,
+    }
+}
+
+/// Requests a second that are to be expected. How fast a closed loop goes is not known before: that of each of its users
+/// is taken for no faster than this, and a faster one is traced more often.
+const OF_A_USER: f64 = 2_000.0;
+
+fn expected_rate(cell: &Cell) -> f64 {
+    match cell.arrivals {
+        Arrivals::Closed(users) => users as f64 * OF_A_USER,
+        Arrivals::Constant | Arrivals::Poisson => cell.rate,
     }
 }
 

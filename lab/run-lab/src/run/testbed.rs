@@ -15,12 +15,12 @@ use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
 use lab_drive::builtin::{Connections, SERVICE, threads_cpu_ns};
 use lab_launch::{
-    ANY_PORT, Collector, Control, ControlError, Services, Store, Target, Tool, seed,
-    start_services, start_sidecar, withheld,
+    Collector, Control, ControlError, Services, Store, Target, Tool, seed, start_services,
+    start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Component, DEFAULT_USERS, Knobs, Service};
-use lab_supervise::{Part, PartError, Supervisor};
+use lab_model::{Arm, Component, DEFAULT_USERS, Knobs, Service};
+use lab_supervise::{Cpus, Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
 const SPOOL: &str = "spool";
@@ -41,9 +41,13 @@ pub struct TestBed {
     pub(super) otlp: SocketAddr,
     /// Of the run that the sidecar has open; none for load by hand.
     pub(super) nonce: Option<Arc<str>>,
+    /// Where services run; anywhere if absent.
+    pub(super) cpus: Option<Cpus>,
     sidecar: Part,
     real_parts: RealParts,
     services: Option<Services>,
+    /// The arm that they are of, where there are arms.
+    arm: Option<Arc<Arm>>,
     /// What the users table holds: rows, and whether there is no index.
     seeded: Option<(Option<u64>, bool)>,
     edge: Option<EdgeClient>,
@@ -96,9 +100,11 @@ impl TestBed {
             control,
             otlp,
             nonce: None,
+            cpus: None,
             sidecar,
             real_parts,
             services: None,
+            arm: None,
             seeded: None,
             edge: None,
             lost: 0,
@@ -134,18 +140,22 @@ impl TestBed {
         self.real_parts.addresses()
     }
 
-    /// Sees to it that services with the settings `knobs` run; returns where the gateway is.
+    /// Sees to it that services of `arm` with the settings `knobs` run; returns where the gateway is. Those of another
+    /// arm do not do, though their settings and program be the same: each arm begins with a start.
     ///
     /// # Errors
     /// If a service does not start.
     pub async fn serve(
         &mut self,
+        arm: Option<&Arc<Arm>>,
         knobs: &Knobs,
         reporter: &mut dyn Reporter,
     ) -> Result<SocketAddr, RunError> {
-        if !self.services.as_ref().is_some_and(|services| services.serve(knobs)) {
+        let same = self.arm.as_ref() == arm;
+        if !self.services.as_ref().is_some_and(|services| same && services.serve(knobs)) {
             self.stop_services().await;
-            let services = self.start_beside(knobs, "").await?;
+            self.arm = arm.cloned();
+            let services = self.start(knobs).await?;
             for part in services.parts() {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
                 self.control.watch(&part, pid, false).await.map_err(PartError::from)?;
@@ -217,26 +227,17 @@ impl TestBed {
         self.services.as_ref()?.parts().map(|part| threads_cpu_ns(part.pid)).sum()
     }
 
-    /// Starts services beside those that run, for somebody else to stop.
-    pub(super) async fn start_beside(
-        &self,
-        knobs: &Knobs,
-        suffix: &str,
-    ) -> Result<Services, PartError> {
-        let listen = if suffix.is_empty() { self.listen } else { ANY_PORT };
-        let database_url = self.real_parts.database_url().filter(|_| suffix.is_empty());
-        let target =
-            Target { otlp: self.otlp, listen, reached: &self.reached, database_url, suffix };
-        start_services(&self.supervisor, knobs, target).await
-    }
-
-    /// An edge to another gateway than the one that [`TestBed::serve`] is for.
-    pub(super) fn edge_to(
-        &self,
-        knobs: &Knobs,
-        services: &Services,
-    ) -> Result<EdgeClient, RunError> {
-        EdgeClient::start(knobs, services.entry()?, self.otlp, self.nonce.clone())
+    /// Starts the services of the arm that is set up.
+    async fn start(&self, knobs: &Knobs) -> Result<Services, PartError> {
+        let target = Target {
+            otlp: self.otlp,
+            listen: self.listen,
+            reached: &self.reached,
+            database_url: self.real_parts.database_url(),
+        };
+        let program = self.arm.as_ref().and_then(|arm| arm.program.clone());
+        let supervisor = self.supervisor.of(program, self.cpus.clone());
+        start_services(&supervisor, knobs, target).await
     }
 
     async fn stop_edge(&mut self) {

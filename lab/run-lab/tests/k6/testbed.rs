@@ -25,6 +25,9 @@ pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
         warmup_ns: warmup_ms * 1_000_000,
         max_in_flight: 20,
         knobs: Knobs::default(),
+        arm: None,
+        arrivals: Default::default(),
+        traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
     }
 }
 
@@ -59,8 +62,7 @@ impl Lab {
         let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
-        let target =
-            Target { otlp, listen: ANY_PORT, reached: &[], database_url: None, suffix: "" };
+        let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };
         let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = program.k6(dir.path());
         k6.otlp = Some(otlp);

@@ -109,6 +109,7 @@ async fn drive(k6: Option<&Program>, service: SocketAddr, cell: &Cell) -> RoundM
         rate: cell.rate,
         warmup_ns: 0,
         duration_ns: cell.duration_ns,
+        arrivals: lab_model::Arrivals::Constant,
         max_in_flight: 100,
         timeout: std::time::Duration::from_secs(5),
         sampling: Sampling::at_most(1.0, cell.rate),

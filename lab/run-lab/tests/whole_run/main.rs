@@ -80,6 +80,65 @@ fn the_cost_of_the_probe_is_certified_before_the_cells() {
 }
 
 #[test]
+fn a_missed_objective_is_an_exit_code_and_no_verdict() {
+    let dir = dir();
+    let asked = ["--objective", "p99<1ns", "--objective", "errors<1%"];
+    let run = ["run", "--plan", "smoke", "--protocol", "rest"];
+    let (code, text) = Run::start(dir.path(), &[&run[..], &asked].concat()).end();
+    assert_eq!(code, Some(6), "{text}");
+    let told = result(dir.path());
+    let met: Vec<_> =
+        told["objectives"].as_array().expect("objectives").iter().map(|one| &one["met"]).collect();
+    assert_eq!(met, [false, true]);
+    assert!(!told["verdict"]["reasons"].to_string().contains("p99<1ns"));
+}
+
+#[test]
+fn a_run_is_repeated_from_its_folder() {
+    let dir = dir();
+    let run = [
+        "run",
+        "--plan",
+        "smoke",
+        "--protocol",
+        "rest",
+        "--arrivals",
+        "poisson",
+        "--set",
+        "nagle=true",
+    ];
+    let (code, text) = Run::start(dir.path(), &run).end();
+    assert_eq!(code, Some(0), "{text}");
+    let first = result(dir.path());
+    fs::rename(dir.path().join("out"), dir.path().join("first")).expect("a folder");
+    let (code, text) = Run::start(dir.path(), &["run", "--like", "first"]).end();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!text.contains("not as in first"), "{text}");
+    let again = result(dir.path());
+    let asked = |told: &serde_json::Value| {
+        let cells = told["cells"].as_array().expect("cells").iter();
+        cells
+            .map(|cell| (cell["factors"].clone(), cell["requests"]["planned"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&first), asked(&again));
+    assert_eq!(first["cells"][0]["factors"]["arrivals"], "poisson");
+}
+
+#[test]
+fn a_closed_loop_says_what_it_hides() {
+    let dir = dir();
+    let run = ["run", "--plan", "smoke", "--protocol", "rest", "--concurrency", "2"];
+    let (code, text) = Run::start(dir.path(), &run).end();
+    assert_eq!(code, Some(0), "{text}");
+    let told = result(dir.path());
+    let cell = &told["cells"][0];
+    assert_eq!(cell["factors"]["arrivals"]["closed"], 2);
+    assert!(cell["requests"]["ok"].as_u64().expect("a count") > 100, "{}", cell["requests"]);
+    assert!(cell["verdict"]["reasons"].to_string().contains("a slow system was asked less"));
+}
+
+#[test]
 fn a_run_interrupted_before_it_measured_says_so() {
     let dir = dir();
     let mut run = Run::start(dir.path(), &["run", "--plan", "rest-vs-grpc"]);
