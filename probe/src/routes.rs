@@ -19,7 +19,8 @@ use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 
 use crate::admission::is_grpc;
-use crate::json::{JsonReply, Refusal};
+use crate::carries::Carries;
+use crate::json::{JsonBody, JsonReply, Refusal};
 use crate::limits::LimitsTold;
 use crate::standing::Crowd;
 use crate::table::Table;

@@ -42,19 +42,19 @@ pub struct ServiceArgs {
     /// core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub worker_threads: Option<u16>,
-    /// How long the head of a request may take from its first byte to its last, in seconds [default: 10].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub head_timeout: Option<u16>,
-    /// How long the body of a request may take, in seconds; at 500 bytes a second or more it may take longer, and by
-    /// gRPC it is a pause that may not be longer [default: 20].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub body_timeout: Option<u16>,
-    /// How long a connection may be without a request, in seconds [default: 60].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub idle_timeout: Option<u16>,
-    /// How long a caller may take nothing of a reply, in seconds [default: 30].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub write_timeout: Option<u16>,
+    /// How long the head of a request may take from its first byte to its last [default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = Span::within(Span::seconds(1)..=Span::seconds(3_600)))]
+    pub head_timeout: Option<Span>,
+    /// How long the body of a request may take; at 500 bytes a second or more it may take longer, and by
+    /// gRPC it is a pause that may not be longer [default: 20s].
+    #[arg(long, value_name = "DURATION", value_parser = Span::within(Span::seconds(1)..=Span::seconds(3_600)))]
+    pub body_timeout: Option<Span>,
+    /// How long a connection may be without a request [default: 60s].
+    #[arg(long, value_name = "DURATION", value_parser = Span::within(Span::seconds(1)..=Span::seconds(3_600)))]
+    pub idle_timeout: Option<Span>,
+    /// How long a caller may take nothing of a reply [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = Span::within(Span::seconds(1)..=Span::seconds(3_600)))]
+    pub write_timeout: Option<Span>,
     /// Connections at a time; for one more the idlest are closed [default: three quarters of the file descriptors
     /// that the process may have].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -93,9 +93,7 @@ impl ServiceArgs {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let default = Limits::default();
-        let or = |seconds: Option<u16>, default| {
-            seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
-        };
+        let or = |limit: Option<Span>, default| limit.map_or(default, Span::duration);
         Limits {
             head: or(self.head_timeout, default.head),
             body: or(self.body_timeout, default.body),

@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use probe::capture::Captured;
-use probe::{Call, Client, ClientOptions, ProbeLayer, Service as _, Version};
+use probe::{Call, Client, ClientOptions, ProbeLayer, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::Layer as _;
 
@@ -17,8 +17,7 @@ use crate::own::{Own, Pair, raw, whole};
 async fn calls_made_in_tasks_of_their_own_belong_to_the_request() {
     let mut behind = Pair::start(Version::Http1).await;
     let next = format!("http://{}", behind.address).parse().unwrap();
-    let own = Own { next, ..Own::defaults().unwrap() };
-    let mut pair = Pair::start_as(Version::Http1, own).await;
+    let mut pair = Pair::start_as(Version::Http1, Own { next }.into()).await;
     let reply = pair.send("GET", "/spawned", "").await.unwrap();
     assert_eq!(reply.body(), "21");
     // Three calls and the request itself.

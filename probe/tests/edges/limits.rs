@@ -3,23 +3,27 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use probe::{Service as _, ServiceArgs, Version};
+use probe::{Service as _, ServiceArgs, ServiceConfig, Version};
 use serde_json::Value;
+use settings::Span;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::own::{Own, Pair, raw};
 
 /// A service whose limits are as short as they may be.
-fn strict() -> Own {
-    let service = ServiceArgs {
-        head_timeout: Some(1),
-        body_timeout: Some(1),
-        idle_timeout: Some(2),
-        write_timeout: Some(1),
+fn strict() -> ServiceConfig<Own> {
+    own(ServiceArgs {
+        head_timeout: Some(Span::seconds(1)),
+        body_timeout: Some(Span::seconds(1)),
+        idle_timeout: Some(Span::seconds(2)),
+        write_timeout: Some(Span::seconds(1)),
         ..ServiceArgs::default()
-    };
-    Own { service, ..Own::defaults().unwrap() }
+    })
+}
+
+fn own(shared: ServiceArgs) -> ServiceConfig<Own> {
+    ServiceConfig { shared, ..Own::defaults().unwrap().into() }
 }
 
 /// How often something was the reason for a connection to be closed.
@@ -102,8 +106,7 @@ async fn a_peer_by_http_2_that_vanishes_with_a_call_open_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_is_no_room_the_idlest_go_and_the_newcomer_is_served() {
-    let service = ServiceArgs { max_connections: Some(16), ..ServiceArgs::default() };
-    let own = Own { service, ..Own::defaults().unwrap() };
+    let own = own(ServiceArgs { max_connections: Some(16), ..ServiceArgs::default() });
     let address = Pair::start_as(Version::Http1, own).await.address;
     let mut half = Vec::new();
     for _ in 0..40 {

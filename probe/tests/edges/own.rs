@@ -11,8 +11,8 @@ use hyper_util::rt::TokioIo;
 use ledger::HopNode;
 use probe::capture::{Captured, CapturedSpan, join, start};
 use probe::{
-    Call, CallError, Client, ClientOptions, Json, Probe, Routes, Service, ServiceArgs, SetupError,
-    Version,
+    Call, CallError, Client, ClientOptions, Json, MakeRoutes, Probe, Received, Routes, Service,
+    ServiceConfig, SetupError, Version,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -21,33 +21,19 @@ pub(crate) const WORK: Duration = Duration::from_millis(30);
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Own {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) listen: SocketAddr,
     /// Who is called.
     #[arg(long, default_value = "http://127.0.0.1:1")]
     pub(crate) next: http::Uri,
-    #[command(flatten)]
-    pub(crate) service: ServiceArgs,
 }
 
 impl Service for Own {
     const NAME: &'static str = "own";
+    const PORT: u16 = 8099;
 
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn shared(&self) -> &ServiceArgs {
-        &self.service
-    }
-
-    fn routes(
-        self,
-        probe: Probe,
-    ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
-        Ok(move || {
-            let client = Client::new(&probe, "next", self.next.clone(), ClientOptions::default());
+    fn routes(config: ServiceConfig<Self>, probe: Probe) -> Result<MakeRoutes, SetupError> {
+        Ok(Box::new(move || {
+            let next = config.own.next.clone();
+            let client = Client::new(&probe, "next", next, ClientOptions::default());
             Routes::new()
                 .get("/html", || async {
                     tokio::time::sleep(WORK).await;
@@ -67,7 +53,7 @@ impl Service for Own {
                 .get("/large", || async { vec![b'x'; 64 << 20] })
                 .get("/upgrade", upgrade)
                 .get("/spawned", move || spawned(client))
-        })
+        }))
     }
 }
 
@@ -128,10 +114,10 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) async fn start(version: Version) -> Pair {
-        Pair::start_as(version, Own::defaults().unwrap()).await
+        Pair::start_as(version, Own::defaults().unwrap().into()).await
     }
 
-    pub(crate) async fn start_as(version: Version, own: Own) -> Pair {
+    pub(crate) async fn start_as(version: Version, own: ServiceConfig<Own>) -> Pair {
         let (server, served) = Captured::probe(Vec::new()).unwrap();
         let (probe, called) = Captured::probe(Vec::new()).unwrap();
         let address = start(own, server).await;
@@ -170,6 +156,6 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 }
 
 /// Reads a body to its end.
-pub(crate) async fn whole(reply: http::Response<hyper::body::Incoming>) -> bytes::Bytes {
+pub(crate) async fn whole(reply: http::Response<Received>) -> bytes::Bytes {
     reply.into_body().collect().await.unwrap().to_bytes()
 }

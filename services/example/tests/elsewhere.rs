@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use example::ExampleConfig;
+use example::ExampleService;
 use http::Request;
 use probe::capture::{Captured, start};
-use probe::{Call, Client, ClientOptions, Context, Json, Probe, ProbeLayer, Service as _};
+use probe::{Call, Client, ClientOptions, Context, Json, Probe, ProbeLayer};
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt};
 
@@ -34,7 +34,7 @@ async fn measure_all(client: Client, items: Vec<String>) -> BTreeMap<String, Val
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_axum_server_of_ones_own_calls_the_example_from_tasks_of_its_own() {
-    let example = start(ExampleConfig::defaults().unwrap(), Probe::off()).await;
+    let example = start(ExampleService, Probe::off()).await;
     let (probe, mut spans) = Captured::probe(Vec::new()).unwrap();
     let target = format!("http://{example}").parse().unwrap();
     let client = Client::new(&probe, "example", target, ClientOptions::default());

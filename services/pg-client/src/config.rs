@@ -1,7 +1,7 @@
 //! Settings of the service and of seeding.
 
 use probe::Service as _;
-use settings::DatabaseUrl;
+use settings::{DatabaseUrl, Span};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -17,10 +17,10 @@ pub struct PgClientConfig {
     /// Connections to the database: opened when they are needed, and kept.
     #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub pool_size: u32,
-    /// How long a request may wait for a connection that others use, in seconds: less than the gateway gives the whole
+    /// How long a request may wait for a connection that others use: less than the gateway gives the whole
     /// call (its --timeout), so that who waits in vain hears why.
-    #[arg(long, default_value = "20", value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub pool_wait: u16,
+    #[arg(long, default_value = "20s", value_name = "DURATION", value_parser = Span::within(Span::seconds(1)..=Span::seconds(3_600)))]
+    pub pool_wait: Span,
 }
 
 /// Settings of seeding.

@@ -14,7 +14,6 @@ mod statements;
 mod users;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lab_proto::v1::users_server::UsersServer;
 use probe::{MakeRoutes, Probe, Routes, Service, ServiceConfig, SetupError};
@@ -35,7 +34,7 @@ impl Service for PgClientConfig {
         let PgClientConfig { database_url, pool_size, pool_wait } = config.own;
         let options = config::connect_options(&database_url)?;
         // One pool, whoever asks: `--pool-size 1` is one connection.
-        let wait = Duration::from_secs(pool_wait.into());
+        let wait = pool_wait.duration();
         let users = Arc::new(Users::new(&probe, options, Pool { size: pool_size, wait }));
         Ok(Box::new(move || {
             Routes::new()

@@ -88,10 +88,10 @@ async fn main() -> anyhow::Result<()> {
 /// The gateway and its echo, with short limits, until standard input ends.
 async fn serve() -> anyhow::Result<()> {
     let service = ServiceArgs {
-        head_timeout: Some(2),
-        body_timeout: Some(2),
-        idle_timeout: Some(5),
-        write_timeout: Some(2),
+        head_timeout: Some(Span::seconds(2)),
+        body_timeout: Some(Span::seconds(2)),
+        idle_timeout: Some(Span::seconds(5)),
+        write_timeout: Some(Span::seconds(2)),
         ..ServiceArgs::default()
     };
     let config = EchoConfig { service: service.clone(), ..EchoConfig::defaults()? };
