@@ -18,13 +18,31 @@ const SLOW_READERS: usize = 4;
 /// The number of what they do.
 const SLOW: u32 = 8;
 
+/// In which order harm is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// All do the same at once, one deed after the other.
+    Together,
+    /// Each does what comes to its mind.
+    Mixed,
+}
+
 /// Does harm until told to stop; answers how often.
-pub(crate) async fn on(gateway: SocketAddr, number: usize, stop: Arc<AtomicBool>) -> u64 {
+pub(crate) async fn on(
+    gateway: SocketAddr,
+    number: usize,
+    order: Order,
+    stop: Arc<AtomicBool>,
+) -> u64 {
     // The same deeds in every run.
     let mut random = StdRng::seed_from_u64(number as u64);
     let mut deeds = 0;
     while !stop.load(Relaxed) {
-        let deed = if number < SLOW_READERS { SLOW } else { random.random_range(0..SLOW) };
+        let deed = match order {
+            _ if number < SLOW_READERS => SLOW,
+            Order::Together => deeds as u32 % SLOW,
+            Order::Mixed => random.random_range(0..SLOW),
+        };
         let garbage: Vec<u8> =
             (0..random.random_range(1..2_000)).map(|_| random.random()).collect();
         // That a deed fails is what the gateway is there for.

@@ -6,8 +6,9 @@
 //! hundred peers at a time send half heads, half bodies and garbage, take no replies, reset what they asked for, flood
 //! it with connections, pings and streams, and come and go; one asks for a ping a hundred times a second, by REST and by
 //! gRPC in turn. Fails if one of these is not answered, if a limit was never passed, or if descriptors are not back within
-//! 10 s of the end, or memory is then more than a tenth above what it was after a first wave of the same: what the
-//! process and its C library take for good they take then, and what grows is found.
+//! 10 s of the end, or memory is then more than a tenth above what it was after a first wave, in which all did the same
+//! at once: no mixture takes more at a time, and what the C library keeps of it, it keeps from then on. What grows, be it
+//! by a kilobyte for each deed, is found.
 
 mod harm;
 
@@ -25,6 +26,8 @@ use gateway::GatewayConfig;
 use probe::{Probe, Service as _, ServiceArgs};
 use tokio::time::Instant;
 
+use harm::Order;
+
 /// The argument that makes this program the gateway.
 const SERVE: &str = "serve";
 /// Healthy requests a second.
@@ -32,7 +35,7 @@ const RATE: u64 = 100;
 /// Peers that do harm at a time.
 const HARMFUL: usize = 200;
 /// How long the first wave of them lasts.
-const WAVE: Duration = Duration::from_secs(15);
+const WAVE: Duration = Duration::from_secs(20);
 /// How long descriptors and memory may take to come back.
 const BACK: Duration = Duration::from_secs(10);
 /// Descriptors of connections on which something is asked: those are healthy.
@@ -51,10 +54,11 @@ async fn main() -> anyhow::Result<()> {
     let quiet = healthy(gateway.address, Duration::from_secs(5)).await?;
     ensure!(quiet.failed() == 0, "before anybody did harm: {:?}", quiet.failures);
     let at_first = gateway.taken()?;
-    let (wave, _) = under_harm(gateway.address, WAVE).await?;
+    let (wave, _) = under_harm(gateway.address, WAVE, Order::Together).await?;
     tokio::time::sleep(BACK).await;
     let before = gateway.taken()?;
-    let (soak, deeds) = under_harm(gateway.address, Duration::from_secs(seconds)).await?;
+    let (soak, deeds) =
+        under_harm(gateway.address, Duration::from_secs(seconds), Order::Mixed).await?;
     let ended = Instant::now();
     let mut after = gateway.taken()?;
     while !after.is_back_to(&before) && ended.elapsed() < BACK {
@@ -90,10 +94,14 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Asks for so long while others do harm; answers what became of it, and how often they did.
-async fn under_harm(gateway: SocketAddr, long: Duration) -> anyhow::Result<(Healthy, u64)> {
+async fn under_harm(
+    gateway: SocketAddr,
+    long: Duration,
+    order: Order,
+) -> anyhow::Result<(Healthy, u64)> {
     let stop = Arc::new(AtomicBool::new(false));
     let harm: Vec<_> = (0..HARMFUL)
-        .map(|number| tokio::spawn(harm::on(gateway, number, Arc::clone(&stop))))
+        .map(|number| tokio::spawn(harm::on(gateway, number, order, Arc::clone(&stop))))
         .collect();
     let asked = healthy(gateway, long).await?;
     stop.store(true, Relaxed);
