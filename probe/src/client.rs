@@ -32,9 +32,6 @@ use crate::received::Received;
 use crate::slot::Slot;
 use crate::transport::causes;
 
-/// An idle connection of HTTP/1.1 is closed after this: before the peer does it, as a service of the lab would
-/// after a minute, for it may do so just when a request is sent.
-const IDLE: Duration = Duration::from_secs(45);
 /// What is read of the body of a reply that is an error.
 const LONGEST_ERROR: usize = 4_096;
 
@@ -68,7 +65,7 @@ impl Client {
             Wire::Http2(Arc::new(http2))
         } else {
             let mut builder = legacy::Client::builder(executor);
-            builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+            builder.pool_timer(TokioTimer::new()).pool_idle_timeout(options.idle);
             if !options.pooled {
                 builder.pool_max_idle_per_host(0);
             }

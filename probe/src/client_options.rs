@@ -1,5 +1,9 @@
 //! How a client connects.
 
+use std::time::Duration;
+
+use crate::limits::Limits;
+
 /// HTTP version a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Version {
@@ -23,8 +27,19 @@ pub struct ClientOptions {
     pub frame_size: Option<u32>,
     /// Keep connections for later calls; otherwise each call connects anew.
     pub pooled: bool,
+    /// A connection of HTTP/1.1 without a call is closed after this: before its peer does so, which might be just when
+    /// a call is sent on it.
+    pub idle: Duration,
     /// TCP_NODELAY.
     pub nodelay: bool,
+}
+
+impl ClientOptions {
+    /// How long a connection is kept to a peer that closes its connections after `idle`.
+    #[must_use]
+    pub fn idle_before(idle: Duration) -> Duration {
+        idle / 4 * 3
+    }
 }
 
 impl Default for ClientOptions {
@@ -35,6 +50,7 @@ impl Default for ClientOptions {
             connection_window: None,
             frame_size: None,
             pooled: true,
+            idle: Self::idle_before(Limits::default().idle),
             nodelay: true,
         }
     }

@@ -112,6 +112,8 @@ impl ServiceArgs {
             connection_window: self.connection_window,
             frame_size: self.frame_size,
             pooled,
+            // Who is called has the same limits, unless somebody set them otherwise.
+            idle: ClientOptions::idle_before(self.limits().idle),
             nodelay: !self.nagle,
         }
     }

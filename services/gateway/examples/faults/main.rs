@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use echo::EchoConfig;
+use echo::EchoService;
 use http::Request;
-use probe::{Call, Client, ClientOptions, Probe, Service as _, Version};
+use probe::{Call, Client, ClientOptions, Probe, Version};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use wire::{Refuses, Wire};
@@ -102,7 +102,7 @@ async fn failed(fault: Fault, version: Version, seconds: u64, rate: u64) -> anyh
 }
 
 async fn start_echo() -> anyhow::Result<SocketAddr> {
-    Ok(probe::capture::start(EchoConfig::defaults()?, Probe::off()).await)
+    Ok(probe::capture::start(EchoService, Probe::off()).await)
 }
 
 async fn call(client: &Client, limit: Duration) -> anyhow::Result<()> {

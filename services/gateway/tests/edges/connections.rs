@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use echo::EchoConfig;
+use echo::EchoService;
 use http::Request;
 use ledger::Stage;
 use probe::capture::{Captured, start};
-use probe::{Call, Client, ClientOptions, Probe, Service as _, Version};
+use probe::{Call, Client, ClientOptions, Probe, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::wire::{Refuses, Wire, refusing};
@@ -19,7 +19,7 @@ pub(crate) fn client(probe: &Probe, address: SocketAddr) -> Client {
 }
 
 async fn start_echo() -> SocketAddr {
-    start(EchoConfig::defaults().unwrap(), Probe::off()).await
+    start(EchoService, Probe::off()).await
 }
 
 async fn call(client: &Client, call: Call) -> Result<Bytes, probe::CallError> {
@@ -87,7 +87,7 @@ async fn a_peer_that_vanished_without_a_word_is_left_and_calls_that_it_has_stay(
 async fn a_peer_that_is_slow_with_one_call_is_not_taken_for_one_that_vanished() {
     let inject = vec![(Stage::Handler, Duration::from_secs(1))];
     let (server, _spans) = Captured::probe(inject).unwrap();
-    let echo = start(EchoConfig::defaults().unwrap(), server).await;
+    let echo = start(EchoService, server).await;
     let client = client(&Probe::off(), echo);
     for _ in 0..3 {
         call(&client, Call::default()).await.unwrap();

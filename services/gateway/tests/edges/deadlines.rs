@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use echo::EchoConfig;
+use echo::EchoService;
 use http::Request;
 use lab_proto::v1::echo_client::EchoClient;
 use lab_proto::v1::echo_server::{Echo, EchoServer};
@@ -12,7 +12,8 @@ use lab_proto::{EchoReply, EchoRequest};
 use ledger::Stage;
 use probe::capture::{Captured, start};
 use probe::{
-    Call, Client, ClientOptions, Probe, Routes, Service, ServiceArgs, SetupError, Version,
+    Call, Client, ClientOptions, MakeRoutes, Probe, Routes, Service, ServiceConfig, SetupError,
+    Version,
 };
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -26,7 +27,7 @@ const WORK: Duration = Duration::from_millis(200);
 async fn a_timeout_of_grpc_is_kept_by_the_server_and_passed_on_with_what_is_left() {
     let inject = vec![(Stage::Handler, Duration::from_secs(20))];
     let (server, mut spans) = Captured::probe(inject).unwrap();
-    let echo = start(EchoConfig::defaults().unwrap(), server).await;
+    let echo = start(EchoService, server).await;
     // The header alone says how long: this client has no clock.
     let stream = tokio::net::TcpStream::connect(echo).await.unwrap();
     let executor = hyper_util::rt::TokioExecutor::new();
@@ -64,8 +65,7 @@ async fn what_is_left_of_a_limit_travels_with_a_call_by_grpc() {
 async fn what_is_left_of_a_limit_travels_on_with_calls_made_for_the_request_that_has_it() {
     let (address, told) = listener().await;
     let next = format!("http://{address}").parse().unwrap();
-    let passing = Passing { next, ..Passing::defaults().unwrap() };
-    let client = client(&Probe::off(), start(passing, Probe::off()).await);
+    let client = client(&Probe::off(), start(Passing { next }, Probe::off()).await);
     let status = echo(&client, within(Duration::from_secs(1))).await.unwrap_err();
     let told = told.await.unwrap();
     assert!(!told.is_zero() && told <= Duration::from_secs(1) - WORK, "{told:?}");
@@ -96,36 +96,21 @@ async fn listener() -> (SocketAddr, JoinHandle<Duration>) {
 /// A service of gRPC that asks another one, after a while.
 #[derive(Debug, Clone, clap::Args)]
 struct Passing {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
     /// Who is asked.
     #[arg(long, default_value = "http://127.0.0.1:1")]
     next: http::Uri,
-    #[command(flatten)]
-    service: ServiceArgs,
 }
 
 impl Service for Passing {
     const NAME: &'static str = "passing";
+    const PORT: u16 = 8098;
 
-    fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    fn shared(&self) -> &ServiceArgs {
-        &self.service
-    }
-
-    fn routes(
-        self,
-        probe: Probe,
-    ) -> Result<impl Fn() -> Routes + Send + Sync + 'static, SetupError> {
+    fn routes(config: ServiceConfig<Self>, probe: Probe) -> Result<MakeRoutes, SetupError> {
         let options = ClientOptions { version: Version::Http2, ..ClientOptions::default() };
-        Ok(move || {
-            let client = Client::new(&probe, "next", self.next.clone(), options.clone());
+        Ok(Box::new(move || {
+            let client = Client::new(&probe, "next", config.own.next.clone(), options.clone());
             Routes::new().grpc(EchoServer::new(Hop(client)))
-        })
+        }))
     }
 }
 
