@@ -24,22 +24,22 @@ pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> Stri
         .collect()
 }
 
-/// What the bar's colours or letters mean. Where nothing is unseen, nothing is said of it.
+/// What the bar's colours or letters mean, in `width` characters: short names where the whole ones do not fit. Where
+/// nothing is unseen, nothing is said of it.
 pub(super) fn legend(cells: &[CellResult], width: usize, paint: Paint) -> String {
     let unseen = |part: &FamilyResult| part.family == Family::Unseen.name() && part.share > 0.0;
     let any_unseen = cells.iter().flat_map(|cell| &cell.families).any(unseen);
-    let entries: Vec<String> = Family::ALL
-        .into_iter()
-        .filter(|&family| family != Family::Unseen || any_unseen)
-        .map(|family| {
-            let look = look(family);
-            let name = if width < 112 { look.short } else { look.name };
-            let sign =
-                if paint.0 { paint.colour("█", look.ansi) } else { look.letter.to_string() };
-            format!("{sign} {name}")
-        })
-        .collect();
-    entries.join(" · ")
+    let told = |family: &Family| *family != Family::Unseen || any_unseen;
+    let looks: Vec<_> = Family::ALL.into_iter().filter(told).map(look).collect();
+    let between = " · ";
+    let whole: usize = looks.iter().map(|look| look.name.len() + "q ".len()).sum();
+    let fits = whole + (looks.len() - 1) * between.chars().count() <= width;
+    let entries = looks.iter().map(|look| {
+        let name = if fits { look.name } else { look.short };
+        let sign = if paint.0 { paint.colour("█", look.ansi) } else { look.letter.to_string() };
+        format!("{sign} {name}")
+    });
+    entries.collect::<Vec<_>>().join(between)
 }
 
 /// `width` split in proportion to `shares`, by largest remainder.

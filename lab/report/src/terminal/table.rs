@@ -52,7 +52,9 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
             let _ = writeln!(text, "{}", row(cell, layout, paint));
         }
     }
-    let _ = writeln!(text, "{:>9} {}", "", legend(&result.cells, width, paint));
+    let indent = " ".repeat(10);
+    let legend = legend(&result.cells, width - indent.len(), paint);
+    let _ = writeln!(text, "{indent}{legend}");
 }
 
 fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {

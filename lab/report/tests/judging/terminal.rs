@@ -14,7 +14,7 @@ fn a_report_in_120_columns() {
         Where did the time go?  rest-vs-grpc-20261123T150000Z
         12 cells: 6 payloads from 10 B to 1 MB by REST and gRPC, 100 requests/s. At 10 B there is no comparison, since a cell of
         it is INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen;
-        less than 213 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to
+        less than 240 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to
         read (49 % and 49 %). At 1 MB more was offered than the system could serve: of 100/s it completed 8.83/s by REST and
         8.61/s by gRPC, and the means of 5.39 s and 5.44 s are the length of its queues, not the cost of a protocol. 1 cell is
         INVALID and must not be used: rest-10B. 2 cells are SUSPECT, to be used only with the reason in mind: rest-1MB,
@@ -36,7 +36,7 @@ fn a_report_in_120_columns() {
         ── payload made per request, 1 worker thread
              1 MB REST     100 → 8.83   5.39 s   5.56 s   12.5 s qqnnnnnnnnnnnnnnnnnnnnnnn network 92 queue 6      0.3 % SUSPECT
              1 MB gRPC     100 → 8.61   5.44 s   5.79 s   13.8 s qqnnnnnnnnnnnnnnnnnnnnnnn network 92 queue 6      0.3 % SUSPECT
-                  q queue · s serialization · f framing · c flow control · k socket · n network and receive wait · b backend
+                  q queue · s serial · f framing · c flow · k socket · n network · d delivery · b backend
 
         rest-10B    50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 14 %),
                     30 % queueing (above all driver lag of driver→gateway, 7.4 %), 8.9 % writing to sockets (above all request
@@ -44,7 +44,7 @@ fn a_report_in_120_columns() {
                     waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-10B    50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     30 % queueing (above all driver lag of driver→gateway, 7.4 %), 8.7 % writing to sockets (above all request
-                    socket write of driver→gateway, 2.4 %); framing is 5.0 %; flow control is 0 %. Within one machine that
+                    socket write of driver→gateway, 2.4 %); framing is 3.9 %; flow control is 0 %. Within one machine that
                     waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-1kB    49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     30 % queueing (above all driver lag of driver→gateway, 7.3 %), 9.0 % writing to sockets (above all request
@@ -52,7 +52,7 @@ fn a_report_in_120_columns() {
                     waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-1kB    49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     29 % queueing (above all driver lag of driver→gateway, 7.4 %), 8.9 % writing to sockets (above all request
-                    socket write of driver→gateway, 2.4 %); framing is 5.3 %; flow control is 0 %. Within one machine that
+                    socket write of driver→gateway, 2.4 %); framing is 4.3 %; flow control is 0 %. Within one machine that
                     waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-10kB   43 % of the mean is waiting for the other side to read (above all request wire of gateway→echo, 11 %), 25 %
                     queueing (above all driver lag of driver→gateway, 6.2 %), 17 % encoding and decoding (above all request
@@ -60,7 +60,7 @@ fn a_report_in_120_columns() {
                     not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-10kB   45 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 12 %),
                     26 % queueing (above all driver lag of driver→gateway, 6.5 %), 9.6 % encoding and decoding (above all reply
-                    encode of driver→gateway, 2.4 %); framing is 7.6 %; flow control is 0 %. Within one machine that waiting is
+                    encode of driver→gateway, 2.4 %); framing is 6.7 %; flow control is 0 %. Within one machine that waiting is
                     not a wire but a process being woken, once for each message: no protocol changes it.
         rest-100kB  41 % of the mean is encoding and decoding on gateway→echo, 12 % encoding and decoding on driver→gateway,
                     6.4 % between writing a request and the echo reading it, 6.0 % between writing a reply and the gateway
@@ -119,7 +119,7 @@ fn a_table_in_100_columns() {
           payload      asked → done/s     mean      p50      p99 where it went    largest, %  resid. verdict
              10 B REST      100 → 100   282 µs   281 µs   336 µs qqqqqsfknnnnnnnn network 50   0.4 % VALID
              10 B gRPC      100 → 100   284 µs   283 µs   338 µs qqqqqsfknnnnnnnn network 49   0.4 % VALID
-                  q queue · s serial · f framing · c flow · k socket · n network · b backend
+                  q queue · s serial · f framing · c flow · k socket · n network · d delivery · b backend
     "#]].assert_eq(&format!("table\n{}\n", table.join("\n")));
 }
 

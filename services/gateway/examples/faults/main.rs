@@ -70,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
 /// Calls at a rate while the fault happens; answers how many failed.
 async fn failed(fault: Fault, version: Version, seconds: u64, rate: u64) -> anyhow::Result<u64> {
     let target = match (fault, version) {
-        (Fault::Ages, _) => wire::aging(Duration::from_millis(500)).await?,
+        (Fault::Ages, _) => wire::aging(Duration::from_secs(2)).await?,
         (Fault::Refuses, Version::Http2) => wire::refusing(Refuses::Streams).await?,
         _ => start_echo().await?,
     };
@@ -90,7 +90,7 @@ async fn failed(fault: Fault, version: Version, seconds: u64, rate: u64) -> anyh
             if let Err(error) = call(&client, LIMIT).await
                 && failed.fetch_add(1, Relaxed) == 0
             {
-                println!("  the first by {version:?}: {error:#}");
+                println!("  the first by {version:?}: {error}");
             }
         }));
     }
