@@ -39,10 +39,7 @@ impl Pair {
             let root = Root {
                 sampled: true,
                 cell: size.to_string().into(),
-                round: 0,
-                weight: 1.0,
-                nonce: None,
-                stopwatch: None,
+                ..Root::default()
             };
             let call = Call { root: Some(root), ..Call::default() };
             let reply = client.unary("lab.v1.Echo/Echo", call, |channel| async move {

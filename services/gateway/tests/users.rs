@@ -135,11 +135,8 @@ async fn three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them() {
         let started = clock::now();
         let root = Root {
             sampled: true,
-            cell: "test".into(),
-            round: 0,
-            weight: 1.0,
-            nonce: None,
             stopwatch: Some(Arc::clone(&stopwatch)),
+            ..Root::default()
         };
         let call = Call { planned: Some(started), root: Some(root), ..Call::default() };
         let path = format!("/{protocol}/users/count");

@@ -88,11 +88,8 @@ impl Lab {
             let started = clock::now();
             let root = Root {
                 sampled: true,
-                cell: "test".into(),
-                round: 0,
-                weight: 1.0,
-                nonce: None,
                 stopwatch: Some(Arc::clone(&stopwatch)),
+                ..Root::default()
             };
             let call = Call { planned: Some(started), root: Some(root), ..Call::default() };
             let reply = client.post_json(&path, &PingRequest { size }, call).await;

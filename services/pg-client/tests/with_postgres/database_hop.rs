@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::service::{seed, start};
 use ledger::{HopLedger, Kind, Point, Stage, close};
 use probe::capture::{Captured, CapturedSpan, join};
-use probe::{Call, Client, ClientOptions, Root, Version};
+use probe::{Call, Client, ClientOptions, Version};
 use test_parts::Postgres;
 
 const EMAIL: &str = "common0@example.com";
@@ -36,15 +36,7 @@ impl Lab {
 
     fn ask(&self, protocol: &str) -> impl Future<Output = u64> + Send + 'static {
         let (rest, grpc, over_rest) = (self.rest.clone(), self.grpc.clone(), protocol == "rest");
-        let root = Root {
-            sampled: true,
-            cell: "test".into(),
-            round: 0,
-            weight: 1.0,
-            nonce: None,
-            stopwatch: None,
-        };
-        let call = Call { root: Some(root), ..Call::default() };
+        let call = Call::root(true);
         async move {
             if over_rest {
                 let query = lab_proto::query_of_email(EMAIL);
