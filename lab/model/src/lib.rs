@@ -20,5 +20,5 @@ pub use measure::{
     Second, Statements,
 };
 pub use services::{SERVICES, Service};
-pub use verdict::{Reason, Status, Verdict};
+pub use verdict::{Answer, Evidence, Question, Reason, Status, Verdict};
 pub use workload::Workload;

@@ -6,6 +6,7 @@
 mod compare;
 mod costs;
 mod family;
+mod headline;
 mod html;
 mod label;
 mod terminal;

@@ -31,6 +31,7 @@ pub use cell::{
 };
 pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
+pub use lab_contrast::{Difference, Ratio};
 pub use rounding::ratio;
 pub use rows::CellRows;
 pub use subject::Subject;

@@ -4,7 +4,9 @@
 //! colours, light and dark, are in `style.css`.
 
 mod about;
+mod answer;
 mod breakdown;
+mod evidence;
 mod graphs;
 mod markup;
 mod payload;
@@ -16,6 +18,7 @@ use ledger::Family;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::family::look;
+use super::headline::{answer as in_one_sentence, compared};
 use lab_judge::result::{CellResult, RunResult};
 use lab_model::Status;
 use markup::chip;
@@ -39,13 +42,12 @@ pub fn html(result: &RunResult) -> String {
             body {
                 (head(result))
                 main {
-                    @for section in &SECTIONS {
-                        section id=(section.id) {
-                            h2 { (section.title) }
-                            p.lead { (section.lead) }
-                            ((section.content)(result))
-                        }
-                    }
+                    @let (first, others) = SECTIONS.split_at(1);
+                    @for section in first { (section.markup(result)) }
+                    p.answer { (result.explanation) }
+                    (about::asked(result))
+                    nav { @for section in &SECTIONS { a href={ "#" (section.id) } { (section.title) } } }
+                    @for section in others { (section.markup(result)) }
                 }
             }
         }
@@ -68,11 +70,11 @@ fn head(result: &RunResult) -> Markup {
     html! {
         header {
             p.run { (result.run_id) " · " (result.environment.started_at) }
-            h1 { "Where did the time go?" }
-            p.answer { (result.explanation) }
+            h1 {
+                @if let Some(answer) = in_one_sentence(&compared(result)) { (answer) }
+                @else { "Where did the time go?" }
+            }
             (banner(result))
-            (about::asked(result))
-            nav { @for section in &SECTIONS { a href={ "#" (section.id) } { (section.title) } } }
         }
     }
 }
@@ -80,6 +82,10 @@ fn head(result: &RunResult) -> Markup {
 fn banner(result: &RunResult) -> Markup {
     let (class, words) = match result.verdict.status {
         Status::Valid => ("valid", "Every cell is what it says it is."),
+        Status::Unchecked => (
+            "unchecked",
+            "Some cells may be right, and nothing that was here could tell: see what could not be checked.",
+        ),
         Status::Suspect => {
             ("suspect", "Some cells may be distorted, or are those of an overloaded system.")
         }
@@ -88,8 +94,7 @@ fn banner(result: &RunResult) -> Markup {
         }
     };
     let of = |status| result.cells.iter().filter(|cell| cell.verdict.status == status).count();
-    let tallies =
-        [Status::Valid, Status::Suspect, Status::Invalid].map(|status| (status, of(status)));
+    let tallies = Status::ALL.map(|status| (status, of(status)));
     let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
     html! {
         div class={ "banner " (class) } {
@@ -128,10 +133,26 @@ impl Section {
     ) -> Self {
         Section { id, title, lead, content }
     }
+
+    fn markup(&self, result: &RunResult) -> Markup {
+        html! {
+            section id=(self.id) {
+                h2 { (self.title) }
+                p.lead { (self.lead) }
+                ((self.content)(result))
+            }
+        }
+    }
 }
 
 /// Every section, in the order of the page.
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 14] = [
+    Section::new(
+        "answer",
+        "By how much, and why",
+        "From one mean to the other: what each kind of work or waiting adds.",
+        answer::section,
+    ),
     Section::new(
         "breakdown",
         "Where the time went",
@@ -169,6 +190,13 @@ const SECTIONS: [Section; 12] = [
         "Proof of the workload",
         "What the cell declares against what was counted on the connections themselves.",
         proof::workload,
+    ),
+    Section::new(
+        "evidence",
+        "The evidence",
+        "Five questions, each with something that could show that the lab is wrong. VALID: no answer is no, and the first \
+             three are yes.",
+        evidence::section,
     ),
     Section::new(
         "verdicts",

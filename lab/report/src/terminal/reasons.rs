@@ -28,13 +28,13 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
     let longest = longest_id(result).max(if run { RUN.len() } else { 0 });
     for (name, reason) in all {
         let status = if is_note(&reason) { "note" } else { reason.status.name() };
-        let line = format!("{status:7}  {name:longest$}  {}: {}", reason.code, reason.text);
-        let line = wrap(&line, width, 9 + longest + 2);
-        let (head, rest) = line.split_at(7);
+        let line = format!("{status:9}  {name:longest$}  {}: {}", reason.code, reason.text);
+        let line = wrap(&line, width, 11 + longest + 2);
+        let (head, rest) = line.split_at(9);
         let _ = writeln!(text, "{}{rest}", paint.status(head, reason.status));
     }
     if result.verdict.status == Status::Valid && result.verdict.reasons.is_empty() {
-        let _ = writeln!(text, "{}  every cell", paint.status("VALID  ", Status::Valid));
+        let _ = writeln!(text, "{}  every cell", paint.status("VALID    ", Status::Valid));
     }
     text.push('\n');
 }

@@ -1,6 +1,7 @@
 //! From rows to results, verdicts, words and reports: everything after measuring.
 
 mod compare;
+mod evidence;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod golden;
