@@ -2,6 +2,7 @@
 //! sample_report -- DIR [ROUNDS]`. Every number in them is drawn from a fixed sequence.
 
 #[path = "../tests/fixture/mod.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
 mod fixture;
 
 fn main() -> anyhow::Result<()> {

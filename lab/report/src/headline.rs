@@ -6,12 +6,14 @@ use lab_judge::result::{CellResult, ContrastResult, RunResult};
 use lab_judge::verdict::{Comparison, comparison, part_words};
 use lab_model::Protocol;
 
-use super::label::{groups, protocol};
+use super::label::{Group, groups, protocol};
 
 /// Two cells that differ in their protocol alone.
 pub(super) struct Compared<'a> {
     /// What they ask for, and what else was set.
     pub title: String,
+    /// What they ask for.
+    pub subject: String,
     /// The cells.
     pub cells: [&'a CellResult; 2],
     /// What they are called.
@@ -23,62 +25,61 @@ pub(super) struct Compared<'a> {
 /// All that `result` compares, in the order of its groups.
 pub(super) fn compared(result: &RunResult) -> Vec<Compared<'_>> {
     let groups = groups(result);
-    let pair = |group: &super::label::Group<'_>| {
+    let pair = |group: &Group<'_>| {
         let of = |wanted: Protocol| {
             let mut cells = group.cells.iter().filter(|cell| cell.factors.protocol == wanted);
-            cells.next().copied().filter(|_| cells.next().is_none())
+            let only = cells.next().filter(|_| cells.next().is_none())?;
+            // The cell itself lives as long as the result.
+            result.cells.iter().find(|cell| cell.id == only.id)
         };
-        let names = [Protocol::Rest, Protocol::Grpc].map(protocol);
-        Some((
-            group.title(),
-            [of_result(result, of(Protocol::Rest)?)?, of_result(result, of(Protocol::Grpc)?)?],
-            names,
-        ))
-    };
-    groups
-        .iter()
-        .filter_map(pair)
-        .map(|(title, cells, names)| {
-            let comparison = comparison(result, cells[0], cells[1]);
-            Compared { title, cells, names, comparison }
+        let cells = [of(Protocol::Rest)?, of(Protocol::Grpc)?];
+        Some(Compared {
+            title: group.title(),
+            subject: group.subject.to_string(),
+            cells,
+            names: [Protocol::Rest, Protocol::Grpc].map(protocol),
+            comparison: comparison(result, cells[0], cells[1]),
         })
-        .collect()
+    };
+    groups.iter().filter_map(pair).collect()
 }
 
-/// The cell itself, which lives as long as the result.
-fn of_result<'a>(result: &'a RunResult, cell: &CellResult) -> Option<&'a CellResult> {
-    result.cells.iter().find(|known| known.id == cell.id)
-}
-
-/// Which is faster, in one sentence; `None` where nothing was compared.
+/// Which is faster, in one sentence, what is claimed first; `None` where nothing was compared.
 pub(super) fn answer(compared: &[Compared<'_>]) -> Option<String> {
-    let mut parts: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut parts: Vec<(u8, String, Vec<&str>)> = Vec::new();
     for pair in compared {
-        let said = match pair.comparison {
+        let (place, said) = match pair.comparison {
             Comparison::Claim { contrast, .. } if !contrast.mean.found() => {
-                "no difference was seen".to_owned()
+                (1, "no difference was seen".to_owned())
             }
             Comparison::Claim { contrast, .. } => {
-                format!("{} is faster", pair.names[usize::from(contrast.mean.us < 0.0)])
+                (0, format!("{} is faster", pair.names[usize::from(contrast.mean.us < 0.0)]))
             }
-            Comparison::Overloaded => "the system was overloaded".to_owned(),
-            Comparison::Invalid => "a cell is INVALID".to_owned(),
-            Comparison::TooFewRounds => "there are too few rounds to tell".to_owned(),
+            Comparison::TooFewRounds => (2, "there are too few rounds to tell".to_owned()),
+            Comparison::Overloaded => (3, "the system was overloaded".to_owned()),
+            Comparison::Invalid => (4, "a cell is INVALID".to_owned()),
         };
-        match parts.iter_mut().find(|(known, _)| *known == said) {
-            Some((_, titles)) => titles.push(&pair.title),
-            None => parts.push((said, vec![&pair.title])),
+        // What else was set is told where it tells two apart.
+        let alike = compared.iter().filter(|other| other.subject == pair.subject).count();
+        let title = if alike > 1 { &pair.title } else { &pair.subject };
+        match parts.iter_mut().find(|(_, known, _)| *known == said) {
+            Some((.., titles)) => titles.push(title),
+            None => parts.push((place, said, vec![title])),
         }
     }
     if parts.is_empty() {
         return None;
     }
+    parts.sort_by_key(|(place, ..)| *place);
     let words: Vec<String> =
-        parts.iter().map(|(said, titles)| format!("{said} at {}", listed(titles))).collect();
+        parts.iter().map(|(_, said, titles)| format!("{said} at {}", listed(titles))).collect();
     let text = words.join("; ");
     let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase);
-    Some(first.into_iter().flatten().chain(letters).chain(['.']).collect())
+    let first = letters.next();
+    // Names are spelled as they are.
+    let named = letters.clone().next().is_some_and(char::is_uppercase);
+    let first = first.map(|letter| if named { letter } else { letter.to_ascii_uppercase() });
+    Some(first.into_iter().chain(letters).chain(['.']).collect())
 }
 
 fn listed(titles: &[&str]) -> String {

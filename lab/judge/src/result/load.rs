@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::cell::{CurvePoint, LatencyResult, LoadResult, SecondResult, SendDelay};
+use super::cell::LoadResult;
+use super::latency::{CurvePoint, LatencyResult, SecondResult, SendDelay};
 use super::rounding::{ratio, round, us};
 use lab_model::{CellMeasure, Requests, RoundMeasure};
 

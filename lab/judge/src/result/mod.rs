@@ -8,6 +8,7 @@ mod breakdown;
 mod cell;
 mod contrasts;
 mod costs;
+mod latency;
 mod load;
 mod resources;
 mod rounding;
@@ -25,13 +26,13 @@ use lab_model::{Component, Environment, ProbeCost, RunMeasure, Verdict};
 
 pub use breakdown::Latencies;
 pub use cell::{
-    CellResult, CurvePoint, DatabaseResult, Factors, FamilyResult, Injected, K6Result,
-    LatencyResult, LoadResult, MarksResult, Residual, ResourceResult, RoundResult, SecondResult,
-    SendDelay, StageResult, Traced,
+    CellResult, DatabaseResult, Factors, FamilyResult, Injected, K6Result, LoadResult, MarksResult,
+    Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
 pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use lab_contrast::{Difference, Ratio};
+pub use latency::{CurvePoint, LatencyResult, SecondResult, SendDelay};
 pub use rounding::ratio;
 pub use rows::CellRows;
 pub use subject::Subject;

@@ -6,13 +6,9 @@ use maud::{Markup, html};
 use super::super::family::named;
 use super::super::headline::{Compared, Step, compared, steps};
 use super::markup::{Table, chip, details};
-use lab_judge::result::units::{time, trimmed};
+use lab_judge::result::units::time;
 use lab_judge::result::{ContrastResult, RESIDUAL, RunResult};
 use lab_judge::verdict::{Comparison, headline, told};
-
-/// What the intervals are, once for all of them.
-const BRACKETS: &str = "Brackets are 95 % intervals. Those of differences hold together for all payloads and families of the \
-     run; what they do not separate from 0 is not claimed. From one mean to the other the steps add up; their intervals do not.";
 
 /// The section.
 pub(super) fn section(result: &RunResult) -> Markup {
@@ -21,7 +17,6 @@ pub(super) fn section(result: &RunResult) -> Markup {
         @if pairs.is_empty() { p { "Nothing in this run differs in its protocol alone, so nothing is compared." } }
         @else {
             div.claims { @for pair in &pairs { (card(pair)) } }
-            p.fine { (BRACKETS) }
         }
     }
 }
@@ -56,8 +51,8 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
                 "."
             }
             @if let Some(cpu) = contrast.cpu {
-                " CPU of the services per request: " (trimmed(cpu.ratio)) "× "
-                (format!("[{:.2}, {:.2}]", cpu.interval.0, cpu.interval.1)) " by " (pair.names[1]) "."
+                " By " (pair.names[1]) " the services take " (format!("{:.2}× [{:.2}, {:.2}]", cpu.ratio, cpu.interval.0, cpu.interval.1))
+                " the CPU per request that they take by " (pair.names[0]) "."
             }
         }
         (details("Every family", &families(contrast)))

@@ -98,13 +98,14 @@ fn banner(result: &RunResult) -> Markup {
     let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
     html! {
         div class={ "banner " (class) } {
-            p { b { "Can I believe it?" } " " (words) }
             p {
+                b { "Can I believe it?" } " " (words) " "
                 @for (status, of) in tallies.into_iter().filter(|(_, of)| *of > 0) {
                     span.tally { (of) " " (chip(status)) }
                 }
             }
-            ul { @for cell in doubted { li { b { (cell.id) } ": " (codes(cell)) } } }
+            @for (index, cell) in doubted.enumerate() { @if index > 0 { "; " } b { (cell.id) } ": " (codes(cell)) }
+            " (" a href="#evidence" { "evidence" } ")"
         }
     }
 }
@@ -150,7 +151,8 @@ const SECTIONS: [Section; 14] = [
     Section::new(
         "answer",
         "By how much, and why",
-        "From one mean to the other: what each kind of work or waiting adds.",
+        "Steps from one mean to the other: what each kind of work or waiting adds. Brackets are 95 % intervals that hold together \
+             for all payloads and kinds; what they do not separate from 0 is not claimed. Steps add up; their intervals do not.",
         answer::section,
     ),
     Section::new(

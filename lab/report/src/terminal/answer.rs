@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::super::family::{Look, named};
+use ledger::Family;
+
+use super::super::family::{Look, look};
 use super::super::headline::{Compared, answer, compared, steps};
 use super::super::text::{Paint, wrap};
 use lab_judge::result::units::time;
@@ -65,7 +67,9 @@ fn waterfall(text: &mut String, pair: &Compared<'_>, contrast: &ContrastResult, 
     for step in &steps {
         let (from, to) = (place(step.from.min(step.to())), place(step.from.max(step.to())));
         let long = (to - from).max(1);
-        let look = step.family.as_deref().map(named);
+        // Of the residual there is no letter: no stage explains it.
+        let family = step.family.as_deref().and_then(Family::from_name);
+        let look = family.map(look);
         let bar = format!(
             "{:from$}{}{:rest$}",
             "",

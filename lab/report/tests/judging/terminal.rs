@@ -12,8 +12,7 @@ fn a_report_in_120_columns() {
     let result = sample_run().result();
     expect![[r#"
         Where did the time go?  rest-vs-grpc-20261123T150000Z
-        A cell is INVALID at 10 B (REST always 100 kB); no difference was seen at 1 kB, 10 kB, 100 kB and 500 kB; the system was
-        overloaded at 1 MB (payload made per request, 1 worker thread).
+        No difference was seen at 1 kB, 10 kB, 100 kB and 500 kB; the system was overloaded at 1 MB; a cell is INVALID at 10 B.
 
         10 B (REST always 100 kB)  no comparison, since a cell of it is INVALID
         1 kB        no difference seen; less than 240 µs would not have been, from 2 pairs of rounds
@@ -149,7 +148,7 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
     let first: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Brackets")).collect();
     expect![[r#"
         Where did the time go?  rest-vs-grpc-20261123T150000Z
-        No difference was seen at 10 B; gRPC is faster at 100 kB.
+        gRPC is faster at 100 kB; no difference was seen at 10 B.
 
         10 B        no difference seen; less than 3.50 µs would not have been, from 6 pairs of rounds; halves of one cell's own
                     rounds differ by up to 1.61 µs
@@ -157,7 +156,7 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
                     REST                                                      | 881 µs
                     encoding and decoding  sssssssssssssssssssssssssssssssssss  -260 µs [-269 µs, -250 µs]
                     framing                fffffffffffff                        +93.2 µs [+91.1 µs, +95.4 µs]
-                    unexplained                         b                       -0.50 µs [-0.53 µs, -0.46 µs]
+                    unexplained                         ·                       -0.50 µs [-0.53 µs, -0.46 µs]
                     5 others, none sure                 ·                       +0.01 µs
                     gRPC                                |                       714 µs
 
