@@ -1,5 +1,7 @@
 //! A bar of families that is exactly as wide as asked: no family is drawn wider because of rounding.
 
+use std::fmt::Write as _;
+
 use ledger::Family;
 
 use super::super::family::look;
@@ -28,19 +30,28 @@ pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> Stri
 pub(super) fn legend(cells: &[CellResult], width: usize, paint: Paint) -> String {
     let unseen = |part: &FamilyResult| part.family == Family::Unseen.name() && part.share > 0.0;
     let any_unseen = cells.iter().flat_map(|cell| &cell.families).any(unseen);
-    let entries: Vec<String> = Family::ALL
-        .into_iter()
-        .filter(|&family| family != Family::Unseen || any_unseen)
-        .map(|family| {
-            let look = look(family);
-            let name = if width < 112 { look.short } else { look.name };
-            let sign =
-                if paint.0 { paint.colour("█", look.ansi) } else { look.letter.to_string() };
-            format!("{sign} {name}")
-        })
-        .collect();
-    entries.join(" · ")
+    let entries = Family::ALL.into_iter().filter(|&family| family != Family::Unseen || any_unseen);
+    let (mut text, mut used) = (String::new(), INDENT);
+    for family in entries {
+        let look = look(family);
+        let name = if width < 112 { look.short } else { look.name };
+        let sign = if paint.0 { paint.colour("█", look.ansi) } else { look.letter.to_string() };
+        let long = name.chars().count() + 2;
+        if used > INDENT && used + 3 + long > width {
+            let _ = write!(text, "\n{:INDENT$}", "");
+            used = INDENT;
+        } else if used > INDENT {
+            text.push_str(" · ");
+            used += 3;
+        }
+        let _ = write!(text, "{sign} {name}");
+        used += long;
+    }
+    text
 }
+
+/// Columns before the legend.
+pub(super) const INDENT: usize = 10;
 
 /// `width` split in proportion to `shares`, by largest remainder.
 fn apportion(shares: &[f64], width: usize) -> Vec<usize> {
