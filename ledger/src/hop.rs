@@ -1,6 +1,7 @@
 //! A hop before and after its books are closed, and the request that hops make.
 
 use crate::half::Half;
+use crate::marks::Point;
 use crate::stage::{Kind, StageSet};
 
 /// A hop as joined from spans, with the hops that its server made while answering.
@@ -14,6 +15,24 @@ pub struct HopNode {
     pub server: Option<Half>,
     /// Calls made by the server of this hop.
     pub children: Vec<HopNode>,
+}
+
+impl HopNode {
+    /// By how much the server was at work inside its client's call: from the call to the server's first read, or from its
+    /// last write to the call's end, whichever is less, in nanoseconds. Below 0 one side's times are wrong: nothing can
+    /// be read before it is asked for. `None` unless both read one clock, and the server the bytes.
+    #[must_use]
+    pub fn margin(&self) -> Option<i64> {
+        let (client, server) = (self.client.as_ref()?, self.server.as_ref()?);
+        if client.clock.is_empty() || client.clock != server.clock {
+            return None;
+        }
+        let (start, end) = client.call();
+        let (read, write) =
+            (server.marks.get(Point::FirstRead)?, server.marks.get(Point::LastWrite)?);
+        let after = |late: u64, early: u64| late.wrapping_sub(early).cast_signed();
+        Some(after(read, start).min(after(end, write)))
+    }
 }
 
 /// The closed books of one hop.

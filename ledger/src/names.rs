@@ -74,6 +74,9 @@ pub const M_LOAD: &str = "load";
 pub const M_PROCESS: &str = "process";
 /// Measurement of verdicts: one point for each cell when the run has been judged.
 pub const M_VERDICT: &str = "verdict";
+/// Measurement of claims: one point for each family of each two cells that are compared, and one for their means, when
+/// the run has been judged.
+pub const M_CONTRAST: &str = "contrast";
 /// Measurement of the course of a run: one point where a round of a cell begins, one where it ends.
 pub const M_CELL: &str = "cell";
 
@@ -89,6 +92,12 @@ pub const T_PAYLOAD: &str = "payload";
 pub const T_HOP: &str = "hop";
 /// Tag: what requests do (`http.route`, `rpc.method` or name of their first span); [`NO_CELL`] where nothing tells.
 pub const T_OPERATION: &str = "operation";
+/// Tag: cell that is compared with.
+pub const T_FIRST: &str = "first";
+/// Tag: cell that is compared.
+pub const T_SECOND: &str = "second";
+/// Value of [`T_FAMILY`] for the difference of the means, of which families are the parts.
+pub const WHOLE: &str = "mean";
 /// Tag: family of a stage ([`crate::stage::Family`]).
 pub const T_FAMILY: &str = "family";
 /// Tag: name of a stage ([`crate::stage::Stage`]).
@@ -179,8 +188,10 @@ pub const F_INVOLUNTARY_SWITCHES: &str = "involuntary_switches_per_s";
 /// Field of [`M_PROCESS`]: time that threads were ready and waited for a CPU, in seconds per second.
 pub const F_RUN_QUEUE_WAIT: &str = "run_queue_wait_cores";
 
-/// Field of [`M_VERDICT`]: 0 VALID, 1 SUSPECT, 2 INVALID.
+/// Field of [`M_VERDICT`]: 0 VALID, 1 SUSPECT, 2 INVALID, 3 UNCHECKED.
 pub const F_STATUS: &str = "status";
+/// Field of [`M_VERDICT`]: how bad that is: 0 VALID, 1 UNCHECKED, 2 SUSPECT, 3 INVALID.
+pub const F_SEVERITY: &str = "severity";
 /// Field of [`M_VERDICT`]: the same as a word.
 pub const F_STATUS_NAME: &str = "status_name";
 /// Field of [`M_VERDICT`]: the codes of the reasons, with commas.
@@ -197,6 +208,27 @@ pub const F_PROBE_COST: &str = "probe_cost_ratio";
 pub const F_SPANS_LOST: &str = "spans_lost";
 /// Field of [`M_VERDICT`]: requests whose two ends counted different bytes, or whose payload is not the declared one.
 pub const F_BYTES_DISAGREE: &str = "bytes_disagree";
+
+/// Field of [`M_CONTRAST`]: the second less the first, in microseconds.
+pub const F_US: &str = "us";
+/// Field of [`M_CONTRAST`]: lower end of its interval, all of the run together.
+pub const F_LOW_US: &str = "low_us";
+/// Field of [`M_CONTRAST`]: upper end of it.
+pub const F_HIGH_US: &str = "high_us";
+/// Field of [`M_CONTRAST`]: the least true difference that four of five such runs would have told from none.
+pub const F_VISIBLE_US: &str = "visible_us";
+/// Field of [`M_CONTRAST`]: 1 if the interval excludes 0.
+pub const F_FOUND: &str = "found";
+/// Field of [`M_CONTRAST`]: pairs of rounds.
+pub const F_PAIRS: &str = "pairs";
+/// Field of [`M_CONTRAST`] of the means: how much halves of one cell's own rounds differ.
+pub const F_NOISE_FLOOR_US: &str = "noise_floor_us";
+/// Field of [`M_CONTRAST`] of the means: latency of the second over that of the first.
+pub const F_RATIO: &str = "ratio";
+/// Field of [`M_CONTRAST`] of the means: lower end of its interval, by itself.
+pub const F_RATIO_LOW: &str = "ratio_low";
+/// Field of [`M_CONTRAST`] of the means: upper end of it.
+pub const F_RATIO_HIGH: &str = "ratio_high";
 
 /// Field of [`M_CELL`]: `began` or `ended`.
 pub const F_EVENT: &str = "event";

@@ -8,6 +8,8 @@ use std::fmt;
 /// Remote Procedure Calls", SOSP 2023.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
+    /// What the load generator itself takes: sending late, its own encoding and decoding, waking up.
+    Generator,
     /// Waiting for a turn: pools, stream limits, other streams, the scheduler.
     Queue,
     /// Turning messages into bytes and back.
@@ -31,7 +33,8 @@ pub enum Family {
 
 impl Family {
     /// Every family, in the order in which reports stack them.
-    pub const ALL: [Family; 9] = [
+    pub const ALL: [Family; 10] = [
+        Family::Generator,
         Family::Queue,
         Family::Serialization,
         Family::Framing,
@@ -47,6 +50,7 @@ impl Family {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Family::Generator => "generator",
             Family::Queue => "queue",
             Family::Serialization => "serialization",
             Family::FlowControl => "flow_control",
@@ -93,7 +97,7 @@ macro_rules! stages {
             /// How many stages there are.
             pub const COUNT: usize = Self::ALL.len();
 
-            /// The family the stage is booked under.
+            /// The family the stage is booked under on any hop but the edge.
             #[must_use]
             pub const fn family(self) -> Family {
                 match self { $(Stage::$stage => Family::$family,)* }
@@ -115,7 +119,7 @@ macro_rules! stages {
 }
 
 stages! {
-    DriverLag, Queue, "driver_lag", "Planned start to the start of the call: the load generator was late.";
+    DriverLag, Generator, "driver_lag", "Planned start to the start of the call: the load generator was late.";
     SendQueue, Queue, "send_queue", "Waiting to be sent: pool, connect, stream limit, other streams ahead, failed attempts.";
     RequestEncode, Serialization, "request_encode", "Turning the request into bytes.";
     RequestWindowWait, FlowControl, "request_window_wait", "A HTTP/2 window was exhausted while request bytes were pending.";
@@ -161,6 +165,23 @@ impl Stage {
         Stage::ReplyDecode,
         Stage::WakeUp,
     ];
+
+    /// The family the stage is booked under on a hop at `depth`. At the edge, depth 0, the client is the load
+    /// generator: what it does with messages of its own is none of the services'. Waiting for a connection, a stream
+    /// or a window of the first service is not its own, and stays queue or flow control.
+    #[must_use]
+    pub const fn family_at(self, depth: u32) -> Family {
+        match (self, depth) {
+            (
+                Stage::RequestEncode
+                | Stage::ReplyReceiverQueue
+                | Stage::ReplyDecode
+                | Stage::WakeUp,
+                0,
+            ) => Family::Generator,
+            _ => self.family(),
+        }
+    }
 
     /// The stage called `name`; `-` and spaces are taken for `_`.
     ///
@@ -306,6 +327,19 @@ mod tests {
         for family in Family::ALL {
             assert_eq!(Family::from_name(family.name()), Some(family));
         }
+    }
+
+    #[test]
+    fn what_the_load_generator_does_with_its_messages_is_its_own_at_the_edge_alone() {
+        for stage in [Stage::RequestEncode, Stage::ReplyDecode, Stage::WakeUp] {
+            assert_eq!(stage.family_at(0), Family::Generator, "{stage}");
+            assert_eq!(stage.family_at(1), stage.family(), "{stage}");
+        }
+        // Of the services' side, and of waiting for them, nothing is the generator's.
+        for stage in [Stage::SendQueue, Stage::RequestWindowWait, Stage::RequestDecode] {
+            assert_eq!(stage.family_at(0), stage.family(), "{stage}");
+        }
+        assert_eq!(Stage::DriverLag.family_at(0), Family::Generator);
     }
 
     #[test]

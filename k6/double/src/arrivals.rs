@@ -105,7 +105,7 @@ impl Load {
         let tags = Labels { tags: tags.iter().cloned().collect(), ..Labels::default() };
         let world = World {
             options,
-            release: faults.release,
+            faults: faults.clone(),
             tags,
             samples,
             origin: SystemTime::UNIX_EPOCH,

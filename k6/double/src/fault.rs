@@ -40,16 +40,28 @@ pub(crate) enum Fault {
     Silent,
     /// Its stream tells durations that cannot be.
     Lie,
+    /// It tells durations that are a millisecond shorter than they were.
+    Short,
+    /// It tells durations that are a millisecond longer than they were.
+    Long,
+    /// It tells that requests were over a millisecond before they were.
+    Early,
+    /// It tells that requests were over a millisecond after they were.
+    Late,
     /// Its summary has the shape of `K6_NEW_MACHINE_READABLE_SUMMARY`.
     NewSummary,
 }
 
-const FAULTS: [(&str, Fault); 6] = [
+const FAULTS: [(&str, Fault); 10] = [
     ("hang", Fault::Hang),
     ("die", Fault::Die),
     ("cut", Fault::Cut),
     ("silent", Fault::Silent),
     ("lie", Fault::Lie),
+    ("short", Fault::Short),
+    ("long", Fault::Long),
+    ("early", Fault::Early),
+    ("late", Fault::Late),
     ("new-summary", Fault::NewSummary),
 ];
 

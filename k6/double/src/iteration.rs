@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collector::Samples;
 use crate::connection::{Connection, Reply};
-use crate::fault::Release;
+use crate::fault::{Fault, Faults};
 use crate::line::{Labels, Sample};
 use crate::metric::Metric;
 use crate::question::Question;
@@ -28,7 +28,7 @@ pub(crate) struct User {
 /// What every iteration needs.
 pub(crate) struct World {
     pub(crate) options: Options,
-    pub(crate) release: Release,
+    pub(crate) faults: Faults,
     /// Tags of the command line.
     pub(crate) tags: Labels,
     pub(crate) samples: Samples,
@@ -94,6 +94,7 @@ impl World {
         let state = edge.map(|edge| format!("hoplab={span:016x}:{edge}"));
         let reply =
             self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent, state)).await;
+        let reply = reply.map(|reply| lied(reply, &self.faults));
         if let Some(reply) = &reply {
             self.tell_reply(&labels, &question, reply);
         }
@@ -122,7 +123,7 @@ impl World {
             .method(question.method.as_str())
             .uri(&question.target)
             .header("Host", host)
-            .header("User-Agent", format!("double of k6/{}", self.release.number()))
+            .header("User-Agent", format!("double of k6/{}", self.faults.release.number()))
             .header("traceparent", parent);
         if let Some(state) = state {
             request = request.header("tracestate", state);
@@ -182,6 +183,29 @@ impl World {
         let answered = f64::from(u8::from(answered));
         self.tell(SystemTime::now(), labels, &[(Metric::Answered, answered)]);
     }
+}
+
+/// The reply as it is told: by a liar, a millisecond off.
+fn lied(mut reply: Reply, faults: &Faults) -> Reply {
+    const LIE: Duration = Duration::from_millis(1);
+    let times = &mut reply.times;
+    if faults.has(Fault::Long) {
+        times.waiting += LIE;
+    }
+    if faults.has(Fault::Short) {
+        let mut left = LIE;
+        for part in [&mut times.waiting, &mut times.receiving, &mut times.sending] {
+            let cut = left.min(*part);
+            (*part, left) = (*part - cut, left - cut);
+        }
+    }
+    if faults.has(Fault::Early) {
+        reply.at -= LIE;
+    }
+    if faults.has(Fault::Late) {
+        reply.at += LIE;
+    }
+    reply
 }
 
 fn since_ms(from: SystemTime, to: SystemTime) -> u64 {

@@ -37,6 +37,9 @@ pub struct ArmProgram {
 pub struct Environment {
     /// Version of the lab.
     pub lab_version: String,
+    /// Commit that the lab was built from, with `-dirty` behind it if something was changed, or `unknown`.
+    #[serde(default = "unknown")]
+    pub commit: String,
     /// CPU model.
     pub cpu_model: String,
     /// Number of CPUs.

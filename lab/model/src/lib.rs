@@ -24,5 +24,5 @@ pub use measure::{
     RunMeasure, Second, Statements,
 };
 pub use services::{SERVICES, Service};
-pub use verdict::{Reason, Status, Verdict};
+pub use verdict::{Answer, Evidence, Question, Reason, Status, Verdict};
 pub use workload::Workload;

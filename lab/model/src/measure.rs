@@ -137,6 +137,9 @@ pub struct K6Measure {
     pub not_joined: u64,
     /// Lines of its stream that could not be read.
     pub lines_refused: u64,
+    /// Requests whose times lie outside of what the script says around them: before it made them, or after it had their
+    /// answer. Of one that opens a connection k6's times overlap, so it is not asked.
+    pub misplaced: u64,
     /// Requests that opened a connection.
     pub connected: u64,
     /// What that took in all, in nanoseconds; k6's latency (blocked + connecting + duration) has it twice.

@@ -1,4 +1,4 @@
-//! What a verdict is: a status and its reasons. Who gives one is the judge's to say.
+//! What a verdict is: the evidence, a status and its reasons. Who gives one is the judge's to say.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,8 @@ pub enum Status {
     /// Nothing speaks against it. A reason with this status is a note.
     #[default]
     Valid,
+    /// Nothing that was here could check it: it may be right, and nobody can tell.
+    Unchecked,
     /// Something may have distorted it.
     Suspect,
     /// It does not mean what it says.
@@ -23,10 +25,134 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Status::Valid => "VALID",
+            Status::Unchecked => "UNCHECKED",
             Status::Suspect => "SUSPECT",
             Status::Invalid => "INVALID",
         }
     }
+}
+
+impl Status {
+    /// Every status, the best first.
+    pub const ALL: [Status; 4] =
+        [Status::Valid, Status::Unchecked, Status::Suspect, Status::Invalid];
+
+    /// How bad it is: its place in [`Status::ALL`].
+    #[must_use]
+    pub const fn severity(self) -> i64 {
+        self as i64
+    }
+
+    /// The number that stands for it in points. They are in no order: UNCHECKED came later.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        match self {
+            Status::Valid => 0,
+            Status::Suspect => 1,
+            Status::Invalid => 2,
+            Status::Unchecked => 3,
+        }
+    }
+}
+
+/// What is asked of every cell. Nobody has to be believed: each has something that could show it to be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Was the declared workload sent?
+    Workload,
+    /// Are all requests there?
+    Requests,
+    /// Was the whole latency explained?
+    Latency,
+    /// Are the marks right?
+    Marks,
+    /// Was it undisturbed?
+    Undisturbed,
+}
+
+impl Question {
+    /// All of them, as they are asked.
+    pub const ALL: [Question; 5] = [
+        Question::Workload,
+        Question::Requests,
+        Question::Latency,
+        Question::Marks,
+        Question::Undisturbed,
+    ];
+
+    /// The name used in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Question::Workload => "workload",
+            Question::Requests => "requests",
+            Question::Latency => "latency",
+            Question::Marks => "marks",
+            Question::Undisturbed => "undisturbed",
+        }
+    }
+
+    /// The question itself.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Question::Workload => "Was the declared workload sent?",
+            Question::Requests => "Are all requests there?",
+            Question::Latency => "Was the whole latency explained?",
+            Question::Marks => "Are the marks right?",
+            Question::Undisturbed => "Was it undisturbed?",
+        }
+    }
+
+    /// Whether a cell is VALID only if the answer is yes. Of the others it is enough that it is not no.
+    #[must_use]
+    pub const fn must_be_yes(self) -> bool {
+        matches!(self, Question::Workload | Question::Requests | Question::Latency)
+    }
+}
+
+/// The answer to a [`Question`], the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It was looked at, and nothing speaks against it.
+    Yes,
+    /// Nothing that was here can tell.
+    Unchecked,
+    /// Something speaks against it.
+    No,
+}
+
+impl Answer {
+    /// The answer in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Answer::Yes => "yes",
+            Answer::Unchecked => "cannot be checked here",
+            Answer::No => "no",
+        }
+    }
+}
+
+/// What is known of one [`Question`] about a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What was asked.
+    pub question: Question,
+    /// The answer.
+    pub answer: Answer,
+    /// What the answer means for the cell.
+    pub status: Status,
+    /// What was looked at, with number and limit, in words.
+    pub text: String,
+    /// The number that the answer rests on, where there is one.
+    pub value: Option<f64>,
+    /// The limit it was held to.
+    pub limit: Option<f64>,
+    /// Codes of the reasons that speak against it, the worst first.
+    pub codes: Vec<String>,
 }
 
 /// A status and what led to it.

@@ -160,7 +160,8 @@ fn cell(text: &mut String, a: &CellResult, b: &CellResult) {
     let (left, right) = (a.latency_us, b.latency_us);
     line(text, "mean", (left.mean, right.mean), time);
     line(text, "p50", (left.p50, right.p50), time);
-    line(text, "p99", (left.p99, right.p99), time);
+    let p99 = |us: Option<f64>| us.map_or_else(|| "–".to_owned(), time);
+    row(text, "p99", &p99(left.p99), &p99(right.p99));
     let (left, right) = (a.load.completed_per_s, b.load.completed_per_s);
     line(text, "completed/s", (left, right), rate);
     for (name, left, right) in stages(a, b) {

@@ -25,6 +25,7 @@ pub(super) struct Look {
 /// The look of `family`.
 pub(super) const fn look(family: Family) -> Look {
     let (name, short, letter, fill, ink, ansi) = match family {
+        Family::Generator => ("load generator", "load gen", 'g', "#b3a27c", "#000", 180),
         Family::Queue => ("queue", "queue", 'q', "#d55e00", "#fff", 166),
         Family::Serialization => ("serialization", "serial", 's', "#0072b2", "#fff", 25),
         Family::Framing => ("framing", "framing", 'f', "#cc79a7", "#000", 175),

@@ -8,6 +8,7 @@ mod compare;
 mod costs;
 mod family;
 mod gate;
+mod headline;
 mod html;
 mod label;
 mod terminal;

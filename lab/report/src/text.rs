@@ -23,6 +23,7 @@ impl Paint {
             text,
             match status {
                 Status::Valid => "32",
+                Status::Unchecked => "36",
                 Status::Suspect => "33",
                 Status::Invalid => "1;31",
             },

@@ -127,6 +127,7 @@ impl Closer {
         let operation = self.operation(&root.hop);
         let start_ns = first.half.as_ref().map_or(first.start, |half| half.call().0);
         let node = self.node(&root.hop, "?", joined, halves);
+        let margin_ns = node.margin();
         let books = ledger::close(&node);
         let mut row = RequestRow {
             trace_id,
@@ -140,6 +141,7 @@ impl Closer {
             wall_ns: wall,
             latency_ns: books.total(),
             stopwatch_ns: stopwatch,
+            margin_ns,
             weight: plan.weight.unwrap_or(1.0),
             out_of_order: books.hops.iter().map(|hop| hop.out_of_order).sum(),
             early: books.hops.iter().any(|hop| hop.early),

@@ -142,6 +142,11 @@ fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
 fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     let stopwatch: Option<i64> = row.try_get("stopwatch_ns")?;
     let late: u32 = row.try_get("late")?;
+    // A file written before it was measured has no column for it.
+    let margin = match row.try_get("margin_ns") {
+        Err(sqlx::Error::ColumnNotFound(_)) => None,
+        read => read?,
+    };
     Ok(RequestRow {
         trace_id: row.try_get("trace_id")?,
         root_id: u64::from_str_radix(row.try_get("root_id")?, 16).unwrap_or(0),
@@ -154,6 +159,7 @@ fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
         wall_ns: unsigned(row, "wall_ns")?,
         latency_ns: row.try_get("latency_ns")?,
         stopwatch_ns: stopwatch.and_then(|ns| u64::try_from(ns).ok()),
+        margin_ns: margin,
         weight: row.try_get("weight")?,
         out_of_order: row.try_get("out_of_order")?,
         early: row.try_get("early")?,

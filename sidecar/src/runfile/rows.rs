@@ -57,6 +57,10 @@ pub struct RequestRow {
     pub latency_ns: i64,
     /// Latency by the stopwatch outside the probe, in nanoseconds.
     pub stopwatch_ns: Option<u64>,
+    /// By how much the edge's server was inside its client: from the client's start to the server's first read, or from
+    /// the server's last write to the client's end, whichever is less, in nanoseconds. Below 0 it was not. Unknown where
+    /// the two were not timed on one clock.
+    pub margin_ns: Option<i64>,
     /// How many requests this one stands for.
     pub weight: f64,
     /// Marks that were out of order, over all hops.
@@ -97,6 +101,7 @@ impl Default for RequestRow {
             wall_ns: 0,
             latency_ns: 0,
             stopwatch_ns: None,
+            margin_ns: None,
             weight: 1.0,
             out_of_order: 0,
             early: false,

@@ -45,6 +45,7 @@ pub(super) fn request() -> Table {
         ("wall_ns", INTEGER),
         ("latency_ns", INTEGER),
         ("stopwatch_ns", "INTEGER"),
+        ("margin_ns", "INTEGER"),
         ("weight", "REAL NOT NULL"),
         ("out_of_order", INTEGER),
         ("early", INTEGER),

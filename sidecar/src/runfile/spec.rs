@@ -59,6 +59,7 @@ fn request(n: u64) -> RequestRow {
         wall_ns: n * 1_001,
         latency_ns: -4,
         stopwatch_ns: (n.is_multiple_of(2)).then_some(n),
+        margin_ns: (n.is_multiple_of(3)).then_some(n as i64 - 50),
         weight: 2.5,
         out_of_order: 1,
         early: n.is_multiple_of(2),

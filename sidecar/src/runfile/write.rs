@@ -127,6 +127,7 @@ fn bind_request<'q>(query: Insert<'q>, (id, row): (i64, &RequestRow)) -> Insert<
         .bind(int(row.wall_ns))
         .bind(row.latency_ns)
         .bind(row.stopwatch_ns.map(int))
+        .bind(row.margin_ns)
         .bind(row.weight)
         .bind(row.out_of_order)
         .bind(row.early)

@@ -50,7 +50,8 @@ struct Open {
     connecting: Option<u64>,
     /// When it ended, and its duration.
     ended: Option<(u64, u64)>,
-    answered: Option<bool>,
+    /// When the script had looked at the answer, and whether it was what was asked for.
+    answered: Option<(u64, bool)>,
     failure: String,
 }
 
@@ -221,9 +222,11 @@ impl Joiner {
     /// Enters a request of which everything is known.
     fn join(&mut self, request: Request, open: Open) -> Option<Joined> {
         let (started, blocked, connecting) = (open.started?, open.blocked?, open.connecting?);
-        let ((ended, duration), answered) = (open.ended?, open.answered?);
+        let ((ended, duration), (judged, answered)) = (open.ended?, open.answered?);
         let latency = blocked.saturating_add(connecting).saturating_add(duration);
         self.facts.joined += 1;
+        let outside = ended.saturating_sub(latency) < started || judged < ended;
+        self.facts.misplaced += u64::from(connecting == 0 && outside);
         self.facts.connected += u64::from(connecting > 0);
         self.facts.connecting_ns = self.facts.connecting_ns.saturating_add(connecting);
         self.last_end = self.last_end.max(ended);
@@ -259,7 +262,7 @@ impl Open {
             Metric::Started => self.started = Some(sample.at),
             Metric::Blocked => self.blocked = Some(sample.value),
             Metric::Connecting => self.connecting = Some(sample.value),
-            Metric::Answered => self.answered = Some(sample.value > 0),
+            Metric::Answered => self.answered = Some((sample.at, sample.value > 0)),
             Metric::Duration => {
                 self.ended = Some((sample.at, sample.value));
                 self.failure = failure(sample);

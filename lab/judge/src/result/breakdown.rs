@@ -101,6 +101,9 @@ impl Bands {
     }
 }
 
+/// The share of a request's time that its residual may have: what a stopwatch itself costs is less.
+const UNEXPLAINED: f64 = 0.02;
+
 /// What of a cell is added up by stage: depth and name of the hop, stage, kind.
 type Sums = BTreeMap<(u32, String, Stage, Kind), Columns>;
 
@@ -112,6 +115,8 @@ pub(super) struct OpenBreakdown {
     counts: Columns,
     total: Columns,
     left: Columns,
+    /// Requests of whose time more than [`UNEXPLAINED`] is in no stage.
+    unexplained: u64,
     sums: Sums,
     tapped: bool,
 }
@@ -120,7 +125,15 @@ impl OpenBreakdown {
     pub(super) fn new(latencies: Latencies) -> OpenBreakdown {
         let (counts, total, left) = <(Columns, Columns, Columns)>::default();
         let bands = latencies.bands();
-        OpenBreakdown { bands, counts, total, left, sums: BTreeMap::new(), tapped: false }
+        OpenBreakdown {
+            bands,
+            counts,
+            total,
+            left,
+            unexplained: 0,
+            sums: BTreeMap::new(),
+            tapped: false,
+        }
     }
 
     /// Adds a request that counts, whose latency is among those told before.
@@ -129,7 +142,10 @@ impl OpenBreakdown {
         let held = bands.hold(row);
         self.counts.add(1, held);
         self.total.add(watched(row), held);
-        self.left.add(watched(row) - row.latency_ns, held);
+        let left = watched(row) - row.latency_ns;
+        self.left.add(left, held);
+        let most = watched(row) as f64 * UNEXPLAINED;
+        self.unexplained += u64::from(left.unsigned_abs() as f64 > most);
         for hop in &row.hops {
             self.tapped |= hop.request.is_some();
             for (stage, time) in hop.stages.iter() {
@@ -141,7 +157,7 @@ impl OpenBreakdown {
 
     /// Closes the breakdown.
     pub(super) fn close(self) -> Breakdown {
-        let OpenBreakdown { bands, counts, total, left, sums, tapped } = self;
+        let OpenBreakdown { bands, counts, total, left, unexplained, sums, tapped } = self;
         if bands.is_none() {
             return Breakdown::default();
         }
@@ -163,6 +179,7 @@ impl OpenBreakdown {
                 p99_band_us: residual.p99,
                 p50_share: ratio(left.p50, total.p50),
                 p99_share: ratio(left.p99, total.p99),
+                unexplained_share: ratio(unexplained as f64, counts.mean),
             },
         }
     }
@@ -175,7 +192,7 @@ fn stages(sums: &Sums, total: Columns, counts: Columns) -> Vec<StageResult> {
             StageResult {
                 hop: hop.clone(),
                 depth: *depth,
-                family: stage.family().name().to_owned(),
+                family: stage.family_at(*depth).name().to_owned(),
                 stage: stage.name().to_owned(),
                 kind: kind.name().to_owned(),
                 mean_us: mean.mean,
@@ -192,7 +209,10 @@ fn families(sums: &Sums, total: Columns, counts: Columns, tapped: bool) -> Vec<F
         .into_iter()
         .map(|family| {
             let mut sum = Columns::default();
-            for (_, part) in sums.iter().filter(|((.., stage, _), _)| stage.family() == family) {
+            let of_it = |(depth, _, stage, _): &(u32, String, Stage, Kind)| {
+                stage.family_at(*depth) == family
+            };
+            for (_, part) in sums.iter().filter(|(key, _)| of_it(key)) {
                 sum.mean += part.mean;
                 sum.p50 += part.p50;
                 sum.p99 += part.p99;

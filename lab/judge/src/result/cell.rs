@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::factors::Factors;
+use super::latency::{CurvePoint, LatencyResult, SecondResult, SendDelay};
 use super::wire::WireResult;
-use lab_model::{Requests, Verdict};
+use lab_model::{Evidence, Requests, Verdict};
 
 /// One cell: what was asked, what was measured, whether to believe it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +66,9 @@ pub struct CellResult {
     pub explanation: String,
     /// Whether to believe the cell.
     pub verdict: Verdict,
+    /// What the verdict rests on: an answer to each question, the worst first. Empty in results of earlier versions.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
 }
 
 /// One round of a cell. Times are microseconds.
@@ -80,8 +84,8 @@ pub struct RoundResult {
     pub p50_us: f64,
     /// Their 90th percentile.
     pub p90_us: f64,
-    /// Their 99th percentile.
-    pub p99_us: f64,
+    /// Their 99th percentile; absent where so many arrivals were dropped that it is not theirs.
+    pub p99_us: Option<f64>,
     /// Requests among them whose every stage is known.
     pub traced: u64,
     /// Mean latency of those: what the stages add up to, with the residual.
@@ -90,6 +94,12 @@ pub struct RoundResult {
     pub stages: BTreeMap<String, BTreeMap<String, f64>>,
     /// What no stage explains, mean.
     pub residual_us: f64,
+    /// Mean latency of the traced requests planned in its first half; absent where there are none.
+    #[serde(default)]
+    pub first_half_us: Option<f64>,
+    /// The same of its second half.
+    #[serde(default)]
+    pub second_half_us: Option<f64>,
     /// CPU time of all services per request, where they are ours.
     pub cpu_us_per_request: Option<f64>,
 }
@@ -120,6 +130,8 @@ pub struct K6Result {
     pub not_joined: u64,
     /// Lines of its stream that could not be read.
     pub lines_refused: u64,
+    /// Requests whose times by k6 lie outside of what its script says around them.
+    pub misplaced: u64,
     /// Requests that opened a connection.
     pub connected: u64,
     /// What that took in all of them, in microseconds: k6's latency (blocked + connecting + duration) has it
@@ -166,61 +178,6 @@ pub struct Traced {
     pub p99_band_us: f64,
     /// Requests in the p99 band.
     pub p99_band_count: u64,
-}
-
-/// Latency from the planned start, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LatencyResult {
-    /// Requests measured.
-    pub count: u64,
-    /// Mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 90th percentile.
-    pub p90: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// Largest.
-    pub max: f64,
-}
-
-/// A point of the percentile curve.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct CurvePoint {
-    /// Share of requests that were at least as fast.
-    pub quantile: f64,
-    /// Their largest latency, in microseconds.
-    pub latency_us: f64,
-}
-
-/// One second of one round, by the planned time of its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SecondResult {
-    /// Round, from 0.
-    pub round: u32,
-    /// Seconds since the round began.
-    pub second: u64,
-    /// Requests planned in it.
-    pub planned: u64,
-    /// Requests that ended in it.
-    pub completed: u64,
-    /// Arrivals dropped in it.
-    pub dropped: u64,
-    /// Mean latency of the requests planned in it that succeeded; absent where none did.
-    pub mean_us: Option<f64>,
-}
-
-/// Planned start to start of the call, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SendDelay {
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// Largest.
-    pub max: f64,
 }
 
 /// Stages of one family added up, all hops.
@@ -283,6 +240,8 @@ pub struct Residual {
     pub p50_share: f64,
     /// Part of the stopwatch's time in the p99 band.
     pub p99_share: f64,
+    /// Share of the traced requests of whose time more than 2 % is in no stage.
+    pub unexplained_share: f64,
 }
 
 /// How far the marks can be trusted, in successful traced requests unless said otherwise.
@@ -302,6 +261,10 @@ pub struct MarksResult {
     pub without_inner_hop: u64,
     /// Requests that no independent stopwatch timed.
     pub without_stopwatch: u64,
+    /// Requests whose edge call holds the first service's first read to its last write, by one clock.
+    pub contained: u64,
+    /// Requests whose edge call does not.
+    pub not_contained: u64,
 }
 
 /// A delay that was injected.

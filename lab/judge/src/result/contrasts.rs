@@ -2,7 +2,9 @@
 //!
 //! What is computed of them is [`lab_contrast`]'s; in which words it is told, the reports' and the summary's.
 
-use lab_contrast::{Contrast, Difference, Ratio, Round, contrasts, noise_floor};
+use std::collections::BTreeMap;
+
+use lab_contrast::{Contrast, Difference, Mean, Ratio, Round, contrasts, noise_floor};
 use ledger::{Family, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,12 @@ pub struct ContrastResult {
     pub second: String,
     /// Pairs of rounds.
     pub pairs: u64,
+    /// Mean latency of the first's traced requests in those rounds, in microseconds.
+    #[serde(default)]
+    pub first_us: f64,
+    /// The same of the second: `first_us` and the difference of the means.
+    #[serde(default)]
+    pub second_us: f64,
     /// Of the mean latency of the traced requests.
     pub mean: Difference,
     /// The same by family, and `residual`: they add up to `mean`. Families that neither has are left out.
@@ -105,7 +113,7 @@ pub(super) fn in_both(
 ) -> (Vec<Round>, Vec<Round>) {
     let of = |cell: &'_ CellResult, number: u32| {
         let found = cell.rounds.iter().find(|round| round.round == number);
-        found.filter(|&found| counts(found) > 0).map(round)
+        found.filter(|&found| counts(found) > 0).map(|of| round(cell, of))
     };
     let pair = |one: &RoundResult| Some((of(first, one.round)?, of(second, one.round)?));
     first.rounds.iter().filter_map(pair).unzip()
@@ -121,13 +129,19 @@ fn rounded_ratio(Ratio { ratio, interval: (low, high) }: Ratio) -> Ratio {
     Ratio { ratio: round_to(ratio, 1e6), interval: (round_to(low, 1e6), round_to(high, 1e6)) }
 }
 
-pub(super) fn round(result: &RoundResult) -> Round {
-    let of_family =
-        |name: &str, family| Stage::from_name(name).is_ok_and(|stage| stage.family() == family);
-    let family = |family: Family| {
-        let stages = result.stages.values().flatten();
-        stages.filter(|(name, _)| of_family(name, family)).map(|(_, us)| us).sum()
-    };
+pub(super) fn round(cell: &CellResult, result: &RoundResult) -> Round {
+    let depth =
+        |hop: &str| cell.stages.iter().find(|part| part.hop == hop).map_or(1, |at| at.depth);
+    let mut by_family: BTreeMap<Family, f64> = BTreeMap::new();
+    for (hop, stages) in &result.stages {
+        let depth = depth(hop);
+        for (name, us) in stages {
+            if let Ok(stage) = Stage::from_name(name) {
+                *by_family.entry(stage.family_at(depth)).or_default() += us;
+            }
+        }
+    }
+    let family = |family: Family| by_family.get(&family).copied().unwrap_or(0.0);
     let parts = Family::ALL.into_iter().map(family).chain([result.residual_us]).collect();
     Round {
         number: result.round,
@@ -137,7 +151,8 @@ pub(super) fn round(result: &RoundResult) -> Round {
         cpu: result.cpu_us_per_request,
         p50: result.p50_us,
         p90: result.p90_us,
-        p99: result.p99_us,
+        // Of 0 no ratio is made.
+        p99: result.p99_us.unwrap_or(0.0),
         answered: result.answered,
     }
 }
@@ -149,14 +164,19 @@ impl ContrastResult {
         contrast: Contrast,
     ) -> ContrastResult {
         let names = Family::ALL.into_iter().map(Family::name).chain([RESIDUAL]);
-        let floor = |rounds: &[Round]| {
-            let means: Vec<f64> = rounds.iter().map(|round| round.mean).collect();
-            noise_floor(&means)
+        let means =
+            |rounds: &[Round]| -> Vec<f64> { rounds.iter().map(|round| round.mean).collect() };
+        let floor = |rounds: &[Round]| noise_floor(&means(rounds));
+        // As the difference is computed, so that it is that of the two.
+        let mean = |rounds: &[Round]| {
+            Mean::of_alternating(&means(rounds)).map_or(0.0, |mean| round_to(mean.value, 1e3))
         };
         ContrastResult {
             first: first.id.clone(),
             second: second.id.clone(),
             pairs: contrast.pairs as u64,
+            first_us: mean(one),
+            second_us: mean(other),
             mean: rounded(contrast.mean),
             parts: std::iter::zip(names, contrast.parts)
                 .filter_map(|(family, difference)| {

@@ -10,6 +10,7 @@ mod contrasts;
 mod costs;
 mod factors;
 mod gate;
+mod latency;
 mod load;
 mod objectives;
 mod precision;
@@ -31,14 +32,15 @@ use lab_model::{ArmProgram, Component, Environment, ProbeCost, RunMeasure, Verdi
 
 pub use breakdown::Latencies;
 pub use cell::{
-    CellResult, CurvePoint, DatabaseResult, FamilyResult, Injected, K6Result, LatencyResult,
-    LoadResult, MarksResult, Residual, ResourceResult, RoundResult, SecondResult, SendDelay,
-    StageResult, Traced,
+    CellResult, DatabaseResult, FamilyResult, Injected, K6Result, LoadResult, MarksResult,
+    Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
 pub use contrasts::{ContrastResult, Part, RESIDUAL};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;
 pub use gate::{Check, GateResult, Ruling, gate};
+pub use lab_contrast::{Difference, Ratio};
+pub use latency::{CurvePoint, LatencyResult, SecondResult, SendDelay};
 pub use objectives::ObjectiveResult;
 pub use precision::precision;
 pub use probe::certificate;

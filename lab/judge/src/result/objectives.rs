@@ -66,7 +66,7 @@ fn value(cell: &CellResult, measured: Measured) -> Option<f64> {
         Measured::Mean => of_answers(latency.mean),
         Measured::P50 => of_answers(latency.p50),
         Measured::P90 => of_answers(latency.p90),
-        Measured::P99 => of_answers(latency.p99),
+        Measured::P99 => latency.p99,
         Measured::Max => of_answers(latency.max),
         Measured::Errors => of_planned(requests.error, requests.started),
         Measured::Dropped => of_planned(requests.dropped, requests.planned),

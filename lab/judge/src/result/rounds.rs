@@ -7,7 +7,7 @@ use sidecar::runfile::RequestRow;
 
 use super::breakdown::watched;
 use super::cell::RoundResult;
-use super::load::quantile_us;
+use super::load::{p99_counts, quantile_us};
 use super::rounding::{ratio, us};
 use lab_model::{CellMeasure, RoundMeasure};
 
@@ -17,6 +17,8 @@ struct Sums {
     traced: u64,
     total: i64,
     residual: i64,
+    /// How many were planned in each half of the round, and their latencies.
+    halves: [(u64, i64); 2],
     /// By hop and stage.
     stages: BTreeMap<String, BTreeMap<Stage, i64>>,
 }
@@ -27,11 +29,13 @@ pub(super) struct Rounds(BTreeMap<u32, Sums>);
 
 impl Rounds {
     /// Adds a request that counts.
-    pub(super) fn take(&mut self, row: &RequestRow) {
+    pub(super) fn take(&mut self, row: &RequestRow, in_second_half: bool) {
         let sums = self.0.entry(row.round).or_default();
         sums.traced += 1;
         sums.total += watched(row);
         sums.residual += watched(row) - row.latency_ns;
+        let half = &mut sums.halves[usize::from(in_second_half)];
+        *half = (half.0 + 1, half.1 + watched(row));
         for hop in &row.hops {
             // Only the first row of a hop has to have its name copied.
             let stages = match sums.stages.get_mut(&hop.hop) {
@@ -60,17 +64,21 @@ impl Sums {
         };
         let stages = self.stages.iter().map(|(hop, stages)| (hop.clone(), means(stages)));
         let started = measure.requests.started as f64;
+        let half = |(count, sum): (u64, i64)| (count > 0).then(|| us(sum as f64 / count as f64));
+        let [first_half_us, second_half_us] = self.halves.map(half);
         RoundResult {
             round: measure.round,
             answered: latency.len(),
             mean_us: us(if latency.is_empty() { 0.0 } else { latency.mean() }),
             p50_us: quantile_us(latency, 0.5),
             p90_us: quantile_us(latency, 0.9),
-            p99_us: quantile_us(latency, 0.99),
+            p99_us: p99_counts(measure.requests).then(|| quantile_us(latency, 0.99)),
             traced: self.traced,
             traced_mean_us: mean(self.total),
             stages: stages.collect(),
             residual_us: mean(self.residual),
+            first_half_us,
+            second_half_us,
             cpu_us_per_request: measure
                 .services_cpu_ns
                 .filter(|_| started > 0.0)

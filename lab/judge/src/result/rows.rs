@@ -67,7 +67,7 @@ impl<'a> CellRows<'a> {
         }
         self.succeeded += 1;
         self.breakdown.take(row);
-        self.rounds.take(row);
+        self.rounds.take(row, self.in_second_half(row));
         self.wire.take(&self.measure.cell, row);
         self.mark(row);
         for hop in &row.hops {
@@ -89,6 +89,16 @@ impl<'a> CellRows<'a> {
         marks.early += u64::from(row.early);
         marks.without_inner_hop += u64::from(row.hops.iter().all(|hop| hop.depth != 1));
         marks.without_stopwatch += u64::from(row.stopwatch_ns.is_none());
+        marks.contained += u64::from(row.margin_ns.is_some_and(|margin| margin >= 0));
+        marks.not_contained += u64::from(row.margin_ns.is_some_and(|margin| margin < 0));
+    }
+
+    /// Whether the request was planned in the second half of its round.
+    fn in_second_half(&self, row: &RequestRow) -> bool {
+        let half = self.measure.cell.duration_ns / 2;
+        let mut rounds = self.measure.rounds.iter();
+        let round = rounds.find(|round| round.round == row.round);
+        round.is_some_and(|round| row.start_ns >= round.start_ns.saturating_add(half))
     }
 
     /// The cell, with what its processes used; not judged yet.
@@ -133,6 +143,7 @@ impl<'a> CellRows<'a> {
             k6: k6(measure),
             explanation: String::new(),
             verdict: Verdict::default(),
+            evidence: Vec::new(),
         }
     }
 
@@ -176,6 +187,7 @@ fn k6(measure: &CellMeasure) -> Option<K6Result> {
         joined: told.iter().map(|round| round.joined).sum(),
         not_joined: told.iter().map(|round| round.not_joined).sum(),
         lines_refused: told.iter().map(|round| round.lines_refused).sum(),
+        misplaced: told.iter().map(|round| round.misplaced).sum(),
         connected: told.iter().map(|round| round.connected).sum(),
         connecting_us: rounding::us(told.iter().map(|round| round.connecting_ns as f64).sum()),
     })

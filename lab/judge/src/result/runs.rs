@@ -93,7 +93,10 @@ fn rounds(runs: &[RunResult], id: &str) -> Vec<Vec<Round>> {
         };
         match cell.rounds.as_slice() {
             [] => vec![whole()],
-            rounds => rounds.iter().filter(|round| round.answered > 0).map(round).collect(),
+            rounds => {
+                let answered = rounds.iter().filter(|round| round.answered > 0);
+                answered.map(|of| round(cell, of)).collect()
+            }
         }
     };
     runs.iter().filter_map(|run| run.cells.iter().find(|cell| cell.id == id).map(of)).collect()

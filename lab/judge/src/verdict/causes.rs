@@ -22,9 +22,9 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    fn of(stage: Stage) -> Cause {
+    fn of(stage: Stage, depth: u32) -> Cause {
         match stage {
-            Stage::DriverLag => Cause::Generator,
+            stage if stage.family_at(depth) == Family::Generator => Cause::Generator,
             Stage::SendQueue | Stage::RequestReceiverQueue | Stage::Dispatch => Cause::Before,
             Stage::RequestWire => Cause::WireIn,
             Stage::ReplyWire => Cause::WireOut,
@@ -54,7 +54,7 @@ pub(super) fn parts(cell: &CellResult) -> Vec<Part<'_>> {
         let Ok(stage) = Stage::from_name(&result.stage) else {
             continue;
         };
-        let cause = Cause::of(stage);
+        let cause = Cause::of(stage, result.depth);
         let known = parts.iter().position(|part| part.cause == cause && part.hop == result.hop);
         let at = known.unwrap_or_else(|| {
             parts.push(Part {
@@ -108,7 +108,7 @@ impl Part<'_> {
         let (client, server) = self.ends();
         let hop = self.hop;
         match self.cause {
-            Cause::Generator => "the load generator sending late".to_owned(),
+            Cause::Generator => format!("the load generator itself ({})", self.named(time)),
             Cause::Before => {
                 format!("queueing before the {server}'s handler ({})", self.named(time))
             }
@@ -132,6 +132,7 @@ impl Part<'_> {
             Cause::Of(Family::Network) => format!("the network of {hop}, inferred"),
             Cause::Of(Family::Delivery) => format!("waiting for the ends of messages on {hop}"),
             Cause::Of(Family::Queue) => format!("queueing on {hop}"),
+            Cause::Of(Family::Generator) => format!("the load generator on {hop}"),
         }
     }
 }

@@ -1,20 +1,96 @@
 //! What may be claimed of two cells, in a sentence: a difference with its interval and where it comes from, or that none
 //! was seen and how large one would have had to be.
 
-use super::explanation::family_words;
-use crate::result::units::{time, trimmed};
-use crate::result::{ContrastResult, RESIDUAL};
+use super::Status;
+use super::explanation::{family_words, overloaded};
+use crate::result::units::{rate, time, trimmed};
+use crate::result::{CellResult, ContrastResult, RESIDUAL, RunResult};
 use lab_contrast::{Difference, Ratio};
 
-/// `claim` about the second cell, called `second`, against the first.
-pub(super) fn sentence(claim: &ContrastResult, first: &str, second: &str) -> String {
+/// What may be said of two cells that differ in their protocol alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Comparison<'a> {
+    /// This, with its intervals. `doubted`: one of them is SUSPECT or UNCHECKED.
+    Claim {
+        /// What was computed of their rounds.
+        contrast: &'a ContrastResult,
+        /// A reader has to have a reason in mind.
+        doubted: bool,
+    },
+    /// Nothing, since one of them does not mean what it says.
+    Invalid,
+    /// Nothing of a protocol: more was asked than could be served, and the means are the length of queues.
+    Overloaded,
+    /// Nothing, since that takes two rounds of each at least.
+    TooFewRounds,
+}
+
+/// What may be said of `first` and `second`, two cells of `result`.
+#[must_use]
+pub fn comparison<'a>(
+    result: &'a RunResult,
+    first: &CellResult,
+    second: &CellResult,
+) -> Comparison<'a> {
+    let cells = [first, second];
+    let status = |status| cells.iter().any(|cell| cell.verdict.status == status);
+    if status(Status::Invalid) {
+        return Comparison::Invalid;
+    }
+    if cells.iter().any(|cell| overloaded(cell)) {
+        return Comparison::Overloaded;
+    }
+    let doubted = status(Status::Suspect) || status(Status::Unchecked);
+    let of_both = |claim: &&ContrastResult| claim.first == first.id && claim.second == second.id;
+    match result.contrasts.iter().find(of_both) {
+        Some(contrast) => Comparison::Claim { contrast, doubted },
+        None => Comparison::TooFewRounds,
+    }
+}
+
+/// `comparison` of two cells in words, by the names of their protocols.
+#[must_use]
+pub fn told(comparison: Comparison<'_>, cells: [&CellResult; 2], names: [&str; 2]) -> String {
+    let [first, second] = cells;
+    match comparison {
+        Comparison::Claim { contrast, .. } => sentence(contrast, names[0], names[1]),
+        Comparison::Invalid => "no comparison, since a cell of it is INVALID".to_owned(),
+        Comparison::Overloaded => format!(
+            "no comparison: of {}/s offered {}/s were served by {} and {}/s by {}, so the means of {} and {} are the length of \
+             queues, not the cost of a protocol",
+            rate(first.factors.rate_per_s),
+            rate(first.load.completed_per_s),
+            names[0],
+            rate(second.load.completed_per_s),
+            names[1],
+            time(first.latency_us.mean),
+            time(second.latency_us.mean)
+        ),
+        Comparison::TooFewRounds => {
+            "no comparison, since that takes two rounds of each at least".to_owned()
+        }
+    }
+}
+
+/// How little can be seen where no difference was: the least that would have been, and the noise that it had to be above.
+fn unseen(claim: &ContrastResult) -> String {
+    let floor = claim.noise_floor_us.map_or_else(String::new, |floor| {
+        format!("; halves of one cell's own rounds differ by up to {}", time(floor))
+    });
+    format!(
+        "no difference seen; less than {} would not have been, from {} pairs of rounds{floor}",
+        time(claim.mean.visible),
+        claim.pairs
+    )
+}
+
+/// What is claimed without the families: who takes longer and by how much, or that no difference was seen.
+#[must_use]
+pub fn headline(claim: &ContrastResult, names: [&str; 2]) -> String {
+    let [first, second] = names;
     let mean = claim.mean;
     if !mean.found() {
-        return format!(
-            "no difference seen; less than {} would not have been, from {} pairs of rounds",
-            time(mean.visible),
-            claim.pairs
-        );
+        return unseen(claim);
     }
     let slower = if mean.us > 0.0 { second } else { first };
     let (mean, latency) = if mean.us > 0.0 {
@@ -23,13 +99,18 @@ pub(super) fn sentence(claim: &ContrastResult, first: &str, second: &str) -> Str
         (opposite(mean), inverse(claim.latency))
     };
     format!(
-        "{slower} takes {} longer {}, {}× {}{}",
+        "{slower} takes {} longer {}, {}× {}",
         time(mean.us),
         interval(mean.together, time),
         trimmed(latency.ratio),
-        interval(latency.interval, |ratio| format!("{ratio:.2}")),
-        parts(claim)
+        interval(latency.interval, |ratio| format!("{ratio:.2}"))
     )
+}
+
+/// `claim` about the second cell, called `second`, against the first.
+fn sentence(claim: &ContrastResult, first: &str, second: &str) -> String {
+    let parts = if claim.mean.found() { parts(claim) } else { String::new() };
+    format!("{}{parts}", headline(claim, [first, second]))
 }
 
 /// The families whose part was found, the largest first, as they add to what the slower one takes longer.
@@ -48,10 +129,16 @@ fn parts(claim: &ContrastResult) -> String {
         return "; of no family alone can that be said".to_owned();
     }
     let words = |(family, part): &(&str, Difference)| {
-        let name = if *family == RESIDUAL { "unexplained" } else { family_words(family) };
+        let name = part_words(family);
         format!("{} {name} {}", time(part.us), interval(part.together, time))
     };
     format!(": {}", found.iter().map(words).collect::<Vec<_>>().join(", "))
+}
+
+/// A family, or the residual, as claims call it.
+#[must_use]
+pub fn part_words(family: &str) -> &'static str {
+    if family == RESIDUAL { "unexplained" } else { family_words(family) }
 }
 
 fn interval((low, high): (f64, f64), write: impl Fn(f64) -> String) -> String {
@@ -86,6 +173,8 @@ mod tests {
             first: "rest-10B".to_owned(),
             second: "grpc-10B".to_owned(),
             pairs: 6,
+            first_us: 400.0,
+            second_us: 400.0 + us,
             mean: difference(us, half),
             parts: vec![part("queue", us * 0.7), part("framing", us * 0.3), part("network", 0.0)],
             latency: Ratio { ratio: 1.25, interval: (1.1, 1.4) },

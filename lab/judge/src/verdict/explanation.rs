@@ -137,6 +137,7 @@ fn spread(cell: &CellResult) -> String {
 /// A family as a phrase.
 pub(super) fn family_words(name: &str) -> &'static str {
     match Family::from_name(name) {
+        Some(Family::Generator) => "the load generator itself",
         Some(Family::Queue) => "queueing",
         Some(Family::Serialization) => "encoding and decoding",
         Some(Family::Framing) => "framing",
@@ -258,7 +259,7 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
     let reader = if first.cause == Cause::WireIn { server } else { client };
     Some(match first.cause {
         Cause::Generator => {
-            "That is the load generator's own lateness, not the services'.".to_owned()
+            "That is the load generator's own time, not the services'.".to_owned()
         }
         Cause::Before if first.mostly() == Some(Stage::SendQueue.name()) => format!(
             "Requests wait in the {client} to be sent: its connections are taken, or it is busy."

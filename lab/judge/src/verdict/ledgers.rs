@@ -1,20 +1,23 @@
 //! Do the ledgers close? Traces, joins, residual, marks.
 
-use super::Reason;
-use super::rules;
+use super::{Circumstances, Reason, Status, rules};
 use crate::result::units::{count, percent, time};
 use crate::result::{CellResult, ratio};
 
-/// Judges the ledgers of `cell`. `built_in`: the load generator's own connections were tapped.
-pub(super) fn judge(cell: &CellResult, built_in: bool, reasons: &mut Vec<Reason>) {
+/// Judges the ledgers of `cell`.
+pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
     traces(cell, reasons);
     if cell.traced.succeeded == 0 {
         return;
     }
     residual(cell, reasons);
-    marks(cell, reasons);
-    if built_in {
-        reasons.extend(rules::MEASURED_SHARE.check(cell.measured_share, |limit| {
+    stopwatch(cell, run, reasons);
+    containment(cell, reasons);
+    marks(cell, run, reasons);
+    if run.built_in {
+        // What no stage explains is neither, and another rule's.
+        let told = ratio(cell.measured_share, cell.measured_share + cell.inferred_share);
+        reasons.extend(rules::MEASURED_SHARE.check(told, |limit| {
             format!(
                 "{} of the mean is measured (limit {}), {} is inferred from durations; look for a \
                  process without taps",
@@ -62,7 +65,7 @@ fn residual(cell: &CellResult, reasons: &mut Vec<Reason>) {
         (rules::RESIDUAL_P99, residual.p99_share, residual.p99_band_us, "p99"),
     ];
     for (rule, share, us, band) in bands {
-        reasons.extend(rule.check(share.abs(), |limit| {
+        let past = rule.check(share.abs(), |limit| {
             format!(
                 "the stopwatch saw {} ({}) that no stage explains in the {band} band (limit {}); \
                  look for work outside the marks, or for spans of another clock",
@@ -70,9 +73,60 @@ fn residual(cell: &CellResult, reasons: &mut Vec<Reason>) {
                 percent(share),
                 percent(limit)
             )
-        }));
+        });
+        let few = band == "p99" && cell.traced.p99_band_count < FEW;
+        reasons.extend(past.map(|reason| at_worst(reason, Status::Valid, few)));
     }
-    let unwatched = ratio(cell.marks.without_stopwatch as f64, cell.traced.succeeded as f64);
+    let share = residual.unexplained_share;
+    let past = rules::UNEXPLAINED.check(share, |limit| {
+        let why = if share > 0.5 {
+            "work outside of the marks, or spans of another clock"
+        } else {
+            "a process that loses the CPU between stopwatch and mark makes some: look at how busy the machine was"
+        };
+        format!(
+            "of {} of the traced requests more than 2 % of the time is in no stage (limit {}): {why}",
+            percent(share),
+            percent(limit)
+        )
+    });
+    let few = cell.traced.succeeded < FEW;
+    reasons.extend(past.map(|reason| at_worst(reason, Status::Suspect, few)));
+}
+
+/// Of fewer requests than this one alone decides: no cell is INVALID for them.
+const FEW: u64 = 100;
+
+/// `reason`, no worse than `status` if there are `few` requests that it rests on.
+fn at_worst(reason: Reason, status: Status, few: bool) -> Reason {
+    let status = if few { reason.status.min(status) } else { reason.status };
+    Reason { status, ..reason }
+}
+
+/// Whether anything but the load generator's own word says that its latency is right. Of the built-in driver that is a
+/// stopwatch that knows nothing of marks; of another generator, whose marks are made of its own times, containment.
+fn stopwatch(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
+    let (marks, all) = (cell.marks, cell.traced.succeeded);
+    if !run.built_in {
+        let checked = marks.contained + marks.not_contained;
+        if ratio(checked as f64, all as f64) < CHECKED {
+            reasons.extend(rules::LATENCY_UNTOLD.untold(format!(
+                "the latency is what the load generator says; only of {} of {} requests did a service say on the same clock when \
+                 it read and wrote, so nothing here can check it",
+                count(checked),
+                count(all)
+            )));
+        }
+        return;
+    }
+    if marks.without_stopwatch == all {
+        reasons.extend(rules::LATENCY_UNTOLD.untold(
+            "no independent stopwatch timed any traced request: their stages are checked by nothing"
+                .to_owned(),
+        ));
+        return;
+    }
+    let unwatched = ratio(marks.without_stopwatch as f64, all as f64);
     reasons.extend(rules::NO_STOPWATCH.check(unwatched, |_| {
         format!(
             "no independent stopwatch timed {} of the traced requests (limit 0 %): their stages are \
@@ -82,7 +136,58 @@ fn residual(cell: &CellResult, reasons: &mut Vec<Reason>) {
     }));
 }
 
-fn marks(cell: &CellResult, reasons: &mut Vec<Reason>) {
+/// Of so many of the traced requests it has to be known whether their times contain the service's.
+const CHECKED: f64 = 0.99;
+
+/// The generator's times against what others saw: a service cannot read a request before it was sent.
+fn containment(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let (inside, outside) = (cell.marks.contained, cell.marks.not_contained);
+    let all = inside + outside;
+    let (generator, service) = edge(cell);
+    if all > 0 {
+        let past = rules::CONTAINMENT.check(ratio(inside as f64, all as f64), |limit| {
+            format!(
+                "in {} of {} requests the {service} read before {generator} says that it asked, or wrote after {generator} \
+                 says that it had the answer (its times hold {}, limit {}): its times cannot be",
+                count(outside),
+                count(all),
+                percent(ratio(inside as f64, all as f64)),
+                percent(limit)
+            )
+        });
+        reasons.extend(past.map(|reason| at_worst(reason, Status::Suspect, all < FEW)));
+    }
+    let Some(k6) = cell.k6 else { return };
+    let told = k6.joined.saturating_sub(k6.connected);
+    let past = rules::OWN_WORDS.check(ratio(k6.misplaced as f64, told as f64), |limit| {
+        format!(
+            "the times of {} of {} requests by k6 begin before its script made them, or end after the script had the answer \
+             (limit {})",
+            count(k6.misplaced),
+            count(told),
+            percent(limit)
+        )
+    });
+    reasons.extend(past.map(|reason| at_worst(reason, Status::Suspect, told < FEW)));
+}
+
+/// Client and server of the edge.
+pub(super) fn edge(cell: &CellResult) -> (&str, &str) {
+    let hop = cell.stages.iter().find(|part| part.depth == 0).map_or("", |part| &*part.hop);
+    hop.split_once('→').unwrap_or(("the load generator", "first service"))
+}
+
+fn marks(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
+    if run.certified().is_none() {
+        let why = match run.commit.strip_suffix("-dirty") {
+            Some(commit) => format!("something was changed since commit {commit}"),
+            None => "the commit that it was built from is not known".to_owned(),
+        };
+        reasons.extend(
+            rules::NOT_CERTIFIED
+                .untold(format!("no tests certify the marks of this build of the lab: {why}")),
+        );
+    }
     let (marks, all) = (cell.marks, cell.traced.succeeded as f64);
     let unjoined = ratio((marks.unjoined + marks.without_inner_hop) as f64, all);
     reasons.extend(rules::UNJOINED_HOPS.check(unjoined, |limit| {

@@ -1,23 +1,46 @@
 //! Was the load the planned one, and was there room to measure it? The load generator's side.
 
 use super::rules;
-use super::{Reason, Status};
+use super::{Circumstances, Reason, Status};
 use crate::result::units::{count, percent, rate, time, trimmed};
 use crate::result::{CellResult, ratio};
+use lab_contrast::{Level, Mean};
 use lab_model::Arrivals;
 
 /// Judges accounting, rate, errors and saturation of `cell`.
-pub(super) fn judge(cell: &CellResult, incomplete: bool, reasons: &mut Vec<Reason>) {
+pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
     accounting(cell, reasons);
-    if !incomplete {
+    if !run.incomplete {
         plan(cell, reasons);
     }
     outcome(cell, reasons);
     overload(cell, reasons);
-    generator(cell, reasons);
+    dropped(cell, reasons);
+    steady(cell, reasons);
+    generator(cell, run, reasons);
     by_k6(cell, reasons);
     machine(cell, reasons);
     fold(cell, reasons);
+}
+
+/// A busy machine loses spans and holds processes up in the middle of their work. What follows from that alone makes no
+/// number INVALID.
+pub(super) fn busy(reasons: &mut [Reason]) {
+    let says = |reason: &Reason| {
+        let codes = [rules::HOST_SATURATED.code, rules::WAITING_FOR_CPU.code];
+        codes.contains(&reason.code.as_str()) && reason.status >= Status::Suspect
+    };
+    if !reasons.iter().any(says) {
+        return;
+    }
+    let follows = [rules::TRACES_LOST.code, rules::UNJOINED_HOPS.code, rules::UNEXPLAINED.code];
+    let follows = |reason: &&mut Reason| follows.contains(&reason.code.as_str());
+    for reason in reasons.iter_mut().filter(follows) {
+        if reason.status == Status::Invalid {
+            reason.status = Status::Suspect;
+            reason.text.push_str(". The machine was busy, which makes this too");
+        }
+    }
 }
 
 /// On a machine that was asked for more than it can serve everybody waits, the load generator too: once
@@ -149,10 +172,6 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
             )
         }));
     }
-    if all.dropped > 0 {
-        // Once arrivals are dropped the queue is full, and what it grew by says nothing new.
-        return;
-    }
     let growth = cell.load.latency_growth;
     reasons.extend(rules::FALLING_BEHIND.check(growth, |limit| {
         format!(
@@ -163,28 +182,108 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
             rate(cell.load.completed_per_s)
         )
     }));
-}
-
-fn generator(cell: &CellResult, reasons: &mut Vec<Reason>) {
-    let late = cell.send_delay_us.map_or(0.0, |delay| delay.p99);
-    let cores = cell.load.driver_cores;
-    reasons.extend(rules::GENERATOR_LATE.check(late, |limit| {
+    reasons.extend(rules::SETTLING.check(growth, |limit| {
         format!(
-            "one request in a hundred was sent {} or more after its planned time (limit {}): the \
-             load generator had too much to do (it used {} cores) or waited for a CPU (the machine's \
-             were {} busy). That lateness is in the latency, as driver lag. Ask for less, or use \
-             more cores",
-            time(late),
-            time(limit),
-            trimmed(cores),
-            percent(cell.load.host_cpu_share)
+            "latency fell by {} in each second (limit {}): what was measured was still settling. Warm up longer",
+            time(-growth * 1e6),
+            time(-limit * 1e6)
         )
     }));
-    reasons.extend(rules::GENERATOR_CPU.check(cores, |limit| {
+}
+
+/// What was dropped is in no latency: it would have been the slowest.
+fn dropped(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let share = cell.load.dropped_share;
+    reasons.extend(rules::DROPPED.check(share, |_| {
+        let p99 = if cell.latency_us.p99.is_none() {
+            "; with one in a thousand or more of them gone there is no p99"
+        } else {
+            ""
+        };
         format!(
-            "the load generator used {} cores (limit {limit}): it may measure itself. Ask for less, \
-             or run it on another machine",
-            trimmed(cores)
+            "{} of {} arrivals ({}) were dropped since {} were in flight: they are in no latency{p99}",
+            count(cell.requests.dropped),
+            count(cell.requests.planned),
+            percent(share),
+            count(cell.factors.max_in_flight as u64)
+        )
+    }));
+}
+
+/// So many rounds it takes to tell a change that every round has from chance.
+const ROUNDS_TO_TELL: usize = 4;
+
+/// How much longer the second half of a round takes than its first, as a share, with an interval that excludes no more
+/// than one in a thousand; `None` of too few rounds.
+pub(super) fn half_against_half(cell: &CellResult) -> Option<(f64, (f64, f64))> {
+    let log =
+        |first: f64, second: f64| (first > 0.0 && second > 0.0).then(|| (second / first).ln());
+    let rounds = cell.rounds.iter();
+    let logs: Vec<f64> =
+        rounds.filter_map(|round| log(round.first_half_us?, round.second_half_us?)).collect();
+    let mean = (logs.len() >= ROUNDS_TO_TELL).then(|| Mean::of(&logs))??;
+    let share = |log: f64| log.exp() - 1.0;
+    // 0.95 to the power of one in fifty.
+    let (low, high) = mean.interval(Level::together(50));
+    Some((share(mean.value), (share(low), share(high))))
+}
+
+fn steady(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let Some((change, (low, high))) = half_against_half(cell) else { return };
+    let surely = if low > 0.0 { low } else { -high };
+    reasons.extend(rules::NOT_STEADY.check(surely, |limit| {
+        let (way, least) = if change > 0.0 { ("longer", low) } else { ("less", -high) };
+        format!(
+            "the second half of a round took {} {way} than its first, surely {} (99.9 % interval; limit {}): the mean is that of a \
+             state that did not last. Warm up longer, or ask for less",
+            percent(change.abs()),
+            percent(least),
+            percent(limit)
+        )
+    }));
+}
+
+/// Requests of which one in a hundred is one.
+const HUNDRED: u64 = 100;
+
+fn generator(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
+    let cores = cell.load.driver_cores;
+    match (cell.send_delay_us, cell.latency_us.p99) {
+        (None, _) if !run.built_in => reasons.extend(rules::LATENESS_UNTOLD.untold(
+            "the load generator does not tell when it meant to send a request, so whether it was on time cannot be checked"
+                .to_owned(),
+        )),
+        (Some(late), Some(p99)) => {
+            let past = rules::GENERATOR_LATE.check(ratio(late.p99, p99), |limit| {
+                format!(
+                    "one request in a hundred was sent {} or more after its planned time, that is {} of the p99 of {} (limit {}): \
+                     the load generator had too much to do (it used {} cores) or waited for a CPU (the machine's were {} busy). \
+                     That lateness is in the latency, as driver lag. Ask for less, or use more cores",
+                    time(late.p99),
+                    percent(ratio(late.p99, p99)),
+                    time(p99),
+                    percent(limit),
+                    trimmed(cores),
+                    percent(cell.load.host_cpu_share)
+                )
+            });
+            let few = cell.requests.ok < HUNDRED;
+            reasons.extend(past.map(|reason| Reason {
+                status: if few { Status::Valid } else { reason.status },
+                ..reason
+            }));
+        }
+        _ => {}
+    }
+    // The built-in driver has one thread; k6 takes what there is.
+    let most = if run.built_in { 1.0 } else { run.cpus.max(1) as f64 };
+    reasons.extend(rules::GENERATOR_CPU.check(ratio(cores, most), |limit| {
+        format!(
+            "the load generator used {} of the {} cores that it can (limit {}): it may measure itself. Ask for less, or run it \
+             on another machine",
+            trimmed(cores),
+            trimmed(most),
+            percent(limit)
         )
     }));
 }

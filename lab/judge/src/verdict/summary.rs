@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::Status;
-use super::claim;
-use super::explanation::{family_words, overloaded};
+use super::claim::{self, Comparison};
+use super::explanation::family_words;
 use crate::result::units::{count, payload, percent, rate, time};
 use crate::result::{CellResult, RunResult, Subject};
 use lab_model::{Protocol, Workload};
@@ -26,7 +26,9 @@ pub fn summarise(result: &RunResult) -> String {
     let (suspect, invalid) = (of(Status::Suspect).count(), of(Status::Invalid).count());
     let ids = |status| of(status).map(|cell| cell.id.as_str()).collect::<Vec<_>>().join(", ");
     match (suspect, invalid) {
-        (0, 0) => text.push_str(" Nothing speaks against these numbers."),
+        (0, 0) if of(Status::Unchecked).count() == 0 => {
+            text.push_str(" Nothing speaks against these numbers.");
+        }
         (_, 0) => {}
         _ => {
             let _ = write!(
@@ -43,6 +45,15 @@ pub fn summarise(result: &RunResult) -> String {
             " {suspect} {} SUSPECT, to be used only with the reason in mind: {}.",
             if suspect == 1 { "cell is" } else { "cells are" },
             ids(Status::Suspect)
+        );
+    }
+    let unchecked = of(Status::Unchecked).count();
+    if unchecked > 0 {
+        let _ = write!(
+            text,
+            " {unchecked} {} UNCHECKED, since nothing that was here could tell whether they are right: {}.",
+            if unchecked == 1 { "cell is" } else { "cells are" },
+            ids(Status::Unchecked)
         );
     }
     text
@@ -148,37 +159,21 @@ fn duel(result: &RunResult, subject: &Subject) -> Option<String> {
     };
     let (rest, grpc) = (of(Protocol::Rest)?, of(Protocol::Grpc)?);
     let size = subject.to_string();
-    if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Invalid) {
-        return Some(format!("At {size} there is no comparison, since a cell of it is INVALID."));
-    }
-    let (r, g) = (rest.latency_us.mean, grpc.latency_us.mean);
-    if overloaded(rest) || overloaded(grpc) {
-        return Some(format!(
-            "At {size} more was offered than the system could serve: of {}/s it completed {}/s by REST and \
-             {}/s by gRPC, and the means of {} and {} are the length of its queues, not the cost of a protocol.",
-            rate(rest.factors.rate_per_s),
-            rate(rest.load.completed_per_s),
-            rate(grpc.load.completed_per_s),
-            time(r),
-            time(g)
-        ));
-    }
-    let doubt = if [rest, grpc].iter().any(|cell| cell.verdict.status == Status::Suspect) {
-        ", if they can be believed (SUSPECT)"
-    } else {
-        ""
+    let names = [rest, grpc].map(|cell| label(cell.factors.protocol));
+    let comparison = claim::comparison(result, rest, grpc);
+    let claim = claim::told(comparison, [rest, grpc], names);
+    let doubt = match comparison {
+        Comparison::Invalid | Comparison::Overloaded => return Some(format!("At {size} {claim}.")),
+        Comparison::Claim { doubted: true, .. } => ", if they can be believed",
+        _ => "",
     };
-    let claim = result.contrasts.iter().find(|claim| claim.first == rest.id);
-    let claim = match claim.filter(|claim| claim.second == grpc.id) {
-        Some(claim) => claim::sentence(claim, label(Protocol::Rest), label(Protocol::Grpc)),
-        None => "no comparison, since that takes two rounds of each at least".to_owned(),
-    };
+    let (r, g) = (rest.latency_us, grpc.latency_us);
     Some(format!(
         "At {size} the mean is {} by REST and {} by gRPC (medians {} and {}){doubt}: {claim}. {}",
-        time(r),
-        time(g),
-        time(rest.latency_us.p50),
-        time(grpc.latency_us.p50),
+        time(r.mean),
+        time(g.mean),
+        time(r.p50),
+        time(g.p50),
         mostly(rest, grpc)
     ))
 }

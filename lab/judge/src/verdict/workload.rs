@@ -11,6 +11,14 @@ pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
     payload(cell, reasons);
     for hop in cell.wire.iter().filter(|hop| hop.depth <= 1) {
         let (unseen, all) = (hop.unseen, hop.seen + hop.unseen);
+        if hop.seen == 0 {
+            reasons.extend(rules::PAYLOAD_UNTOLD.untold(format!(
+                "{}: no tap looked at its connections, so nothing here can tell what {} requests sent",
+                hop.hop,
+                count(all)
+            )));
+            continue;
+        }
         reasons.extend(rules::PAYLOAD_UNPROVED.check(ratio(unseen as f64, all as f64), |_| {
             format!(
                 "{}: no tap saw {} of {} requests, so nothing proves what they sent; use services \

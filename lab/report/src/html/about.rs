@@ -90,6 +90,10 @@ pub(super) fn glossary() -> Markup {
 
 const fn meaning(family: Family) -> &'static str {
     match family {
+        Family::Generator => {
+            "What the load generator itself takes: sending late, its own encoding and decoding, being woken. It is in the \
+             latency and none of the services' time."
+        }
         Family::Queue => "Waiting for a turn: pools, stream limits, other requests, the scheduler.",
         Family::Serialization => "Turning messages into bytes and back.",
         Family::Framing => "Turning bytes into frames and back: what HTTP/2 itself costs.",
@@ -150,6 +154,7 @@ pub(super) fn environment(result: &RunResult) -> Markup {
         ("SHA-256 of Cargo.lock", at.cargo_lock.clone()),
         ("SHA-256 of flake.lock", at.flake_lock.clone()),
         ("Version of the lab", at.lab_version.clone()),
+        ("Commit", at.commit.clone()),
         ("Began", at.started_at.clone()),
         ("Run", result.run_id.clone()),
     ];

@@ -78,6 +78,7 @@ pub(super) fn details(summary: &str, content: &dyn Render) -> Markup {
 pub(super) fn chip(status: Status) -> Markup {
     let (class, sign) = match status {
         Status::Valid => ("valid", "✓"),
+        Status::Unchecked => ("unchecked", "?"),
         Status::Suspect => ("suspect", "!"),
         Status::Invalid => ("invalid", "✕"),
     };

@@ -4,8 +4,10 @@
 //! colours, light and dark, are in `style.css`.
 
 mod about;
+mod answer;
 mod asked;
 mod breakdown;
+mod evidence;
 mod graphs;
 mod markup;
 mod payload;
@@ -17,6 +19,7 @@ use ledger::Family;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::family::look;
+use super::headline::{answer as in_one_sentence, compared};
 use lab_judge::result::{CellResult, RunResult};
 use lab_model::Status;
 use markup::chip;
@@ -40,13 +43,11 @@ pub fn html(result: &RunResult) -> String {
             body {
                 (head(result))
                 main {
-                    @for section in sections(result) {
-                        section id=(section.id) {
-                            h2 { (section.title) }
-                            p.lead { (section.lead) }
-                            ((section.content)(result))
-                        }
-                    }
+                    @for section in sections(result).take(1) { (section.markup(result)) }
+                    p.answer { (result.explanation) }
+                    (about::asked(result))
+                    nav { @for section in sections(result) { a href={ "#" (section.id) } { (section.title) } } }
+                    @for section in sections(result).skip(1) { (section.markup(result)) }
                 }
             }
         }
@@ -69,11 +70,11 @@ fn head(result: &RunResult) -> Markup {
     html! {
         header {
             p.run { (result.run_id) " · " (result.environment.started_at) }
-            h1 { "Where did the time go?" }
-            p.answer { (result.explanation) }
+            h1 {
+                @if let Some(answer) = in_one_sentence(&compared(result)) { (answer) }
+                @else { "Where did the time go?" }
+            }
             (banner(result))
-            (about::asked(result))
-            nav { @for section in sections(result) { a href={ "#" (section.id) } { (section.title) } } }
         }
     }
 }
@@ -81,6 +82,10 @@ fn head(result: &RunResult) -> Markup {
 fn banner(result: &RunResult) -> Markup {
     let (class, words) = match result.verdict.status {
         Status::Valid => ("valid", "Every cell is what it says it is."),
+        Status::Unchecked => (
+            "unchecked",
+            "Some cells may be right, and nothing that was here could tell: see what could not be checked.",
+        ),
         Status::Suspect => {
             ("suspect", "Some cells may be distorted, or are those of an overloaded system.")
         }
@@ -89,18 +94,18 @@ fn banner(result: &RunResult) -> Markup {
         }
     };
     let of = |status| result.cells.iter().filter(|cell| cell.verdict.status == status).count();
-    let tallies =
-        [Status::Valid, Status::Suspect, Status::Invalid].map(|status| (status, of(status)));
+    let tallies = Status::ALL.map(|status| (status, of(status)));
     let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
     html! {
         div class={ "banner " (class) } {
-            p { b { "Can I believe it?" } " " (words) }
             p {
+                b { "Can I believe it?" } " " (words) " "
                 @for (status, of) in tallies.into_iter().filter(|(_, of)| *of > 0) {
                     span.tally { (of) " " (chip(status)) }
                 }
             }
-            ul { @for cell in doubted { li { b { (cell.id) } ": " (codes(cell)) } } }
+            @for (index, cell) in doubted.enumerate() { @if index > 0 { "; " } b { (cell.id) } ": " (codes(cell)) }
+            " (" a href="#evidence" { "evidence" } ")"
         }
     }
 }
@@ -129,6 +134,16 @@ impl Section {
     ) -> Self {
         Section { id, title, lead, content }
     }
+
+    fn markup(&self, result: &RunResult) -> Markup {
+        html! {
+            section id=(self.id) {
+                h2 { (self.title) }
+                p.lead { (self.lead) }
+                ((self.content)(result))
+            }
+        }
+    }
 }
 
 /// The sections of `result`: nothing is said of what was asked where nothing was.
@@ -141,7 +156,14 @@ fn sections(result: &RunResult) -> impl Iterator<Item = &'static Section> {
 const ASKED: &str = "asked";
 
 /// Every section, in the order of the page.
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 15] = [
+    Section::new(
+        "answer",
+        "By how much, and why",
+        "Steps from one mean to the other: what each kind of work or waiting adds. Brackets are 95 % intervals that hold together \
+             for all payloads and kinds; what they do not separate from 0 is not claimed. Steps add up; their intervals do not.",
+        answer::section,
+    ),
     Section::new(
         "breakdown",
         "Where the time went",
@@ -185,6 +207,13 @@ const SECTIONS: [Section; 13] = [
         "What was asked of the system",
         "Whether it was reached says nothing of whether the numbers can be believed.",
         asked::section,
+    ),
+    Section::new(
+        "evidence",
+        "The evidence",
+        "Five questions, each with something that could show that the lab is wrong. VALID: no answer is no, and the first \
+             three are yes.",
+        evidence::section,
     ),
     Section::new(
         "verdicts",

@@ -119,7 +119,7 @@ pub(super) fn cells(result: &RunResult) -> Markup {
             &took(latency.mean),
             &took(latency.p50),
             &took(latency.p90),
-            &took(latency.p99),
+            &latency.p99.map_or_else(|| "–".to_owned(), took),
             &took(latency.max),
         ]);
     }

@@ -27,7 +27,7 @@ pub(super) fn stages(group: &Group<'_>) -> Markup {
             table.heading(hop);
             last = Some((depth, hop));
         }
-        let mut cells: Vec<Markup> = name_and_family(stage).into();
+        let mut cells: Vec<Markup> = name_and_family(stage, depth).into();
         for cell in &group.cells {
             cells.extend(columns(cell, hop, stage));
         }
@@ -62,9 +62,9 @@ fn latency(cell: &CellResult) -> [f64; 3] {
 }
 
 /// The first two columns: what the stage is called, and the family with its colour.
-fn name_and_family(stage: &str) -> [Markup; 2] {
+fn name_and_family(stage: &str, depth: u32) -> [Markup; 2] {
     let known = Stage::from_name(stage).ok();
-    let family = known.map_or("backend", |stage| stage.family().name());
+    let family = known.map_or("backend", |stage| stage.family_at(depth).name());
     [
         html! { abbr title=(known.map_or("", Stage::meaning)) { (stage.replace('_', " ")) } },
         html! { i class={ "dot f-" (family) } {} (named(family).short) },

@@ -190,7 +190,7 @@ fn tenths(place: f64) -> String {
 fn mark(style: usize, (x, y): (f64, f64), status: Status) -> Markup {
     let class = match status {
         Status::Valid => "mark",
-        Status::Suspect => "mark hollow",
+        Status::Unchecked | Status::Suspect => "mark hollow",
         Status::Invalid => {
             let cross = format!("M{:.1} {:.1}l9 9m0 -9l-9 9", x - 4.5, y - 4.5);
             return html! { path class={ "line s" (style) " cross" } d=(cross) {} };

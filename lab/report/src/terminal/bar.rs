@@ -1,5 +1,7 @@
 //! A bar of families that is exactly as wide as asked: no family is drawn wider because of rounding.
 
+use std::fmt::Write as _;
+
 use ledger::Family;
 
 use super::super::family::look;
@@ -24,23 +26,32 @@ pub(super) fn bar(families: &[FamilyResult], width: usize, paint: Paint) -> Stri
         .collect()
 }
 
-/// What the bar's colours or letters mean, in `width` characters: short names where the whole ones do not fit. Where
-/// nothing is unseen, nothing is said of it.
+/// What the bar's colours or letters mean. Where nothing is unseen, nothing is said of it.
 pub(super) fn legend(cells: &[CellResult], width: usize, paint: Paint) -> String {
     let unseen = |part: &FamilyResult| part.family == Family::Unseen.name() && part.share > 0.0;
     let any_unseen = cells.iter().flat_map(|cell| &cell.families).any(unseen);
-    let told = |family: &Family| *family != Family::Unseen || any_unseen;
-    let looks: Vec<_> = Family::ALL.into_iter().filter(told).map(look).collect();
-    let between = " · ";
-    let whole: usize = looks.iter().map(|look| look.name.len() + "q ".len()).sum();
-    let fits = whole + (looks.len() - 1) * between.chars().count() <= width;
-    let entries = looks.iter().map(|look| {
-        let name = if fits { look.name } else { look.short };
+    let entries = Family::ALL.into_iter().filter(|&family| family != Family::Unseen || any_unseen);
+    let (mut text, mut used) = (String::new(), INDENT);
+    for family in entries {
+        let look = look(family);
+        let name = if width < 112 { look.short } else { look.name };
         let sign = if paint.0 { paint.colour("█", look.ansi) } else { look.letter.to_string() };
-        format!("{sign} {name}")
-    });
-    entries.collect::<Vec<_>>().join(between)
+        let long = name.chars().count() + 2;
+        if used > INDENT && used + 3 + long > width {
+            let _ = write!(text, "\n{:INDENT$}", "");
+            used = INDENT;
+        } else if used > INDENT {
+            text.push_str(" · ");
+            used += 3;
+        }
+        let _ = write!(text, "{sign} {name}");
+        used += long;
+    }
+    text
 }
+
+/// Columns before the legend.
+pub(super) const INDENT: usize = 10;
 
 /// `width` split in proportion to `shares`, by largest remainder.
 fn apportion(shares: &[f64], width: usize) -> Vec<usize> {

@@ -1,6 +1,8 @@
 //! The report for a terminal: the answer, a table with a row per cell, the reasons, the cost of measuring.
 
+mod answer;
 mod bar;
+mod evidence;
 mod reasons;
 mod table;
 
@@ -21,10 +23,13 @@ const NARROWEST: usize = 100;
 pub fn terminal(result: &RunResult, width: usize, colour: bool) -> String {
     let (width, paint) = (width.max(NARROWEST), Paint(colour));
     let mut text = paint.bold(&format!("Where did the time go?  {}", result.run_id));
-    let _ = writeln!(text, "\n{}\n", wrap(&result.explanation, width, 0));
+    text.push('\n');
+    answer::write(&mut text, result, width, paint);
+    let _ = writeln!(text, "{}\n", wrap(&result.explanation, width, 0));
     table::write(&mut text, result, width, paint);
     text.push('\n');
     words(&mut text, result, width);
+    evidence::write(&mut text, result, width, paint);
     reasons::write(&mut text, result, width, paint);
     asked(&mut text, result, width);
     costs(&mut text, result, width);

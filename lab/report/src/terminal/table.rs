@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::text::Paint;
 use super::super::{family, label};
-use super::bar::{bar, legend};
+use super::bar::{INDENT, bar, legend};
 use lab_judge::result::units::{percent, rate, time};
 use lab_judge::result::{CellResult, RunResult};
 
@@ -52,9 +52,7 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
             let _ = writeln!(text, "{}", row(cell, layout, paint));
         }
     }
-    let indent = " ".repeat(10);
-    let legend = legend(&result.cells, width - indent.len(), paint);
-    let _ = writeln!(text, "{indent}{legend}");
+    let _ = writeln!(text, "{:INDENT$}{}", "", legend(&result.cells, width, paint));
 }
 
 fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {
@@ -76,7 +74,7 @@ fn row(cell: &CellResult, layout: Layout, paint: Paint) -> String {
         rates,
         of(latency.mean),
         of(latency.p50),
-        of(latency.p99),
+        latency.p99.map_or_else(|| "-".to_owned(), of),
         largest(cell, layout.families),
         paint.status(cell.verdict.status.name(), cell.verdict.status),
         families = layout.families * 11,

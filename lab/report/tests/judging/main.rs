@@ -2,6 +2,7 @@
 
 mod asked;
 mod compare;
+mod evidence;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod golden;

@@ -1,8 +1,9 @@
 //! The page: it stands alone, holds what is promised, and runs nothing that comes from outside.
 
+use lab_model::Protocol;
 use lab_report::{html, write_all};
 
-use crate::fixture::sample_run;
+use crate::fixture::{cell, run, sample_run};
 
 #[test]
 fn the_page_needs_no_network_and_no_script() {
@@ -18,12 +19,14 @@ fn the_page_holds_answer_pictures_and_proof() {
     let result = sample_run().result();
     let page = html(&result);
     for id in [
+        "answer",
         "breakdown",
         "curves",
         "payload",
         "time",
         "cells",
         "workload",
+        "evidence",
         "verdicts",
         "books",
         "processes",
@@ -43,6 +46,21 @@ fn the_page_holds_answer_pictures_and_proof() {
     assert!(page.contains("declared 10 B, the wire carried 100,000 B"));
     assert!(page.contains("run-lab run --plan rest-vs-grpc --out results/today"));
     assert!(page.contains("1.021×"));
+}
+
+#[test]
+fn the_page_begins_with_a_waterfall_that_adds_up_or_with_what_could_not_be_seen() {
+    let pair = |bytes| [Protocol::Rest, Protocol::Grpc].map(|protocol| cell(protocol, bytes));
+    let result = run([pair(10), pair(100_000)].concat(), 6).result();
+    let page = html(&result);
+    let first = page.split("<section id=\"breakdown\">").next().unwrap();
+    assert!(first.contains("<h1>gRPC is faster at 100 kB; no difference was seen at 10 B.</h1>"));
+    assert_eq!(first.matches("class=\"waterfall\"").count(), 1, "none where nothing was seen");
+    assert!(first.contains("no difference seen; less than "), "how large it would have had to be");
+    assert!(first.contains("REST takes ") && first.contains("encoding and decoding"));
+    // Where each step ends the next begins, from one mean to the other.
+    let pieces: Vec<&str> = first.split("class=\"step f-").skip(1).collect();
+    assert!(pieces.len() >= 3, "{}", pieces.len());
 }
 
 #[test]

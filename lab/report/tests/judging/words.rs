@@ -29,7 +29,7 @@ fn delayed(hop: usize, stage: Stage, ns: i64) -> Fixture {
 fn a_small_request_waits_for_processes_to_wake() {
     check(
         expect![[r#"
-            49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 30 % queueing (above all driver lag of driver→gateway, 7.3 %), 8.7 % writing to sockets (above all request socket write of driver→gateway, 2.4 %); framing is 3.9 %; flow control is 0 %.
+            49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 18 % queueing (above all send queue of driver→gateway, 3.2 %), 13 % the load generator itself (above all driver lag of driver→gateway, 7.3 %); framing is 5.0 %; flow control is 0 %.
             Within one machine that waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         "#]],
         &run(vec![cell(Protocol::Grpc, 10)], 1),
@@ -40,9 +40,9 @@ fn a_small_request_waits_for_processes_to_wake() {
 fn queueing_is_told_by_its_stages_and_framing_is_never_left_out() {
     check(
         expect![[r#"
-            93 % of the mean is queueing before the gateway's handler (dispatch of driver→gateway); framing is 0.5 % and flow control is 0 %.
-            Requests wait for the gateway, which is busy with others.
-        "#]],
+        93 % of the mean is queueing before the gateway's handler (dispatch of driver→gateway); framing is 0.6 % and flow control is 0 %.
+        Requests wait for the gateway, which is busy with others.
+    "#]],
         &delayed(0, Stage::Dispatch, 4_000_000),
     );
 }
@@ -51,9 +51,9 @@ fn queueing_is_told_by_its_stages_and_framing_is_never_left_out() {
 fn a_slow_handler_is_the_services_own() {
     check(
         expect![[r#"
-            92 % of the mean is the echo's handler; framing is 0.5 % and flow control is 0 %.
-            The service's own code is what costs, not the protocol.
-        "#]],
+        92 % of the mean is the echo's handler; framing is 0.6 % and flow control is 0 %.
+        The service's own code is what costs, not the protocol.
+    "#]],
         &delayed(1, Stage::Handler, 4_000_000),
     );
 }
@@ -62,9 +62,9 @@ fn a_slow_handler_is_the_services_own() {
 fn exhausted_windows_are_named() {
     check(
         expect![[r#"
-            92 % of the mean is waiting for HTTP/2 windows on gateway→echo; framing is 0.5 %.
-            The windows are smaller than what is in flight: raise stream and connection window.
-        "#]],
+        92 % of the mean is waiting for HTTP/2 windows on gateway→echo; framing is 0.6 %.
+        The windows are smaller than what is in flight: raise stream and connection window.
+    "#]],
         &delayed(1, Stage::RequestWindowWait, 4_000_000),
     );
 }
@@ -122,10 +122,10 @@ fn slow_requests_that_differ_are_told_apart() {
     }
     check(
         expect![[r#"
-        48 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 33 % queueing (above all driver lag of driver→gateway, 7.2 %), 8.5 % writing to sockets (above all request socket write of driver→gateway, 2.4 %); framing is 3.8 %; flow control is 0 %.
-        Within one machine that waiting is not a wire but a process being woken, once for each message: no protocol changes it.
-        The slowest requests (901 µs) differ: 68 % of theirs is queueing before the echo's handler (send queue of gateway→echo).
-    "#]],
+            48 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 21 % queueing (above all send queue of gateway→echo, 6.5 %), 12 % the load generator itself (above all driver lag of driver→gateway, 7.2 %); framing is 3.8 %; flow control is 0 %.
+            Within one machine that waiting is not a wire but a process being woken, once for each message: no protocol changes it.
+            The slowest requests (901 µs) differ: 68 % of theirs is queueing before the echo's handler (send queue of gateway→echo).
+        "#]],
         &fixture,
     );
 }
@@ -146,7 +146,7 @@ fn the_run_is_told_in_one_paragraph() {
         At 10 B the mean is 282 µs by REST and 284 µs by gRPC (medians 281 µs and 283 µs): no comparison, since that takes two rounds of each at least.
         The largest part of both is waiting for the other side to read (50 % and 49 %).
         At 500 kB the mean is 3.27 ms by REST and 2.42 ms by gRPC (medians 3.24 ms and 2.41 ms): no comparison, since that takes two rounds of each at least.
-        The largest part of both is encoding and decoding (70 % and 41 %).
+        The largest part of both is encoding and decoding (64 % and 33 %).
         Nothing speaks against these numbers.
     "#]]
     .assert_eq(&sentences(&fixture.result().explanation));

@@ -10,6 +10,7 @@ use ledger::{date, wall};
 pub fn capture() -> Environment {
     Environment {
         lab_version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("LAB_COMMIT").to_owned(),
         cpu_model: field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
         cpus: std::thread::available_parallelism().map_or(0, usize::from),
         memory_bytes: field("/proc/meminfo", "MemTotal")
@@ -80,6 +81,7 @@ mod tests {
         assert!(environment.rustc.starts_with("rustc "), "{}", environment.rustc);
         assert!(environment.cpus > 0 && environment.memory_bytes > 1 << 20);
         assert!(!environment.kernel.is_empty() && !environment.clocksource.is_empty());
+        assert!(!environment.commit.is_empty());
         assert!(environment.build.contains("linux"), "{}", environment.build);
         for digest in [&environment.cargo_lock, &environment.flake_lock] {
             assert!(

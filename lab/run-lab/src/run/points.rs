@@ -1,5 +1,5 @@
 //! What the lab itself tells InfluxDB: the load, second by second, where cells begin and end, and the
-//! verdicts. It goes through the sidecar, which has the one writer.
+//! verdicts and claims. It goes through the sidecar, which has the one writer.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use ledger::wall::WallClock;
 use ledger::{clock, names};
 use sidecar::Lines;
 
-use lab_judge::result::{CellResult, RunResult};
+use lab_judge::result::{CellResult, ContrastResult, Difference, RunResult};
 use lab_launch::{Announced, Control, ControlError};
-use lab_model::{Cell, RoundMeasure, Second, Status, Verdict, Workload};
+use lab_model::{Cell, RoundMeasure, Second, Verdict, Workload};
 
 /// A day of seconds is sent in pieces of so many: the sidecar takes a megabyte at once.
 const LINES_AT_ONCE: usize = 2_000;
@@ -82,7 +82,7 @@ impl Points {
         Ok(())
     }
 
-    /// The verdicts of the run and of each of its cells.
+    /// The verdicts of the run and of each of its cells, and what may be claimed of them.
     pub(super) async fn verdicts(&self, result: &RunResult) -> Result<(), ControlError> {
         let Some(control) = &self.control else { return Ok(()) };
         let now = self.wall.to_wall(clock::now());
@@ -107,7 +107,48 @@ impl Points {
             let cost = result.probe_cost.as_ref().map_or(f64::NAN, |cost| cost.ratio);
             fields.float(names::F_PROBE_COST, cost).at(now);
         }
+        for claim in &result.contrasts {
+            self.contrast(&mut lines, result, claim, now);
+        }
         control.points(lines.as_str().to_owned()).await
+    }
+
+    /// The claims of two cells: one point for the means, one for each family.
+    fn contrast(&self, lines: &mut Lines, result: &RunResult, claim: &ContrastResult, now: u64) {
+        let first = result.cells.iter().find(|cell| cell.id == claim.first);
+        let payload = first.map_or_else(
+            || names::NO_CELL.to_owned(),
+            |cell| payload(&cell.factors.workload(), cell.factors.payload_bytes),
+        );
+        let mut point = |family: &str, difference: &Difference, whole: bool| {
+            let tags = [
+                (names::T_RUN, &*self.run),
+                (names::T_PAYLOAD, &payload),
+                (names::T_FIRST, &claim.first),
+                (names::T_SECOND, &claim.second),
+                (names::T_FAMILY, family),
+            ];
+            let mut fields = lines
+                .point(names::M_CONTRAST, &tags)
+                .float(names::F_US, difference.us)
+                .float(names::F_LOW_US, difference.together.0)
+                .float(names::F_HIGH_US, difference.together.1)
+                .float(names::F_VISIBLE_US, difference.visible)
+                .int(names::F_FOUND, i64::from(difference.found()))
+                .count(names::F_PAIRS, claim.pairs);
+            if whole {
+                fields = fields
+                    .float(names::F_NOISE_FLOOR_US, claim.noise_floor_us.unwrap_or(f64::NAN))
+                    .float(names::F_RATIO, claim.latency.ratio)
+                    .float(names::F_RATIO_LOW, claim.latency.interval.0)
+                    .float(names::F_RATIO_HIGH, claim.latency.interval.1);
+            }
+            fields.at(now);
+        };
+        point(names::WHOLE, &claim.mean, true);
+        for part in &claim.parts {
+            point(&part.family, &part.difference, false);
+        }
     }
 
     fn of_cell<'a>(
@@ -151,13 +192,9 @@ fn load_fields<'a>(point: sidecar::Fields<'a>, second: &Second) -> sidecar::Fiel
 }
 
 fn verdict_fields<'a>(point: sidecar::Fields<'a>, verdict: &Verdict) -> sidecar::Fields<'a> {
-    let status = match verdict.status {
-        Status::Valid => 0,
-        Status::Suspect => 1,
-        Status::Invalid => 2,
-    };
     point
-        .int(names::F_STATUS, status)
+        .int(names::F_STATUS, verdict.status.number())
+        .int(names::F_SEVERITY, verdict.status.severity())
         .text(names::F_STATUS_NAME, verdict.status.name())
         .text(names::F_REASONS, &verdict.codes().collect::<Vec<_>>().join(","))
 }
@@ -165,4 +202,35 @@ fn verdict_fields<'a>(point: sidecar::Fields<'a>, verdict: &Verdict) -> sidecar:
 /// Requests of a cell whose two ends counted different bytes, or whose payload is not the declared one.
 fn bytes_disagree(cell: &CellResult) -> u64 {
     cell.wire.iter().map(|hop| hop.disagreements + hop.payload_mismatches).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run of six payloads by two protocols, two rounds each.
+    const RESULT: &str = include_str!("../../../report/tests/judging/golden/result.json");
+
+    #[test]
+    fn a_claim_is_a_point_for_the_means_and_one_for_each_part_and_they_add_up() {
+        let result = RunResult::from_json(RESULT).unwrap();
+        let points = Points::new(None, "r");
+        let claim = &result.contrasts[1];
+        let mut lines = Lines::default();
+        points.contrast(&mut lines, &result, claim, 7);
+        let lines: Vec<&str> = lines.as_str().lines().collect();
+        assert_eq!(lines.len(), 1 + claim.parts.len());
+        let whole = "contrast,run=r,payload=1000,first=rest-1kB,second=grpc-1kB,family=mean ";
+        assert!(lines[0].starts_with(whole), "{}", lines[0]);
+        for field in ["low_us=", "high_us=", "visible_us=", "ratio=", "ratio_low=", "ratio_high="] {
+            assert!(lines[0].contains(field), "{field} in {}", lines[0]);
+        }
+        let us = |line: &str| -> f64 {
+            let (_, rest) = line.split_once(" us=").unwrap();
+            rest.split(',').next().unwrap().parse().unwrap()
+        };
+        let parts: f64 = lines[1..].iter().map(|line| us(line)).sum();
+        assert!((parts - us(lines[0])).abs() < 0.02, "{parts} and {}", lines[0]);
+        assert!(lines[1..].iter().all(|line| !line.contains("ratio")), "only of the means");
+    }
 }

@@ -95,7 +95,7 @@ fn traced(lines: &mut Lines, tags: &str, hops: [&str; 2], time: u64) {
     let stages = (hops.len() * Stage::ALL.len()) as u64;
     for (hop, stage) in hops.iter().flat_map(|hop| Stage::ALL.iter().map(move |stage| (hop, stage)))
     {
-        let family: Family = stage.family();
+        let family: Family = stage.family_at(u32::from(hop != &hops[0]));
         let tags =
             format!("{tags},{T_HOP}={hop},{T_FAMILY}={},{T_STAGE}={}", family.name(), stage.name());
         let fields = format!(
@@ -128,10 +128,10 @@ fn processes(lines: &mut Lines, run: &str, time: u64) {
 
 /// A verdict without the cost of the probe: a run need not be certified.
 fn verdict(dropped: u64) -> String {
-    let (status, name, reasons) =
-        if dropped > 0 { (1, "SUSPECT", "rate_not_kept,dropped") } else { (0, "VALID", "") };
+    let (status, severity, name, reasons) =
+        if dropped > 0 { (1, 2, "SUSPECT", "rate_not_kept,dropped") } else { (0, 0, "VALID", "") };
     format!(
-        "{F_STATUS}={status}i,{F_STATUS_NAME}=\"{name}\",{F_REASONS}=\"{reasons}\",{F_RESIDUAL_P50_SHARE}=0.002,\
+        "{F_STATUS}={status}i,{F_SEVERITY}={severity}i,{F_STATUS_NAME}=\"{name}\",{F_REASONS}=\"{reasons}\",{F_RESIDUAL_P50_SHARE}=0.002,\
          {F_RESIDUAL_P99_SHARE}=0.004,{F_INFERRED_SHARE}=0,{F_SPANS_LOST}=0i,{F_BYTES_DISAGREE}=0i"
     )
 }

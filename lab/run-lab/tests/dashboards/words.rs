@@ -78,6 +78,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
         tags: &CELL_TAGS,
         fields: &[&[
             F_STATUS,
+            F_SEVERITY,
             F_STATUS_NAME,
             F_REASONS,
             F_RESIDUAL_P50_SHARE,

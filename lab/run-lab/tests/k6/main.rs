@@ -94,6 +94,7 @@ fn main() -> ExitCode {
             misbehaving::the_numbers_of_1_x_are_read_as_those_of_2_x,
             whole::what_the_users_shell_and_home_say_to_k6_does_not_reach_it,
             whole::releases_are_told_apart_by_their_version_which_is_asked_once,
+            whole::times_are_checked_by_containment_and_a_lie_of_a_millisecond_is_caught,
             whole::k6_writes_to_influxdb_only_if_it_is_asked_to,
             workloads::a_workload_of_a_plan_file_is_driven_by_the_built_in_driver,
             workloads::a_plan_file_is_all_that_a_run_needs_for_a_workload,

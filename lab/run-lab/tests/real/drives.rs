@@ -54,6 +54,11 @@ fn every_request_is_joined(cell: &Value) {
     assert!(count("ok") > 0, "{requests}");
     assert_eq!(count("planned"), count("started") + count("dropped"), "{requests}");
     assert_eq!(cell["traced"]["count"], cell["traced"]["expected"], "{}", name(cell));
+    let marks = &cell["marks"];
+    assert_eq!(
+        (&marks["contained"], &marks["not_contained"]),
+        (&cell["traced"]["succeeded"], &0.into())
+    );
     for share in ["p50_share", "p99_share"] {
         let residual = cell["residual"][share].as_f64().expect("a share");
         assert!(residual.abs() <= 0.02, "{}: {}", name(cell), cell["residual"]);

@@ -29,11 +29,9 @@ fn a_clean_run_measures_every_request_and_leaves_no_process() {
     assert!(driver.contains("stands in") && driver.contains("k6"), "{driver}");
     let services = [run.line("echo listens"), run.line("gateway listens")].map(|line| pid(&line));
     let (code, text) = run.end();
-    // 3 would be a cell that contradicts its declaration: never, however slow the machine. One so busy that
-    // the stopwatch itself is held up has a residual, and says so.
+    // 3 would be a cell that contradicts its declaration: never, however busy the machine.
     let invalid = invalid_reasons(&result(dir.path()));
-    let held_up = !invalid.is_empty() && invalid.iter().all(|code| code.starts_with("residual_"));
-    assert!(code == Some(0) || (code == Some(3) && held_up), "{code:?} {invalid:?} {text}");
+    assert_eq!(code, Some(0), "{invalid:?} {text}");
     for service in services {
         assert!(test_kill_process(service).is_err(), "{service:?} is still there");
     }
@@ -43,6 +41,13 @@ fn a_clean_run_measures_every_request_and_leaves_no_process() {
         assert_eq!(requests["planned"], 100, "{requests}");
         assert_eq!(requests["ok"], requests["started"], "{requests}");
         assert_eq!(cell["traced"]["count"], requests["ok"], "{}", cell["traced"]);
+        let evidence = cell["evidence"].as_array().expect("evidence");
+        let asked: Vec<_> = evidence.iter().map(|one| one["question"].as_str().unwrap()).collect();
+        for question in ["workload", "requests", "latency", "marks", "undisturbed"] {
+            assert!(asked.contains(&question), "{asked:?}");
+        }
+        let latency = evidence.iter().find(|one| one["question"] == "latency").unwrap();
+        assert_ne!(latency["answer"], "unchecked", "{latency}");
     }
     assert_eq!(result["incomplete"], false);
     assert!(dir.path().join("out/report.html").exists());

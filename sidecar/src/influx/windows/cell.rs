@@ -40,7 +40,7 @@ impl CellWindow {
         scratch.clear();
         scratch.resize(cell.columns(), 0);
         for hop in &row.hops {
-            let base = cell.hop(&hop.hop) * Stage::COUNT;
+            let base = cell.hop(&hop.hop, hop.depth) * Stage::COUNT;
             scratch.resize(scratch.len().max(base + Stage::COUNT), 0);
             for (stage, time) in hop.stages.iter() {
                 scratch[base + stage as usize] += time.ns;
@@ -97,13 +97,13 @@ impl CellWindow {
         }
         let bands = Bands::of(self.sample.rows());
         let mut values = Vec::with_capacity(self.sample.rows().len());
-        for (column, hop, stage) in cell.known() {
+        for (column, hop, stage, family) in cell.known() {
             values.clear();
             values.extend(self.sample.rows().iter().map(|row| row.get(column)));
             let (p50_band, p99_band) = bands.means(&values);
             let Sum { sum, max } = self.columns.get(column).copied().unwrap_or_default();
             let [run, cell, protocol, payload] = common;
-            let family = (names::T_FAMILY, stage.family().name());
+            let family = (names::T_FAMILY, family.name());
             let tags = [run, cell, protocol, payload, (names::T_HOP, hop), family];
             let tags = [&tags[..], &[(names::T_STAGE, stage.name())]].concat();
             lines

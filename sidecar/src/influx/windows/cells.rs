@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ledger::{Stage, names};
+use ledger::{Family, Stage, names};
 use serde::Deserialize;
 
 /// Cells that can be announced to one sidecar.
@@ -44,18 +44,31 @@ pub(crate) enum PlanError {
 pub(super) struct Cell {
     pub(super) tags: Tags,
     hops: Vec<String>,
+    /// How far from the edge each was first seen.
+    depths: Vec<u32>,
     operations: Vec<String>,
     seen: Vec<bool>,
 }
 
 impl Cell {
     fn new(tags: Tags) -> Cell {
-        Cell { tags, hops: Vec::new(), operations: Vec::new(), seen: Vec::new() }
+        Cell {
+            tags,
+            hops: Vec::new(),
+            depths: Vec::new(),
+            operations: Vec::new(),
+            seen: Vec::new(),
+        }
     }
 
-    /// The place of `hop`.
-    pub(super) fn hop(&mut self, hop: &str) -> usize {
-        place(&mut self.hops, hop, MOST_HOPS)
+    /// The place of `hop`, which was seen at `depth`.
+    pub(super) fn hop(&mut self, hop: &str, depth: u32) -> usize {
+        let at = place(&mut self.hops, hop, MOST_HOPS);
+        if at == self.depths.len() {
+            // Those that are not told apart are no edge: a cell has few of them, and they come first.
+            self.depths.push(if at == MOST_HOPS { 1 } else { depth });
+        }
+        at
     }
 
     /// The place of `operation`.
@@ -82,11 +95,16 @@ impl Cell {
         self.seen[column] = true;
     }
 
-    /// The columns that were seen, with their hop and stage.
-    pub(super) fn known(&self) -> impl Iterator<Item = (usize, &str, Stage)> {
-        let hop = |at: usize| self.hops.get(at / Stage::COUNT).map_or(OTHER, String::as_str);
+    /// The columns that were seen, with their hop, stage and family.
+    pub(super) fn known(&self) -> impl Iterator<Item = (usize, &str, Stage, Family)> {
+        let of = |at: usize| {
+            let (hop, stage) = (at / Stage::COUNT, Stage::ALL[at % Stage::COUNT]);
+            let depth = self.depths.get(hop).copied().unwrap_or(1);
+            let name = self.hops.get(hop).map_or(OTHER, String::as_str);
+            (at, name, stage, stage.family_at(depth))
+        };
         let seen = self.seen.iter().enumerate().filter(|(_, seen)| **seen);
-        seen.map(move |(at, _)| (at, hop(at), Stage::ALL[at % Stage::COUNT]))
+        seen.map(move |(at, _)| of(at))
     }
 }
 

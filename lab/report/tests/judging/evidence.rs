@@ -1,0 +1,231 @@
+//! What verdicts rest on: five questions about every cell, and what would show that the answer is no.
+
+use expect_test::{Expect, expect};
+use lab_judge::result::CellResult;
+use lab_model::{K6Measure, Protocol, Status};
+
+use crate::fixture::{Fixture, cell, run};
+
+/// Spoils a run of `rounds` rounds of one cell.
+fn spoilt(rounds: u32, spoil: impl FnOnce(&mut Fixture)) -> CellResult {
+    let mut fixture = run(vec![cell(Protocol::Rest, 10)], rounds);
+    spoil(&mut fixture);
+    fixture.result().cells.remove(0)
+}
+
+fn check(expected: Expect, cell: &CellResult) {
+    let line = |evidence: &lab_model::Evidence| {
+        let words = (evidence.question.words(), evidence.answer.words());
+        format!("{} {}: {}\n", words.0, words.1, evidence.text)
+    };
+    let all: String = cell.evidence.iter().map(line).collect();
+    expected.assert_eq(&format!("{}\n{all}", cell.verdict.status.name()));
+}
+
+/// The verdict and its codes, notes in brackets.
+fn verdict(cell: &CellResult) -> String {
+    let code = |reason: &lab_model::Reason| match reason.status {
+        Status::Valid => format!(" ({})", reason.code),
+        _ => format!(" {}", reason.code),
+    };
+    let codes: String = cell.verdict.reasons.iter().map(code).collect();
+    format!("{}{codes}", cell.verdict.status.name())
+}
+
+/// As if k6 had driven, and told times that are right.
+fn by_k6(fixture: &mut Fixture) {
+    fixture.run.components[0].name = "k6".to_owned();
+    for round in &mut fixture.run.cells[0].rounds {
+        round.send_delay.reset();
+        round.k6 = Some(K6Measure { joined: round.requests.started, ..K6Measure::default() });
+    }
+}
+
+#[test]
+fn five_questions_are_answered_each_with_a_number() {
+    check(
+        expect![[r#"
+            VALID
+            Was the declared workload sent? yes: of 3,000 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1; gateway→echo HTTP/1.1); limit 0
+            Are all requests there? yes: 3,000 planned = 3,000 started + 0 dropped, all ended; of 3,000 traced requests 0 are missing (limit 0)
+            Was the whole latency explained? yes: a stopwatch that knows no marks saw 0.4 % of the time that no stage explains (1.23 µs at the median; limit 1 %)
+            Are the marks right? yes: 0 stages out of order in 3,000 requests (limit 0); certified by this build's tests (commit c1c1c1c1c1c1), which put a delay into every stage and find it there
+            Was it undisturbed? yes: the machine was 7.0 % busy (limit 95 %), requests were sent late by 12 % of the p99 (limit 50 %), the second half of a round took <0.1 % longer than its first
+        "#]],
+        &spoilt(6, |_| {}),
+    );
+}
+
+#[test]
+fn the_worst_answer_comes_first() {
+    let cell = spoilt(1, |fixture| {
+        fixture.run.cells[0].rounds[0].host_cpu_share = 0.97;
+        fixture.rows[9].hops[1].http = 20;
+        fixture.run.environment.commit = "unknown".to_owned();
+    });
+    let found: Vec<_> =
+        cell.evidence.iter().map(|one| (one.question.name(), one.answer.words())).collect();
+    assert_eq!(
+        found,
+        [
+            ("workload", "no"),
+            ("undisturbed", "no"),
+            ("marks", "cannot be checked here"),
+            ("requests", "yes"),
+            ("latency", "yes")
+        ]
+    );
+    assert_eq!(cell.verdict.status, Status::Invalid);
+}
+
+#[test]
+fn a_build_that_no_tests_certify_is_told_and_doubts_no_number() {
+    for (commit, told) in [
+        ("unknown", "the commit that it was built from is not known"),
+        ("c1c1-dirty", "something was changed since commit c1c1"),
+    ] {
+        let cell = spoilt(1, |fixture| fixture.run.environment.commit = commit.to_owned());
+        assert_eq!(verdict(&cell), "VALID (not_certified)");
+        assert!(cell.verdict.reasons[0].text.ends_with(told), "{}", cell.verdict.reasons[0].text);
+    }
+}
+
+#[test]
+fn k6_is_checked_by_what_the_gateway_read_and_wrote() {
+    check(
+        expect![[r#"
+            VALID
+            Was it undisturbed? cannot be checked here: the load generator does not tell when it meant to send a request, so whether it was on time cannot be checked
+            Was the declared workload sent? yes: of 500 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1; gateway→echo HTTP/1.1); limit 0
+            Are all requests there? yes: 500 planned = 500 started + 0 dropped, all ended; of 500 traced requests 0 are missing (limit 0)
+            Was the whole latency explained? yes: checked by containment: the load generator's times hold the first service's first read to its last write in 500 of 500 requests (100 %, limit 99.9 %)
+            Are the marks right? yes: 0 stages out of order in 500 requests (limit 0); certified by this build's tests (commit c1c1c1c1c1c1), which put a delay into every stage and find it there
+        "#]],
+        &spoilt(1, by_k6),
+    );
+}
+
+#[test]
+fn the_word_of_k6_alone_makes_no_cell_valid() {
+    let cell = spoilt(1, |fixture| {
+        by_k6(fixture);
+        fixture.rows.iter_mut().for_each(|row| row.margin_ns = None);
+    });
+    assert_eq!(verdict(&cell), "UNCHECKED latency_untold (lateness_untold)");
+}
+
+#[test]
+fn times_that_cannot_be_are_caught() {
+    let outside = |count: usize| {
+        spoilt(1, |fixture| {
+            by_k6(fixture);
+            fixture.rows.iter_mut().take(count).for_each(|row| row.margin_ns = Some(-1));
+        })
+    };
+    assert_eq!(verdict(&outside(500)), "INVALID containment (lateness_untold)");
+    assert_eq!(verdict(&outside(1)), "SUSPECT containment (lateness_untold)");
+    let cell = spoilt(1, |fixture| {
+        by_k6(fixture);
+        let k6 = fixture.run.cells[0].rounds[0].k6.as_mut().unwrap();
+        k6.misplaced = k6.joined;
+    });
+    assert_eq!(verdict(&cell), "INVALID own_words (lateness_untold)");
+    // Of the built-in driver too: its stopwatch is not asked alone.
+    let cell = spoilt(1, |fixture| {
+        fixture.rows.iter_mut().for_each(|row| row.margin_ns = Some(-1));
+    });
+    assert_eq!(verdict(&cell), "INVALID containment");
+}
+
+#[test]
+fn a_request_that_lost_the_cpu_between_stopwatch_and_mark_makes_no_cell_invalid() {
+    let held_up = |count: usize| {
+        spoilt(1, |fixture| {
+            for row in fixture.rows.iter_mut().take(count) {
+                row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns + 5_000_000);
+            }
+        })
+    };
+    assert_eq!(verdict(&held_up(1)), "VALID (residual_p99)");
+    assert_eq!(verdict(&held_up(30)), "SUSPECT unexplained (residual_p99)");
+    assert!(held_up(300).verdict.codes().any(|code| code == "unexplained"));
+    assert_eq!(held_up(300).verdict.status, Status::Invalid);
+}
+
+#[test]
+fn few_requests_make_no_cell_invalid_for_their_tail() {
+    let cell = spoilt(1, |fixture| {
+        let round = &mut fixture.run.cells[0].rounds[0];
+        fixture.rows.truncate(60);
+        round.traced = 60;
+        fixture.rows.iter_mut().for_each(|row| {
+            row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns + 5_000_000);
+        });
+    });
+    assert_eq!(verdict(&cell), "SUSPECT residual_p50 unexplained (residual_p99)");
+}
+
+#[test]
+fn what_a_busy_machine_loses_is_suspect_for_the_right_reason() {
+    let lost = |busy: f64| {
+        spoilt(1, |fixture| {
+            fixture.rows.truncate(400);
+            fixture.run.cells[0].rounds[0].host_cpu_share = busy;
+        })
+    };
+    assert_eq!(verdict(&lost(0.1)), "INVALID traces_lost");
+    assert_eq!(verdict(&lost(1.0)), "SUSPECT host_saturated traces_lost");
+}
+
+#[test]
+fn dropped_arrivals_are_noted_and_from_one_in_a_thousand_there_is_no_p99() {
+    let dropped = |count: u64| {
+        spoilt(1, |fixture| {
+            let round = &mut fixture.run.cells[0].rounds[0];
+            round.requests.planned += count;
+            round.requests.dropped += count;
+            // As the plan had it.
+            fixture.run.cells[0].cell.rate += count as f64 / 5.0;
+        })
+    };
+    let cell = dropped(4);
+    assert_eq!(verdict(&cell), "VALID (dropped)");
+    assert_eq!((cell.latency_us.p99, cell.rounds[0].p99_us), (None, None));
+    assert!(cell.curve.iter().all(|point| point.quantile < 0.99), "{:?}", cell.curve.last());
+    assert!(dropped(0).latency_us.p99.is_some());
+}
+
+#[test]
+fn latency_that_rises_or_falls_over_a_round_is_judged_however_short_the_round() {
+    // 1.5 times the mean from one end of a round to the other, up or down.
+    let sloped = |sign: i64| {
+        spoilt(6, |fixture| {
+            let round = 5_000_000_000.0;
+            let starts: Vec<u64> =
+                fixture.run.cells[0].rounds.iter().map(|round| round.start_ns).collect();
+            for row in &mut fixture.rows {
+                let since = (row.start_ns - starts[row.round as usize]) as f64 / round;
+                let more = (since - 0.5) * 1.5 * sign as f64;
+                let shift = (row.latency_ns as f64 * more) as i64;
+                row.hops[1].stages.add(ledger::Stage::Handler, shift, ledger::Kind::Measured);
+                row.latency_ns += shift;
+                row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns.saturating_add_signed(shift));
+            }
+        })
+    };
+    for sign in [1, -1] {
+        assert_eq!(verdict(&sloped(sign)), "SUSPECT not_steady", "{sign}");
+    }
+    assert_eq!(verdict(&spoilt(6, |_| {})), "VALID");
+}
+
+#[test]
+fn seconds_of_falling_latency_are_judged_as_rising_ones_are() {
+    let cell = spoilt(1, |fixture| {
+        for second in &mut fixture.run.cells[0].rounds[0].seconds {
+            let later = 5 - second.second.min(5);
+            second.latency_sum_us += later as f64 * 20_000.0 * second.latency_count as f64;
+        }
+    });
+    assert_eq!(verdict(&cell), "SUSPECT settling");
+}
