@@ -36,11 +36,7 @@ impl Pair {
     fn call(&self, size: usize) -> impl Future<Output = usize> + Send + 'static {
         let client = self.client.clone();
         async move {
-            let root = Root {
-                sampled: true,
-                cell: size.to_string().into(),
-                ..Root::default()
-            };
+            let root = Root { sampled: true, cell: size.to_string().into(), ..Root::default() };
             let call = Call { root: Some(root), ..Call::default() };
             let reply = client.unary("lab.v1.Echo/Echo", call, |channel| async move {
                 let mut client = EchoClient::new(channel).max_decoding_message_size(LONGEST_BODY);

@@ -133,11 +133,8 @@ async fn three_hops_close_to_the_stopwatch_and_the_query_is_in_one_of_them() {
     for protocol in PROTOCOLS {
         let stopwatch = Stopwatch::new();
         let started = clock::now();
-        let root = Root {
-            sampled: true,
-            stopwatch: Some(Arc::clone(&stopwatch)),
-            ..Root::default()
-        };
+        let root =
+            Root { sampled: true, stopwatch: Some(Arc::clone(&stopwatch)), ..Root::default() };
         let call = Call { planned: Some(started), root: Some(root), ..Call::default() };
         let path = format!("/{protocol}/users/count");
         let query = "email=common7%40example.com";

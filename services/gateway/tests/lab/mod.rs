@@ -86,11 +86,8 @@ impl Lab {
         async move {
             let stopwatch = Stopwatch::new();
             let started = clock::now();
-            let root = Root {
-                sampled: true,
-                stopwatch: Some(Arc::clone(&stopwatch)),
-                ..Root::default()
-            };
+            let root =
+                Root { sampled: true, stopwatch: Some(Arc::clone(&stopwatch)), ..Root::default() };
             let call = Call { planned: Some(started), root: Some(root), ..Call::default() };
             let reply = client.post_json(&path, &PingRequest { size }, call).await;
             stopwatch.stop(clock::now() - started);
