@@ -117,3 +117,34 @@ impl<B: Body + Unpin> Body for ReplyBody<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::HeaderValue;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use ledger::Side;
+
+    #[tokio::test]
+    async fn a_status_in_trailers_is_a_failure_of_the_call_if_it_is_the_servers() {
+        for (status, fails) in [("0", false), ("5", false), ("13", true), ("2", true)] {
+            let record = Arc::new(Record::new(Side::Server));
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static(status));
+            let frames = [Frame::data(Bytes::from_static(b"x")), Frame::trailers(trailers)];
+            let frames = frames.map(Ok::<_, std::convert::Infallible>);
+            let body = StreamBody::new(futures_util::stream::iter(frames));
+            ReplyBody::new(body, Some(Arc::clone(&record)), None, None).collect().await.unwrap();
+            assert_eq!(record.failure().is_some(), fails, "grpc-status: {status}");
+            let code = record
+                .said()
+                .into_iter()
+                .find(|(name, _)| *name == ledger::names::RPC_GRPC_STATUS_CODE);
+            assert_eq!(
+                code.map(|(_, code)| code),
+                Some(ledger::Value::Int(status.parse().unwrap()))
+            );
+        }
+    }
+}

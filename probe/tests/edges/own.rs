@@ -46,6 +46,9 @@ impl Service for Own {
                 )
                 .get("/users/{id}", |Path(id): Path<u64>| async move { Json(vec![id]) })
                 .post("/inside", inside)
+                .post("/sum", |Json(numbers): Json<Vec<u64>>| async move {
+                    Json(numbers.iter().sum::<u64>())
+                })
                 .post("/length", |body: axum::body::Bytes| async move { body.len().to_string() })
                 .get("/forever", || async {
                     probe::handler(tokio::time::sleep(Duration::from_secs(600))).await;
