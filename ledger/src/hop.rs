@@ -1,19 +1,40 @@
 //! A hop before and after its books are closed, and the request that hops make.
 
+use std::borrow::Borrow;
+
 use crate::half::Half;
 use crate::stage::{Kind, StageSet};
 
-/// A hop as joined from spans, with the hops that its server made while answering.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HopNode {
+/// A hop as joined from spans, with the hops that its server made while answering. Its sides are its own, or
+/// somebody's who lends them (`H` is `&Half`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HopNode<H = Half> {
     /// Display name, `client→server`.
     pub name: String,
     /// The calling side, if its span arrived.
-    pub client: Option<Half>,
+    pub client: Option<H>,
     /// The answering side, if its span arrived.
-    pub server: Option<Half>,
+    pub server: Option<H>,
     /// Calls made by the server of this hop.
-    pub children: Vec<HopNode>,
+    pub children: Vec<HopNode<H>>,
+}
+
+impl<H> Default for HopNode<H> {
+    fn default() -> Self {
+        HopNode { name: String::new(), client: None, server: None, children: Vec::new() }
+    }
+}
+
+impl<H: Borrow<Half>> HopNode<H> {
+    /// Its calling side.
+    pub(crate) fn client(&self) -> Option<&Half> {
+        self.client.as_ref().map(Borrow::borrow)
+    }
+
+    /// Its answering side.
+    pub(crate) fn server(&self) -> Option<&Half> {
+        self.server.as_ref().map(Borrow::borrow)
+    }
 }
 
 /// The closed books of one hop.

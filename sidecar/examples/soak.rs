@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
-use generator::{SPANS_PER_TRACE, generate};
+use generator::{Form, SPANS_PER_TRACE, generate};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span::SpanKind};
 use prost::Message as _;
@@ -125,7 +125,7 @@ fn resident() -> anyhow::Result<u64> {
 async fn send(load: &str, url: &str, traces: u64) -> anyhow::Result<()> {
     match load {
         "whole traces" => {
-            let sent = generate(url, 10, 0, "").await? * SPANS_PER_TRACE;
+            let sent = generate(url, 10, 0, "", Form::Packed).await? * SPANS_PER_TRACE;
             anyhow::ensure!(sent >= 300_000, "{sent} spans in 10 s are not full speed");
         }
         "open traces" => open_traces(url, traces).await?,

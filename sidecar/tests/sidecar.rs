@@ -268,7 +268,7 @@ async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_ca
         ..client_span(1, 3)
     };
     export(&sidecar.otlp, vec![served, call, query]).await.unwrap();
-    sidecar.flush().await;
+    sidecar.flush_run(&nonce).await;
     let rows = sidecar.open_run_file().await.read_requests().await.unwrap();
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((row.cell.as_str(), row.round, row.root_id), ("cell-1", 2, 0x0909_0909_0909_0909));

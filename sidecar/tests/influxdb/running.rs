@@ -162,7 +162,9 @@ impl Running {
     }
 
     pub(crate) async fn flush(&self) -> InfluxStats {
-        let (status, text) = self.post("/flush", "").await;
+        let nonce = Some(self.nonce.lock().unwrap().clone()).filter(|nonce| !nonce.is_empty());
+        let run = serde_json::json!({ "nonce": nonce });
+        let (status, text) = self.post("/flush", run.to_string()).await;
         assert_eq!(status, 200);
         serde_json::from_str::<Stats>(&text).unwrap().influxdb.unwrap()
     }
