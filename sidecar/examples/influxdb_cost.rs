@@ -116,7 +116,7 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
     let stats: sidecar::stats::Stats = flush.json().await?;
     let cpu = cpu_seconds() - cpu;
     let _ = stop.send(());
-    serving.await??;
+    serving.await?;
     let influxdb = stats.influxdb.unwrap_or_default();
     anyhow::ensure!(
         stats.requests_closed == sent

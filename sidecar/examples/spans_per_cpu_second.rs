@@ -203,7 +203,7 @@ async fn by_sidecar(seconds: u64, rate: u64, form: Form) -> anyhow::Result<Taken
     let stats: sidecar::stats::Stats = flush.json().await?;
     let (cpu, wall) = (cpu_seconds() - cpu, began.elapsed().as_secs_f64());
     let _ = stop.send(());
-    serving.await??;
+    serving.await?;
     let rows = sink.0.load(Relaxed);
     anyhow::ensure!(
         rows == sent && stats.spans_joined == sent * SPANS_PER_TRACE,

@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::{Batch, DecodeError, LARGE, Queries, export_request};
 use crate::budget::{Budget, Spent};
+use crate::losses::Told;
 use crate::runs::Runs;
 use crate::span::SpanKind;
 
@@ -251,6 +252,23 @@ fn spans_of_a_large_message_for_which_no_room_is_made_are_refused_by_number() {
     let refused: u64 = kept.iter().map(|batch| batch.rejected.by_name()["memory"]).sum();
     assert!(taken > 0 && refused > 0 && taken as u64 + refused == 9_000, "{taken} {refused}");
     assert!(budget.used() <= 4 << 20);
+}
+
+#[test]
+fn which_of_a_processs_spans_came_is_told_by_their_numbers() {
+    let numbered = |sequence: u64| {
+        let mut packed = Vec::new();
+        let origin = ledger::Origin { instance: 7, sequence };
+        Half::new(Side::Client, (0, 0)).pack(Some(origin), &mut packed);
+        with(|span| span.attributes.push(attribute(names::PACKED, Value::BytesValue(packed))))
+    };
+    let mut message = request([1, 2, 5].map(numbered).into());
+    let resource = message.resource_spans[0].resource.as_mut().unwrap();
+    resource.attributes.push(attribute(names::INSTANCE, Value::IntValue(7)));
+    resource.attributes.push(attribute(names::HIGHEST, Value::IntValue(9)));
+    let batch = read(&message.encode_to_vec()).unwrap();
+    let expected = Told { instance: 7, highest: 9, lost: 0, came: vec![(1, 2), (5, 5)] };
+    assert_eq!(batch.told[0].1, expected);
 }
 
 #[test]
