@@ -10,6 +10,8 @@
 //! Every instant of a residence is booked once: under the call that was being waited for ([`crate::critical`]),
 //! else under the stage it lies in. What ran beside that, or outside, is counted apart and is in no sum.
 
+use std::borrow::Borrow;
+
 use crate::critical::{self, Part, Shares};
 use crate::half::Half;
 use crate::hop::{HopLedger, HopNode, RequestLedger};
@@ -22,14 +24,19 @@ use crate::walk::{self, Walk};
 /// The stages add up to the root's duration (from its planned start, where it has one) exactly, for
 /// any missing mark, any order of marks and any place of the calls below it.
 #[must_use]
-pub fn close(root: &HopNode) -> RequestLedger {
+pub fn close<H: Borrow<Half>>(root: &HopNode<H>) -> RequestLedger {
     let mut hops = Vec::new();
     close_hop(root, 0, Part::All, &mut hops);
     RequestLedger { hops }
 }
 
 /// Closes one hop and all below it, as far as it is a `part` of the request.
-fn close_hop(node: &HopNode, depth: usize, part: Part, hops: &mut Vec<HopLedger>) {
+fn close_hop<H: Borrow<Half>>(
+    node: &HopNode<H>,
+    depth: usize,
+    part: Part,
+    hops: &mut Vec<HopLedger>,
+) {
     let at = hops.len();
     hops.push(HopLedger {
         name: node.name.clone(),
@@ -59,23 +66,23 @@ fn close_hop(node: &HopNode, depth: usize, part: Part, hops: &mut Vec<HopLedger>
     }
 }
 
-fn is_unjoined(node: &HopNode, depth: usize) -> bool {
-    match &node.client {
+fn is_unjoined<H: Borrow<Half>>(node: &HopNode<H>, depth: usize) -> bool {
+    match node.client() {
         Some(client) => node.server.is_none() && client.database.is_none(),
         None => depth > 0,
     }
 }
 
-fn is_early(node: &HopNode) -> bool {
-    node.client.as_ref().is_some_and(|client| {
+fn is_early<H: Borrow<Half>>(node: &HopNode<H>) -> bool {
+    node.client().is_some_and(|client| {
         let first = client.marks.get(Point::FirstRead);
         first.is_some() && first < client.marks.get(Point::LastWrite)
     })
 }
 
 /// Books a hop's own stages, and answers which parts of its children the request waited for.
-fn book(node: &HopNode, walk: &mut Walk, clipped: &mut i64) -> Shares {
-    let (mut shares, own) = match (&node.client, &node.server) {
+fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk, clipped: &mut i64) -> Shares {
+    let (mut shares, own) = match (node.client(), node.server()) {
         (Some(client), Some(server)) if measured_wire(client, server) => {
             let span = server.residence();
             let mut shares = critical::share(&node.children, span, walk.cut(client.call(), span));
@@ -119,10 +126,10 @@ fn book(node: &HopNode, walk: &mut Walk, clipped: &mut i64) -> Shares {
 ///
 /// Of two spans by two clocks only the lengths can be compared. A foreign one that is longer than the hole keeps
 /// its beginning: a server goes on when its client has given up, it does not start before it was asked.
-fn unseen(
+fn unseen<H: Borrow<Half>>(
     client: &Half,
     server: &Half,
-    children: &[HopNode],
+    children: &[HopNode<H>],
     walk: &mut Walk,
     clipped: &mut i64,
 ) -> Shares {

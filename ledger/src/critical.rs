@@ -5,6 +5,8 @@
 //! residence; those that do not (`elsewhere`) have a length and no place.
 //! After Eaton et al., "Distributed Latency Profiling through Critical Path Tracing", ACM Queue 20(1), 2022.
 
+use std::borrow::Borrow;
+
 use crate::half::Half;
 use crate::hop::HopNode;
 use crate::stage::{Kind, Stage, StageSet};
@@ -61,14 +63,14 @@ pub(crate) struct Shares {
 
 impl Shares {
     /// No part of any call.
-    pub(crate) fn none(calls: &[HopNode]) -> Shares {
+    pub(crate) fn none<H>(calls: &[HopNode<H>]) -> Shares {
         Shares { of: vec![NOTHING; calls.len()], carved: Vec::new() }
     }
 
     /// Gives the calls that have no place their time out of the stage `own`, as far as there is any.
-    pub(crate) fn take_unplaced(
+    pub(crate) fn take_unplaced<H: Borrow<Half>>(
         &mut self,
-        calls: &[HopNode],
+        calls: &[HopNode<H>],
         (own, kind): (Stage, Kind),
         stages: &mut StageSet,
     ) {
@@ -89,16 +91,16 @@ impl Shares {
 }
 
 /// Where a call lies on the clock of its caller.
-fn placed(call: &HopNode) -> Option<(&Half, Window)> {
-    let client = call.client.as_ref().filter(|client| !client.elsewhere)?;
+fn placed<H: Borrow<Half>>(call: &HopNode<H>) -> Option<(&Half, Window)> {
+    let client = call.client().filter(|client| !client.elsewhere)?;
     Some((client, client.call()))
 }
 
 /// When a call without a place was, on some clock.
-fn unplaced(call: &HopNode) -> Option<Window> {
-    match &call.client {
+fn unplaced<H: Borrow<Half>>(call: &HopNode<H>) -> Option<Window> {
+    match call.client() {
         Some(client) => client.elsewhere.then(|| client.call()),
-        None => call.server.as_ref().map(Half::residence),
+        None => call.server().map(Half::residence),
     }
 }
 
@@ -110,7 +112,11 @@ fn returned(client: &Half, (start, end): Window, replied: u64) -> bool {
 }
 
 /// Gives each call that has a place its share of the residence `span`, of which `counted` counts.
-pub(crate) fn share(calls: &[HopNode], span: Window, counted: Window) -> Shares {
+pub(crate) fn share<H: Borrow<Half>>(
+    calls: &[HopNode<H>],
+    span: Window,
+    counted: Window,
+) -> Shares {
     let mut shares = Shares::none(calls);
     let mut waited = Vec::new();
     for (at, call) in calls.iter().enumerate() {

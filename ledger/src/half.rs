@@ -108,6 +108,15 @@ impl Half {
         }
     }
 
+    /// Makes it the empty record of another span, in the memory that it has.
+    pub fn begin_anew(&mut self, side: Side, interval: (u64, u64)) {
+        let Half { mut clock, mut injected, .. } =
+            std::mem::replace(self, Half::new(side, interval));
+        clock.clear();
+        injected.clear();
+        (self.clock, self.injected) = (clock, injected);
+    }
+
     /// The duration of the span, in nanoseconds.
     #[must_use]
     pub fn duration(&self) -> i64 {
@@ -211,7 +220,7 @@ impl Half {
                 "swr" => self.sending.socket_write = ns,
                 "frm" => self.sending.framing = ns,
                 code => {
-                    if let Some(point) = Point::from_code(code) {
+                    if let Some(point) = Point::from_code(code.as_bytes()) {
                         self.marks.set(point, base.saturating_add(value).unsigned_abs());
                     }
                 }

@@ -1,29 +1,48 @@
 //! A hop before and after its books are closed, and the request that hops make.
 
+use std::borrow::Borrow;
+
 use crate::half::Half;
 use crate::marks::Point;
 use crate::stage::{Kind, StageSet};
 
-/// A hop as joined from spans, with the hops that its server made while answering.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HopNode {
+/// A hop as joined from spans, with the hops that its server made while answering. Its sides are its own, or
+/// somebody's who lends them (`H` is `&Half`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HopNode<H = Half> {
     /// Display name, `client→server`.
     pub name: String,
     /// The calling side, if its span arrived.
-    pub client: Option<Half>,
+    pub client: Option<H>,
     /// The answering side, if its span arrived.
-    pub server: Option<Half>,
+    pub server: Option<H>,
     /// Calls made by the server of this hop.
-    pub children: Vec<HopNode>,
+    pub children: Vec<HopNode<H>>,
 }
 
-impl HopNode {
+impl<H> Default for HopNode<H> {
+    fn default() -> Self {
+        HopNode { name: String::new(), client: None, server: None, children: Vec::new() }
+    }
+}
+
+impl<H: Borrow<Half>> HopNode<H> {
+    /// Its calling side.
+    pub(crate) fn client(&self) -> Option<&Half> {
+        self.client.as_ref().map(Borrow::borrow)
+    }
+
+    /// Its answering side.
+    pub(crate) fn server(&self) -> Option<&Half> {
+        self.server.as_ref().map(Borrow::borrow)
+    }
+
     /// By how much the server was at work inside its client's call: from the call to the server's first read, or from its
     /// last write to the call's end, whichever is less, in nanoseconds. Below 0 one side's times are wrong: nothing can
     /// be read before it is asked for. `None` unless both read one clock, and the server the bytes.
     #[must_use]
     pub fn margin(&self) -> Option<i64> {
-        let (client, server) = (self.client.as_ref()?, self.server.as_ref()?);
+        let (client, server) = (self.client()?, self.server()?);
         if client.clock.is_empty() || client.clock != server.clock {
             return None;
         }

@@ -24,8 +24,10 @@ macro_rules! points {
 
             /// The point that `code` stands for, if it does.
             #[must_use]
-            pub fn from_code(code: &str) -> Option<Point> {
-                match code { $($code => Some(Point::$name),)* _ => None }
+            pub fn from_code(code: &[u8]) -> Option<Point> {
+                let &[first, second] = code else { return None };
+                let point = *Self::ALL.get(usize::from(BY_CODE[place(first, second)]))?;
+                (point.code().as_bytes() == code).then_some(point)
             }
         }
     };
@@ -50,6 +52,23 @@ points! {
     CallEnd = "ce", "The call returns to the caller (client only).";
     Abandoned = "ab", "The request was given up before its reply was sent (server only).";
 }
+
+/// The place of two letters in [`BY_CODE`].
+const fn place(first: u8, second: u8) -> usize {
+    (first as usize % 32) << 5 | second as usize % 32
+}
+
+/// Which point two letters stand for, as its number; of others that of none. A receiver looks up a dozen for every span.
+static BY_CODE: [u8; 1_024] = {
+    let mut points = [u8::MAX; 1_024];
+    let mut at = 0;
+    while at < Point::COUNT {
+        let code = Point::ALL[at].code().as_bytes();
+        points[place(code[0], code[1])] = at as u8;
+        at += 1;
+    }
+    points
+};
 
 /// The marks of one side of a hop, in nanoseconds of [`crate::clock`]. Any may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,13 +101,15 @@ impl Marks {
     /// The earliest mark taken.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
-        self.iter().map(|(_, at)| at).min()
+        // One that was not taken is 0, and so, less one, the largest.
+        let least = self.0.iter().map(|at| at.wrapping_sub(1)).min();
+        least.map(|at| at.wrapping_add(1)).filter(|&at| at != 0)
     }
 
     /// The latest mark taken.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
-        self.iter().map(|(_, at)| at).max()
+        self.0.iter().copied().max().filter(|&at| at != 0)
     }
 }
 

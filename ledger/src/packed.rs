@@ -43,6 +43,13 @@ pub struct Origin {
     pub sequence: u64,
 }
 
+impl Origin {
+    /// Appends where a span stands to its packed record: an entry may stand at its end.
+    pub fn pack(self, out: &mut Vec<u8>) {
+        numbers(out, Tag::Origin, &[self.instance, self.sequence]);
+    }
+}
+
 /// Bytes that are no packed record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PackedError {
@@ -85,8 +92,8 @@ impl Half {
                 }
             });
         }
-        if let Some(Origin { instance, sequence }) = origin {
-            numbers(out, Tag::Origin, &[instance, sequence]);
+        if let Some(origin) = origin {
+            origin.pack(out);
         }
     }
 
@@ -123,7 +130,7 @@ impl Half {
             tag if tag == Tag::Marks as u64 => {
                 let base = content.next()?;
                 while !content.rest.is_empty() {
-                    let code = content.text(2)?;
+                    let code = content.bytes(2)?;
                     let after = content.next()?;
                     if let Some(point) = Point::from_code(code) {
                         self.marks.set(point, base.wrapping_add(after));
@@ -142,7 +149,7 @@ impl Half {
             tag if tag == Tag::Injected as u64 => {
                 while !content.rest.is_empty() {
                     let length = content.next()?;
-                    let name = content.text(length)?;
+                    let name = std::str::from_utf8(content.bytes(length)?).ok()?;
                     let ns = content.next()?;
                     if let Ok(stage) = Stage::from_name(name) {
                         self.injected.push((stage, ns));
@@ -213,18 +220,15 @@ pub fn varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Reads a number off the front; `None` if it does not end or is larger than 64 bits hold.
+#[inline]
 fn read(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let bits = u64::from(byte & 0x7f);
-        if (bits << shift) >> shift != bits {
-            return None;
-        }
-        number |= bits << shift;
+    let mut number = 0;
+    for (at, &byte) in bytes.iter().take(10).enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * at);
         if byte < 0x80 {
-            return Some(number);
+            *bytes = &bytes[at + 1..];
+            // Of the tenth byte there is room for one bit.
+            return (at < 9 || byte < 2).then_some(number);
         }
     }
     None
@@ -240,11 +244,11 @@ impl<'a> Content<'a> {
         read(&mut self.rest)
     }
 
-    /// The next `length` bytes, as text.
-    fn text(&mut self, length: u64) -> Option<&'a str> {
-        let (text, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
+    /// The next `length` bytes.
+    fn bytes(&mut self, length: u64) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
         self.rest = rest;
-        std::str::from_utf8(text).ok()
+        Some(bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u64; N]> {

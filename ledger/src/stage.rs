@@ -257,13 +257,16 @@ pub struct StageTime {
     pub kind: Kind,
 }
 
-/// The time of every stage of one hop.
+/// The time of every stage of one hop. Times and kinds lie apart: so a set takes little more than half as much.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StageSet([StageTime; Stage::COUNT]);
+pub struct StageSet {
+    ns: [i64; Stage::COUNT],
+    kinds: [Kind; Stage::COUNT],
+}
 
 impl Default for StageSet {
     fn default() -> Self {
-        StageSet([StageTime::default(); Stage::COUNT])
+        StageSet { ns: [0; Stage::COUNT], kinds: [Kind::Absent; Stage::COUNT] }
     }
 }
 
@@ -271,14 +274,14 @@ impl StageSet {
     /// The time of `stage`.
     #[must_use]
     pub fn get(&self, stage: Stage) -> StageTime {
-        self.0[stage as usize]
+        StageTime { ns: self.ns[stage as usize], kind: self.kinds[stage as usize] }
     }
 
     /// Adds `ns` to `stage`. Of two kinds, the better known one stays.
     pub fn add(&mut self, stage: Stage, ns: i64, kind: Kind) {
-        let entry = &mut self.0[stage as usize];
-        entry.ns = entry.ns.wrapping_add(ns);
-        entry.kind = entry.kind.max(kind);
+        let (known, entry) = (&mut self.kinds[stage as usize], &mut self.ns[stage as usize]);
+        *entry = entry.wrapping_add(ns);
+        *known = kind.max(*known);
     }
 
     /// Every stage that is not absent.
@@ -292,26 +295,27 @@ impl StageSet {
     /// The sum of all stages, in nanoseconds.
     #[must_use]
     pub fn total(&self) -> i64 {
-        sum(self.0.iter())
+        sum(self.ns)
     }
 
     /// The sum of the stages of one kind, in nanoseconds.
     #[must_use]
     pub fn total_of(&self, kind: Kind) -> i64 {
-        sum(self.0.iter().filter(|time| time.kind == kind))
+        let all = self.kinds.iter().zip(self.ns);
+        sum(all.filter(|(known, _)| **known == kind).map(|(_, ns)| ns))
     }
 
     /// The sum of the stages of one family, in nanoseconds.
     #[must_use]
     pub fn total_in(&self, family: Family) -> i64 {
-        let all = Stage::ALL.iter().zip(&self.0);
-        sum(all.filter(|(stage, _)| stage.family() == family).map(|(_, time)| time))
+        let all = Stage::ALL.iter().zip(self.ns);
+        sum(all.filter(|(stage, _)| stage.family() == family).map(|(_, ns)| ns))
     }
 }
 
 /// As steps are: modulo 2^64.
-fn sum<'a>(times: impl Iterator<Item = &'a StageTime>) -> i64 {
-    times.fold(0, |sum, time| sum.wrapping_add(time.ns))
+fn sum(times: impl IntoIterator<Item = i64>) -> i64 {
+    times.into_iter().fold(0, i64::wrapping_add)
 }
 
 #[cfg(test)]

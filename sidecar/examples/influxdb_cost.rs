@@ -13,7 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use clap::Parser;
-use generator::{SPANS_PER_TRACE, cpu_seconds, generate, open};
+use generator::{Form, SPANS_PER_TRACE, cpu_seconds, generate, open};
 use sidecar::{Sidecar, SidecarConfig};
 
 /// Student's t, two-sided 95 %, by degrees of freedom from 1.
@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.first().map(String::as_str) {
         Some("generate") => {
-            let traces = generate(&arguments[1], number(2, 5)?, 0, &arguments[3]);
+            let traces = generate(&arguments[1], number(2, 5)?, 0, &arguments[3], Form::Packed);
             println!("{}", runtime.block_on(traces)?);
             Ok(())
         }
@@ -111,11 +111,12 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
         .spawn()?;
     let sent = tokio::task::spawn_blocking(move || generator.wait_with_output()).await??;
     let sent: u64 = String::from_utf8(sent.stdout)?.trim().parse()?;
-    let flush = http.post(format!("http://{control}/flush")).send().await?;
+    let flushed = serde_json::json!({ "nonce": nonce }).to_string();
+    let flush = http.post(format!("http://{control}/flush")).body(flushed).send().await?;
     let stats: sidecar::stats::Stats = flush.json().await?;
     let cpu = cpu_seconds() - cpu;
     let _ = stop.send(());
-    serving.await??;
+    serving.await?;
     let influxdb = stats.influxdb.unwrap_or_default();
     anyhow::ensure!(
         stats.requests_closed == sent

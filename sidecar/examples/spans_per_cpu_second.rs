@@ -2,12 +2,12 @@
 //! Collector.
 //!
 //! The sidecar runs in this process, without a run file; a child process of this program sends
-//! ping traces of four spans over OTLP/gRPC on loopback, as the probes send them: so the
-//! sidecar's CPU time is told from the generator's. Every span must be joined, or the figure is not
-//! printed. Run it with
-//! `cargo run --release -p sidecar --example spans_per_cpu_second [-- SECONDS [TRACES_PER_SECOND]]`.
+//! ping traces of four spans over OTLP/gRPC on loopback, so the sidecar's CPU time is told from the generator's. Every
+//! span must be joined, or the figure is not printed. Run it with
+//! `cargo run --release -p sidecar --example spans_per_cpu_second [-- SECONDS [TRACES_PER_SECOND [FORM]]]`.
+//! FORM is how spans are written: `packed` (as the probes do; unless told), `text` (as they did) or `foreign` (as SDKs do).
 //!
-//! With `-- beside [PAIRS [SECONDS]]` the same is sent to a Collector that makes metrics of the spans
+//! With `-- beside [PAIRS [SECONDS [FORM]]]` the same is sent to a Collector that makes metrics of the spans
 //! (`peers/collector`, built by Go), in turn with a sidecar: A B B A. Told are both figures, and their ratio with its
 //! 95 % interval (Student's t over the logarithms of the pairs' ratios). What the Collector does with its metrics is
 //! not counted: they go nowhere.
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
-use generator::{SPANS_PER_TRACE, cpu_seconds, generate, open};
+use generator::{Form, SPANS_PER_TRACE, cpu_seconds, generate, open};
 use procfs::process::Process;
 use sidecar::{Batch, Done, Sidecar, SidecarConfig, Sink};
 
@@ -72,16 +72,19 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number =
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
+    let form = |at: usize| arguments.get(at).map_or(Ok(Form::Packed), |name| Form::named(name));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.first().map(String::as_str) {
         Some("generate") => {
-            let traces = generate(&arguments[1], number(2, 10)?, number(3, 0)?, &arguments[4]);
+            let (seconds, rate, form) =
+                (number(2, 10)?, number(3, 0)?, Form::named(&arguments[5])?);
+            let traces = generate(&arguments[1], seconds, rate, &arguments[4], form);
             println!("{}", runtime.block_on(traces)?);
             Ok(())
         }
-        Some("beside") => runtime.block_on(beside(number(1, 6)?, number(2, 5)?)),
+        Some("beside") => runtime.block_on(beside(number(1, 6)?, number(2, 5)?, form(3)?)),
         _ => {
-            let taken = runtime.block_on(by_sidecar(number(0, 10)?, number(1, 0)?))?;
+            let taken = runtime.block_on(by_sidecar(number(0, 10)?, number(1, 0)?, form(2)?))?;
             let Taken { spans, cpu, wall, resident } = taken;
             let mib = resident as f64 / f64::from(1 << 20);
             println!("spans                  {spans:>12.0}  in {wall:.2} s, {:.0}/s", spans / wall);
@@ -94,20 +97,20 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Both sides in turn.
-async fn beside(pairs: u64, seconds: u64) -> anyhow::Result<()> {
+async fn beside(pairs: u64, seconds: u64, form: Form) -> anyhow::Result<()> {
     anyhow::ensure!((2..=16).contains(&pairs), "PAIRS must be 2 to 16");
     let collector = build_collector()?;
     // The first round of a process finds caches and memory cold: it does not count.
-    by_sidecar(1, 0).await?;
-    by_collector(&collector, 1).await?;
+    by_sidecar(1, 0, form).await?;
+    by_collector(&collector, 1, form).await?;
     let (mut ours, mut theirs, mut ratios) = (Taken::default(), Taken::default(), Vec::new());
     for pair in 0..pairs {
         let first = pair % 2 == 0;
-        let before = if first { Some(by_sidecar(seconds, 0).await?) } else { None };
-        let other = by_collector(&collector, seconds).await?;
+        let before = if first { Some(by_sidecar(seconds, 0, form).await?) } else { None };
+        let other = by_collector(&collector, seconds, form).await?;
         let own = match before {
             Some(own) => own,
-            None => by_sidecar(seconds, 0).await?,
+            None => by_sidecar(seconds, 0, form).await?,
         };
         let [a, b] = [own, other].map(|side| side.spans / side.cpu);
         println!(
@@ -121,6 +124,7 @@ async fn beside(pairs: u64, seconds: u64) -> anyhow::Result<()> {
             sum.resident = sum.resident.max(one.resident);
         }
     }
+    println!("spans are {}", form.name());
     for (name, side) in [("sidecar", ours), ("Collector", theirs)] {
         let mib = side.resident as f64 / f64::from(1 << 20);
         println!(
@@ -148,10 +152,17 @@ fn build_collector() -> anyhow::Result<PathBuf> {
 }
 
 /// Starts the child that sends.
-fn sender(url: &str, seconds: u64, rate: u64, nonce: &str) -> anyhow::Result<std::process::Child> {
+fn sender(
+    url: &str,
+    seconds: u64,
+    rate: u64,
+    nonce: &str,
+    form: Form,
+) -> anyhow::Result<std::process::Child> {
     let (seconds, rate) = (seconds.to_string(), rate.to_string());
     let mut sender = Command::new(std::env::current_exe()?);
-    sender.args(["generate", url, &seconds, &rate, nonce]).stdout(Stdio::piped());
+    let arguments = ["generate", url, &seconds, &rate, nonce, form.name()];
+    sender.args(arguments).stdout(Stdio::piped());
     Ok(sender.spawn()?)
 }
 
@@ -171,7 +182,7 @@ async fn sent(mut sender: std::process::Child, process: &Process) -> anyhow::Res
     Ok((told.trim().parse()?, largest))
 }
 
-async fn by_sidecar(seconds: u64, rate: u64) -> anyhow::Result<Taken> {
+async fn by_sidecar(seconds: u64, rate: u64, form: Form) -> anyhow::Result<Taken> {
     let config = Arguments::parse_from(
         "sidecar --otlp 127.0.0.1:0 --control 127.0.0.1:0 --max-traces 1000000".split(' '),
     );
@@ -182,13 +193,17 @@ async fn by_sidecar(seconds: u64, rate: u64) -> anyhow::Result<Taken> {
     let serving = tokio::spawn(sidecar.serve(async { _ = stopped.await }));
     let nonce = open(control).await?;
     let (cpu, began) = (cpu_seconds(), Instant::now());
-    let sender = sender(&format!("http://{otlp}"), seconds, rate, &nonce)?;
+    let sender = sender(&format!("http://{otlp}"), seconds, rate, &nonce, form)?;
     let (sent, resident) = sent(sender, &Process::myself()?).await?;
-    let flush = reqwest::Client::new().post(format!("http://{control}/flush")).send().await?;
+    // What SDKs send is of no run.
+    let run = Some(&nonce).filter(|_| form != Form::Foreign);
+    let flushed = serde_json::json!({ "nonce": run }).to_string();
+    let flush =
+        reqwest::Client::new().post(format!("http://{control}/flush")).body(flushed).send().await?;
     let stats: sidecar::stats::Stats = flush.json().await?;
     let (cpu, wall) = (cpu_seconds() - cpu, began.elapsed().as_secs_f64());
     let _ = stop.send(());
-    serving.await??;
+    serving.await?;
     let rows = sink.0.load(Relaxed);
     anyhow::ensure!(
         rows == sent && stats.spans_joined == sent * SPANS_PER_TRACE,
@@ -197,7 +212,7 @@ async fn by_sidecar(seconds: u64, rate: u64) -> anyhow::Result<Taken> {
     Ok(Taken { spans: (sent * SPANS_PER_TRACE) as f64, cpu, wall, resident })
 }
 
-async fn by_collector(program: &Path, seconds: u64) -> anyhow::Result<Taken> {
+async fn by_collector(program: &Path, seconds: u64, form: Form) -> anyhow::Result<Taken> {
     let folder = tempfile::tempdir()?;
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let config = std::fs::read_to_string(format!("{COLLECTOR}/collector.yaml"))?;
@@ -218,7 +233,7 @@ async fn by_collector(program: &Path, seconds: u64) -> anyhow::Result<Taken> {
             Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
         };
         let (before, began) = (cpu()?, Instant::now());
-        let sender = sender(&format!("http://{address}"), seconds, 0, "")?;
+        let sender = sender(&format!("http://{address}"), seconds, 0, "", form)?;
         let (sent, resident) = sent(sender, &process).await?;
         // What it has taken it still makes metrics of.
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -60,21 +60,19 @@ impl Share {
         Ok(())
     }
 
-    /// Whether `bytes` are so much of the whole budget that there would hardly ever be room for them.
-    pub(crate) fn is_most(&self, bytes: usize) -> bool {
-        self.of.as_ref().is_some_and(|budget| bytes > budget.limit / 2)
-    }
-
     /// How many bytes it has.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Gives `bytes` of this share to somebody else; less where it has less.
-    pub(crate) fn split(&mut self, bytes: usize) -> Share {
+    /// Gives `bytes` of this share to `other`, which is of the same budget or of none yet; less where it has less.
+    pub(crate) fn give(&mut self, other: &mut Share, bytes: usize) {
         let bytes = bytes.min(self.bytes);
+        if other.of.is_none() {
+            other.of.clone_from(&self.of);
+        }
         self.bytes -= bytes;
-        Share { of: self.of.clone(), bytes }
+        other.bytes += bytes;
     }
 }
 
@@ -91,6 +89,8 @@ impl PartialEq for Share {
         true
     }
 }
+
+impl Eq for Share {}
 
 impl Drop for Share {
     fn drop(&mut self) {
@@ -112,7 +112,8 @@ mod tests {
         assert_eq!(second.grow(41), Err(Spent));
         second.grow(40).unwrap();
         assert!(budget.is_short());
-        let part = first.split(50);
+        let mut part = Share::default();
+        first.give(&mut part, 50);
         drop(first);
         assert_eq!(budget.used(), 90);
         drop((part, second));
@@ -124,6 +125,8 @@ mod tests {
     fn a_share_of_no_budget_has_no_bound() {
         let mut share = Share::default();
         share.grow(usize::MAX).unwrap();
-        assert_eq!(share.split(7).bytes, 7);
+        let mut part = Share::default();
+        share.give(&mut part, 7);
+        assert_eq!(part.bytes, 7);
     }
 }

@@ -13,6 +13,7 @@ mod forward;
 mod influx;
 mod join;
 mod listen;
+mod losses;
 mod otlp;
 mod pipeline;
 mod process;

@@ -70,9 +70,11 @@ pub(crate) trait Answers: Send + Sync + 'static {
     fn unserved(&self, why: Unserved, from: SocketAddr);
 }
 
-/// HTTP/2 windows and frames that let a batch of spans through without waiting for updates, in bytes. What
-/// came for requests that are not being read yet is held beside the budget: at most a window a connection.
-const WINDOW: u32 = 1 << 20;
+/// The HTTP/2 window of a request, and with it what may have come of a body that is not being read; lets a batch of
+/// spans through without waiting for updates. In bytes, as those below.
+pub(crate) const WINDOW: u32 = 256 << 10;
+/// The same of all requests of a connection.
+const CONNECTION_WINDOW: u32 = 1 << 20;
 const FRAME: u32 = 256 << 10;
 /// Requests under way at once on one connection.
 const MAX_STREAMS: u32 = 32;
@@ -239,7 +241,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(HEADERS)

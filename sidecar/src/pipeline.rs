@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::join::{Closing, Joiner, Known, Late, Limits, Trace, close_traces};
+use crate::join::{Closing, Due, Joiner, Known, Late, Limits, close_traces, hex};
 use crate::otlp;
 use crate::process::Watched;
 use crate::runfile::Aside;
-use crate::runs::Runs;
+use crate::runs::{Run, Runs};
 use crate::sink::{Batch, Sink};
 use crate::span::SpanKind;
 use crate::stats::{Counters, Stats};
@@ -39,6 +40,8 @@ pub(crate) struct Pipeline {
     sinks: Vec<Arc<dyn Sink>>,
     /// Held while traces are on their way to the sinks, so that a flush waits for them.
     closing: tokio::sync::Mutex<()>,
+    /// Rings where traces are closed because memory is short: who closes them is not to wait for its next look.
+    short: Notify,
 }
 
 impl Pipeline {
@@ -51,22 +54,21 @@ impl Pipeline {
     ) -> Self {
         let joiner = Joiner::new(limits);
         let (known, joiner) = (joiner.known(), Mutex::new(joiner));
-        let (runs, closing) = (Runs::default(), tokio::sync::Mutex::default());
-        Pipeline { joiner, known, counters, budget, watched, runs, sinks, closing }
+        let (runs, closing, short) =
+            (Runs::default(), tokio::sync::Mutex::default(), Notify::new());
+        Pipeline { joiner, known, counters, budget, watched, runs, sinks, closing, short }
     }
 
     /// Takes in what one export request brought.
     pub(crate) fn accept(&self, mut batch: otlp::Batch) {
-        for span in &mut batch.spans {
-            self.runs.judge(span);
-        }
+        self.runs.ignore(batch.ignored);
         let mut kinds = [0_u64; SpanKind::ALL.len()];
         for span in &batch.spans {
             kinds[span.kind as usize] += 1;
         }
         self.counters.received(kinds, &batch.rejected);
-        for (source, lost) in &batch.lost {
-            self.counters.lost(source, *lost);
+        for (source, told) in &batch.told {
+            self.counters.losses.add(source, told);
         }
         for source in &batch.sources {
             self.watched.offer(source);
@@ -77,11 +79,12 @@ impl Pipeline {
             let mut joiner = self.joiner.lock();
             let mut came = 0_usize;
             for span in spans.by_ref().take(SPANS) {
-                joiner.insert(span, now);
+                joiner.insert(span, &mut batch.share, now);
                 came += 1;
             }
             // Where memory is short, as many go as come, the oldest first.
             while self.budget.is_short() && came > 0 {
+                self.short.notify_one();
                 match joiner.evict_oldest() {
                     0 => break,
                     went => came = came.saturating_sub(went),
@@ -127,8 +130,19 @@ impl Pipeline {
     pub(crate) async fn close_as_due(&self, stop: &CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let mut next = async || {
+            tokio::select! { _ = tick.tick() => {}, () = self.short.notified() => {} }
+        };
+        while stop.run_until_cancelled(next()).await.is_some() {
             self.close_all(|joiner| joiner.due(ledger::clock::now(), CHUNK)).await;
+        }
+    }
+
+    /// Closes every open trace of `run` and waits until all sinks have stored what they have.
+    pub(crate) async fn flush_run(&self, run: Run) {
+        self.close_all(|joiner| joiner.flush_run(run, ledger::clock::now(), CHUNK)).await;
+        for sink in &self.sinks {
+            sink.flush().await;
         }
     }
 
@@ -140,7 +154,7 @@ impl Pipeline {
         }
     }
 
-    async fn close_all(&self, next: impl Fn(&mut Joiner) -> Vec<Arc<Trace>>) {
+    async fn close_all(&self, next: impl Fn(&mut Joiner) -> Vec<Due>) {
         let _closing = self.closing.lock().await;
         loop {
             let (traces, late) = {
@@ -169,7 +183,7 @@ impl Pipeline {
     }
 
     /// Closes the books of these traces, and gives their rows, and what came `late`, to every sink.
-    async fn close(&self, traces: Vec<Arc<Trace>>, late: Vec<Late>) {
+    async fn close(&self, traces: Vec<Due>, late: Vec<Late>) {
         let mut closings = close_traces(traces, &self.known);
         closings.iter().for_each(|closing| self.counters.closed(closing));
         let asides = asides(&closings, late);
@@ -193,7 +207,7 @@ fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
     let closed = closings.iter().filter(|closing| closing.says_more()).map(|closing| {
         let (now, before) = (closing.tally.fragments, closing.earlier.fragments);
         Aside {
-            trace_id: format!("{:032x}", closing.trace),
+            trace_id: hex(closing.trace),
             fragments: Some(now),
             new_fragments: now.saturating_sub(before),
             again: closing.again,
@@ -201,7 +215,7 @@ fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
         }
     });
     let late = late.into_iter().map(|late| Aside {
-        trace_id: format!("{:032x}", late.trace),
+        trace_id: hex(late.trace),
         cell: late.cell.unwrap_or_default(),
         late: u64::from(late.spans),
         ..Aside::default()

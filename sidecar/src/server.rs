@@ -77,8 +77,8 @@ pub enum SidecarError {
 /// Prints `listening otlp=ADDR control=ADDR` on standard output when it is ready.
 ///
 /// # Errors
-/// [`SidecarError`] if a setting cannot be used, a port or the run file cannot be had, or a listener
-/// fails. Nothing that peers send is an error.
+/// [`SidecarError`] if a setting cannot be used, or a port or the run file cannot be had. Nothing that peers send is
+/// an error.
 pub async fn run(
     config: SidecarConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -96,7 +96,8 @@ pub async fn run(
             None => shutdown.await,
         }
     };
-    sidecar.serve(stop).await
+    sidecar.serve(stop).await;
+    Ok(())
 }
 
 /// Completes when standard input ends. A thread of its own, for reads of it cannot be cancelled.
@@ -206,14 +207,8 @@ impl Sidecar {
         self.control.1
     }
 
-    /// Serves until `shutdown`, then closes every open trace and the run file.
-    ///
-    /// # Errors
-    /// None so far: nothing that peers send is one.
-    pub async fn serve(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), SidecarError> {
+    /// Serves until `shutdown`, then closes every open trace and the run file. Nothing that peers send is an error.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Sidecar { pipeline, influxdb, .. } = self;
         let stop = CancellationToken::new();
         let (sink, stopped) = (Arc::clone(&pipeline), stop.child_token());
@@ -246,7 +241,6 @@ impl Sidecar {
         if let Some((sink, tasks)) = influxdb {
             sink.close(tasks).await;
         }
-        Ok(())
     }
 }
 

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use ledger::{Edge, Half};
+use ledger::{Half, Side};
 
 use crate::budget::Share;
 use crate::process::Claim;
+use crate::runs::Run;
 
 /// The process that made a span, from the attributes of its resource.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,6 +23,16 @@ pub(crate) struct Source {
     pub(crate) pid_namespace: String,
     /// What else it says of its process.
     pub(crate) claim: Claim,
+    /// What it takes of the memory for spans.
+    pub(crate) held: Share,
+}
+
+impl Source {
+    /// What it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = self.service.len() + self.clock.len() + self.pid_namespace.len();
+        size_of::<Source>() + names + self.claim.bytes()
+    }
 }
 
 /// The kind of a span, with the numbers that OTLP gives them.
@@ -86,6 +97,26 @@ pub(crate) struct Planned {
     pub(crate) stopwatch: Option<u64>,
 }
 
+/// What the generator of a request says of it, in the `tracestate` of all its spans.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Said {
+    /// The run whose nonce it has.
+    pub(crate) run: Run,
+    /// Cell of the plan; empty where there is none, or where its word is not taken.
+    pub(crate) cell: Box<str>,
+    /// Round of the cell.
+    pub(crate) round: u32,
+}
+
+/// The edge of a request by `tracestate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edge {
+    /// Span of the generator: the parent of the edge, or the edge itself.
+    pub(crate) span: u64,
+    /// What is the same for all requests of a round.
+    pub(crate) said: Arc<Said>,
+}
+
 /// What a request does, by the span that begins it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Operation {
@@ -116,21 +147,24 @@ pub(crate) struct Span {
     /// The process that made it.
     pub(crate) source: Arc<Source>,
     /// Name of the called service as the client knows it.
-    pub(crate) peer: Option<Box<str>>,
+    pub(crate) peer: Option<Arc<str>>,
+    /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
+    pub(crate) database: Option<Arc<str>>,
     /// What the request does that the span may be the beginning of.
     pub(crate) operation: Option<Operation>,
     /// The span is the edge of a request by its own `tracestate`.
-    pub(crate) edge: Option<Box<Edge>>,
+    pub(crate) edge: Option<Edge>,
     /// Its `tracestate` names another span as the edge of its request: it is none.
     pub(crate) inner: bool,
+    /// The run that its `tracestate` names.
+    pub(crate) run: Run,
     /// The trace and the span that it goes on with in another place: of a CONSUMER, who sent the message.
     pub(crate) link: Option<Box<(u128, u64)>>,
-    /// What the span measured of its side of a hop; `None` unless [`SpanKind::is_half`].
-    pub(crate) half: Option<Box<Half>>,
+    /// What the span measured of its side of a hop, packed as it came ([`Half::pack`]): most of the time that a span is
+    /// held nobody looks at it. Empty where it measured nothing, and unless [`SpanKind::is_half`].
+    pub(crate) record: Box<[u8]>,
     /// What the load generator wrote on it.
     pub(crate) planned: Option<Box<Planned>>,
-    /// What it holds of the memory for spans.
-    pub(crate) held: Share,
 }
 
 impl Span {
@@ -147,15 +181,30 @@ impl Span {
     /// What the span takes, in bytes: itself three times, for lists of spans grow by doubling and every span is an
     /// entry of tables of its trace, and what it points to.
     pub(crate) fn bytes(&self) -> usize {
-        let half = self.half.as_ref().map_or(0, |half| {
-            size_of::<Half>() + half.injected.len() * size_of::<(ledger::Stage, u64)>()
-        });
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         let planned = self.planned.as_ref().map_or(0, |_| size_of::<Planned>() + 256);
-        3 * size_of::<Span>() + half + planned + self.peer.as_ref().map_or(0, |peer| peer.len())
+        let said = self.edge.as_ref().map_or(0, |edge| edge.said.cell.len());
+        let named = self.operation.as_ref().map_or(0, |operation| operation.name.len());
+        let texts = text(&self.peer) + text(&self.database) + said + named;
+        3 * size_of::<Span>() + self.record.len() + planned + texts
     }
 
-    /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
-    pub(crate) fn database(&self) -> Option<&str> {
-        self.half.as_ref()?.database.as_deref()
+    /// What it measured, in the memory of `half`.
+    pub(crate) fn measured(&self, half: &mut Half) {
+        let side = if self.kind == SpanKind::Client { Side::Client } else { Side::Server };
+        half.begin_anew(side, (self.start, self.end));
+        if !self.record.is_empty() {
+            // It could be read when the span came.
+            let _ = half.unpack(&self.record);
+        }
+        half.database = self.database.as_deref().map(str::to_owned);
+        half.clock.push_str(&self.source.clock);
+    }
+
+    /// What it measured.
+    pub(crate) fn half(&self) -> Half {
+        let mut half = Half::new(Side::Server, (0, 0));
+        self.measured(&mut half);
+        half
     }
 }

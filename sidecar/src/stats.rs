@@ -5,7 +5,7 @@
 //! over_limit + dropped_spans + spans of open traces`. A test holds it. A trace that is opened again for a span that
 //! came late is counted anew when it is closed again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
@@ -15,11 +15,9 @@ use crate::budget::Budget;
 pub use crate::forward::ForwardStats;
 pub use crate::influx::InfluxStats;
 use crate::join::{self, Closing};
+use crate::losses::Losses;
 use crate::otlp::{Dialect, Refusals, Rejections, Signal};
-use crate::span::{Source, SpanKind};
-
-/// Processes whose lost spans are remembered, at most: the names come from peers.
-const MAX_PROCESSES: usize = 1_024;
+use crate::span::SpanKind;
 
 /// What sinks count. Shared with those who count.
 #[derive(Debug, Default)]
@@ -51,8 +49,8 @@ pub(crate) struct Counters {
     traces_reopened: AtomicU64,
     traces_closed: AtomicU64,
     requests_closed: AtomicU64,
-    /// By service and pid.
-    lost: Mutex<HashMap<(String, u32), u64>>,
+    /// Spans that were made and did not come.
+    pub(crate) losses: Losses,
     pub(crate) sinks: std::sync::Arc<SinkCounts>,
 }
 
@@ -78,16 +76,6 @@ impl Counters {
         *self.signals_dropped.lock().entry(signal.name()).or_default() += 1;
     }
 
-    /// Takes in what a process says it lost since its start.
-    pub(crate) fn lost(&self, source: &Source, count: u64) {
-        let mut lost = self.lost.lock();
-        let key = (source.service.clone(), source.pid);
-        if lost.len() < MAX_PROCESSES || lost.contains_key(&key) {
-            let latest = lost.entry(key).or_default();
-            *latest = count.max(*latest);
-        }
-    }
-
     /// Counts what closing one trace made of it.
     pub(crate) fn closed(&self, closing: &Closing) {
         let (now, before) = (&closing.tally, &closing.earlier);
@@ -108,10 +96,7 @@ impl Counters {
     /// All counters as they stand, with those of the joiner.
     pub(crate) fn stats(&self, join: join::Counts, traces_open: usize, memory: &Budget) -> Stats {
         let rejected = self.rejected.lock().by_name();
-        let mut spans_lost = BTreeMap::new();
-        for ((service, _), count) in self.lost.lock().iter() {
-            *spans_lost.entry(service.clone()).or_default() += count;
-        }
+        let [spans_lost, spans_lost_up_to] = self.losses.by_service();
         let kinds = SpanKind::ALL.iter().zip(&self.kinds);
         Stats {
             spans_received: self.received.load(Relaxed),
@@ -142,6 +127,7 @@ impl Counters {
             rows_failed: self.sinks.rows_failed.load(Relaxed),
             last_error: self.sinks.last_error.lock().clone(),
             spans_lost,
+            spans_lost_up_to,
             memory_used_bytes: memory.used() as u64,
             memory_limit_bytes: memory.limit() as u64,
             rss_bytes: crate::process::own_rss_bytes(),
@@ -222,8 +208,12 @@ pub struct Stats {
     pub rows_failed: u64,
     /// Why the latest of them could not be; empty if all could.
     pub last_error: String,
-    /// Spans that processes say they lost before sending, by service.
+    /// Spans that were made and are lost, by service: processes say so, or numbers of theirs are missing.
     pub spans_lost: BTreeMap<String, u64>,
+    /// Spans that were made after the last that came, by service: of a process that still runs they are on their way, of
+    /// one that was killed they are lost.
+    #[serde(default)]
+    pub spans_lost_up_to: BTreeMap<String, u64>,
     /// Spans whose word about cells was not taken: without the nonce of the run that is open.
     pub cells_ignored: u64,
     /// Requests and connections to the control endpoint that were refused: of web pages, without the token, or past the

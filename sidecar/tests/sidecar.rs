@@ -268,7 +268,7 @@ async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_ca
         ..client_span(1, 3)
     };
     export(&sidecar.otlp, vec![served, call, query]).await.unwrap();
-    sidecar.flush().await;
+    sidecar.flush_run(&nonce).await;
     let rows = sidecar.open_run_file().await.read_requests().await.unwrap();
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((row.cell.as_str(), row.round, row.root_id), ("cell-1", 2, 0x0909_0909_0909_0909));
@@ -382,11 +382,11 @@ async fn a_start_that_failed_is_not_in_the_way_of_the_next() {
     let error = sidecar::Sidecar::bind(flags("second.db"), Vec::new()).await.err().unwrap();
     assert!(error.to_string().contains("another sidecar uses it"), "{error}");
     assert!(!at("second.db").exists());
-    stop(first).await.unwrap();
+    stop(first).await;
     // The other way round: where the run file cannot be had, the spool is free again.
     std::fs::write(at("third.db"), "somebody's").unwrap();
     let error = sidecar::Sidecar::bind(flags("third.db"), Vec::new()).await.err().unwrap();
     assert!(error.to_string().ends_with("it exists and is not empty"), "{error}");
     let second = sidecar::Sidecar::bind(flags("second.db"), Vec::new()).await.unwrap();
-    stop(second).await.unwrap();
+    stop(second).await;
 }

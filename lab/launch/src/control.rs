@@ -92,13 +92,16 @@ impl Control {
         self.send("/points", request).await.map(drop)
     }
 
-    /// Has the sidecar close all traces and write them to the run file; returns its counters, and why
-    /// the latest row that could not be written was not (empty if all were).
+    /// Has the sidecar close the traces of the run that has `nonce`, or of none, and write them to the run file;
+    /// returns its counters, and why the latest row that could not be written was not (empty if all were).
     ///
     /// # Errors
     /// If it does not answer with success.
-    pub async fn flush(&self) -> Result<(BTreeMap<String, u64>, String), ControlError> {
-        let stats = self.post("/flush", &json!({})).await?;
+    pub async fn flush(
+        &self,
+        nonce: Option<&str>,
+    ) -> Result<(BTreeMap<String, u64>, String), ControlError> {
+        let stats = self.post("/flush", &json!({ "nonce": nonce })).await?;
         let mut counters = BTreeMap::new();
         flatten("", &stats, &mut counters);
         let why = stats.get("last_error").and_then(Value::as_str).unwrap_or_default();

@@ -303,7 +303,7 @@ impl Lab {
     async fn stop(self) -> Result<()> {
         self.probe.shutdown().await;
         self.services.stop().await;
-        self.control.flush().await?;
+        self.control.flush(self.bench.k6.nonce.as_deref()).await?;
         self.sidecar.stop().await;
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::influx::{BadLine, InfluxSink, PlanError, Tags};
 use crate::listen::{Answers, Unserved};
 use crate::pipeline::Pipeline;
 use crate::process::WatchError;
+use crate::runs::Run;
 use crate::stats::Stats;
 
 pub use guard::TokenError;
@@ -110,13 +111,38 @@ async fn stats(State(parts): State<Parts>) -> Json<Stats> {
     parts.stats()
 }
 
-async fn flush(State(parts): State<Parts>) -> Json<Stats> {
+/// Which run to close.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Flush {
+    /// That of `POST /plan`. Without one, what belongs to no run: load by hand.
+    nonce: Option<String>,
+}
+
+/// Closes the traces of one run, and answers the counters when all that is closed is stored.
+async fn flush(
+    State(parts): State<Parts>,
+    body: axum::body::Bytes,
+) -> Result<Json<Stats>, Refusal> {
+    let asked: Option<Flush> = match &*body {
+        [] => None,
+        body => serde_json::from_slice(body).map_err(|error| {
+            refuse(StatusCode::BAD_REQUEST, format!("no {{\"nonce\"}}: {error}"))
+        })?,
+    };
+    let run = match asked.and_then(|asked| asked.nonce) {
+        None => Run::NONE,
+        Some(nonce) => {
+            let found = parts.pipeline.runs().find(&nonce);
+            found.ok_or_else(|| refuse(StatusCode::NOT_FOUND, "no run has this nonce"))?.0
+        }
+    };
     // A task of its own: rows on their way must arrive even if the asker hangs up.
     let flushing = Arc::clone(&parts.pipeline);
-    if let Err(error) = tokio::spawn(async move { flushing.flush().await }).await {
+    if let Err(error) = tokio::spawn(async move { flushing.flush_run(run).await }).await {
         tracing::error!(%error, "flush did not finish");
     }
-    parts.stats()
+    Ok(parts.stats())
 }
 
 #[derive(Deserialize)]

@@ -16,7 +16,7 @@ pub(super) fn answer(spans: &[Span], client: Option<usize>, servers: &[usize]) -
     }
     let call = client.map(|at| &spans[at]);
     let place = |at: usize| {
-        let (start, end) = spans[at].half.as_ref().map_or((0, 0), |half| half.residence());
+        let (start, end) = spans[at].half().residence();
         (end, start, spans[at].id)
     };
     if let Some(call) = call {
@@ -38,9 +38,7 @@ pub(super) fn answer(spans: &[Span], client: Option<usize>, servers: &[usize]) -
 /// Whether the server's residence lies in the call, by one clock of marks.
 fn contains(call: &Span, server: &Span) -> bool {
     let clock = &call.source.clock;
-    let (Some(client), Some(answer)) = (&call.half, &server.half) else {
-        return false;
-    };
+    let (client, answer) = (call.half(), server.half());
     let marked = client.marks.first().is_some() && answer.marks.first().is_some();
     let ((start, end), (from, to)) = (client.call(), answer.residence());
     marked && !clock.is_empty() && *clock == server.source.clock && start <= from && to <= end

@@ -6,6 +6,26 @@ use std::sync::Arc;
 use super::Limits;
 use super::trace::Trace;
 
+/// A trace that is to be closed.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Nobody else has it.
+    Whole(Box<Trace>),
+    /// It is kept, for spans that come late.
+    Kept(Arc<Trace>),
+}
+
+impl std::ops::Deref for Due {
+    type Target = Trace;
+
+    fn deref(&self) -> &Trace {
+        match self {
+            Due::Whole(trace) => trace,
+            Due::Kept(trace) => trace,
+        }
+    }
+}
+
 /// A closed trace is kept for so many times the window.
 const WINDOWS: u64 = 12;
 /// Traces of which late spans are told one by one between two ticks, at most; of others they are only counted.
@@ -79,12 +99,12 @@ impl Retained {
     }
 
     /// The trace, to be opened again; none if it is gone, or still being closed.
-    pub(super) fn take(&mut self, id: u128) -> Option<Trace> {
+    pub(super) fn take(&mut self, id: u128) -> Option<Box<Trace>> {
         let trace = self.traces.remove(&id)?;
         match Arc::try_unwrap(trace) {
             Ok(mut trace) => {
                 trace.earlier = Some(trace.tally.take().unwrap_or_default());
-                Some(trace)
+                Some(Box::new(trace))
             }
             Err(closing) => {
                 self.traces.insert(id, closing);

@@ -12,6 +12,7 @@ mod known;
 mod late;
 mod links;
 mod row;
+mod runs;
 mod tally;
 mod trace;
 mod tree;
@@ -20,19 +21,21 @@ mod tree;
 mod spec;
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 pub(crate) use known::Known;
-pub(crate) use late::Late;
-pub(crate) use row::{Closing, close_traces};
-pub(crate) use trace::Trace;
+pub(crate) use late::{Due, Late};
+pub(crate) use row::{Closing, close_traces, hex};
 
+use crate::budget::Share;
+use crate::runs::Run;
 use crate::span::Span;
 use late::{LateSpans, Retained};
-use trace::Inserted;
+use runs::OfRuns;
+use trace::{Inserted, Trace};
 
 /// How long and how much to hold.
 #[derive(Debug, Clone, Copy)]
@@ -76,25 +79,45 @@ struct Look {
     seen: u64,
 }
 
+/// What is known of a trace.
+#[derive(Debug)]
+enum Place {
+    Open(Box<Trace>),
+    /// It was closed not long ago.
+    Closed,
+}
+
+impl Place {
+    /// The trace, if it is open and the one with this serial number.
+    fn open(&self, serial: u64) -> Option<&Trace> {
+        match self {
+            Place::Open(trace) if trace.serial == serial => Some(trace),
+            _ => None,
+        }
+    }
+}
+
 /// Collects spans by trace and hands out the traces whose time has come.
 #[derive(Debug)]
 pub(crate) struct Joiner {
     limits: Limits,
     known: Arc<RwLock<Known>>,
     /// `HashMap`'s own hash is seeded: peers choose the ids.
-    open: HashMap<u128, Trace>,
+    traces: HashMap<u128, Place>,
+    /// How many of them are open.
+    open: usize,
     /// Each open trace has one entry in one of the two: in the second if nothing had come for it between two
     /// looks. Traces that were closed leave theirs behind until their time.
     lively: VecDeque<Look>,
     idle: VecDeque<Look>,
+    of_runs: OfRuns,
     serial: u64,
-    /// Closed not long ago: the newest `max_traces` of them.
-    closed: HashSet<u128>,
-    closed_order: VecDeque<u128>,
+    /// The traces that are remembered as closed, oldest first: the newest `max_traces` of them.
+    closed: VecDeque<u128>,
     retained: Retained,
     late: LateSpans,
     /// Closed before their time and not yet handed out.
-    evicted: Vec<Arc<Trace>>,
+    evicted: Vec<Due>,
     counts: Counts,
 }
 
@@ -103,12 +126,13 @@ impl Joiner {
         Joiner {
             limits,
             known: Arc::default(),
-            open: HashMap::new(),
+            traces: HashMap::new(),
+            open: 0,
             lively: VecDeque::new(),
             idle: VecDeque::new(),
+            of_runs: OfRuns::default(),
             serial: 0,
-            closed: HashSet::new(),
-            closed_order: VecDeque::new(),
+            closed: VecDeque::new(),
             retained: Retained::new(limits),
             late: LateSpans::default(),
             evicted: Vec::new(),
@@ -121,28 +145,37 @@ impl Joiner {
         Arc::clone(&self.known)
     }
 
-    /// Takes in a span that arrived at `now` (nanoseconds of any clock that does not go back).
-    pub(crate) fn insert(&mut self, span: Span, now: u64) {
+    /// Takes in a span that arrived at `now` (nanoseconds of any clock that does not go back). What it takes of the
+    /// memory comes out of `share`.
+    pub(crate) fn insert(&mut self, span: Span, share: &mut Share, now: u64) {
         let id = span.trace;
-        match self.open.entry(id) {
-            Entry::Occupied(mut trace) => {
-                let trace = trace.get_mut();
-                let again = trace.earlier.is_some();
-                let inserted = trace.insert(span, now);
-                if again && inserted == Inserted::Taken {
-                    trace.late += 1;
-                    self.counts.late_joined += 1;
-                    self.late.note(id, None);
+        match self.traces.entry(id) {
+            Entry::Occupied(mut place) => match place.get_mut() {
+                Place::Closed => self.insert_late(span, share, now),
+                Place::Open(trace) => {
+                    let again = trace.earlier.is_some();
+                    if trace.run == Run::NONE && span.run != Run::NONE {
+                        self.of_runs.forget(Run::NONE, trace.note);
+                        trace.note = self.of_runs.note(span.run, id);
+                    }
+                    let inserted = trace.insert(span, share, now);
+                    if again && inserted == Inserted::Taken {
+                        trace.late += 1;
+                        self.counts.late_joined += 1;
+                        self.late.note(id, None);
+                    }
+                    self.count(inserted);
                 }
-                self.count(inserted);
-            }
-            Entry::Vacant(_) if self.closed.contains(&id) => self.insert_late(span, now),
+            },
             Entry::Vacant(place) => {
                 self.serial += 1;
-                let trace = place.insert(Trace::new(self.serial, now));
-                trace.insert(span, now);
+                let mut trace = Box::new(Trace::new(self.serial, now));
+                trace.note = self.of_runs.note(span.run, id);
+                trace.insert(span, share, now);
+                place.insert(Place::Open(trace));
+                self.open += 1;
                 self.look_at(id, self.serial, now, now);
-                if self.open.len() + self.retained.len() > self.limits.max_traces {
+                if self.open + self.retained.len() > self.limits.max_traces {
                     self.evict_oldest();
                 }
             }
@@ -159,17 +192,19 @@ impl Joiner {
     }
 
     /// Opens the trace of a span that came late again, if it is still there.
-    fn insert_late(&mut self, span: Span, now: u64) {
+    fn insert_late(&mut self, span: Span, share: &mut Share, now: u64) {
         let id = span.trace;
         let Some(mut trace) = self.retained.take(id) else {
             self.counts.late += 1;
             return self.late.note(id, span.planned.as_ref().and_then(|plan| plan.cell.clone()));
         };
         self.serial += 1;
-        trace.serial = self.serial;
+        (trace.serial, trace.remembered) = (self.serial, true);
         self.look_at(id, self.serial, now, now);
-        self.open.insert(id, trace);
-        self.insert(span, now);
+        trace.note = self.of_runs.note(trace.run, id);
+        self.traces.insert(id, Place::Open(trace));
+        self.open += 1;
+        self.insert(span, share, now);
     }
 
     /// Notes when to look at a trace again: soon enough for its grace and its window, and no later than others
@@ -183,16 +218,13 @@ impl Joiner {
     }
 
     /// The next traces to close at `now`, at most `most` of them.
-    pub(crate) fn due(&mut self, now: u64, most: usize) -> Vec<Arc<Trace>> {
+    pub(crate) fn due(&mut self, now: u64, most: usize) -> Vec<Due> {
         self.retained.forget(now);
         let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         for of in [Joiner::idle_look, Joiner::lively_look] {
             while due.len() < most {
                 let Some(look) = of(self, now) else { break };
-                let Some(trace) = self.open.get(&look.id).filter(|t| t.serial == look.serial)
-                else {
-                    continue;
-                };
+                let Some(trace) = self.open_trace(&look) else { continue };
                 let (seen, quiet) = (trace.last_seen, now.saturating_sub(trace.last_seen));
                 let lacking = || trace.lacks(&self.known.read());
                 let waited = quiet >= self.limits.window_ns;
@@ -220,15 +252,31 @@ impl Joiner {
         self.lively.pop_front_if(|look| look.at <= now)
     }
 
+    /// The trace to look at, if it is still open.
+    fn open_trace(&self, look: &Look) -> Option<&Trace> {
+        self.traces.get(&look.id)?.open(look.serial)
+    }
+
+    /// The next traces of `run`, whatever their time, at most `most` of them.
+    pub(crate) fn flush_run(&mut self, run: Run, now: u64, most: usize) -> Vec<Due> {
+        let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
+        while due.len() < most {
+            let Some(id) = self.of_runs.first(run) else { break };
+            let Some(Place::Open(trace)) = self.traces.get(&id) else { break };
+            let lacking = trace.lacks(&self.known.read());
+            due.extend(self.take(id, lacking, false, now));
+        }
+        due
+    }
+
     /// The next traces of all that are open, whatever their time, at most `most` of them.
-    pub(crate) fn flush(&mut self, now: u64, most: usize) -> Vec<Arc<Trace>> {
+    pub(crate) fn flush(&mut self, now: u64, most: usize) -> Vec<Due> {
         let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         while due.len() < most {
             let Some(look) = self.idle.pop_front().or_else(|| self.lively.pop_front()) else {
                 break;
             };
-            let trace = self.open.get(&look.id).filter(|trace| trace.serial == look.serial);
-            if let Some(trace) = trace {
+            if let Some(trace) = self.open_trace(&look) {
                 let lacking = trace.lacks(&self.known.read());
                 due.extend(self.take(look.id, lacking, false, now));
             }
@@ -243,7 +291,7 @@ impl Joiner {
 
     /// Traces being held.
     pub(crate) fn open(&self) -> usize {
-        self.open.len() + self.evicted.len()
+        self.open + self.evicted.len()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -251,26 +299,36 @@ impl Joiner {
     }
 
     /// Takes a trace out of those that are open. One of which something is missing is kept, too.
-    fn take(&mut self, id: u128, lacking: bool, waited: bool, now: u64) -> Option<Arc<Trace>> {
-        let mut trace = self.open.remove(&id)?;
-        self.note_closed(id);
+    fn take(&mut self, id: u128, lacking: bool, waited: bool, now: u64) -> Option<Due> {
+        let mut trace = self.remove(id)?;
         (trace.lacking, trace.waited, trace.retained) = (lacking, waited, lacking);
-        let trace = Arc::new(trace);
-        if lacking {
-            self.retained.keep(id, &trace, now);
+        if !lacking {
+            return Some(Due::Whole(trace));
         }
-        Some(trace)
+        let trace = Arc::from(trace);
+        self.retained.keep(id, &trace, now);
+        Some(Due::Kept(trace))
     }
 
-    fn note_closed(&mut self, id: u128) {
-        if self.closed_order.len() >= self.limits.max_traces
-            && let Some(oldest) = self.closed_order.pop_front()
+    /// Takes a trace out of those that are open, and remembers it as closed.
+    fn remove(&mut self, id: u128) -> Option<Box<Trace>> {
+        let place = self.traces.get_mut(&id)?;
+        let Place::Open(trace) = std::mem::replace(place, Place::Closed) else { return None };
+        self.open -= 1;
+        if !trace.remembered {
+            self.closed.push_back(id);
+        }
+        if self.closed.len() > self.limits.max_traces
+            && let Some(oldest) = self.closed.pop_front()
+            && let Entry::Occupied(mut place) = self.traces.entry(oldest)
         {
-            self.closed.remove(&oldest);
+            match place.get_mut() {
+                Place::Closed => _ = place.remove(),
+                Place::Open(again) => again.remembered = false,
+            }
         }
-        if self.closed.insert(id) {
-            self.closed_order.push_back(id);
-        }
+        self.of_runs.forget(trace.run, trace.note);
+        Some(trace)
     }
 
     /// Lets go of the trace that can best be spared: one that was closed, else the one that has been quiet for
@@ -286,25 +344,22 @@ impl Joiner {
     /// the bound, the writer cannot keep up: the trace is thrown away.
     fn evict_open(&mut self) -> usize {
         while let Some(look) = self.idle.pop_front().or_else(|| self.lively.pop_front()) {
-            let Some(trace) = self.open.get(&look.id).filter(|t| t.serial == look.serial) else {
-                continue;
-            };
-            if trace.last_seen != look.seen && self.open.len() > 1 {
+            let Some(trace) = self.open_trace(&look) else { continue };
+            if trace.last_seen != look.seen && self.open > 1 {
                 // Something came since: it is as good as a new one. It was paid for by that.
                 let seen = trace.last_seen;
                 self.lively.push_back(Look { seen, ..look });
                 continue;
             }
-            let Some(mut trace) = self.open.remove(&look.id) else { continue };
+            let Some(mut trace) = self.remove(look.id) else { continue };
             let spans = trace.spans().len();
-            self.note_closed(look.id);
             self.counts.evicted += 1;
             if self.evicted.len() > self.limits.max_traces / 8 {
                 self.counts.dropped_traces += 1;
                 self.counts.dropped_spans += spans as u64;
             } else {
                 trace.lacking = true;
-                self.evicted.push(Arc::new(trace));
+                self.evicted.push(Due::Whole(trace));
             }
             return spans;
         }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use ledger::{Half, HopLedger, HopNode, Side, Traffic};
+use ledger::{Half, HopLedger, HopNode};
 
 use super::known::Known;
+use super::late::Due;
 use super::links::Links;
 use super::tally::Tally;
 use super::trace::Trace;
@@ -35,20 +36,15 @@ impl Closing {
 }
 
 /// Closes the books of every request in `traces`. What any of them teaches is known to all.
-pub(crate) fn close_traces(
-    traces: Vec<Arc<Trace>>,
-    known: &parking_lot::RwLock<Known>,
-) -> Vec<Closing> {
+pub(crate) fn close_traces(traces: Vec<Due>, known: &parking_lot::RwLock<Known>) -> Vec<Closing> {
     let linked: Vec<_> = traces
         .into_iter()
         .map(|trace| {
-            // One that may have to be closed again stays with the joiner.
-            let kept = trace.retained.then(|| Arc::clone(&trace));
             let (cut, late, lacking, waited) = (trace.cut, trace.late, trace.lacking, trace.waited);
-            let earlier = trace.earlier.clone();
-            let mut spans = match Arc::try_unwrap(trace) {
-                Ok(trace) => trace.into_spans(),
-                Err(shared) => shared.spans().to_vec(),
+            let (mut spans, earlier, kept) = match trace {
+                Due::Whole(mut trace) => (trace.take_spans(), trace.earlier.take(), None),
+                // One that may have to be closed again stays with the joiner.
+                Due::Kept(trace) => (trace.spans().to_vec(), trace.earlier.clone(), Some(trace)),
             };
             let links = Links::of(&mut spans);
             (Closer { cut, late, lacking, earlier, spans, kept }, links, waited)
@@ -62,7 +58,10 @@ pub(crate) fn close_traces(
         }
     }
     let known = known.read();
-    linked.into_iter().map(|(closer, links, _)| closer.close(&links, &known)).collect()
+    let mut halves = Vec::new();
+    let close =
+        |(closer, links, _): (Closer, Links, bool)| closer.close(&links, &known, &mut halves);
+    linked.into_iter().map(close).collect()
 }
 
 /// A trace that is being taken apart.
@@ -70,82 +69,92 @@ struct Closer {
     cut: u32,
     late: u32,
     lacking: bool,
-    earlier: Option<Tally>,
+    earlier: Option<Box<Tally>>,
     spans: Vec<Span>,
     kept: Option<Arc<Trace>>,
 }
 
 impl Closer {
-    fn close(mut self, links: &Links, known: &Known) -> Closing {
+    /// Closes its requests. What its spans measured is read into `halves`, which all traces use in turn.
+    fn close(mut self, links: &Links, known: &Known, halves: &mut Vec<Half>) -> Closing {
+        for (at, span) in self.spans.iter().enumerate() {
+            match halves.get_mut(at) {
+                Some(half) => span.measured(half),
+                None => halves.push(span.half()),
+            }
+        }
         let forest = tree::forest(&self.spans, links, known);
         let mut tally = Tally { fragments: forest.fragments, ..Tally::default() };
         let all = self.spans.len() as u64;
-        let halves = (0..self.spans.len())
+        let sides = (0..self.spans.len())
             .filter(|&at| self.spans[at].kind.is_half() && !forest.is_fragment(links, at))
             .count() as u64;
         let trace = self.spans.first().map_or(0, |span| span.trace);
-        let plan = self.spans.iter().filter_map(|span| span.planned.as_deref());
-        let plan = plan.min_by_key(|plan| plan.cell.is_none()).cloned().unwrap_or_default();
         // What the trace says is said of its only request.
         let requests = forest.roots.iter().filter(|root| root.origin != Origin::Message);
-        let plan = if requests.count() == 1 { plan } else { Planned::default() };
+        let only = requests.count() == 1;
+        let plan = self.spans.iter().filter_map(|span| span.planned.as_deref());
+        let plan = plan.filter(|_| only).min_by_key(|plan| plan.cell.is_none());
         self.cut += u32::from(forest.too_deep && self.cut == 0);
         let mut rows = Vec::with_capacity(forest.roots.len());
-        let mut joined_halves = 0;
+        let mut joined_sides = 0;
         for root in &forest.roots {
-            let row = self.close_request(root, &plan, known, &mut tally.joined, &mut joined_halves);
-            rows.push(row);
+            root.hop.each(&mut |hop| {
+                for at in hop.client.into_iter().chain(hop.server) {
+                    halves[at].elsewhere = hop.elsewhere;
+                    tally.joined += 1;
+                    joined_sides += u64::from(self.spans[at].kind.is_half());
+                }
+            });
+            rows.push(self.close_request(root, plan, known, halves));
             tally.requests.push(root.key);
         }
-        tally.unplaced = halves - joined_halves;
+        tally.unplaced = sides - joined_sides;
         tally.links = all - tally.fragments - tally.joined - tally.unplaced;
         if let Some(kept) = self.kept {
             // Nobody else closes this trace.
-            let _ = kept.tally.set(tally.clone());
+            let _ = kept.tally.set(Box::new(tally.clone()));
         }
         let again = self.earlier.is_some();
-        Closing { trace, rows, tally, earlier: self.earlier.unwrap_or_default(), again }
+        let earlier = self.earlier.map(|earlier| *earlier).unwrap_or_default();
+        Closing { trace, rows, tally, earlier, again }
     }
 
     fn close_request(
-        &mut self,
+        &self,
         root: &Root,
-        plan: &Planned,
+        plan: Option<&Planned>,
         known: &Known,
-        joined: &mut u64,
-        halves: &mut u64,
+        halves: &[Half],
     ) -> RequestRow {
         let whole = self.cut == 0 && is_whole(&root.hop, &self.spans, known);
-        let first = root.hop.client.or(root.hop.server);
-        let Some(first) = first.map(|at| &self.spans[at]) else {
+        let Some(at) = root.hop.client.or(root.hop.server) else {
             return RequestRow::default();
         };
-        let (trace_id, error, wall) = (format!("{:032x}", first.trace), first.error, first.wall);
+        let first = &self.spans[at];
         let linked = (root.origin == Origin::Message).then(|| linked(first));
-        let plan = planned(root, first, plan);
+        let plan = Plan::of(root, first, plan);
         let stopwatch = root.hop.client.and_then(|at| self.spans[at].planned.as_ref()?.stopwatch);
-        let operation = self.operation(&root.hop);
-        let start_ns = first.half.as_ref().map_or(first.start, |half| half.call().0);
-        let node = self.node(&root.hop, "?", joined, halves);
+        let node = node(&root.hop, halves);
         let margin_ns = node.margin();
         let books = ledger::close(&node);
         let mut row = RequestRow {
-            trace_id,
+            trace_id: hex(first.trace),
             root_id: root.key,
             kind: if linked.is_some() { RequestKind::Message } else { RequestKind::Request },
-            cell: plan.cell.unwrap_or_default(),
+            cell: plan.cell.to_owned(),
             round: plan.round,
-            operation,
+            operation: self.operation(&root.hop),
             linked: linked.unwrap_or_default(),
-            start_ns,
-            wall_ns: wall,
+            start_ns: halves[at].call().0,
+            wall_ns: first.wall,
             latency_ns: books.total(),
             stopwatch_ns: stopwatch,
             margin_ns,
-            weight: plan.weight.unwrap_or(1.0),
+            weight: plan.weight,
             out_of_order: books.hops.iter().map(|hop| hop.out_of_order).sum(),
             early: books.hops.iter().any(|hop| hop.early),
-            error,
+            error: first.error,
             whole,
             edge_assumed: root.origin == Origin::Assumed,
             cut: self.cut,
@@ -154,10 +163,7 @@ impl Closer {
             amends: self.earlier.as_ref().is_some_and(|e| e.requests.contains(&root.key)),
             hops: Vec::with_capacity(books.hops.len()),
         };
-        let mut others = Vec::new();
-        self.attempts(&root.hop, &mut others);
-        let mut closed = books.hops.into_iter().zip(others);
-        hop_rows(node, &mut closed, &mut row.hops);
+        self.hop_rows(&root.hop, "?", halves, &mut books.hops.into_iter(), &mut row.hops);
         row
     }
 
@@ -170,30 +176,25 @@ impl Closer {
         chosen.map_or_else(|| Arc::from(""), |operation| Arc::clone(&operation.name))
     }
 
-    /// Moves the halves of a hop out of their spans.
-    fn node(&mut self, hop: &Hop, caller: &str, joined: &mut u64, halves: &mut u64) -> HopNode {
-        let name = self.hop_name(hop, caller);
-        let mut half = |at: Option<usize>| {
-            let span = &mut self.spans[at?];
-            *joined += 1;
-            let mut half = match span.half.take() {
-                Some(half) => {
-                    *halves += 1;
-                    *half
-                }
-                // A span inside a process that begins a request: its own code from beginning to end.
-                None => Half::new(Side::Server, (span.start, span.end)),
-            };
-            half.clock.clone_from(&span.source.clock);
-            half.elsewhere = hop.elsewhere;
-            Some(half)
-        };
-        let (client, server) = (half(hop.client), half(hop.server));
-        let caller = hop.server.or(hop.client).map(|at| Arc::clone(&self.spans[at].source));
-        let caller = caller.as_ref().map_or("?", |source| source.service.as_str());
-        let children = hop.children.iter();
-        let children = children.map(|child| self.node(child, caller, joined, halves)).collect();
-        HopNode { name, client, server, children }
+    /// The rows of a hop and all below it, in the order in which [`ledger::close`] lists them.
+    fn hop_rows(
+        &self,
+        hop: &Hop,
+        caller: &str,
+        halves: &[Half],
+        books: &mut impl Iterator<Item = HopLedger>,
+        rows: &mut Vec<HopRow>,
+    ) {
+        if let Some(books) = books.next() {
+            let sides = [hop.client, hop.server].map(|at| at.map(|at| &halves[at]));
+            let (name, others) = (self.hop_name(hop, caller), self.attempts(hop));
+            rows.push(hop_row(name, sides, books, others));
+        }
+        let caller = hop.server.or(hop.client);
+        let caller = caller.map_or("?", |at| self.spans[at].source.service.as_str());
+        for child in &hop.children {
+            self.hop_rows(child, caller, halves, books, rows);
+        }
     }
 
     /// `client→server`; a missing server is called what its client calls it, a missing client after the service
@@ -205,42 +206,72 @@ impl Closer {
             (Some(server), _) => service(server),
             (None, Some(client)) => {
                 let span = &self.spans[client];
-                span.peer.as_deref().or(span.database()).unwrap_or("?")
+                span.peer.as_deref().or(span.database.as_deref()).unwrap_or("?")
             }
             (None, None) => "?",
         };
         [client, "→", server].concat()
     }
 
-    /// The attempts that were not the answer, of each hop in the order of the rows.
-    fn attempts(&self, hop: &Hop, rows: &mut Vec<Vec<Attempt>>) {
+    /// The attempts that were not the answer.
+    fn attempts(&self, hop: &Hop) -> Vec<Attempt> {
         let attempt = |&at: &usize| {
             let span = &self.spans[at];
             let (service, error) = (span.source.service.clone(), span.error);
             Attempt { service, length_ns: span.length(), error }
         };
-        rows.push(hop.others.iter().map(attempt).collect());
-        hop.children.iter().for_each(|child| self.attempts(child, rows));
+        hop.others.iter().map(attempt).collect()
     }
 }
 
-/// Cell, round and weight of a request: what its own spans say, else what the trace says of its only one.
-fn planned(root: &Root, first: &Span, of_trace: &Planned) -> Planned {
-    if root.origin == Origin::Message {
-        return Planned::default();
+/// Cell, round and weight of a request.
+struct Plan<'a> {
+    cell: &'a str,
+    round: u32,
+    weight: f64,
+}
+
+impl<'a> Plan<'a> {
+    /// What the request's own spans say, else what the trace says of its only one.
+    fn of(root: &Root, first: &'a Span, of_trace: Option<&'a Planned>) -> Plan<'a> {
+        let (own, message) = (first.planned.as_deref(), root.origin == Origin::Message);
+        let told = if first.edge.is_some() { own } else { own.or(of_trace) };
+        let told = told.filter(|_| !message);
+        let edge = first.edge.as_ref().filter(|_| !message);
+        let cell = told.and_then(|told| told.cell.as_deref());
+        Plan {
+            cell: cell.or(edge.map(|edge| &*edge.said.cell)).unwrap_or_default(),
+            round: match edge {
+                Some(edge) => edge.said.round,
+                None => told.map_or(0, |told| told.round),
+            },
+            weight: told.and_then(|told| told.weight).unwrap_or(1.0),
+        }
     }
-    if let Some(edge) = &first.edge {
-        let own = first.planned.as_deref().cloned().unwrap_or_default();
-        let cell = own.cell.or_else(|| (!edge.cell.is_empty()).then(|| edge.cell.to_string()));
-        return Planned { cell, round: edge.round, ..own };
+}
+
+/// A number in 32 hexadecimal digits.
+pub(crate) fn hex(number: u128) -> String {
+    let digit = |byte: u8| char::from(b"0123456789abcdef"[usize::from(byte)]);
+    number.to_be_bytes().into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// A hop with its sides, and all below it. It needs no name here.
+fn node<'h>(hop: &Hop, halves: &'h [Half]) -> HopNode<&'h Half> {
+    let side = |at: usize| &halves[at];
+    let children = hop.children.iter().map(|child| node(child, halves)).collect();
+    HopNode {
+        name: String::new(),
+        client: hop.client.map(side),
+        server: hop.server.map(side),
+        children,
     }
-    first.planned.as_deref().unwrap_or(of_trace).clone()
 }
 
 /// The span that a message came from: the link of its CONSUMER span, else its parent.
 fn linked(span: &Span) -> String {
     let (trace, parent) = span.link.as_deref().copied().unwrap_or((span.trace, span.parent));
-    if parent == 0 { String::new() } else { format!("{trace:032x}/{parent:016x}") }
+    if parent == 0 { String::new() } else { format!("{}/{parent:016x}", hex(trace)) }
 }
 
 /// Whether every call to a peer that has sent SERVER spans has one.
@@ -248,41 +279,25 @@ fn is_whole(hop: &Hop, spans: &[Span], known: &Known) -> bool {
     let lacks = hop.server.is_none()
         && hop.others.is_empty()
         && hop.client.map(|at| &spans[at]).is_some_and(|span| {
-            span.database().is_none()
-                && known.answers((span.source.service.as_str(), span.called()))
+            span.database.is_none() && known.answers((span.source.service.as_str(), span.called()))
         });
     !lacks && hop.children.iter().all(|child| is_whole(child, spans, known))
 }
 
-/// The rows of a hop and all below it, in the order in which [`ledger::close`] lists them.
-fn hop_rows(
-    node: HopNode,
-    books: &mut impl Iterator<Item = (HopLedger, Vec<Attempt>)>,
-    rows: &mut Vec<HopRow>,
-) {
-    let HopNode { client, server, children, .. } = node;
-    if let Some((books, others)) = books.next() {
-        rows.push(hop_row(client, server, books, others));
-    }
-    for child in children {
-        hop_rows(child, books, rows);
-    }
-}
-
 fn hop_row(
-    client: Option<Half>,
-    server: Option<Half>,
+    hop: String,
+    [client, server]: [Option<&Half>; 2],
     books: HopLedger,
     others: Vec<Attempt>,
 ) -> HopRow {
-    let tapped = |half: &Option<Half>| half.as_ref().is_some_and(|half| half.http != 0);
-    let (client_saw, server_saw) = (tapped(&client), tapped(&server));
-    let connection = client.as_ref().map_or(0, |half| half.connection);
-    let counted = client.as_ref().map_or(0, |half| half.attempts);
-    let http = [&client, &server].into_iter().flatten().map(|half| half.http).find(|&v| v != 0);
-    let (outbound, inbound, mut injected) = parts(client);
-    let (answered, asked, by_server) = parts(server);
-    injected.extend(by_server);
+    let tapped = |half: Option<&Half>| half.is_some_and(|half| half.http != 0);
+    let (client_saw, server_saw) = (tapped(client), tapped(server));
+    let http = [client, server].into_iter().flatten().map(|half| half.http).find(|&v| v != 0);
+    let counted = client.map_or(0, |half| half.attempts);
+    let traffic = |half: Option<&Half>| half.map(|half| (half.outbound, half.inbound));
+    let (outbound, inbound) = traffic(client).unwrap_or_default();
+    let (answered, asked) = traffic(server).unwrap_or_default();
+    let injected = [client, server].into_iter().flatten().flat_map(|half| &half.injected);
     let both = client_saw && server_saw;
     let wire_disagrees = both && (outbound.body != asked.body || inbound.body != answered.body);
     // What nobody counted is not known, which is not nothing.
@@ -293,7 +308,7 @@ fn hop_row(
     };
     let tried = if others.is_empty() { 0 } else { others.len() as u64 + 1 };
     HopRow {
-        hop: books.name,
+        hop,
         depth: u32::try_from(books.depth).unwrap_or(u32::MAX),
         unjoined: books.unjoined,
         stages: books.stages,
@@ -303,15 +318,10 @@ fn hop_row(
         request,
         reply,
         wire_disagrees,
-        connection,
+        connection: client.map_or(0, |half| half.connection),
         http: http.unwrap_or(0),
         attempts: counted.max(tried),
         others,
-        injected,
+        injected: injected.copied().collect(),
     }
-}
-
-/// Outbound and inbound traffic and the injected delays of one side.
-fn parts(half: Option<Half>) -> (Traffic, Traffic, Vec<(ledger::Stage, u64)>) {
-    half.map(|half| (half.outbound, half.inbound, half.injected)).unwrap_or_default()
 }

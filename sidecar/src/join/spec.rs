@@ -8,18 +8,38 @@ mod requests;
 
 use std::sync::Arc;
 
-use ledger::{Half, Kind, Point, Side, Stage};
+use ledger::{Half, Kind, Point, Stage};
 
 use super::*;
 use crate::runfile::RequestRow;
-use crate::span::{Planned, Source, SpanKind};
+use crate::span::{Edge, Planned, Said, Source, SpanKind};
 
 const SECOND: u64 = 1_000_000_000;
 const LIMITS: Limits = Limits { window_ns: 5 * SECOND, grace_ns: SECOND, max_traces: 100 };
 
+impl Joiner {
+    /// Takes in a span where memory has no bound.
+    fn offer(&mut self, span: Span, now: u64) {
+        self.insert(span, &mut Share::default(), now);
+    }
+}
+
+/// Has a span measure what `change` makes of nothing.
+fn measure(span: &mut Span, change: impl FnOnce(&mut Half)) {
+    let (mut half, mut packed) = (span.half(), Vec::new());
+    change(&mut half);
+    half.pack(None, &mut packed);
+    span.record = packed.into();
+}
+
+/// The edge of a request that the span `of` a generator asks for.
+fn edge(of: u64, cell: &str) -> Option<Edge> {
+    let said = Arc::new(Said { cell: cell.into(), round: 3, ..Said::default() });
+    Some(Edge { span: of, said })
+}
+
 /// A foreign span of `service` with the given interval.
 fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64, u64)) -> Span {
-    let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
     Span {
         trace: 7,
         id,
@@ -29,7 +49,6 @@ fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64,
         end,
         wall: start,
         source: Arc::new(Source { service: service.to_owned(), ..Source::default() }),
-        half: kind.is_half().then(|| Box::new(Half::new(side, (start, end)))),
         ..Span::default()
     }
 }
@@ -55,14 +74,14 @@ fn ping() -> Vec<Span> {
 }
 
 /// Closes what a joiner hands out.
-fn closed(joiner: &Joiner, traces: Vec<Arc<Trace>>) -> Vec<Closing> {
+fn closed(joiner: &Joiner, traces: Vec<Due>) -> Vec<Closing> {
     close_traces(traces, &joiner.known())
 }
 
 /// Closes the one trace that `spans` are of, as if they were all that will ever come.
 fn close(spans: impl IntoIterator<Item = Span>) -> Closing {
     let mut joiner = Joiner::new(LIMITS);
-    spans.into_iter().for_each(|span| joiner.insert(span, 1));
+    spans.into_iter().for_each(|span| joiner.offer(span, 1));
     let traces = joiner.flush(1, 1);
     closed(&joiner, traces).pop().unwrap()
 }
@@ -100,10 +119,11 @@ fn marks_on_one_clock_give_measured_wire_stages() {
     ] {
         let span = &mut spans[at];
         span.source = Arc::new(Source { clock: "here".into(), ..(*span.source).clone() });
-        let half = span.half.as_mut().unwrap();
-        marks.into_iter().for_each(|(point, at)| half.marks.set(point, at));
-        half.http = 11;
-        half.outbound.body = 3;
+        measure(span, |half| {
+            marks.into_iter().for_each(|(point, at)| half.marks.set(point, at));
+            half.http = 11;
+            half.outbound.body = 3;
+        });
     }
     let row = &rows(spans)[0];
     let wire = row.hops[0].stages.get(Stage::RequestWire);
@@ -127,7 +147,7 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
 /// A span of a call to a database, as an instrumentation of any SDK makes it.
 fn query(id: u64, parent: u64, service: &str, interval: (u64, u64)) -> Span {
     let mut span = span(Client, id, parent, service, interval);
-    span.half.as_mut().unwrap().database = Some("postgresql".into());
+    span.database = Some("postgresql".into());
     span
 }
 

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use super::known::Known;
 use super::tally::Tally;
+use crate::budget::Share;
+use crate::runs::Run;
 use crate::span::{Span, SpanKind};
 
 /// Most spans held of one trace. Bounds memory, and the sums that closing it makes.
@@ -31,12 +33,27 @@ pub(super) enum Inserted {
 /// long, so this keeps the root and those nearest to it, and does not depend on the order in which they come.
 type Worth = (bool, u64, bool, u64, SpanKind);
 
+/// The spans of a trace that has many: where each is, and which can best be spared.
+#[derive(Debug, Default)]
+struct Crowd {
+    index: HashMap<(u64, SpanKind), usize>,
+    /// The spans by their worth, the least first, once the trace is full. Has entries of spans that are gone.
+    worth: BinaryHeap<Reverse<(Worth, usize)>>,
+}
+
 /// The spans of one trace, in order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     /// Tells this trace from an earlier one of its id.
     pub(super) serial: u64,
     pub(super) last_seen: u64,
+    /// The run that it belongs to, and where that is noted.
+    pub(super) run: Run,
+    pub(super) note: u64,
+    /// What its spans take of the memory.
+    held: Share,
+    /// It is among those that are remembered as closed, though it was opened again.
+    pub(super) remembered: bool,
     /// It was closed while something was missing.
     pub(super) lacking: bool,
     /// It is kept after it was closed, for spans that come late.
@@ -48,14 +65,12 @@ pub(crate) struct Trace {
     /// Spans that came after it had been closed.
     pub(super) late: u32,
     /// What was made of it when it was closed before.
-    pub(super) earlier: Option<Tally>,
+    pub(super) earlier: Option<Box<Tally>>,
     /// What was made of it now, for when it is closed again.
-    pub(super) tally: OnceLock<Tally>,
+    pub(super) tally: OnceLock<Box<Tally>>,
     spans: Vec<Span>,
-    /// Where each span is, once there are many.
-    index: HashMap<(u64, SpanKind), usize>,
-    /// The spans by their worth, the least first, once the trace is full. Has entries of spans that are gone.
-    worth: BinaryHeap<Reverse<(Worth, usize)>>,
+    /// Once there are many.
+    crowd: Option<Box<Crowd>>,
 }
 
 impl Trace {
@@ -64,75 +79,89 @@ impl Trace {
         Trace { serial, last_seen: now, spans: Vec::with_capacity(4), ..Trace::default() }
     }
 
-    pub(super) fn insert(&mut self, span: Span, now: u64) -> Inserted {
+    /// Takes in a span, and out of `share` what that takes of the memory.
+    pub(super) fn insert(&mut self, span: Span, share: &mut Share, now: u64) -> Inserted {
+        if self.run == Run::NONE {
+            self.run = span.run;
+        }
         if let Some(at) = self.find(span.id, span.kind) {
-            return self.settle(at, span);
+            return self.settle(at, span, share);
         }
         self.last_seen = now;
         if self.spans.len() >= MAX_SPANS {
-            self.replace_least(span);
+            self.replace_least(span, share);
             return Inserted::Full;
         }
+        share.give(&mut self.held, span.bytes());
         if self.spans.len() >= MAX_CHECKED {
-            if self.index.is_empty() {
+            let crowd = self.crowd.get_or_insert_with(|| {
                 let places = self.spans.iter().enumerate();
-                self.index = places.map(|(at, span)| ((span.id, span.kind), at)).collect();
-            }
-            self.index.insert((span.id, span.kind), self.spans.len());
+                let index = places.map(|(at, span)| ((span.id, span.kind), at)).collect();
+                Box::new(Crowd { index, worth: BinaryHeap::new() })
+            });
+            crowd.index.insert((span.id, span.kind), self.spans.len());
         }
         self.spans.push(span);
         Inserted::Taken
     }
 
     fn find(&self, id: u64, kind: SpanKind) -> Option<usize> {
-        if self.index.is_empty() {
-            return self.spans.iter().position(|known| known.id == id && known.kind == kind);
+        match &self.crowd {
+            None => self.spans.iter().position(|known| known.id == id && known.kind == kind),
+            Some(crowd) => crowd.index.get(&(id, kind)).copied(),
         }
-        self.index.get(&(id, kind)).copied()
     }
 
     /// Keeps one of two spans of one id and kind, whichever came first.
-    fn settle(&mut self, at: usize, span: Span) -> Inserted {
+    fn settle(&mut self, at: usize, span: Span, share: &mut Share) -> Inserted {
         let known = &self.spans[at];
         if *known == span {
             return Inserted::Duplicate;
         }
         let rank = |span: &Span| {
-            let marked = span.half.as_ref().is_some_and(|half| half.marks.first().is_some());
+            let marked = span.half().marks.first().is_some();
             (marked, span.length(), span.start, span.parent, span.error, span.wall)
         };
         let order = rank(known).cmp(&rank(&span));
         // Any order will do that is the same whichever came first; this is rare.
         if order.then_with(|| format!("{known:?}").cmp(&format!("{span:?}"))).is_lt() {
-            if !self.worth.is_empty() {
-                self.worth.push(Reverse((worth(&span), at)));
+            if let Some(crowd) = self.crowd.as_mut().filter(|crowd| !crowd.worth.is_empty()) {
+                crowd.worth.push(Reverse((worth(&span), at)));
             }
-            self.spans[at] = span;
+            self.replace(at, span, share);
         }
         Inserted::Unequal
     }
 
     /// Puts `span` in the place of the one that is worth least, or leaves it out itself.
-    fn replace_least(&mut self, span: Span) {
+    fn replace_least(&mut self, span: Span, share: &mut Share) {
         self.cut = self.cut.saturating_add(1);
-        if self.worth.is_empty() {
+        let Some(Crowd { index, worth: by_worth }) = self.crowd.as_deref_mut() else { return };
+        if by_worth.is_empty() {
             let places = self.spans.iter().enumerate();
-            self.worth = places.map(|(at, span)| Reverse((worth(span), at))).collect();
+            *by_worth = places.map(|(at, span)| Reverse((worth(span), at))).collect();
         }
-        while let Some(&Reverse((least, at))) = self.worth.peek() {
+        while let Some(&Reverse((least, at))) = by_worth.peek() {
             if worth(&self.spans[at]) != least {
-                self.worth.pop();
+                by_worth.pop();
                 continue;
             }
             if worth(&span) > least {
-                self.worth.pop();
-                self.worth.push(Reverse((worth(&span), at)));
-                self.index.remove(&(self.spans[at].id, self.spans[at].kind));
-                self.index.insert((span.id, span.kind), at);
-                self.spans[at] = span;
+                by_worth.pop();
+                by_worth.push(Reverse((worth(&span), at)));
+                index.remove(&(self.spans[at].id, self.spans[at].kind));
+                index.insert((span.id, span.kind), at);
+                self.replace(at, span, share);
             }
             return;
         }
+    }
+
+    /// Puts `span` in the place of another.
+    fn replace(&mut self, at: usize, span: Span, share: &mut Share) {
+        share.give(&mut self.held, span.bytes());
+        self.held.give(share, self.spans[at].bytes());
+        self.spans[at] = span;
     }
 
     /// Its spans, in order of arrival.
@@ -141,8 +170,8 @@ impl Trace {
     }
 
     /// The spans, to be taken apart.
-    pub(super) fn into_spans(self) -> Vec<Span> {
-        self.spans
+    pub(super) fn take_spans(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.spans)
     }
 
     /// Whether something is known to be missing: a root, a parent, the SERVER span of a call to a peer that may
@@ -177,7 +206,7 @@ impl Trace {
                     SpanKind::Client => other.source == span.source,
                     _ => false,
                 };
-                span.database().is_some()
+                span.database.is_some()
                     || spans.iter().any(|other| other.parent == span.id && below(other))
                     || known.is_silent((service, span.peer.as_deref().unwrap_or_default()))
             };

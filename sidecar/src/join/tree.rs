@@ -30,6 +30,14 @@ pub(super) struct Hop {
     pub(super) elsewhere: bool,
 }
 
+impl Hop {
+    /// Gives `to` the hop and all below it.
+    pub(super) fn each(&self, to: &mut impl FnMut(&Hop)) {
+        to(self);
+        self.children.iter().for_each(|child| child.each(to));
+    }
+}
+
 /// How the beginning of a request is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {

@@ -4,37 +4,49 @@
 //! `resource/v1`); a test decodes bytes made by the generated code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ledger::names;
 
 use super::attribute::{Any, key_value};
-use super::draft::{Recent, Refusal, name_of, read_span};
+use super::draft::{Reader, Refusal, name_of, read_span};
 use super::limits;
 use super::naming::Queries;
-use super::reject::Rejections;
+use super::reject::{Reason, Rejections};
 use super::wire::{Fields, Value, WireError};
-use crate::budget::{Share, Spent};
+use crate::budget::{Budget, Share, Spent};
+use crate::losses::Told;
 use crate::process::Claim;
+use crate::runs::Runs;
 use crate::span::{Source, Span};
 
 /// Bytes asked of the budget at once.
 const STEP: usize = 64 << 10;
+/// Spans of a large message that are taken in at once.
+const CHUNK: usize = 4_096;
+/// A message with more bytes is taken in by chunks: all of its spans at once would take several times its size.
+pub(crate) const LARGE: usize = 256 << 10;
+/// How often, and how long each time, a large message waits for memory that its own spans take.
+const WAITS: u32 = 50;
+const WAIT: Duration = Duration::from_millis(20);
 
-/// What one export request brought.
+/// Spans of one export request: all of them, or of a large one a part.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// Spans accepted.
     pub(crate) spans: Vec<Span>,
+    /// What they take of the budget, and a little more.
+    pub(crate) share: Share,
+    /// What they take, in bytes.
+    held: usize,
     /// Spans refused.
     pub(crate) rejected: Rejections,
-    /// Spans that a process says it lost so far (`lab.lost`), the largest per resource.
-    pub(crate) lost: Vec<(Arc<Source>, u64)>,
+    /// Accepted spans whose word about the plan was not taken.
+    pub(crate) ignored: u64,
+    /// What processes say of all their spans, and which of them came.
+    pub(crate) told: Vec<(Arc<Source>, Told)>,
     /// The resources that the spans came from.
     pub(crate) sources: Vec<Arc<Source>>,
-    /// What is taken of the budget and not yet held by a span.
-    share: Share,
-    /// What its spans hold of the budget, in bytes.
-    held: usize,
 }
 
 /// Why no batch was made of a message.
@@ -42,13 +54,14 @@ pub(crate) struct Batch {
 pub(crate) enum DecodeError {
     /// The envelope is broken: spans cannot be told apart.
     Wire(WireError),
-    /// There is no memory for so many spans now.
+    /// There is no memory for its spans now.
     Spent(Spent),
-    /// There never is memory for so many spans.
-    TooMany {
-        /// Those that there was memory for.
-        spans: usize,
-    },
+}
+
+impl From<Spent> for DecodeError {
+    fn from(spent: Spent) -> Self {
+        DecodeError::Spent(spent)
+    }
 }
 
 impl From<WireError> for DecodeError {
@@ -57,95 +70,161 @@ impl From<WireError> for DecodeError {
     }
 }
 
-impl Batch {
-    /// Adds a span, which holds from now on what it takes of the budget.
-    fn push(&mut self, mut span: Span) -> Result<(), DecodeError> {
-        let bytes = span.bytes();
-        if self.share.bytes() < bytes
-            && let Err(spent) = self.share.grow(STEP.max(bytes))
-        {
-            let pointless = self.share.is_most(self.held + self.share.bytes() + bytes);
-            let spans = self.spans.len();
-            return Err(if pointless {
-                DecodeError::TooMany { spans }
-            } else {
-                DecodeError::Spent(spent)
-            });
-        }
-        self.held += bytes;
-        span.held = self.share.split(bytes);
-        self.spans.push(span);
-        Ok(())
-    }
-}
-
-/// Decodes an `ExportTraceServiceRequest`; spans hold of `share` what they take.
+/// Decodes an `ExportTraceServiceRequest`, and has its spans taken in by `take`. They hold what they
+/// take of `budget`. Blocks where a large message waits for memory.
 ///
 /// # Errors
-/// [`DecodeError`] where the envelope itself is broken, so that spans cannot be told apart, or where `share`
-/// cannot grow. A span that is broken inside is refused alone.
+/// [`DecodeError`] where the envelope itself is broken, so that spans cannot be told apart, or where there is no
+/// memory; then nothing was taken in. A span that is broken inside is refused alone, and so are those of a large
+/// message for which there is no memory any more.
 pub(crate) fn export_request(
     message: &[u8],
-    share: Share,
+    budget: &Arc<Budget>,
     queries: Queries,
-) -> Result<Batch, DecodeError> {
-    // Our spans take some 450 bytes each: one allocation instead of eight doublings.
-    let spans = Vec::with_capacity(message.len() / 450 + 1);
-    let mut batch = Batch { spans, share, ..Batch::default() };
+    runs: &Runs,
+    take: &mut dyn FnMut(Batch),
+) -> Result<(), DecodeError> {
+    let large = message.len() > LARGE;
+    if large {
+        check(message)?;
+    }
+    // Our spans take some 200 bytes each: one allocation instead of eight doublings.
+    let expected = (message.len() / 200 + 1).min(CHUNK);
+    let spans = Vec::with_capacity(expected);
+    let batch = Batch { spans, share: budget.share(), ..Batch::default() };
+    let reader = Reader::new(queries, runs);
+    let mut decoder = Decoder { batch, budget, reader, take, large, taken: false, waits: WAITS };
     for field in Fields::of(message) {
         if let (1, Value::Bytes(resource_spans)) = field? {
-            read_resource_spans(resource_spans, &mut batch, queries)?;
+            decoder.read_resource_spans(resource_spans)?;
         }
     }
-    Ok(batch)
+    decoder.hand_over();
+    Ok(())
 }
 
-fn read_resource_spans(
-    message: &[u8],
-    batch: &mut Batch,
-    queries: Queries,
-) -> Result<(), DecodeError> {
-    // Fields may come in any order: the resource is read before the spans that it holds for.
-    let (mut source, mut lost) = (Source::default(), None);
+/// Whether the envelope of a message can be read to its end.
+fn check(message: &[u8]) -> Result<(), WireError> {
     for field in Fields::of(message) {
-        if let (1, Value::Bytes(resource)) = field? {
-            read_resource(resource, &mut source, &mut lost)?;
-        }
-    }
-    if source.service.is_empty() {
-        source.service.push_str("unknown_service");
-    }
-    let source = Arc::new(source);
-    let (before, mut recent) = (batch.spans.len(), Recent::new(queries));
-    for field in Fields::of(message) {
-        let (2, Value::Bytes(scope_spans)) = field? else {
-            continue;
-        };
-        for field in Fields::of(scope_spans) {
-            let (2, Value::Bytes(span)) = field? else {
-                continue;
-            };
-            match read_span(span, &source, &mut lost, &mut recent) {
-                Ok(span) => batch.push(span)?,
-                Err(Refusal { reason, detail }) => batch.rejected.count(reason, &detail),
+        let (1, Value::Bytes(resource_spans)) = field? else { continue };
+        for field in Fields::of(resource_spans) {
+            match field? {
+                (1, Value::Bytes(resource)) => {
+                    read_resource(resource, &mut Source::default(), &mut Told::default())?;
+                }
+                (2, Value::Bytes(scope)) => Fields::of(scope).try_for_each(|f| f.map(drop))?,
+                _ => {}
             }
         }
-    }
-    if let Some(lost) = lost {
-        batch.lost.push((Arc::clone(&source), lost));
-    }
-    // A resource without spans says nothing, and a message can have millions of those.
-    if batch.spans.len() > before {
-        batch.sources.push(source);
     }
     Ok(())
 }
 
-fn read_resource(
-    message: &[u8],
-    source: &mut Source,
-    lost: &mut Option<u64>,
-) -> Result<(), WireError> {
+/// A message that is being decoded.
+struct Decoder<'a> {
+    batch: Batch,
+    budget: &'a Arc<Budget>,
+    reader: Reader<'a>,
+    take: &'a mut dyn FnMut(Batch),
+    large: bool,
+    /// Some of its spans were taken in: the rest cannot be sent again without them.
+    taken: bool,
+    /// How often it may wait for memory from now on.
+    waits: u32,
+}
+
+impl Decoder<'_> {
+    fn read_resource_spans(&mut self, message: &[u8]) -> Result<(), DecodeError> {
+        // Fields may come in any order: the resource is read before the spans that it holds for.
+        let (mut source, mut told) = (Source::default(), Told::default());
+        for field in Fields::of(message) {
+            if let (1, Value::Bytes(resource)) = field? {
+                read_resource(resource, &mut source, &mut told)?;
+            }
+        }
+        if source.service.is_empty() {
+            source.service.push_str("unknown_service");
+        }
+        // Who makes much of its name holds much.
+        let bytes = source.bytes();
+        if self.has_room(bytes)? {
+            self.batch.share.give(&mut source.held, bytes);
+        }
+        let source = Arc::new(source);
+        let mut any = false;
+        for field in Fields::of(message) {
+            let (2, Value::Bytes(scope_spans)) = field? else {
+                continue;
+            };
+            for field in Fields::of(scope_spans) {
+                let (2, Value::Bytes(span)) = field? else {
+                    continue;
+                };
+                match read_span(span, &source, &mut told, &mut self.reader) {
+                    Ok(span) => any |= self.push(span)?,
+                    Err(Refusal { reason, detail }) => self.batch.rejected.count(reason, &detail),
+                }
+            }
+        }
+        if told.says_more() {
+            self.batch.told.push((Arc::clone(&source), told));
+        }
+        // A resource without spans says nothing, and a message can have millions of those.
+        if any {
+            self.batch.sources.push(source);
+        }
+        Ok(())
+    }
+
+    /// Adds a span, with what it takes of the budget; answers whether it was added.
+    fn push(&mut self, span: Span) -> Result<bool, Spent> {
+        let bytes = span.bytes();
+        if !self.has_room(bytes)? {
+            self.batch.rejected.count(Reason::Memory, "");
+            return Ok(false);
+        }
+        self.batch.held += bytes;
+        self.batch.spans.push(span);
+        if self.large && self.batch.spans.len() >= CHUNK {
+            self.hand_over();
+        }
+        Ok(true)
+    }
+
+    /// Whether the batch holds `bytes` more of the budget than its spans take.
+    fn has_room(&mut self, bytes: usize) -> Result<bool, Spent> {
+        while self.batch.share.bytes() - self.batch.held < bytes {
+            let Err(spent) = self.batch.share.grow(STEP.max(bytes)) else { break };
+            match (self.large, self.taken) {
+                (false, _) => return Err(spent),
+                // What the joiner has it can let go of.
+                (true, _) if !self.batch.spans.is_empty() => self.hand_over(),
+                (true, _) if self.waits > 0 => {
+                    self.waits -= 1;
+                    std::thread::sleep(WAIT);
+                }
+                (true, false) => return Err(spent),
+                (true, true) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has the batch taken in, and begins another.
+    fn hand_over(&mut self) {
+        let next = Batch {
+            spans: Vec::with_capacity(if self.large { CHUNK } else { 0 }),
+            share: self.budget.share(),
+            ..Batch::default()
+        };
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        batch.ignored = std::mem::take(&mut self.reader.ignored);
+        self.taken |= !batch.spans.is_empty();
+        (self.take)(batch);
+    }
+}
+
+fn read_resource(message: &[u8], source: &mut Source, told: &mut Told) -> Result<(), WireError> {
     for field in Fields::of(message) {
         let (1, Value::Bytes(attribute)) = field? else {
             continue;
@@ -160,7 +239,11 @@ fn read_resource(
         } else if key == names::PID_NAMESPACE.as_bytes() {
             source.pid_namespace = name_of(value);
         } else if key == names::LOST.as_bytes() {
-            *lost = value.whole();
+            told.lost = value.whole().unwrap_or(0);
+        } else if key == names::INSTANCE.as_bytes() {
+            told.instance = value.whole().unwrap_or(0);
+        } else if key == names::HIGHEST.as_bytes() {
+            told.highest = value.whole().unwrap_or(0);
         } else {
             read_claim(key, value, &mut source.claim);
         }

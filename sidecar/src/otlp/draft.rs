@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use ledger::{Half, Side, names};
+use ledger::{Half, Origin, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
-use super::naming::{self, Peer, Queries};
+use super::naming::{self, Peer, Queries, Recent};
 use super::reject::Reason;
-use super::state;
+use super::state::States;
 use super::wire::{Fields, Value, WireError};
-use crate::span::{Operation, Planned, Source, Span, SpanKind};
+use crate::losses::Told;
+use crate::runs::Runs;
+use crate::span::{Edge, Operation, Planned, Source, Span, SpanKind};
 
 /// Why one span is refused, with what was wrong in particular.
 pub(super) struct Refusal {
@@ -48,17 +50,48 @@ struct Draft<'a> {
     route_is_http: bool,
     peer: Peer<'a>,
     database: Option<&'a [u8]>,
-    half: Option<Box<Half>>,
+    /// What the span measured, packed; and whether it says some of it as text.
+    packed: Option<&'a [u8]>,
+    plain: bool,
     planned: Option<Box<Planned>>,
+}
+
+/// Reads the spans of one export. What many of them say alike is made once.
+#[derive(Debug)]
+pub(super) struct Reader<'r> {
+    operations: Recent,
+    peers: Recent,
+    databases: Recent,
+    states: States<'r>,
+    /// What the span in hand measured.
+    half: Half,
+    repacked: Vec<u8>,
+    /// Spans whose word about the plan was not taken.
+    pub(super) ignored: u64,
+}
+
+impl<'r> Reader<'r> {
+    pub(super) fn new(queries: Queries, runs: &'r Runs) -> Reader<'r> {
+        Reader {
+            operations: Recent::new(queries),
+            peers: Recent::new(queries),
+            databases: Recent::new(Queries::Dropped),
+            states: States::of(runs),
+            half: Half::new(Side::Client, (0, 0)),
+            repacked: Vec::new(),
+            ignored: 0,
+        }
+    }
 }
 
 pub(super) fn read_span(
     message: &[u8],
     source: &Arc<Source>,
-    lost: &mut Option<u64>,
-    recent: &mut Recent,
+    told: &mut Told,
+    reader: &mut Reader<'_>,
 ) -> Result<Span, Refusal> {
     let mut draft = Draft::default();
+    reader.half.begin_anew(Side::Client, (0, 0));
     for field in Fields::of(message) {
         match field? {
             (1, Value::Bytes(id)) => draft.trace = id,
@@ -69,13 +102,15 @@ pub(super) fn read_span(
             (6, Value::Varint(kind)) => draft.kind = SpanKind::from_otlp(kind),
             (7, Value::Fixed64(at)) => draft.start = at,
             (8, Value::Fixed64(at)) => draft.end = at,
-            (9, Value::Bytes(attribute)) => draft.read_attribute(attribute, lost)?,
+            (9, Value::Bytes(attribute)) => {
+                draft.read_attribute(attribute, &mut reader.half, told)?;
+            }
             (13, Value::Bytes(link)) => draft.link = draft.link.or(Some(link)),
             (15, Value::Bytes(status)) => draft.error = is_error(status)?,
             _ => {}
         }
     }
-    draft.finish(source, recent)
+    draft.finish(source, reader)
 }
 
 /// Reads a `Status`: STATUS_CODE_ERROR is 2.
@@ -90,10 +125,15 @@ fn is_error(message: &[u8]) -> Result<bool, WireError> {
 }
 
 impl<'a> Draft<'a> {
-    fn read_attribute(&mut self, message: &'a [u8], lost: &mut Option<u64>) -> Result<(), Refusal> {
+    fn read_attribute(
+        &mut self,
+        message: &'a [u8],
+        half: &mut Half,
+        told: &mut Told,
+    ) -> Result<(), Refusal> {
         let (key, value) = key_value(message)?;
         if let Some(name) = key.strip_prefix(b"lab.") {
-            return self.read_lab(name, value, lost).map_err(|detail| {
+            return self.read_lab(name, value, half, told).map_err(|detail| {
                 let key = String::from_utf8_lossy(key);
                 let detail: String = format!("{key}: {detail}").chars().take(200).collect();
                 Refusal { reason: Reason::Attribute, detail }
@@ -119,15 +159,16 @@ impl<'a> Draft<'a> {
     fn read_lab(
         &mut self,
         name: &[u8],
-        value: Any<'_>,
-        lost: &mut Option<u64>,
+        value: Any<'a>,
+        half: &mut Half,
+        told: &mut Told,
     ) -> Result<(), String> {
         match name {
-            b"packed" => self.read_packed(value),
+            b"packed" => self.read_packed(value, half, told),
             // The text form that our spans had before, and that others may write.
-            b"marks" => self.read_record(names::MARKS, value),
-            b"wire" => self.read_record(names::WIRE, value),
-            b"injected" => self.read_record(names::INJECTED, value),
+            b"marks" => self.read_record(names::MARKS, value, half),
+            b"wire" => self.read_record(names::WIRE, value, half),
+            b"injected" => self.read_record(names::INJECTED, value, half),
             b"cell" => {
                 let cell = value.text()?;
                 if cell.len() > limits::NAME_BYTES {
@@ -153,7 +194,7 @@ impl<'a> Draft<'a> {
             }
             b"lost" => {
                 let count = value.whole().ok_or("not a whole number")?;
-                *lost = Some(lost.map_or(count, |lost| lost.max(count)));
+                told.lost = told.lost.max(count);
                 Ok(())
             }
             _ => Ok(()),
@@ -161,24 +202,32 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes in one attribute of a record; which side it is of is settled when the kind is known.
-    fn read_record(&mut self, key: &str, value: Any<'_>) -> Result<(), String> {
+    fn read_record(&mut self, key: &str, value: Any<'_>, half: &mut Half) -> Result<(), String> {
         let text = value.text()?;
         if text.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", text.len(), limits::RECORD_BYTES));
         }
-        self.half().read(key, text).map_err(|error| error.to_string())
+        self.plain = true;
+        half.read(key, text).map_err(|error| error.to_string())
     }
 
-    fn read_packed(&mut self, value: Any<'_>) -> Result<(), String> {
+    fn read_packed(
+        &mut self,
+        value: Any<'a>,
+        half: &mut Half,
+        told: &mut Told,
+    ) -> Result<(), String> {
         let Any::Packed(bytes) = value else { return Err("not bytes".to_owned()) };
         if bytes.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
         }
-        self.half().unpack(bytes).map(drop).map_err(|error| error.to_string())
-    }
-
-    fn half(&mut self) -> &mut Half {
-        self.half.get_or_insert_with(|| Box::new(Half::new(Side::Client, (0, 0))))
+        // What two of them say is one record.
+        self.plain |= self.packed.replace(bytes).is_some();
+        let origin = half.unpack(bytes).map_err(|error| error.to_string())?;
+        if let Some(Origin { sequence, .. }) = origin.filter(|it| it.instance == told.instance) {
+            told.came(sequence);
+        }
+        Ok(())
     }
 
     fn plan(&mut self) -> &mut Planned {
@@ -186,14 +235,16 @@ impl<'a> Draft<'a> {
     }
 
     /// What the request does that this span may be the beginning of. Most spans are not, and need no name.
-    fn operation(&self, begins: bool, recent: &mut Recent) -> Option<Operation> {
+    fn operation(&self, begins: bool, names: &mut Recent) -> Option<Operation> {
         let may_begin = begins || matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
         let text = self.route.unwrap_or(self.name);
-        (may_begin && !text.is_empty())
-            .then(|| Operation { name: recent.get(text), is_route: self.route.is_some() })
+        (may_begin && !text.is_empty()).then(|| Operation {
+            name: names.get(text.into(), limits::NAME_BYTES),
+            is_route: self.route.is_some(),
+        })
     }
 
-    fn finish(self, source: &Arc<Source>, recent: &mut Recent) -> Result<Span, Refusal> {
+    fn finish(self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
         let trace = self.trace.try_into().map_or(0, u128::from_be_bytes);
         if trace == 0 {
             return Err(Reason::TraceId.into());
@@ -206,8 +257,11 @@ impl<'a> Draft<'a> {
             [] => 0,
             bytes => u64::from_be_bytes(bytes.try_into().map_err(|_| Reason::ParentId)?),
         };
-        let edge = state::edge(self.state, limits::NAME_BYTES);
-        let is_edge = edge.as_ref().is_some_and(|edge| edge.span == parent || edge.span == id);
+        let state = reader.states.read(self.state);
+        let (inner, edge) = match &state {
+            Some(state) if state.edge == parent || state.edge == id => (false, Some(state)),
+            state => (state.is_some(), None),
+        };
         let mut span = Span {
             trace,
             id,
@@ -218,67 +272,43 @@ impl<'a> Draft<'a> {
             end: self.end,
             wall: self.start,
             source: Arc::clone(source),
-            operation: self.operation(parent == 0 || is_edge, recent),
-            inner: edge.is_some() && !is_edge,
-            edge: edge.filter(|_| is_edge).map(Box::new),
+            operation: self.operation(parent == 0 || edge.is_some(), &mut reader.operations),
+            inner,
+            run: state.as_ref().map(|state| state.said.run).unwrap_or_default(),
             link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
-            planned: self.planned,
             ..Span::default()
         };
-        let side = match self.kind {
-            SpanKind::Client => Some(Side::Client),
-            SpanKind::Server => Some(Side::Server),
-            _ => None,
-        };
-        let marked = self.half.as_ref().and_then(|half| half.marks.first()).is_some();
-        if !(side.is_some() && marked) {
+        let measured = self.kind.is_half() && (self.plain || self.packed.is_some());
+        if !(measured && reader.half.marks.first().is_some()) {
             limits::interval(self.start, self.end)?;
         }
-        if let Some(side) = side {
-            let mut half = self.half.unwrap_or_else(|| Box::new(Half::new(side, (0, 0))));
-            half.side = side;
-            half.interval = (self.start, self.end);
-            limits::half(&mut half)?;
-            if side == Side::Client {
-                half.database = self.database.map(name);
-                span.peer = self
-                    .peer
-                    .name(self.database, limits::NAME_BYTES, recent.queries)
-                    .map(Into::into);
-            }
-            (span.start, span.end) = half.interval;
-            span.half = Some(half);
+        if measured {
+            reader.half.interval = (self.start, self.end);
+            limits::half(&mut reader.half)?;
+            (span.start, span.end) = reader.half.interval;
+            span.record = match self.packed.filter(|_| !self.plain) {
+                Some(packed) => packed.into(),
+                None => {
+                    reader.repacked.clear();
+                    reader.half.pack(None, &mut reader.repacked);
+                    reader.repacked.as_slice().into()
+                }
+            };
         }
+        if self.kind == SpanKind::Client {
+            let called = self.peer.called(self.database);
+            span.peer = called.map(|called| reader.peers.get(called, limits::NAME_BYTES));
+            let database = self.database.map(Into::into);
+            span.database = database.map(|name| reader.databases.get(name, limits::NAME_BYTES));
+        }
+        // What a span says of the plan is taken of the edge of a request of the run that is open.
+        if edge.is_some_and(|edge| edge.believed) {
+            span.planned = self.planned;
+        } else if self.planned.is_some() || edge.is_some_and(|edge| edge.claims) {
+            reader.ignored += 1;
+        }
+        span.edge = edge.map(|state| Edge { span: state.edge, said: Arc::clone(&state.said) });
         Ok(span)
-    }
-}
-
-/// A name as it came, and as it is kept.
-type Named = (Box<[u8]>, Arc<str>);
-
-/// The latest names of operations: those of one process come again and again.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    queries: Queries,
-    names: [Option<Named>; 4],
-    next: usize,
-}
-
-impl Recent {
-    pub(super) fn new(queries: Queries) -> Recent {
-        Recent { queries, ..Recent::default() }
-    }
-
-    fn get(&mut self, text: &[u8]) -> Arc<str> {
-        let known = self.names.iter().flatten().find(|(from, _)| **from == *text);
-        if let Some((_, name)) = known {
-            return Arc::clone(name);
-        }
-        let made = naming::bounded(text, limits::NAME_BYTES, self.queries);
-        let made: Arc<str> = made.into();
-        self.names[self.next % 4] = Some((text.into(), Arc::clone(&made)));
-        self.next += 1;
-        made
     }
 }
 

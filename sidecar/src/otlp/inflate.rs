@@ -59,7 +59,11 @@ fn read(mut from: impl Read, name: &str, share: &mut Share) -> Result<Bytes, Ref
     let mut inflated = Vec::new();
     loop {
         if inflated.len() == inflated.capacity() {
-            let more = inflated.capacity().clamp(STEP, MAX_BYTES);
+            // One byte past the limit tells what is too large.
+            let more = inflated
+                .capacity()
+                .max(STEP)
+                .min((MAX_BYTES + 1).saturating_sub(inflated.capacity()));
             share.grow(more)?;
             inflated.reserve_exact(more);
         }

@@ -3,28 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{HeaderMap, Method, Request, Response};
-use hyper::body::Incoming;
-use tokio::sync::Semaphore;
-
+use super::body::{Turn, Turns};
 use super::dialect::{Body, Dialect, grpc_message};
 use super::inflate::Encoding;
 use super::origin::Origins;
 use super::refuse::{Cause, Refusal};
 use super::reject::Rejections;
 use super::signal::Signal;
-use super::{DecodeError, Queries, body, export_request, json};
+use super::{Batch, DecodeError, LARGE, Queries, body, export_request, json};
 use crate::budget::{Budget, Share};
 use crate::forward::Forward;
 use crate::listen::{Answers, Unserved};
 use crate::pipeline::Pipeline;
-
-/// A body larger than this is decoded on a thread of its own: it would keep others waiting, in bytes.
-const LARGE: usize = 256 << 10;
-/// How many such are decoded at once: what they inflate to is large, too.
-const DECODERS: usize = 8;
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
 
 /// What takes exports.
 pub(crate) struct Intake {
@@ -33,7 +27,7 @@ pub(crate) struct Intake {
     origins: Origins,
     forward: Option<Arc<Forward>>,
     queries: Queries,
-    decoders: Semaphore,
+    turns: Turns,
 }
 
 impl Intake {
@@ -46,8 +40,8 @@ impl Intake {
         forward: Option<Arc<Forward>>,
         queries: Queries,
     ) -> Self {
-        let (origins, decoders) = (Origins::new(origins), Semaphore::new(DECODERS));
-        Intake { pipeline, budget, origins, forward, queries, decoders }
+        let (origins, turns) = (Origins::new(origins), Turns::within(budget.limit()));
+        Intake { pipeline, budget, origins, forward, queries, turns }
     }
 
     /// Counts an export, or a connection, that was refused.
@@ -96,8 +90,8 @@ impl Intake {
         body: &mut Incoming,
     ) -> Result<Rejections, Refusal> {
         let mut share = self.budget.share();
-        let body = body::read(body, &mut share).await?;
-        let taken = self.take(signal, dialect, headers, body.clone(), share).await;
+        let (body, turn) = body::read(body, &mut share, &self.turns).await?;
+        let taken = self.take(signal, dialect, headers, body.clone(), share, turn).await;
         // What its sender will send again is passed on when it does.
         let again = matches!(&taken, Err(refusal) if refusal.cause == Cause::Busy);
         if let Some(forward) = self.forward.as_ref().filter(|_| !again) {
@@ -114,6 +108,7 @@ impl Intake {
         headers: &HeaderMap,
         body: Bytes,
         share: Share,
+        turn: Option<Turn<'_>>,
     ) -> Result<Rejections, Refusal> {
         let counters = self.pipeline.counters();
         if signal != Signal::Traces {
@@ -123,8 +118,11 @@ impl Intake {
         let encoding = encoding(dialect, headers)?;
         let rejected = if body.len() > LARGE || encoding != Encoding::Identity {
             let intake = Arc::clone(self);
-            // Never closed, so never refused.
-            let _turn = self.decoders.acquire().await;
+            // On a thread of its own: it would keep others waiting.
+            let _turn = match turn {
+                Some(turn) => turn,
+                None => self.turns.next().await?,
+            };
             let decoding =
                 tokio::task::spawn_blocking(move || intake.decode(dialect, encoding, body, share));
             let broke = |error: tokio::task::JoinError| {
@@ -161,22 +159,19 @@ impl Intake {
             })?;
             message = protobuf.into();
         }
-        let batch = export_request(&message, self.budget.share(), self.queries).map_err(
-            |error| match error {
-                DecodeError::Wire(error) => Refusal::new(
-                    Cause::Malformed,
-                    format!("cannot read the export request: {error}"),
-                ),
-                DecodeError::Spent(spent) => spent.into(),
-                DecodeError::TooMany { spans } => {
-                    let detail =
-                        format!("more than its {spans} first spans find no room in --memory-limit");
-                    Refusal::new(Cause::TooLarge, detail)
-                }
-            },
-        )?;
-        let rejected = batch.rejected.clone();
-        self.pipeline.accept(batch);
+        let mut rejected = Rejections::default();
+        let mut take = |batch: Batch| {
+            rejected.add(&batch.rejected);
+            self.pipeline.accept(batch);
+        };
+        let runs = self.pipeline.runs();
+        let decoded = export_request(&message, &self.budget, self.queries, runs, &mut take);
+        decoded.map_err(|error| match error {
+            DecodeError::Wire(error) => {
+                Refusal::new(Cause::Malformed, format!("cannot read the export request: {error}"))
+            }
+            DecodeError::Spent(spent) => spent.into(),
+        })?;
         Ok(rejected)
     }
 }

@@ -24,7 +24,7 @@ mod wire;
 #[cfg(test)]
 mod spec;
 
-pub(crate) use decode::{Batch, DecodeError, export_request};
+pub(crate) use decode::{Batch, DecodeError, LARGE, export_request};
 pub(crate) use dialect::Dialect;
 pub(crate) use intake::Intake;
 pub(crate) use naming::Queries;

@@ -4,6 +4,7 @@
 //! A name that is cut or mended gets a hash of the whole, so that two names never become one in silence.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::attribute::Any;
 
@@ -63,28 +64,73 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// The name of the other side. A database is called by what it is (`system`), unless somebody named it as a
+    /// What the other side is called. A database is called by what it is (`system`), unless somebody named it as a
     /// service: on one machine PostgreSQL and Redis have one address.
-    pub(super) fn name(
-        &self,
-        system: Option<&[u8]>,
-        limit: usize,
-        queries: Queries,
-    ) -> Option<String> {
-        let bounded = |name: &[u8], limit| bounded(name, limit, queries);
+    pub(super) fn called(&self, system: Option<&'a [u8]>) -> Option<Called<'a>> {
+        let whole = |text| Some(Called { text, port: None });
         if let Some(name) = self.names[SERVICE].or(system) {
-            return Some(bounded(name, limit));
+            return whole(name);
         }
         let (rank, name) =
             self.names.iter().enumerate().find_map(|(rank, name)| Some((rank, (*name)?)))?;
-        if rank == URL {
-            let text = String::from_utf8_lossy(name);
-            return Some(bounded(authority(&text).as_bytes(), limit));
+        match (rank, std::str::from_utf8(name)) {
+            (URL, Ok(url)) => whole(authority(url).as_bytes()),
+            _ => Some(Called { text: name, port: self.ports[rank] }),
         }
-        Some(match self.ports[rank] {
-            Some(port) => bounded(&[name, b":", port.to_string().as_bytes()].concat(), limit),
-            None => bounded(name, limit),
-        })
+    }
+}
+
+/// How a span calls something, before that is made a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Called<'a> {
+    text: &'a [u8],
+    port: Option<u64>,
+}
+
+impl<'a> From<&'a [u8]> for Called<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        Called { text, port: None }
+    }
+}
+
+/// A name with what it was made of.
+#[derive(Debug)]
+struct Named {
+    text: Box<[u8]>,
+    port: Option<u64>,
+    name: Arc<str>,
+}
+
+/// The latest names of one kind: those in one export come again and again.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    queries: Queries,
+    names: [Option<Named>; 4],
+    next: usize,
+}
+
+impl Recent {
+    pub(super) fn new(queries: Queries) -> Recent {
+        Recent { queries, ..Recent::default() }
+    }
+
+    /// The name, of at most `limit` bytes.
+    pub(super) fn get(&mut self, Called { text, port }: Called<'_>, limit: usize) -> Arc<str> {
+        let mut all = self.names.iter().flatten();
+        if let Some(known) = all.find(|known| *known.text == *text && known.port == port) {
+            return Arc::clone(&known.name);
+        }
+        let name: Arc<str> = match port {
+            Some(port) => {
+                let text = [text, b":", port.to_string().as_bytes()].concat();
+                bounded(&text, limit, self.queries).into()
+            }
+            None => bounded(text, limit, self.queries).into(),
+        };
+        let named = Named { text: text.into(), port, name: Arc::clone(&name) };
+        self.names[self.next % self.names.len()] = Some(named);
+        self.next += 1;
+        name
     }
 }
 
@@ -157,7 +203,8 @@ mod tests {
         for (key, value) in attributes {
             peer.read(key.as_bytes(), *value);
         }
-        peer.name(system.map(str::as_bytes), 256, Queries::Dropped)
+        let called = peer.called(system.map(str::as_bytes))?;
+        Some(Recent::default().get(called, 256).to_string())
     }
 
     const fn text(text: &'static str) -> Any<'static> {

@@ -33,6 +33,7 @@ reasons! {
     Times, "times", "the span ends before it starts, or has no times";
     TooLong, "too_long", "the span, one of its waits or delays is longer than a day";
     Attribute, "attribute", "a lab.* attribute cannot be read";
+    Memory, "memory", "no memory was left for the span of a large export: send fewer at once (OTEL_BSP_MAX_EXPORT_BATCH_SIZE)";
 }
 
 /// How many spans were refused, by reason, with the first one's explanation.
@@ -56,6 +57,9 @@ impl Rejections {
 
     /// Adds what another count found.
     pub(crate) fn add(&mut self, other: &Rejections) {
+        if self.first.is_none() {
+            self.first.clone_from(&other.first);
+        }
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }

@@ -8,8 +8,10 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::{Batch, DecodeError, Queries, export_request};
-use crate::budget::Share;
+use super::{Batch, DecodeError, LARGE, Queries, export_request};
+use crate::budget::{Budget, Spent};
+use crate::losses::Told;
+use crate::runs::Runs;
 use crate::span::SpanKind;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -78,8 +80,16 @@ fn request(spans: Vec<otlp::Span>) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans }
 }
 
+/// All that is taken in of a message that is not large.
+fn read_in(runs: &Runs, message: &[u8]) -> Result<Batch, DecodeError> {
+    let mut taken = Batch::default();
+    let budget = Budget::new(usize::MAX);
+    export_request(message, &budget, Queries::Dropped, runs, &mut |batch| taken = batch)?;
+    Ok(taken)
+}
+
 fn read(message: &[u8]) -> Result<Batch, DecodeError> {
-    export_request(message, Share::default(), Queries::Dropped)
+    read_in(&Runs::default(), message)
 }
 
 fn decode(spans: Vec<otlp::Span>) -> Batch {
@@ -94,7 +104,7 @@ fn a_span_made_by_generated_code_is_read() {
     assert_eq!((span.id, span.parent), (u64::from_be_bytes([2; 8]), u64::from_be_bytes([3; 8])));
     assert_eq!((span.kind, span.error), (SpanKind::Client, true));
     assert_eq!(span.peer.as_deref(), Some("db"));
-    assert_eq!(span.half.as_ref().unwrap().interval, (1_000, 3_000));
+    assert_eq!((span.start, span.end), (1_000, 3_000));
     let source = &span.source;
     assert_eq!((source.service.as_str(), source.clock.as_str(), source.pid), ("app", "boot", 42));
     assert_eq!(source.pid_namespace, "pid:[1]");
@@ -105,7 +115,7 @@ fn a_span_made_by_generated_code_is_read() {
 fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
     let calls = |key: &str, value: Value| {
         let span = with(|span| span.attributes.push(attribute(key, value)));
-        decode(vec![span]).spans[0].database().map(str::to_owned)
+        decode(vec![span]).spans[0].database.clone()
     };
     let of = |name: &str| Value::StringValue(name.into());
     assert_eq!(calls(names::DB_SYSTEM_NAME, of("postgresql")).as_deref(), Some("postgresql"));
@@ -118,7 +128,7 @@ fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
         span.kind = otlp::span::SpanKind::Server as i32;
         span.attributes.push(text(names::DB_SYSTEM_NAME, "postgresql"));
     });
-    assert_eq!(decode(vec![server]).spans[0].database(), None);
+    assert_eq!(decode(vec![server]).spans[0].database, None);
 }
 
 #[test]
@@ -149,7 +159,8 @@ fn a_record_arrives_with_its_marks_as_interval() {
             span.attributes.push(text(key, &value));
         }
     });
-    assert_eq!(decode(vec![span]).spans[0].half.as_deref(), Some(&sent));
+    sent.clock = "boot".to_owned();
+    assert_eq!(decode(vec![span]).spans[0].half(), sent);
 }
 
 #[test]
@@ -176,8 +187,8 @@ fn a_packed_record_and_a_plain_one_are_the_same_span() {
     });
     let batch = decode(vec![packed, plain]);
     let [packed, plain] = batch.spans.as_slice() else { panic!("{:?}", batch.rejected) };
-    assert_eq!(packed.half, plain.half);
-    assert_eq!(packed.half.as_ref().map(|half| half.injected.len()), Some(1));
+    assert_eq!(packed.half(), plain.half());
+    assert_eq!(packed.half().injected.len(), 1);
     let broken = with(|span| {
         span.attributes.push(attribute(names::PACKED, Value::BytesValue(vec![1, 1, 9])));
     });
@@ -186,7 +197,15 @@ fn a_packed_record_and_a_plain_one_are_the_same_span() {
 
 #[test]
 fn what_the_load_generator_wrote_is_read_in_any_type() {
+    let runs = Runs::default();
     let span = with(|span| {
+        let edge = ledger::Edge {
+            span: u64::from_be_bytes([2; 8]),
+            cell: "rest-10B".into(),
+            round: 3,
+            nonce: runs.open().unwrap().into(),
+        };
+        span.trace_state = edge.member();
         span.attributes.extend([
             text(names::CELL, "rest-10B"),
             attribute(names::ROUND, Value::IntValue(3)),
@@ -195,11 +214,73 @@ fn what_the_load_generator_wrote_is_read_in_any_type() {
             attribute(names::LOST, Value::DoubleValue(4.0)),
         ]);
     });
-    let batch = decode(vec![span, plain()]);
+    let unbelieved = otlp::Span { trace_state: String::new(), ..span.clone() };
+    let message = request(vec![span, plain(), unbelieved]).encode_to_vec();
+    let batch = read_in(&runs, &message).unwrap();
     let planned = batch.spans[0].planned.as_ref().unwrap();
     assert_eq!((planned.cell.as_deref(), planned.round), (Some("rest-10B"), 3));
     assert_eq!((planned.weight, planned.stopwatch), (Some(5.0), Some(123_456)));
-    assert_eq!(batch.lost[0].1, 4);
+    assert_eq!(batch.told[0].1.lost, 4);
+    let edge = batch.spans[0].edge.as_ref().unwrap();
+    assert_eq!((&*edge.said.cell, edge.said.round), ("rest-10B", 3));
+    // Without the nonce of the run nobody's word is taken.
+    assert!(batch.spans[2].planned.is_none() && batch.spans[2].edge.is_none());
+    assert_eq!(batch.ignored, 1);
+}
+
+#[test]
+fn a_large_message_is_taken_in_by_parts_and_whole_or_not_at_all() {
+    let spans = |count: u64| {
+        (1..=count).map(|id| with(|span| span.span_id = id.to_be_bytes().to_vec())).collect()
+    };
+    let message = request(spans(9_000)).encode_to_vec();
+    assert!(message.len() > LARGE);
+    let take_all = |budget, message: &[u8]| {
+        let mut parts = Vec::new();
+        let mut take = |batch: Batch| parts.push((batch.spans.len(), batch.sources.len()));
+        let runs = Runs::default();
+        let taken = export_request(message, &budget, Queries::Dropped, &runs, &mut take);
+        (taken, parts)
+    };
+    let (taken, parts) = take_all(Budget::new(usize::MAX), &message);
+    assert_eq!((taken, parts), (Ok(()), vec![(4_096, 0), (4_096, 0), (808, 1)]));
+    // What breaks at its end was not taken at its beginning.
+    let (taken, parts) = take_all(Budget::new(usize::MAX), &[&message, &[0x0a][..]].concat());
+    assert!(matches!(taken, Err(DecodeError::Wire(_))) && parts.is_empty(), "{parts:?}");
+    // Where nobody makes room its sender may come again.
+    let (taken, parts) = take_all(Budget::new(1), &message);
+    assert_eq!((taken, parts), (Err(DecodeError::Spent(Spent)), vec![]));
+}
+
+#[test]
+fn spans_of_a_large_message_for_which_no_room_is_made_are_refused_by_number() {
+    let spans = (1..=9_000_u64).map(|id| with(|span| span.span_id = id.to_be_bytes().to_vec()));
+    let message = request(spans.collect()).encode_to_vec();
+    let (budget, mut kept) = (Budget::new(4 << 20), Vec::new());
+    let mut take = |batch: Batch| kept.push(batch);
+    let runs = Runs::default();
+    export_request(&message, &budget, Queries::Dropped, &runs, &mut take).unwrap();
+    let taken: usize = kept.iter().map(|batch| batch.spans.len()).sum();
+    let refused: u64 = kept.iter().map(|batch| batch.rejected.by_name()["memory"]).sum();
+    assert!(taken > 0 && refused > 0 && taken as u64 + refused == 9_000, "{taken} {refused}");
+    assert!(budget.used() <= 4 << 20);
+}
+
+#[test]
+fn which_of_a_processs_spans_came_is_told_by_their_numbers() {
+    let numbered = |sequence: u64| {
+        let mut packed = Vec::new();
+        let origin = ledger::Origin { instance: 7, sequence };
+        Half::new(Side::Client, (0, 0)).pack(Some(origin), &mut packed);
+        with(|span| span.attributes.push(attribute(names::PACKED, Value::BytesValue(packed))))
+    };
+    let mut message = request([1, 2, 5].map(numbered).into());
+    let resource = message.resource_spans[0].resource.as_mut().unwrap();
+    resource.attributes.push(attribute(names::INSTANCE, Value::IntValue(7)));
+    resource.attributes.push(attribute(names::HIGHEST, Value::IntValue(9)));
+    let batch = read(&message.encode_to_vec()).unwrap();
+    let expected = Told { instance: 7, highest: 9, lost: 0, came: vec![(1, 2), (5, 5)] };
+    assert_eq!(batch.told[0].1, expected);
 }
 
 #[test]
@@ -232,6 +313,7 @@ fn broken_spans_are_refused_one_by_one_and_the_others_kept() {
     let expected = [
         ("attribute", 7),
         ("malformed", 0),
+        ("memory", 0),
         ("parent_id", 1),
         ("span_id", 2),
         ("times", 3),

@@ -37,6 +37,13 @@ struct Seen {
 }
 
 impl Claim {
+    /// What its texts take in memory, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let lists = self.executables.iter().chain(&self.arguments);
+        let texts = [&self.command, &self.line, &self.container, &self.host];
+        lists.chain(texts.into_iter().flatten()).map(|text| size_of::<String>() + text.len()).sum()
+    }
+
     /// Why process `pid` of this machine, called `host`, is not the one that is meant, if so.
     pub(super) fn check(&self, pid: u32, host: &str) -> Result<(), &'static str> {
         if self.container.as_ref().is_some_and(|id| !is_own_container(id)) {

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use sidecar::runfile::{RequestRow, RunFile};
 use sidecar::stats::{InfluxStats, Stats};
-use sidecar::{Sidecar, SidecarConfig, SidecarError, Token};
+use sidecar::{Sidecar, SidecarConfig, Token};
 use test_parts::InfluxDb;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -50,7 +50,7 @@ pub(crate) struct Running {
     /// Wall time when it had started, in nanoseconds.
     pub(crate) started: u64,
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), SidecarError>>,
+    serving: JoinHandle<()>,
 }
 
 impl Running {
@@ -162,7 +162,9 @@ impl Running {
     }
 
     pub(crate) async fn flush(&self) -> InfluxStats {
-        let (status, text) = self.post("/flush", "").await;
+        let nonce = Some(self.nonce.lock().unwrap().clone()).filter(|nonce| !nonce.is_empty());
+        let run = serde_json::json!({ "nonce": nonce });
+        let (status, text) = self.post("/flush", run.to_string()).await;
         assert_eq!(status, 200);
         serde_json::from_str::<Stats>(&text).unwrap().influxdb.unwrap()
     }
@@ -176,6 +178,6 @@ impl Running {
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         drop((self.http, self.spans));
-        self.serving.await.unwrap().unwrap();
+        self.serving.await.unwrap();
     }
 }

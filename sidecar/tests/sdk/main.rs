@@ -105,7 +105,7 @@ async fn visit(language: Language, way: Way) -> Seen {
         tokio::task::yield_now().await;
     };
     let _ = stop.send(());
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     let requests = RunFile::open(&run_file).await.unwrap().read_requests().await.unwrap();
     let (sent, gzipped) = collector.sent();
     Seen { stats, sent, requests, gzipped }

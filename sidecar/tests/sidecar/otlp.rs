@@ -264,42 +264,38 @@ async fn what_is_refused_over_grpc_is_answered_with_a_status_that_sdks_understan
     }
 }
 
+/// A peer that promises a body of `promised` bytes, sends `sent` of them, and waits.
+async fn half_a_body(sidecar: &Running, promised: usize, sent: usize) -> tokio::net::TcpStream {
+    let address = sidecar.otlp.trim_start_matches("http://");
+    let mut peer = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let head = format!("{head}content-length: {promised}\r\n\r\n");
+    peer.write_all(head.as_bytes()).await.unwrap();
+    // What is not read stays in the socket, as far as there is room.
+    let body = vec![b' '; sent];
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(50), peer.write_all(&body)).await;
+    peer
+}
+
 #[tokio::test]
 async fn where_memory_is_short_senders_are_told_to_come_again() {
-    let sidecar = Running::start("--memory-limit 67108864 --join-window 10m").await;
-    // Spans of one trace after another, none of which is ever complete.
-    let spans = |first: u32| {
-        let span = |n: u32| Span {
-            trace_id: (u128::from(n) + 1).to_be_bytes().to_vec(),
-            parent_span_id: vec![9; 8],
-            span_id: vec![1; 8],
-            kind: SpanKind::Client as i32,
-            start_time_unix_nano: 1_000,
-            end_time_unix_nano: 2_000,
-            ..Span::default()
-        };
-        let spans = (first..first + 200_000).map(span).collect();
-        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
-        let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
-        ExportTraceServiceRequest { resource_spans }.encode_to_vec()
-    };
-    // More than there ever is room for: nothing of it is taken, and it is not to be sent again.
-    let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], spans(0)).await;
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (413, ""));
-    // Peers hold all there is by bodies that they do not end.
-    let address = sidecar.otlp.trim_start_matches("http://").to_owned();
+    let sidecar = Running::start("--memory-limit 67108864").await;
+    // Peers hold all there is by bodies that they do not end: first by much, then by what is left.
     let mut peers = Vec::new();
-    while sidecar.stats().await.memory_used_bytes < 60 << 20 {
-        let mut peer = tokio::net::TcpStream::connect(&address).await.unwrap();
-        let head = "POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
-        let head = format!("{head}content-length: {}\r\n\r\n", 16 << 20);
-        peer.write_all(head.as_bytes()).await.unwrap();
-        peer.write_all(&vec![b' '; 1 << 20]).await.unwrap();
-        peers.push(peer);
-        assert!(peers.len() < 100, "what is sent is counted");
+    let left = async || {
+        let stats = sidecar.stats().await;
+        stats.memory_limit_bytes - stats.memory_used_bytes
+    };
+    for (promised, sent, enough) in
+        [(256 << 10, 255 << 10, 2 << 20), (100 << 10, 1 << 10, 260 << 10)]
+    {
+        while left().await > enough {
+            peers.push(half_a_body(&sidecar, promised, sent).await);
+            assert!(peers.len() < 400, "what is sent is counted");
+        }
     }
-    // Too much for what is left: to be sent again, over HTTP as over gRPC.
-    let body = vec![0; 5 << 20];
+    // To be sent again, over HTTP as over gRPC.
+    let body = vec![0; 250 << 10];
     let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], body.clone()).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
     let frame = grpc_frame(&body, false);
@@ -311,6 +307,89 @@ async fn where_memory_is_short_senders_are_told_to_come_again() {
     while sidecar.stats().await.memory_used_bytes > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn large_bodies_take_turns_and_hold_up_no_small_ones() {
+    let sidecar = Running::start("--memory-limit 67108864").await;
+    // One is read as it comes; of the others nothing is.
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        peers.push(half_a_body(&sidecar, 16 << 20, 1 << 20).await);
+    }
+    while sidecar.stats().await.memory_used_bytes < 1 << 20 {
+        tokio::task::yield_now().await;
+    }
+    assert!(sidecar.stats().await.memory_used_bytes < 4 << 20);
+    let large = export_of(1 << 20);
+    let (answer, waited) = tokio::join!(
+        post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], export(1)),
+        post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], large.clone()),
+    );
+    assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!((waited.status.as_u16(), waited.header("retry-after")), (503, "1"));
+    drop(peers);
+    let answer = post(&sidecar, Version::HTTP_2, "/v1/traces", &[PROTOBUF], large).await;
+    assert_eq!(answer.status.as_u16(), 200);
+}
+
+/// An export of one span that has `bytes` bytes, most of them of a field that nobody reads.
+fn export_of(bytes: usize) -> Vec<u8> {
+    let mut body = export(1);
+    body.push(15 << 3 | 2);
+    let content = bytes - body.len() - prost::encoding::encoded_len_varint(bytes as u64);
+    prost::encoding::encode_varint(content as u64, &mut body);
+    body.resize(bytes, 0);
+    body
+}
+
+#[tokio::test]
+async fn of_many_large_bodies_at_once_as_many_get_in_as_there_is_time_for() {
+    let sidecar = Running::start("--memory-limit 67108864").await;
+    let body = bytes::Bytes::from(export_of(16 << 20));
+    let mut all = tokio::task::JoinSet::new();
+    for version in [Version::HTTP_11, Version::HTTP_2].into_iter().cycle().take(60) {
+        let (url, body) = (format!("{}/v1/traces", sidecar.otlp), body.clone());
+        all.spawn(async move { send(version, "POST", &url, &[PROTOBUF], body).await });
+    }
+    let (mut taken, mut largest) = (0, 0);
+    while let Some(answer) = all.join_next().await {
+        let answer = answer.unwrap();
+        match answer.status.as_u16() {
+            200 => taken += 1,
+            503 => assert_eq!(answer.header("retry-after"), "1"),
+            other => panic!("{other}"),
+        }
+        largest = largest.max(sidecar.stats().await.memory_used_bytes);
+    }
+    assert!(taken > 0 && largest <= 64 << 20, "{taken} taken, {largest} bytes");
+    assert_eq!(sidecar.stats().await.spans_received, taken);
+}
+
+#[tokio::test]
+async fn an_export_of_more_spans_than_there_is_memory_for_is_taken_and_the_oldest_make_room() {
+    let sidecar = Running::start("--memory-limit 67108864 --join-window 10m").await;
+    let span = |n: u32| Span {
+        trace_id: (u128::from(n) + 1).to_be_bytes().to_vec(),
+        parent_span_id: vec![9; 8],
+        span_id: vec![1; 8],
+        kind: SpanKind::Client as i32,
+        start_time_unix_nano: 1_000,
+        end_time_unix_nano: 2_000,
+        ..Span::default()
+    };
+    let scope_spans =
+        vec![ScopeSpans { spans: (0..200_000).map(span).collect(), ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], body).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    let stats = sidecar.flush().await;
+    assert!(stats.memory_used_bytes <= stats.memory_limit_bytes, "{stats:?}");
+    let refused = stats.spans_rejected["memory"];
+    let placed = stats.fragments + stats.late + stats.dropped_spans + stats.unplaced + refused;
+    assert!(stats.evicted > 0 && stats.spans_received == 200_000, "{stats:?}");
+    assert_eq!(placed, 200_000, "{stats:?}");
 }
 
 #[tokio::test]
@@ -372,9 +451,9 @@ async fn a_peer_that_speaks_tls_or_no_http_is_counted_and_the_others_are_served(
     }
     let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[PROTOBUF], export(1)).await;
     assert_eq!(answer.status.as_u16(), 200);
-    // Of the one that never comes no more is held than what came.
+    // Of the one that never comes no more is held than what came, and what HTTP may have of it.
     let stats = sidecar.stats().await;
-    assert!(stats.memory_used_bytes < 65_536, "{}", stats.memory_used_bytes);
+    assert!(stats.memory_used_bytes < 300_000, "{}", stats.memory_used_bytes);
 }
 
 #[tokio::test]
@@ -415,7 +494,8 @@ async fn a_web_page_exports_only_where_it_was_allowed_to() {
 #[tokio::test]
 async fn what_json_says_is_what_protobuf_says() {
     let sidecar = Running::start("").await;
-    let state = format!("hoplab=eee19b7ec3c1b174::3:{}", sidecar.open_run().await);
+    let nonce = sidecar.open_run().await;
+    let state = format!("hoplab=eee19b7ec3c1b174::3:{nonce}");
     let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
     let body = json!({"resourceSpans": [{
         "resource": {"attributes": [text("service.name", "page")]},
@@ -428,7 +508,7 @@ async fn what_json_says_is_what_protobuf_says() {
             "status": {"code": 2}}]}]}]});
     let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[JSON], body.to_string()).await;
     assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
-    sidecar.flush().await;
+    sidecar.flush_run(&nonce).await;
     let requests = sidecar.open_run_file().await.read_requests().await.unwrap();
     let [row] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(row.trace_id, "5b8efff798038103d269b633813fc60c");

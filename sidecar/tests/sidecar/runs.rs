@@ -3,7 +3,8 @@
 use ledger::{Edge, names};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1 as proto;
-use sidecar::runfile::RequestRow;
+use sidecar::runfile::{RequestRow, RunFile};
+use sidecar::stats::Stats;
 
 use super::{client_span, export};
 use crate::fixture::Running;
@@ -32,11 +33,12 @@ fn generator(trace: u8, says: bool, nonce: Option<&str>) -> proto::Span {
     span
 }
 
+/// Every row that there is when the sidecar has stopped.
 async fn rows(sidecar: Running) -> Vec<RequestRow> {
-    sidecar.flush().await;
-    let mut rows = sidecar.open_run_file().await.read_requests().await.unwrap();
+    let path = sidecar.run_file.clone();
+    let _folder = sidecar.stop().await;
+    let mut rows = RunFile::open(path).await.unwrap().read_requests().await.unwrap();
     rows.sort_by(|a, b| a.trace_id.cmp(&b.trace_id));
-    sidecar.stop().await;
     rows
 }
 
@@ -62,7 +64,8 @@ async fn a_foreign_span_that_claims_a_cell_without_the_nonce_is_in_no_cell() {
         generator(7, false, None),
     ];
     export(&sidecar.otlp, spans).await.unwrap();
-    let stats = sidecar.flush().await;
+    sidecar.flush().await;
+    let stats = sidecar.flush_run(&nonce).await;
     assert_eq!((stats.cells_ignored, stats.requests_written), (4, 7), "{stats:#?}");
     let rows = rows(sidecar).await;
     let [one, two, three, four, five, six, seven] = cells(&rows)[..] else { panic!("{rows:?}") };
@@ -100,4 +103,24 @@ async fn two_labs_on_one_sidecar_do_not_mix() {
     let rows = rows(sidecar).await;
     let of_cell = ("rest-10B", 3, 50.0, Some(1));
     assert_eq!(cells(&rows), [of_cell, NO_CELL, of_cell]);
+}
+
+#[tokio::test]
+async fn a_flush_closes_one_run() {
+    let sidecar = Running::start("").await;
+    let first = sidecar.open_run().await;
+    let second = sidecar.open_run().await;
+    let spans = [Some(&*first), Some(&*second), None].into_iter().zip(1..);
+    let spans = spans.map(|(nonce, trace)| generator(trace, false, nonce)).collect();
+    export(&sidecar.otlp, spans).await.unwrap();
+    let written = |stats: Stats| (stats.requests_written, stats.traces_open);
+    // The latest run has taken the place of the first, which may close its books all the same.
+    assert_eq!(written(sidecar.flush_run(&first).await), (1, 2));
+    assert_eq!(written(sidecar.flush_run(&first).await), (1, 2));
+    assert_eq!(written(sidecar.flush().await), (2, 1));
+    let guess = serde_json::json!({ "nonce": "guess" });
+    assert_eq!(sidecar.post("/flush", &guess).await.0, 404);
+    assert_eq!(sidecar.post("/flush", &serde_json::json!({ "run": 1 })).await.0, 400);
+    assert_eq!(written(sidecar.flush_run(&second).await), (3, 0));
+    sidecar.stop().await;
 }

@@ -21,6 +21,10 @@ pub(super) fn lost_spans(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u
         if let Some(service) = name.strip_prefix("spans_lost.") {
             return Some(format!("lost.{service}"));
         }
+        // Those that a process has made and that have not come: of one that was killed they are lost.
+        if let Some(service) = name.strip_prefix("spans_lost_up_to.") {
+            return Some(format!("lost_up_to.{service}"));
+        }
         if let Some(why) = name.strip_prefix("spans_rejected.") {
             return Some(format!("rejected.{why}"));
         }
@@ -57,12 +61,14 @@ mod tests {
         let counters = [
             ("spans_received", 9),
             ("spans_lost.gateway", 2),
+            ("spans_lost_up_to.echo", 4),
             ("spans_rejected.no_id", 1),
             ("late", 0),
             ("over_limit", 3),
         ];
         let lost: Vec<_> = lost_spans(&named(counters)).into_iter().collect();
-        let expected = [("lost.gateway", 2), ("over_limit", 3), ("rejected.no_id", 1)];
+        let expected =
+            [("lost.gateway", 2), ("lost_up_to.echo", 4), ("over_limit", 3), ("rejected.no_id", 1)];
         assert_eq!(lost, expected.map(|(name, count)| (name.to_owned(), count)));
     }
 }

@@ -271,7 +271,7 @@ impl TestBed {
     /// If the sidecar does not close its books.
     pub(super) async fn close_books(&mut self) -> Result<Closed, PartError> {
         self.stop_services().await;
-        let (counters, reason) = self.control.flush().await?;
+        let (counters, reason) = self.control.flush(self.nonce.as_deref()).await?;
         let rows = counters.get(ROWS_FAILED).copied().unwrap_or_default();
         let mut lost = lost_spans(&counters);
         if self.lost > 0 {
@@ -290,7 +290,7 @@ impl TestBed {
     /// # Errors
     /// If the sidecar does not answer.
     pub(super) async fn points_missing(&self) -> Result<BTreeMap<String, u64>, ControlError> {
-        let (counters, _) = self.control.flush().await?;
+        let (counters, _) = self.control.flush(self.nonce.as_deref()).await?;
         Ok(missing_points(&counters))
     }
 

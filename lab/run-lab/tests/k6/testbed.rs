@@ -96,7 +96,8 @@ impl Lab {
     /// Stops everything and returns the folder with the run file.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.services.stop().await;
-        self.control.flush().await.expect("closed books");
+        let nonce = self.k6.nonce.as_deref();
+        self.control.flush(nonce).await.expect("closed books");
         self.sidecar.stop().await;
         self.dir
     }

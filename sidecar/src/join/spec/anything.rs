@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::join::links::Links;
 use crate::runfile::RequestKind;
-use ledger::Edge;
 use tally::Tally;
 
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
@@ -47,13 +46,18 @@ proptest! {
     ) {
         let source = Arc::new(Source { clock: "here".into(), ..Source::default() });
         for (span, (marks, waits, base)) in spans.iter_mut().zip(halves) {
-            let Some(half) = &mut span.half else { continue };
-            for (&point, at) in Point::ALL.iter().zip(marks) {
-                half.marks.set(point, at.map_or(0, |at| base + at));
+            if !span.kind.is_half() {
+                continue;
             }
-            let [window_wait, socket_wait, socket_write, framing] = waits;
-            half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
-            half.interval = (half.marks.first().unwrap_or(base), half.marks.last().unwrap_or(base));
+            measure(span, |half| {
+                for (&point, at) in Point::ALL.iter().zip(marks) {
+                    half.marks.set(point, at.map_or(0, |at| base + at));
+                }
+                let [window_wait, socket_wait, socket_write, framing] = waits;
+                half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
+            });
+            let marks = span.half().marks;
+            (span.start, span.end) = (marks.first().unwrap_or(base), marks.last().unwrap_or(base));
             span.source = Arc::clone(&source);
         }
         // Tests check for overflow: closing must not panic.
@@ -115,13 +119,9 @@ fn tree(twigs: &[Twig], skews: [u64; 4]) -> Vec<Span> {
     for span in &mut spans {
         let at = names.iter().position(|name| *name == span.source.service).unwrap();
         (span.start, span.end) = (span.start + skews[at], span.end + skews[at]);
-        if let Some(half) = &mut span.half {
-            half.interval = (span.start, span.end);
-        }
         span.inner = span.id != 1;
     }
-    let edge = Edge { span: 0xed9e, cell: "c".into(), round: 0, nonce: "n".into() };
-    spans[0].edge = Some(Box::new(edge));
+    spans[0].edge = edge(0xed9e, "c");
     spans
 }
 
@@ -194,7 +194,7 @@ proptest! {
         };
         for (spans, trace, seconds) in arrivals {
             offered += spans.len() as i64;
-            spans.into_iter().for_each(|span| joiner.insert(Span { trace, ..span }, now));
+            spans.into_iter().for_each(|span| joiner.offer(Span { trace, ..span }, now));
             now += seconds * SECOND;
             let due = joiner.due(now, 99);
             place(closed(&joiner, due));
@@ -214,7 +214,7 @@ proptest! {
         lost in proptest::collection::vec(proptest::bool::weighted(0.2), 41),
     ) {
         let mut joiner = Joiner::new(LIMITS);
-        spans.iter().for_each(|span| joiner.insert(span.clone(), 1));
+        spans.iter().for_each(|span| joiner.offer(span.clone(), 1));
         let traces = joiner.flush(1, 9);
         let _ = closed(&joiner, traces);
         // Calls have no names here: whoever was answered once, even below an attempt that was not the answer, is
@@ -227,7 +227,7 @@ proptest! {
             .map(|(_, span)| span.source.service.as_str())
             .collect();
         for span in lose(&spans, &lost) {
-            joiner.insert(Span { trace: 8, ..span }, 1);
+            joiner.offer(Span { trace: 8, ..span }, 1);
         }
         let traces = joiner.flush(1, 9);
         for row in closed(&joiner, traces).iter().flat_map(|closing| &closing.rows) {

@@ -11,7 +11,7 @@ fn flushed(joiner: &mut Joiner) -> Vec<Closing> {
 #[test]
 fn duplicates_are_counted_and_change_nothing() {
     let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().chain(ping()).for_each(|span| joiner.insert(span, 1));
+    ping().into_iter().chain(ping()).for_each(|span| joiner.offer(span, 1));
     assert_eq!(joiner.counts().duplicates, 5);
     assert_eq!(flushed(&mut joiner).pop().unwrap().rows, rows(ping()));
 }
@@ -19,14 +19,14 @@ fn duplicates_are_counted_and_change_nothing() {
 #[test]
 fn a_trace_holds_no_more_spans_than_its_bound() {
     let mut joiner = Joiner::new(LIMITS);
-    (1..=2_000).for_each(|id| joiner.insert(span(Client, id, 0, "s", (1, 2)), 1));
+    (1..=2_000).for_each(|id| joiner.offer(span(Client, id, 0, "s", (1, 2)), 1));
     assert_eq!(joiner.counts().over_limit, 2_000 - 1_024);
 }
 
 #[test]
 fn a_trace_with_something_missing_is_held_for_the_window() {
     let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().take(4).for_each(|span| joiner.insert(span, SECOND));
+    ping().into_iter().take(4).for_each(|span| joiner.offer(span, SECOND));
     assert!(joiner.due(6 * SECOND - 1, 9).is_empty());
     assert_eq!(joiner.due(6 * SECOND, 9).len(), 1);
     assert_eq!(joiner.open(), 0);
@@ -36,8 +36,8 @@ fn a_trace_with_something_missing_is_held_for_the_window() {
 fn a_complete_trace_is_closed_when_it_has_been_quiet() {
     let mut joiner = Joiner::new(LIMITS);
     let (last, rest) = ping().split_last().map(|(l, r)| (l.clone(), r.to_vec())).unwrap();
-    rest.into_iter().for_each(|span| joiner.insert(span, 0));
-    joiner.insert(last, SECOND / 2);
+    rest.into_iter().for_each(|span| joiner.offer(span, 0));
+    joiner.offer(last, SECOND / 2);
     assert!(joiner.due(SECOND, 9).is_empty());
     assert_eq!(joiner.due(2 * SECOND, 9).len(), 1);
     assert_eq!(joiner.open(), 0);
@@ -46,13 +46,13 @@ fn a_complete_trace_is_closed_when_it_has_been_quiet() {
 #[test]
 fn a_trace_is_complete_without_the_server_of_a_database_call() {
     let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().for_each(|span| joiner.insert(span, 0));
-    joiner.insert(query(5, 4, "echo", (1_400, 1_650)), 0);
+    ping().into_iter().for_each(|span| joiner.offer(span, 0));
+    joiner.offer(query(5, 4, "echo", (1_400, 1_650)), 0);
     assert_eq!(joiner.due(SECOND, 9).len(), 1);
     // Of any other call the server span is waited for.
     let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().for_each(|span| joiner.insert(span, 0));
-    joiner.insert(span(Client, 5, 4, "echo", (1_400, 1_650)), 0);
+    ping().into_iter().for_each(|span| joiner.offer(span, 0));
+    joiner.offer(span(Client, 5, 4, "echo", (1_400, 1_650)), 0);
     assert_eq!(joiner.due(SECOND, 9).len(), 0);
 }
 
@@ -60,14 +60,14 @@ fn a_trace_is_complete_without_the_server_of_a_database_call() {
 fn past_the_bound_the_oldest_trace_is_closed_early() {
     let mut joiner = Joiner::new(Limits { max_traces: 8, ..LIMITS });
     for trace in 1..=10 {
-        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
+        joiner.offer(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
     }
     assert_eq!((joiner.counts().evicted, joiner.counts().dropped_traces), (2, 0));
     let mut early: Vec<_> = joiner.due(10, 9).iter().map(|trace| trace.spans()[0].trace).collect();
     early.sort_unstable();
     assert_eq!(early, [1, 2]);
     for trace in 11..=15 {
-        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
+        joiner.offer(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, trace as u64);
     }
     // Nobody took those evicted: past an eighth of the bound they are thrown away.
     let counts = joiner.counts();
@@ -76,10 +76,43 @@ fn past_the_bound_the_oldest_trace_is_closed_early() {
 }
 
 #[test]
+fn a_run_is_closed_without_those_beside_it() {
+    let runs = crate::runs::Runs::default();
+    let open = || {
+        let nonce = runs.open().unwrap();
+        runs.find(&nonce).unwrap().0
+    };
+    let (first, second) = (open(), open());
+    let mut joiner = Joiner::new(Limits { max_traces: 20_000, ..LIMITS });
+    for trace in 1..=9_000 {
+        let run = [Run::NONE, first, second][trace as usize % 3];
+        let inner = Span { trace, ..span(Server, 2, 1, "s", (1, 2)) };
+        // Which run a trace is of may be told by any of its spans.
+        joiner.offer(inner, 0);
+        joiner.offer(Span { trace, run, ..span(Client, 1, 0, "c", (0, 3)) }, 0);
+    }
+    let mut flush = |run| {
+        let mut ids = Vec::new();
+        loop {
+            let traces = joiner.flush_run(run, 1, 256);
+            match traces.is_empty() {
+                true => return ids,
+                false => ids.extend(traces.iter().map(|trace| trace.spans()[0].trace % 3)),
+            }
+        }
+    };
+    assert_eq!(flush(first), vec![1; 3_000]);
+    assert_eq!(flush(first), vec![]);
+    assert_eq!(flush(Run::NONE), vec![0; 3_000]);
+    assert_eq!(joiner.open(), 3_000);
+    assert_eq!(joiner.flush(1, 9_999).len(), 3_000);
+}
+
+#[test]
 fn an_id_used_again_is_not_closed_by_the_deadline_of_its_past() {
     let mut joiner = Joiner::new(Limits { max_traces: 1, ..LIMITS });
     let insert = |joiner: &mut Joiner, trace, now| {
-        joiner.insert(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, now);
+        joiner.offer(Span { trace, ..span(Client, 1, 0, "s", (1, 2)) }, now);
     };
     insert(&mut joiner, 1, 0);
     insert(&mut joiner, 2, 1);
@@ -116,7 +149,7 @@ fn a_slow_request_is_not_replaced_by_its_fast_parts() {
     for tick in 0..40 * 20 {
         let now = tick * SECOND / 20;
         for (_, span) in spans.iter().filter(|(at, _)| at * SECOND == now) {
-            joiner.insert(span.clone(), now);
+            joiner.offer(span.clone(), now);
         }
         let due = joiner.due(now, 99);
         for closing in closed(&joiner, due) {
@@ -134,15 +167,15 @@ fn a_slow_request_is_not_replaced_by_its_fast_parts() {
 fn a_span_that_comes_late_opens_its_trace_again() {
     let mut joiner = Joiner::new(LIMITS);
     // The run knows that the echo service answers.
-    ping().into_iter().for_each(|span| joiner.insert(Span { trace: 1, ..span }, 0));
+    ping().into_iter().for_each(|span| joiner.offer(Span { trace: 1, ..span }, 0));
     let due = joiner.due(SECOND, 9);
     closed(&joiner, due);
     let (late, early) = ping().split_last().map(|(l, e)| (l.clone(), e.to_vec())).unwrap();
-    early.into_iter().for_each(|span| joiner.insert(span, SECOND));
+    early.into_iter().for_each(|span| joiner.offer(span, SECOND));
     let due = joiner.due(9 * SECOND, 9);
     let first = closed(&joiner, due).pop().unwrap();
     assert!(first.rows[0].provisional && !first.rows[0].whole && !first.again);
-    joiner.insert(late, 9 * SECOND);
+    joiner.offer(late, 9 * SECOND);
     let due = joiner.due(10 * SECOND, 9);
     let again = closed(&joiner, due).pop().unwrap();
     let row = &again.rows[0];
@@ -156,9 +189,9 @@ fn a_span_that_comes_late_opens_its_trace_again() {
 #[test]
 fn a_span_that_comes_after_a_whole_trace_is_counted() {
     let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().for_each(|span| joiner.insert(span, 0));
+    ping().into_iter().for_each(|span| joiner.offer(span, 0));
     assert_eq!(joiner.due(SECOND, 9).len(), 1);
-    joiner.insert(span(Internal, 99, 4, "echo", (1_300, 1_301)), 2 * SECOND);
+    joiner.offer(span(Internal, 99, 4, "echo", (1_300, 1_301)), 2 * SECOND);
     assert_eq!((joiner.counts().late, joiner.open()), (1, 0));
     let late = joiner.take_late();
     assert_eq!((late.len(), late[0].trace, late[0].spans), (1, 7, 1));
@@ -173,12 +206,12 @@ fn what_never_comes_is_waited_for_only_until_that_is_known() {
         let call = Span { peer: Some("mail".into()), ..span(Client, 3, 2, "shop", (10, 20)) };
         [served, call].map(|span| Span { trace, ..span })
     };
-    request(1).into_iter().for_each(|span| joiner.insert(span, 0));
+    request(1).into_iter().for_each(|span| joiner.offer(span, 0));
     assert!(joiner.due(4 * SECOND, 9).is_empty());
     let due = joiner.due(5 * SECOND, 9);
     let first = closed(&joiner, due).pop().unwrap();
     assert!(first.rows[0].whole && first.rows[0].edge_assumed);
-    request(2).into_iter().for_each(|span| joiner.insert(span, 6 * SECOND));
+    request(2).into_iter().for_each(|span| joiner.offer(span, 6 * SECOND));
     assert_eq!(joiner.due(7 * SECOND, 9).len(), 1);
 }
 
@@ -199,7 +232,7 @@ fn of_too_many_spans_the_root_and_the_longest_are_kept_whichever_came_first() {
 fn two_spans_of_one_id_are_counted_and_one_is_kept_whichever_came_first() {
     let keep = |one: Span, other: Span| {
         let mut joiner = Joiner::new(LIMITS);
-        ping().into_iter().take(4).chain([one, other]).for_each(|span| joiner.insert(span, 1));
+        ping().into_iter().take(4).chain([one, other]).for_each(|span| joiner.offer(span, 1));
         assert_eq!((joiner.counts().duplicates, joiner.counts().unequal), (0, 1));
         flushed(&mut joiner)
     };

@@ -3,11 +3,6 @@
 use super::*;
 use crate::runfile::RequestKind;
 use crate::span::Operation;
-use ledger::Edge;
-
-fn edge(of: u64, cell: &str) -> Option<Box<Edge>> {
-    Some(Box::new(Edge { span: of, cell: cell.into(), round: 3, nonce: "n".into() }))
-}
 
 #[test]
 fn the_edge_is_known_by_tracestate_whether_or_not_the_generator_tells() {
@@ -63,10 +58,10 @@ fn what_tracestate_says_is_inside_is_no_edge() {
 #[test]
 fn a_service_that_has_answered_a_call_is_no_edge_when_its_caller_is_lost() {
     let mut joiner = Joiner::new(LIMITS);
-    ping().into_iter().for_each(|span| joiner.insert(span, 1));
+    ping().into_iter().for_each(|span| joiner.offer(span, 1));
     // In the same chunk: what one trace teaches is known to all of it.
     let orphan = span(Server, 4, 3, "echo", (1_300, 1_700));
-    joiner.insert(Span { trace: 8, ..orphan }, 1);
+    joiner.offer(Span { trace: 8, ..orphan }, 1);
     let traces = joiner.flush(1, 9);
     let closings = closed(&joiner, traces);
     let found: Vec<_> = closings.iter().map(|c| (c.rows.len(), c.tally.fragments)).collect();
@@ -77,10 +72,10 @@ fn a_service_that_has_answered_a_call_is_no_edge_when_its_caller_is_lost() {
 fn a_request_that_lacks_the_answer_of_a_peer_that_answers_is_not_whole() {
     let mut joiner = Joiner::new(LIMITS);
     for (trace, spans) in [(1, ping()), (2, ping().into_iter().take(4).collect())] {
-        spans.into_iter().for_each(|span| joiner.insert(Span { trace, ..span }, 1));
+        spans.into_iter().for_each(|span| joiner.offer(Span { trace, ..span }, 1));
     }
     let call = Span { peer: Some("mail".into()), ..span(Client, 20, 2, "gateway", (1_210, 1_220)) };
-    ping().into_iter().chain([call]).for_each(|span| joiner.insert(Span { trace: 3, ..span }, 1));
+    ping().into_iter().chain([call]).for_each(|span| joiner.offer(Span { trace: 3, ..span }, 1));
     let traces = joiner.flush(1, 9);
     let whole: Vec<_> = closed(&joiner, traces).iter().map(|c| c.rows[0].whole).collect();
     assert_eq!(whole, [true, false, true], "nobody ever told of the mail");
@@ -170,8 +165,9 @@ fn of_several_attempts_the_longest_that_fits_is_the_answer_and_without_one_all_i
 fn on_one_clock_the_answer_is_the_last_inside_the_call() {
     let mark = |span: &mut Span, marks: [(Point, u64); 2]| {
         span.source = Arc::new(Source { clock: "boot".into(), ..(*span.source).clone() });
-        let half = span.half.as_mut().unwrap();
-        marks.into_iter().for_each(|(point, at)| half.marks.set(point, at));
+        measure(span, |half| {
+            marks.into_iter().for_each(|(point, at)| half.marks.set(point, at));
+        });
     };
     let mut spans = tried(&[(300, false), (2, true), (50, false)]);
     mark(&mut spans[0], [(Point::CallStart, 1_000), (Point::CallEnd, 1_325)]);

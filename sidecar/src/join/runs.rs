@@ -1,0 +1,59 @@
+//! Which of the open traces are of which run: to close those of one, and look at no others.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::runs::Run;
+
+/// So many places of traces that are gone are not worth clearing.
+const FEW: usize = 1_024;
+/// In the place of a trace that is gone.
+const GONE: u128 = 0;
+
+/// The open traces of each run.
+#[derive(Debug, Default)]
+pub(super) struct OfRuns {
+    runs: BTreeMap<Run, OfRun>,
+    /// How often a trace was noted.
+    notes: u64,
+}
+
+/// Those of one run, by the number of the note, in its order.
+#[derive(Debug, Default)]
+struct OfRun {
+    traces: VecDeque<(u64, u128)>,
+    gone: usize,
+}
+
+impl OfRuns {
+    /// Notes that a trace is of `run`; answers the number of the note.
+    pub(super) fn note(&mut self, run: Run, id: u128) -> u64 {
+        self.notes += 1;
+        self.runs.entry(run).or_default().traces.push_back((self.notes, id));
+        self.notes
+    }
+
+    /// Forgets what was noted under this number. Traces are mostly closed in the order in which they came: then it is
+    /// the first.
+    pub(super) fn forget(&mut self, run: Run, note: u64) {
+        let Some(OfRun { traces, gone }) = self.runs.get_mut(&run) else { return };
+        if let Ok(at) = traces.binary_search_by_key(&note, |(note, _)| *note) {
+            traces[at].1 = GONE;
+            *gone += 1;
+        }
+        while traces.pop_front_if(|(_, id)| *id == GONE).is_some() {
+            *gone -= 1;
+        }
+        if *gone > FEW.max(traces.len() / 2) {
+            traces.retain(|(_, id)| *id != GONE);
+            *gone = 0;
+        }
+        if traces.is_empty() {
+            self.runs.remove(&run);
+        }
+    }
+
+    /// The first trace of `run`.
+    pub(super) fn first(&self, run: Run) -> Option<u128> {
+        self.runs.get(&run)?.traces.front().map(|(_, id)| *id)
+    }
+}
