@@ -236,6 +236,6 @@ async fn a_sampled_trace_goes_on_and_any_other_is_not_recorded() {
 #[test]
 fn who_waits_in_vain_for_a_connection_to_the_database_hears_of_it_before_the_gateway_gives_up() {
     let waited = pg_client::PgClientConfig::defaults().unwrap().pool_wait;
-    let limit = GatewayConfig::defaults().unwrap().timeout.duration();
-    assert!(std::time::Duration::from_secs(waited.into()) < limit, "{waited} s, {limit:?}");
+    let limit = GatewayConfig::defaults().unwrap().timeout;
+    assert!(waited < limit, "{waited}, {limit}");
 }
