@@ -15,10 +15,10 @@ fn a_report_in_120_columns() {
         No difference was seen at 1 kB, 10 kB, 100 kB and 500 kB; the system was overloaded at 1 MB; a cell is INVALID at 10 B.
 
         10 B (REST always 100 kB)  no comparison, since a cell of it is INVALID
-        1 kB        no difference seen; less than 240 µs would not have been, from 2 pairs of rounds
-        10 kB       no difference seen; less than 188 µs would not have been, from 2 pairs of rounds
-        100 kB      no difference seen; less than 1.15 ms would not have been, from 2 pairs of rounds
-        500 kB      no difference seen; less than 3.04 ms would not have been, from 2 pairs of rounds
+        1 kB        no difference seen; less than 266 µs would not have been, from 2 pairs of rounds
+        10 kB       no difference seen; less than 208 µs would not have been, from 2 pairs of rounds
+        100 kB      no difference seen; less than 1.27 ms would not have been, from 2 pairs of rounds
+        500 kB      no difference seen; less than 3.37 ms would not have been, from 2 pairs of rounds
         1 MB (payload made per request, 1 worker thread)  no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s
                     by gRPC, so the means of 5.39 s and 5.44 s are the length of queues, not the cost of a protocol
 
@@ -27,7 +27,7 @@ fn a_report_in_120_columns() {
 
         12 cells: 6 payloads from 10 B to 1 MB by REST and gRPC, 100 requests/s. At 10 B no comparison, since a cell of it is
         INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen; less
-        than 240 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to read
+        than 266 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to read
         (49 % and 49 %). At 1 MB no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s by gRPC, so the means of
         5.39 s and 5.44 s are the length of queues, not the cost of a protocol. 1 cell is INVALID and must not be used:
         rest-10B. 2 cells are SUSPECT, to be used only with the reason in mind: rest-1MB, grpc-1MB.
@@ -49,7 +49,7 @@ fn a_report_in_120_columns() {
              1 MB REST     100 → 8.83   5.39 s   5.56 s        - qqnnnnnnnnnnnnnnnnnnnnnnn network 92 queue 6      0.3 % SUSPECT
              1 MB gRPC     100 → 8.61   5.44 s   5.79 s        - qqnnnnnnnnnnnnnnnnnnnnnnn network 92 queue 6      0.3 % SUSPECT
                   g load generator · q queue · s serialization · f framing · c flow control · k socket
-                  n network and receive wait · b backend
+                  n network and receive wait · d delivery · b backend
 
         rest-10B    50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 14 %),
                     18 % queueing (above all send queue of driver→gateway, 3.2 %), 13 % the load generator itself (above all
@@ -57,7 +57,7 @@ fn a_report_in_120_columns() {
                     is not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-10B    50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     18 % queueing (above all send queue of driver→gateway, 3.1 %), 13 % the load generator itself (above all
-                    driver lag of driver→gateway, 7.4 %); framing is 5.0 %; flow control is 0 %. Within one machine that waiting
+                    driver lag of driver→gateway, 7.4 %); framing is 3.9 %; flow control is 0 %. Within one machine that waiting
                     is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-1kB    49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     18 % queueing (above all send queue of driver→gateway, 3.1 %), 13 % the load generator itself (above all
@@ -65,7 +65,7 @@ fn a_report_in_120_columns() {
                     is not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-1kB    49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %),
                     18 % queueing (above all send queue of driver→gateway, 3.1 %), 13 % the load generator itself (above all
-                    driver lag of driver→gateway, 7.4 %); framing is 5.3 %; flow control is 0 %. Within one machine that waiting
+                    driver lag of driver→gateway, 7.4 %); framing is 4.3 %; flow control is 0 %. Within one machine that waiting
                     is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-10kB   43 % of the mean is waiting for the other side to read (above all request wire of gateway→echo, 11 %), 15 %
                     queueing (above all send queue of driver→gateway, 2.6 %), 15 % encoding and decoding (above all request
@@ -73,7 +73,7 @@ fn a_report_in_120_columns() {
                     not a wire but a process being woken, once for each message: no protocol changes it.
         grpc-10kB   45 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 12 %),
                     16 % queueing (above all send queue of driver→gateway, 2.8 %), 12 % the load generator itself (above all
-                    driver lag of driver→gateway, 6.5 %); framing is 7.6 %; flow control is 0 %. Within one machine that waiting
+                    driver lag of driver→gateway, 6.5 %); framing is 6.7 %; flow control is 0 %. Within one machine that waiting
                     is not a wire but a process being woken, once for each message: no protocol changes it.
         rest-100kB  41 % of the mean is encoding and decoding on gateway→echo, 8.7 % the load generator itself (reply decode,
                     driver lag, wake up of driver→gateway), 7.3 % encoding and decoding on driver→gateway, 6.4 % between writing
@@ -150,13 +150,14 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
         Where did the time go?  rest-vs-grpc-20261123T150000Z
         gRPC is faster at 100 kB; no difference was seen at 10 B.
 
-        10 B        no difference seen; less than 3.50 µs would not have been, from 6 pairs of rounds; halves of one cell's own
+        10 B        no difference seen; less than 3.58 µs would not have been, from 6 pairs of rounds; halves of one cell's own
                     rounds differ by up to 1.61 µs
-        100 kB      REST takes 167 µs longer [155 µs, 178 µs], 1.23× [1.23, 1.24]
+        100 kB      REST takes 167 µs longer [155 µs, 179 µs], 1.23× [1.23, 1.24]
                     REST                                                      | 881 µs
                     encoding and decoding  sssssssssssssssssssssssssssssssssss  -260 µs [-269 µs, -250 µs]
-                    framing                fffffffffffff                        +93.2 µs [+91.1 µs, +95.4 µs]
-                    unexplained                         ·                       -0.50 µs [-0.53 µs, -0.46 µs]
+                    framing                ffffffffffff                         +90.3 µs [+88.0 µs, +92.5 µs]
+                    waiting for the ends of messages             d                        +2.98 µs [+2.91 µs, +3.06 µs]
+                    unexplained                         ·                       -0.50 µs [-0.54 µs, -0.46 µs]
                     5 others, none sure                 ·                       +0.01 µs
                     gRPC                                |                       714 µs
 
@@ -179,7 +180,7 @@ fn a_table_in_100_columns() {
           payload      asked → done/s     mean      p50      p99 where it went    largest, %  resid. verdict
              10 B REST      100 → 100   282 µs   281 µs   336 µs ggqqqsfknnnnnnnn network 50   0.4 % VALID
              10 B gRPC      100 → 100   284 µs   283 µs   338 µs ggqqqsfknnnnnnnn network 49   0.4 % VALID
-                  g load gen · q queue · s serial · f framing · c flow · k socket · n network · b backend
+                  g load gen · q queue · s serial · f framing · c flow · k socket · n network · d delivery
     "#]].assert_eq(&format!("table\n{}\n", table.join("\n")));
 }
 

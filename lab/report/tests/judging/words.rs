@@ -29,7 +29,7 @@ fn delayed(hop: usize, stage: Stage, ns: i64) -> Fixture {
 fn a_small_request_waits_for_processes_to_wake() {
     check(
         expect![[r#"
-            49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 18 % queueing (above all send queue of driver→gateway, 3.2 %), 13 % the load generator itself (above all driver lag of driver→gateway, 7.3 %); framing is 5.0 %; flow control is 0 %.
+            49 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 13 %), 18 % queueing (above all send queue of driver→gateway, 3.2 %), 13 % the load generator itself (above all driver lag of driver→gateway, 7.3 %); framing is 3.9 %; flow control is 0 %.
             Within one machine that waiting is not a wire but a process being woken, once for each message: no protocol changes it.
         "#]],
         &run(vec![cell(Protocol::Grpc, 10)], 1),
@@ -40,9 +40,9 @@ fn a_small_request_waits_for_processes_to_wake() {
 fn queueing_is_told_by_its_stages_and_framing_is_never_left_out() {
     check(
         expect![[r#"
-        93 % of the mean is queueing before the gateway's handler (dispatch of driver→gateway); framing is 0.6 % and flow control is 0 %.
-        Requests wait for the gateway, which is busy with others.
-    "#]],
+            93 % of the mean is queueing before the gateway's handler (dispatch of driver→gateway); framing is 0.5 % and flow control is 0 %.
+            Requests wait for the gateway, which is busy with others.
+        "#]],
         &delayed(0, Stage::Dispatch, 4_000_000),
     );
 }
@@ -51,9 +51,9 @@ fn queueing_is_told_by_its_stages_and_framing_is_never_left_out() {
 fn a_slow_handler_is_the_services_own() {
     check(
         expect![[r#"
-        92 % of the mean is the echo's handler; framing is 0.6 % and flow control is 0 %.
-        The service's own code is what costs, not the protocol.
-    "#]],
+            92 % of the mean is the echo's handler; framing is 0.5 % and flow control is 0 %.
+            The service's own code is what costs, not the protocol.
+        "#]],
         &delayed(1, Stage::Handler, 4_000_000),
     );
 }
@@ -62,9 +62,9 @@ fn a_slow_handler_is_the_services_own() {
 fn exhausted_windows_are_named() {
     check(
         expect![[r#"
-        92 % of the mean is waiting for HTTP/2 windows on gateway→echo; framing is 0.6 %.
-        The windows are smaller than what is in flight: raise stream and connection window.
-    "#]],
+            92 % of the mean is waiting for HTTP/2 windows on gateway→echo; framing is 0.5 %.
+            The windows are smaller than what is in flight: raise stream and connection window.
+        "#]],
         &delayed(1, Stage::RequestWindowWait, 4_000_000),
     );
 }
