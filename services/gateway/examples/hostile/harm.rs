@@ -69,45 +69,13 @@ async fn one(gateway: SocketAddr, deed: u32, garbage: &[u8]) -> std::io::Result<
             stream.write_all(half).await?;
         }
         2 => stream.write_all(garbage).await?,
-        // Garbage by HTTP/2, behind a preface that is none.
-        3 => {
-            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
-            stream.write_all(garbage).await?;
-        }
+        3..=5 => by_http_2(&mut stream, deed, garbage).await?,
         // Asked for and not waited for, many times in a row.
-        4 => {
+        6 => {
             for _ in 0..20 {
-                let body = r#"{"size": 10}"#;
-                let head = format!(
-                    "POST /grpc/ping HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                );
-                stream.write_all(head.as_bytes()).await?;
+                stream.write_all(ping("grpc", 10).as_bytes()).await?;
             }
             return stream.set_zero_linger();
-        }
-        // A stream after the other, each reset at once.
-        5 => {
-            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
-            for id in (1_u32..200).step_by(2) {
-                // ":method: POST", ":scheme: http", ":path: /" of HPACK's static table.
-                stream.write_all(&[0, 0, 3, 1, 4]).await?;
-                stream.write_all(&id.to_be_bytes()).await?;
-                stream.write_all(&[0x83, 0x86, 0x84]).await?;
-                stream.write_all(&[0, 0, 4, 3, 0]).await?;
-                stream.write_all(&id.to_be_bytes()).await?;
-                stream.write_all(&8_u32.to_be_bytes()).await?;
-            }
-        }
-        // Frames of HTTP/2 that are answered each: PING and SETTINGS.
-        6 => {
-            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
-            for _ in 0..100 {
-                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
-                stream.write_all(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await?;
-            }
         }
         // Many connections at once, on which nothing is said.
         7 => {
@@ -119,17 +87,48 @@ async fn one(gateway: SocketAddr, deed: u32, garbage: &[u8]) -> std::io::Result<
         }
         // A reply that nobody takes.
         _ => {
-            let body = r#"{"size": 4000000}"#;
-            let head = format!(
-                "POST /rest/ping HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(ping("rest", 4_000_000).as_bytes()).await?;
             tokio::time::sleep(WAIT).await;
             return Ok(());
         }
     }
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await?;
+    Ok(())
+}
+
+/// A request for so many letters.
+fn ping(protocol: &str, size: usize) -> String {
+    let body = format!(r#"{{"size": {size}}}"#);
+    let length = body.len();
+    format!("POST /{protocol}/ping HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+async fn by_http_2(stream: &mut TcpStream, deed: u32, garbage: &[u8]) -> std::io::Result<()> {
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(&settings).await?;
+    match deed {
+        3 => stream.write_all(garbage).await?,
+        // A stream after the other, each reset at once.
+        4 => {
+            for id in (1_u32..200).step_by(2) {
+                // ":method: POST", ":scheme: http", ":path: /" of HPACK's static table.
+                stream.write_all(&[0, 0, 3, 1, 4]).await?;
+                stream.write_all(&id.to_be_bytes()).await?;
+                stream.write_all(&[0x83, 0x86, 0x84]).await?;
+                stream.write_all(&[0, 0, 4, 3, 0]).await?;
+                stream.write_all(&id.to_be_bytes()).await?;
+                stream.write_all(&8_u32.to_be_bytes()).await?;
+            }
+        }
+        // Frames that are answered each: SETTINGS and PING.
+        _ => {
+            for _ in 0..100 {
+                stream.write_all(&settings).await?;
+                stream.write_all(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await?;
+            }
+        }
+    }
     Ok(())
 }
