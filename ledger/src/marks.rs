@@ -55,7 +55,7 @@ points! {
 
 /// The place of two letters in [`BY_CODE`].
 const fn place(first: u8, second: u8) -> usize {
-    (first as usize % 32) << 5 | second as usize % 32
+    ((first as usize % 32) << 5) | (second as usize % 32)
 }
 
 /// Which point two letters stand for, as its number; of others that of none. A receiver looks up a dozen for every span.

@@ -6,6 +6,7 @@
 //! point, or no figure is printed. Run it with
 //! `cargo run --release -p sidecar --example influxdb_cost [-- PAIRS [SECONDS]]`.
 
+#[expect(dead_code, reason = "the generator of other benchmarks; not all of it is used here")]
 mod generator;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -244,19 +244,25 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn finish(self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
+    /// The ids of its trace, itself and its parent.
+    fn ids(&self) -> Result<(u128, u64, u64), Reason> {
         let trace = self.trace.try_into().map_or(0, u128::from_be_bytes);
         if trace == 0 {
-            return Err(Reason::TraceId.into());
+            return Err(Reason::TraceId);
         }
         let id = self.id.try_into().map_or(0, u64::from_be_bytes);
         if id == 0 {
-            return Err(Reason::SpanId.into());
+            return Err(Reason::SpanId);
         }
         let parent = match self.parent {
             [] => 0,
             bytes => u64::from_be_bytes(bytes.try_into().map_err(|_| Reason::ParentId)?),
         };
+        Ok((trace, id, parent))
+    }
+
+    fn finish(self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
+        let (trace, id, parent) = self.ids()?;
         let state = reader.states.read(self.state);
         let (inner, edge) = match &state {
             Some(state) if state.edge == parent || state.edge == id => (false, Some(state)),
