@@ -5,9 +5,15 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// `run-lab gate` with `arguments`, in `dir`: many short rounds of one small cell.
+/// `run-lab gate` with `arguments`, in `dir`: twelve short rounds of one small cell.
 fn gate(dir: &Path, arguments: &[&str]) -> Output {
-    let cell = "--protocol rest --size 1kB --rate 200 --duration 500ms --warmup 200ms --rounds 12";
+    gate_of(12, dir, arguments)
+}
+
+fn gate_of(rounds: u32, dir: &Path, arguments: &[&str]) -> Output {
+    let cell = format!(
+        "--protocol rest --size 1kB --rate 200 --duration 500ms --warmup 200ms --rounds {rounds}"
+    );
     let mut command = Command::new(env!("CARGO_BIN_EXE_run-lab"));
     command.env_remove("LAB_INFLUXDB_URL").env_remove("LAB_DATABASE_URL");
     command.arg("gate").args(cell.split(' ')).args(["--out", "out"]).args(arguments);
@@ -32,7 +38,14 @@ fn a_delay_is_a_regression_in_its_family_and_in_no_other() {
     // How long a request takes in all hangs on what else this machine does; what encoding takes hardly does.
     let limits = ["--fail-on", "serialization>20us", "--fail-on", "mean>1000%"];
     let arguments = [&["--new", "echo:reply_encode=50us", "--json"][..], &limits].concat();
-    let output = gate(dir.path(), &arguments);
+    let mut output = gate(dir.path(), &arguments);
+    // A machine that was busy with others is one on which it cannot be told: then, as is said, with more rounds.
+    for rounds in [24, 48] {
+        if output.status.code() == Some(7) {
+            std::fs::remove_dir_all(dir.path().join("out")).expect("the folder of the first");
+            output = gate_of(rounds, dir.path(), &arguments);
+        }
+    }
     let told = told(&output);
     assert_eq!(output.status.code(), Some(6), "{told:#}");
     let checks = told["gate"]["checks"].as_array().expect("checks");

@@ -59,7 +59,7 @@ Exit codes:
   2    the command line or the plan is wrong
   3    a cell is INVALID: what was declared is not what was sent
   5    a part did not start, or died
-  6    a limit is surely exceeded
+  6    a limit is surely exceeded, or an --objective was missed
   7    it cannot be told yet; the output says how many rounds it would take
   130  interrupted";
 
@@ -170,9 +170,11 @@ fn publish(
     if result.cells.iter().any(|cell| cell.verdict.status == Status::Invalid) {
         return Ok(Exit::Invalid);
     }
+    let missed = result.objectives.iter().any(|objective| !objective.met);
     Ok(match result.gate.map_or(Ruling::Unknown, |gate| gate.ruling) {
-        Ruling::Kept => Exit::Done,
         Ruling::Exceeded => Exit::Missed,
+        _ if missed => Exit::Missed,
+        Ruling::Kept => Exit::Done,
         Ruling::Unknown => Exit::Undecided,
     })
 }
