@@ -30,6 +30,17 @@ pub struct Requests {
     pub unfinished: u64,
 }
 
+/// The share of dropped arrivals from which on there is no p99: they are in no latency, and would be among the slowest.
+const DROPPED_NO_P99: f64 = 0.001;
+
+impl Requests {
+    /// Whether the slowest of a hundred were seen: a p99 of the others is not theirs.
+    #[must_use]
+    pub fn tell_p99(&self) -> bool {
+        (self.dropped as f64) < self.planned.max(1) as f64 * DROPPED_NO_P99
+    }
+}
+
 /// A request sent later than this after its planned time is late, in nanoseconds.
 pub const LATE_NS: u64 = 10_000_000;
 

@@ -120,21 +120,13 @@ pub(super) fn quantile_us(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     us(histogram.value_at_quantile(quantile) as f64)
 }
 
-/// The share of dropped arrivals from which on there is no p99: they are in no latency, and would be among the slowest.
-const DROPPED_NO_P99: f64 = 0.001;
-
-/// Whether the slowest of a hundred of these requests were seen.
-pub(super) fn p99_counts(requests: Requests) -> bool {
-    ratio(requests.dropped as f64, requests.planned as f64) < DROPPED_NO_P99
-}
-
 fn latency(histogram: &Histogram<u64>, requests: Requests) -> LatencyResult {
     LatencyResult {
         count: histogram.len(),
         mean: us(histogram.mean()),
         p50: quantile_us(histogram, 0.5),
         p90: quantile_us(histogram, 0.9),
-        p99: p99_counts(requests).then(|| quantile_us(histogram, 0.99)),
+        p99: requests.tell_p99().then(|| quantile_us(histogram, 0.99)),
         max: us(histogram.max() as f64),
     }
 }
@@ -142,7 +134,7 @@ fn latency(histogram: &Histogram<u64>, requests: Requests) -> LatencyResult {
 /// Ten points for each nine of the percentile, as far as there are requests to tell them apart; below p99 where there
 /// is none.
 fn curve(histogram: &Histogram<u64>, requests: Requests) -> Vec<CurvePoint> {
-    let most = if p99_counts(requests) { histogram.len() as f64 } else { 99.0 };
+    let most = if requests.tell_p99() { histogram.len() as f64 } else { 99.0 };
     (0..=50)
         .map(|step| 10_f64.powf(f64::from(step) / 10.0))
         .take_while(|&one_in| one_in <= most.min(histogram.len() as f64))

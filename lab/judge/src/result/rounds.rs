@@ -7,7 +7,7 @@ use sidecar::runfile::RequestRow;
 
 use super::breakdown::watched;
 use super::cell::RoundResult;
-use super::load::{p99_counts, quantile_us};
+use super::load::quantile_us;
 use super::rounding::{ratio, us};
 use lab_model::{CellMeasure, RoundMeasure};
 
@@ -72,7 +72,7 @@ impl Sums {
             mean_us: us(if latency.is_empty() { 0.0 } else { latency.mean() }),
             p50_us: quantile_us(latency, 0.5),
             p90_us: quantile_us(latency, 0.9),
-            p99_us: p99_counts(measure.requests).then(|| quantile_us(latency, 0.99)),
+            p99_us: measure.requests.tell_p99().then(|| quantile_us(latency, 0.99)),
             traced: self.traced,
             traced_mean_us: mean(self.total),
             stages: stages.collect(),

@@ -9,6 +9,7 @@ use super::markup::{Table, chip, details};
 use lab_judge::result::units::time;
 use lab_judge::result::{ContrastResult, RESIDUAL, RunResult};
 use lab_judge::verdict::{Comparison, headline, told};
+use lab_model::Status;
 
 /// The section.
 pub(super) fn section(result: &RunResult) -> Markup {
@@ -26,9 +27,7 @@ fn card(pair: &Compared<'_>) -> Markup {
         article.claim {
             h3 {
                 (pair.title) " "
-                @if let Comparison::Claim { doubted: false, .. } = pair.comparison {} @else {
-                    @for cell in pair.cells { (chip(cell.verdict.status)) " " }
-                }
+                @for status in doubts(pair) { (chip(status)) " " }
             }
             @match pair.comparison {
                 Comparison::Claim { contrast, .. } => { (claim(pair, contrast)) }
@@ -36,6 +35,14 @@ fn card(pair: &Compared<'_>) -> Markup {
             }
         }
     }
+}
+
+/// The verdicts of the two cells that a reader has to know of.
+fn doubts(pair: &Compared<'_>) -> Vec<Status> {
+    let mut all = pair.cells.map(|cell| cell.verdict.status).to_vec();
+    all.retain(|status| *status != Status::Valid);
+    all.dedup();
+    all
 }
 
 fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
@@ -49,6 +56,8 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
                     ", and halves of one cell's own rounds differ by up to " (time(floor))
                 }
                 "."
+            } @else {
+                "Means: " (time(contrast.first_us)) " by " (pair.names[0]) ", " (time(contrast.second_us)) " by " (pair.names[1]) "."
             }
             @if let Some(cpu) = contrast.cpu {
                 " By " (pair.names[1]) " the services take " (format!("{:.2}× [{:.2}, {:.2}]", cpu.ratio, cpu.interval.0, cpu.interval.1))

@@ -20,7 +20,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::family::look;
 use super::headline::{answer as in_one_sentence, compared};
-use lab_judge::result::{CellResult, RunResult};
+use lab_judge::result::RunResult;
 use lab_model::Status;
 use markup::chip;
 
@@ -95,7 +95,6 @@ fn banner(result: &RunResult) -> Markup {
     };
     let of = |status| result.cells.iter().filter(|cell| cell.verdict.status == status).count();
     let tallies = Status::ALL.map(|status| (status, of(status)));
-    let doubted = result.cells.iter().filter(|cell| cell.verdict.status > Status::Valid);
     html! {
         div class={ "banner " (class) } {
             p {
@@ -104,17 +103,38 @@ fn banner(result: &RunResult) -> Markup {
                     span.tally { (of) " " (chip(status)) }
                 }
             }
-            @for (index, cell) in doubted.enumerate() { @if index > 0 { "; " } b { (cell.id) } ": " (codes(cell)) }
+            @for (index, (code, cells)) in doubts(result).iter().enumerate() {
+                @if index > 0 { "; " }
+                b { (code) } " in " (cells)
+            }
             " (" a href="#evidence" { "evidence" } ")"
         }
     }
 }
 
-/// What speaks against a cell, in catchwords.
-fn codes(cell: &CellResult) -> String {
-    let mut codes: Vec<String> = cell.verdict.codes().map(|code| code.replace('_', " ")).collect();
-    codes.dedup();
-    codes.join(", ")
+/// What speaks against cells, in catchwords, each with the cells; the worst first.
+fn doubts(result: &RunResult) -> Vec<(String, String)> {
+    let mut codes: Vec<(Status, &str, Vec<&str>)> = Vec::new();
+    for cell in &result.cells {
+        for reason in cell.verdict.reasons.iter().filter(|reason| reason.status > Status::Valid) {
+            match codes.iter_mut().find(|(_, code, _)| *code == reason.code) {
+                Some((status, _, cells)) => {
+                    *status = reason.status.max(*status);
+                    // A cell may have several reasons of one kind.
+                    if cells.last() != Some(&&*cell.id) {
+                        cells.push(&cell.id);
+                    }
+                }
+                None => codes.push((reason.status, &reason.code, vec![&cell.id])),
+            }
+        }
+    }
+    codes.sort_by_key(|(status, _, cells)| std::cmp::Reverse((*status, cells.len())));
+    let cells = |cells: &[&str]| match cells.len() {
+        all if all == result.cells.len() && all > 1 => format!("all {all} cells"),
+        _ => cells.join(", "),
+    };
+    codes.iter().map(|(_, code, of)| (code.replace('_', " "), cells(of))).collect()
 }
 
 /// A section of the page.

@@ -106,7 +106,10 @@ fn round_line(cell: &str, round: u32, r: Requests, (p50, p99): (u64, u64)) -> St
         }
     }
     if r.ok > 0 {
-        line.push_str(&format!("; p50 {}, p99 {}", short(p50), short(p99)));
+        line.push_str(&format!("; p50 {}", short(p50)));
+        if r.tell_p99() {
+            line.push_str(&format!(", p99 {}", short(p99)));
+        }
     }
     line
 }
@@ -158,7 +161,7 @@ mod tests {
         expect![[r#"
             plan smoke: 2 cells, 1 round, about 1 min 03 s; results go to lab-runs/x
             driver      stands in  built-in driver 0.1.0: for k6
-            rest-1kB         round 1: 96 of 100 ok, 3 dropped, 1 failed; p50 0.81 ms, p99 23 ms
+            rest-1kB         round 1: 96 of 100 ok, 3 dropped, 1 failed; p50 0.81 ms
         "#]]
         .assert_eq(&String::from_utf8(plain.0).unwrap());
     }
