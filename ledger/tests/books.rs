@@ -230,6 +230,22 @@ fn marks_out_of_order_are_counted_and_not_clamped() {
     assert_eq!(books.total(), 1_676);
 }
 
+#[test]
+fn what_a_server_read_and_wrote_lies_inside_of_its_clients_call_or_does_not() {
+    let told = |start, end, clock: &str| {
+        let marks = [(Point::CallStart, start), (Point::CallEnd, end)];
+        let client = Half { clock: clock.to_owned(), ..half(Side::Client, &marks) };
+        let marks = [(Point::FirstRead, 200), (Point::LastWrite, 900)];
+        hop(client, Half { clock: "a".to_owned(), ..half(Side::Server, &marks) }).margin()
+    };
+    assert_eq!(told(150, 1_000, "a"), Some(50));
+    assert_eq!(told(100, 900, "a"), Some(0));
+    assert_eq!(told(201, 1_000, "a"), Some(-1), "read before it was asked for");
+    assert_eq!(told(100, 700, "a"), Some(-200), "written after the answer was there");
+    assert_eq!(told(150, 1_000, "b"), None, "other clocks tell nothing");
+    assert_eq!(told(150, 1_000, ""), None);
+}
+
 fn any_half(side: Side) -> impl Strategy<Value = Half> {
     let marks =
         proptest::collection::vec(proptest::option::of(1_u64..1_000_000_000_000), Point::COUNT);

@@ -93,7 +93,14 @@ pub(super) fn answer(compared: &[Compared<'_>]) -> Option<String> {
     parts.sort_by_key(|(place, ..)| *place);
     let words: Vec<String> =
         parts.iter().map(|(_, said, titles)| format!("{said} at {}", listed(titles))).collect();
-    let text = words.join("; ");
+    let mut text = words.join("; ");
+    let mut claims = compared.iter().filter_map(|pair| match pair.comparison {
+        Comparison::Claim { doubted, .. } => Some(doubted),
+        _ => None,
+    });
+    if claims.next().is_some_and(|first| first && claims.all(|doubted| doubted)) {
+        text.push_str(", if it can be believed");
+    }
     let mut letters = text.chars();
     let first = letters.next();
     // Names are spelled as they are.

@@ -136,8 +136,8 @@ fn latency(cell: &CellResult, run: &Circumstances) -> (String, Option<(f64, f64)
 fn marks(cell: &CellResult, run: &Circumstances) -> (String, Option<(f64, f64)>) {
     let share = cell.marks.out_of_order_share;
     let text = format!(
-        "{} stages out of order in {} requests (limit 0); certified by this build's tests (commit {}), which put a delay into \
-         every stage and find it there",
+        "{} stages out of order in {} requests (limit 0); certified by this build's tests (commit {}), which put delays \
+         into services, wire, windows and send buffers and find each in its place",
         count(cell.marks.out_of_order),
         count(cell.traced.succeeded),
         run.certified().map_or("unknown", |commit| commit.get(..12).unwrap_or(commit))

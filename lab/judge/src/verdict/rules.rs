@@ -286,7 +286,7 @@ rules! {
         "Sending and receiving overlapped: stages of such a request are not one after the other.";
     NOT_CERTIFIED = "not_certified", Some(Marks), Untold(Status::Valid),
         "the commit that the lab was built from, where it is unknown or something was changed since",
-        "The tests of a commit put a delay into every stage and find it there. Of another build they say nothing.";
+        "The tests of a commit put delays into services, wire, windows and send buffers and find each in its place. Of another build they say nothing.";
     PROBES_OFF = "probes_off", Some(Workload), Untold(Status::Unchecked),
         "everything but the latency, where probes were off",
         "The cell is there to certify the probe.";

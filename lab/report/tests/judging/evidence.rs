@@ -49,7 +49,7 @@ fn five_questions_are_answered_each_with_a_number() {
             Was the declared workload sent? yes: of 3,000 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1; gateway→echo HTTP/1.1); limit 0
             Are all requests there? yes: 3,000 planned = 3,000 started + 0 dropped, all ended; of 3,000 traced requests 0 are missing (limit 0)
             Was the whole latency explained? yes: a stopwatch that knows no marks saw 0.4 % of the time that no stage explains (1.23 µs at the median; limit 1 %)
-            Are the marks right? yes: 0 stages out of order in 3,000 requests (limit 0); certified by this build's tests (commit c1c1c1c1c1c1), which put a delay into every stage and find it there
+            Are the marks right? yes: 0 stages out of order in 3,000 requests (limit 0); certified by this build's tests (commit c1c1c1c1c1c1), which put delays into services, wire, windows and send buffers and find each in its place
             Was it undisturbed? yes: the machine was 7.0 % busy (limit 95 %), requests were sent late by 12 % of the p99 (limit 50 %), the second half of a round took <0.1 % longer than its first
         "#]],
         &spoilt(6, |_| {}),
@@ -99,7 +99,7 @@ fn k6_is_checked_by_what_the_gateway_read_and_wrote() {
             Was the declared workload sent? yes: of 500 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1; gateway→echo HTTP/1.1); limit 0
             Are all requests there? yes: 500 planned = 500 started + 0 dropped, all ended; of 500 traced requests 0 are missing (limit 0)
             Was the whole latency explained? yes: checked by containment: the load generator's times hold the first service's first read to its last write in 500 of 500 requests (100 %, limit 99.9 %)
-            Are the marks right? yes: 0 stages out of order in 500 requests (limit 0); certified by this build's tests (commit c1c1c1c1c1c1), which put a delay into every stage and find it there
+            Are the marks right? yes: 0 stages out of order in 500 requests (limit 0); certified by this build's tests (commit c1c1c1c1c1c1), which put delays into services, wire, windows and send buffers and find each in its place
         "#]],
         &spoilt(1, by_k6),
     );

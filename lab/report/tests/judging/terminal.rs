@@ -108,7 +108,8 @@ fn a_report_in_120_columns() {
         yes        Was the whole latency explained? all 12 cells, worst rest-10B: a stopwatch that knows no marks saw 0.4 % of
                    the time that no stage explains (1.23 µs at the median; limit 1 %)
         yes        Are the marks right? all 12 cells, worst rest-10B: 0 stages out of order in 1,000 requests (limit 0);
-                   certified by this build's tests (commit c1c1c1c1c1c1), which put a delay into every stage and find it there
+                   certified by this build's tests (commit c1c1c1c1c1c1), which put delays into services, wire, windows and send
+                   buffers and find each in its place
 
         INVALID    rest-10B    payload_bytes: declared 10 B, the wire carried 100,000 B in the reply of driver→gateway (every
                                time), 100,000 B in the request of gateway→echo (every time), 100,000 B in the reply of

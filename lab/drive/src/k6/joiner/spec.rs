@@ -117,6 +117,30 @@ fn the_warm_up_is_not_counted_and_drops_are_split_by_their_time() {
 }
 
 #[test]
+fn times_outside_of_what_the_script_says_are_counted() {
+    let moment = MOMENTS[1];
+    // Begun at 1,000 and judged at 1,006 after the origin; over at `ended` after so many milliseconds.
+    let misplaced = |ended: u64, duration: f64, connecting: f64| {
+        let mut joiner = moment.joiner();
+        let lines = [
+            ("requests_started", 1_000, 1.0),
+            ("http_req_duration", ended, duration),
+            ("http_req_blocked", ended, 0.0),
+            ("http_req_connecting", ended, connecting),
+            ("requests_answered", 1_006, 1.0),
+        ]
+        .map(|(metric, ms, value)| moment.line(metric, ms, value, MEASURED, Some(1)));
+        read(&mut joiner, &[moment.begins()]);
+        read(&mut joiner, &lines);
+        joiner.facts.misplaced
+    };
+    assert_eq!(misplaced(1_005, 5.0, 0.0), 0);
+    assert_eq!(misplaced(1_005, 5.1, 0.0), 1, "it began before the script made it");
+    assert_eq!(misplaced(1_007, 4.0, 0.0), 1, "it ended after the script had the answer");
+    assert_eq!(misplaced(1_005, 5.0, 0.1), 0, "with a connection its times overlap");
+}
+
+#[test]
 fn times_that_cannot_be_fill_no_memory() {
     for moment in MOMENTS {
         let mut joiner = moment.joiner();
