@@ -128,3 +128,56 @@ fn settings_are_refused_with_file_and_reason() {
     let error = error(&format!("{PLAN}[knobs]\nworker_threads = 0"));
     assert_eq!(error, "my.toml: key `knobs`: worker_threads = 0 is outside its limits, 1 to 1024");
 }
+
+#[test]
+fn arms_run_every_cell_beside_each_other_with_settings_of_their_own() {
+    let arms = "[[arm]]\nname = \"base\"\n[[arm]]\nname = \"new\"\nprogram = \"/x/run-lab\"\n[arm.knobs]\nnagle = true\n";
+    let plan = read(&format!("{PLAN}{arms}"));
+    let first: Vec<&str> = ids(&plan).into_iter().take(4).collect();
+    assert_eq!(first, ["rest-10B-base", "rest-10B-new", "grpc-10B-base", "grpc-10B-new"]);
+    assert_eq!(
+        plan.cells.iter().map(|cell| cell.knobs.nagle).take(2).collect::<Vec<_>>(),
+        [false, true]
+    );
+    let program = |at: usize| plan.cells[at].arm.as_ref().and_then(|arm| arm.program.clone());
+    assert_eq!((program(0), program(1)), (None, Some("/x/run-lab".into())));
+}
+
+#[test]
+fn an_arm_alone_without_a_name_or_twice_is_refused() {
+    for (arms, named) in [
+        ("[[arm]]\nname = \"new\"\n", "\"new\" is alone"),
+        ("[[arm]]\nname = \"a\"\n[[arm]]\nname = \"a\"\n", "two arms are called \"a\""),
+        ("[[arm]]\nname = \"\"\n[[arm]]\nname = \"a\"\n", "no `name`"),
+        (
+            "[[arm]]\nname = \"a\"\n[[arm]]\nname = \"b\"\n[arm.knobs]\nwindow = 1\n",
+            "stream_window",
+        ),
+    ] {
+        let error = error(&format!("{PLAN}{arms}"));
+        assert!(error.contains("my.toml") && error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn objectives_arrivals_and_traces_are_a_plans_own_or_the_command_lines() {
+    use lab_model::Arrivals;
+    let text = format!(
+        "{PLAN}arrivals = \"poisson\"\ntraces_per_second = 50\n[[objective]]\nholds = \"p99<200ms\"\ncells = \"grpc\"\n"
+    );
+    let plan = read(&text);
+    let cell = &plan.cells[0];
+    assert_eq!((cell.arrivals, cell.traces_per_second), (Arrivals::Poisson, 50.0));
+    assert_eq!(plan.objectives.len(), 1);
+    let overrides = Overrides {
+        arrivals: Some(Arrivals::Closed(4)),
+        objectives: vec!["errors<1%".parse().expect("an objective")],
+        ..Overrides::default()
+    };
+    let plan = Plan::read("my.toml", &text, &overrides).expect("a plan");
+    assert_eq!(plan.cells[0].arrivals, Arrivals::Closed(4));
+    let asked: Vec<String> = plan.objectives.iter().map(|aim| aim.holds.to_string()).collect();
+    assert_eq!(asked, ["p99<200ms", "errors<1%"]);
+    let refused = error(&format!("{PLAN}[[objective]]\nholds = \"p42<1ms\"\n"));
+    assert!(refused.contains("my.toml") && refused.contains("p42"), "{refused}");
+}

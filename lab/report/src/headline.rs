@@ -2,13 +2,13 @@
 //!
 //! Nothing is computed of rounds here: differences and intervals are the result's. Steps are put one on the other.
 
-use lab_judge::result::{CellResult, ContrastResult, RunResult};
+use lab_judge::result::{CellResult, ContrastResult, RunResult, pairs, without_arm};
 use lab_judge::verdict::{Comparison, comparison, part_words};
 use lab_model::Protocol;
 
 use super::label::{Group, groups, protocol};
 
-/// Two cells that differ in their protocol alone.
+/// Two cells that differ in their protocol, or in their arm, alone.
 pub(super) struct Compared<'a> {
     /// What they ask for, and what else was set.
     pub title: String,
@@ -17,13 +17,16 @@ pub(super) struct Compared<'a> {
     /// The cells.
     pub cells: [&'a CellResult; 2],
     /// What they are called.
-    pub names: [&'static str; 2],
+    pub names: [&'a str; 2],
     /// What may be said of them.
     pub comparison: Comparison<'a>,
 }
 
 /// All that `result` compares, in the order of its groups.
 pub(super) fn compared(result: &RunResult) -> Vec<Compared<'_>> {
+    if result.cells.iter().any(|cell| cell.factors.arm.is_some()) {
+        return arms(result);
+    }
     let groups = groups(result);
     let pair = |group: &Group<'_>| {
         let of = |wanted: Protocol| {
@@ -42,6 +45,23 @@ pub(super) fn compared(result: &RunResult) -> Vec<Compared<'_>> {
         })
     };
     groups.iter().filter_map(pair).collect()
+}
+
+/// Each arm beside the first, cell by cell.
+fn arms(result: &RunResult) -> Vec<Compared<'_>> {
+    pairs(&result.cells)
+        .into_iter()
+        .filter_map(|(first, second)| {
+            let title = without_arm(&first.id, &first.factors).to_owned();
+            Some(Compared {
+                subject: title.clone(),
+                title,
+                cells: [first, second],
+                names: [first.factors.arm.as_deref()?, second.factors.arm.as_deref()?],
+                comparison: comparison(result, first, second),
+            })
+        })
+        .collect()
 }
 
 /// Which is faster, in one sentence, what is claimed first; `None` where nothing was compared.

@@ -58,6 +58,9 @@ pub(super) fn groups(result: &RunResult) -> Vec<Group<'_>> {
 /// What was set for `cell` beyond payload and protocol, in words. Rate and requests in flight only where cells differ in them.
 pub(super) fn setting(result: &RunResult, cell: &CellResult) -> String {
     let mut parts = knobs(&cell.factors.knobs);
+    if let Some(arm) = &cell.factors.arm {
+        parts.insert(0, arm.clone());
+    }
     let same = |test: &dyn Fn(&CellResult) -> bool| result.cells.iter().all(test);
     let asked = &cell.factors;
     if !same(&|other| other.factors.max_in_flight == asked.max_in_flight) {

@@ -78,9 +78,9 @@ fn two_arms_that_are_alike_are_never_told_apart() {
     let limits = ["--fail-on", "mean>5%", "--fail-on", "serialization>20us"];
     let output = gate(dir.path(), &limits);
     let text = String::from_utf8_lossy(&output.stdout);
-    // How sure it is of the mean hangs on what else this machine does.
+    // How sure it is hangs on what else this machine does.
     assert!(matches!(output.status.code(), Some(0 | 7)), "{:?} {text}", output.status);
-    assert!(text.contains("kept      rest-1kB  serialization>20us"), "{text}");
+    assert!(text.contains("rest-1kB  serialization>20us") && !text.contains("EXCEEDED"), "{text}");
 }
 
 #[test]

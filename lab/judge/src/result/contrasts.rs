@@ -69,7 +69,8 @@ pub(super) fn claims(cells: &[CellResult]) -> Vec<ContrastResult> {
 }
 
 /// The cells that are compared.
-pub(super) fn pairs(cells: &[CellResult]) -> Vec<(&CellResult, &CellResult)> {
+#[must_use]
+pub fn pairs(cells: &[CellResult]) -> Vec<(&CellResult, &CellResult)> {
     let asked: Vec<_> = cells.iter().map(|cell| (cell.id.as_str(), &cell.factors)).collect();
     places(&asked).into_iter().map(|(first, second)| (&cells[first], &cells[second])).collect()
 }
@@ -99,7 +100,8 @@ fn asked(factors: &Factors) -> Factors {
 }
 
 /// The name of a cell without that of its arm.
-pub(super) fn without_arm<'a>(id: &'a str, factors: &Factors) -> &'a str {
+#[must_use]
+pub fn without_arm<'a>(id: &'a str, factors: &Factors) -> &'a str {
     let without =
         factors.arm.as_ref().and_then(|arm| id.strip_suffix(arm.as_str())?.strip_suffix('-'));
     without.unwrap_or(id)

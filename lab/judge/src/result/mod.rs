@@ -35,7 +35,7 @@ pub use cell::{
     CellResult, DatabaseResult, FamilyResult, Injected, K6Result, LoadResult, MarksResult,
     Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
-pub use contrasts::{ContrastResult, Part, RESIDUAL};
+pub use contrasts::{ContrastResult, Part, RESIDUAL, pairs, without_arm};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;
 pub use gate::{Check, GateResult, Ruling, gate};

@@ -9,7 +9,7 @@ use super::Status;
 use super::claim::{self, Comparison};
 use super::explanation::family_words;
 use crate::result::units::{count, payload, percent, rate, time};
-use crate::result::{CellResult, RunResult, Subject};
+use crate::result::{CellResult, RunResult, Subject, pairs, without_arm};
 use lab_model::{Protocol, Workload};
 
 /// The answer of a run in one paragraph.
@@ -21,6 +21,10 @@ pub fn summarise(result: &RunResult) -> String {
             text.push(' ');
             text.push_str(&sentence);
         }
+    }
+    for sentence in arms(result) {
+        text.push(' ');
+        text.push_str(&sentence);
     }
     let of = |status| result.cells.iter().filter(move |cell| cell.verdict.status == status);
     let (suspect, invalid) = (of(Status::Suspect).count(), of(Status::Invalid).count());
@@ -57,6 +61,19 @@ pub fn summarise(result: &RunResult) -> String {
         );
     }
     text
+}
+
+/// Each arm beside the first, cell by cell; nothing where there are no arms.
+fn arms(result: &RunResult) -> impl Iterator<Item = String> + '_ {
+    let armed = result.cells.iter().all(|cell| cell.factors.arm.is_some());
+    let pairs = if armed { pairs(&result.cells) } else { Vec::new() };
+    pairs.into_iter().map(|(first, second)| {
+        let name = |cell: &'_ CellResult| cell.factors.arm.clone().unwrap_or_default();
+        let (one, other) = (name(first), name(second));
+        let comparison = claim::comparison(result, first, second);
+        let told = claim::told(comparison, [first, second], [&one, &other]);
+        format!("{}: {told}.", without_arm(&first.id, &first.factors))
+    })
 }
 
 /// What the cells ask for, each once, in order.

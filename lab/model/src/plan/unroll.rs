@@ -186,7 +186,8 @@ fn cell(
         rate: raw.rate.0.first().copied().unwrap_or(super::RATES.0),
         duration_ns: raw.duration.0,
         warmup_ns: raw.warmup.0,
-        max_in_flight: raw.max_in_flight,
+        // No more than its users are in flight in a closed loop, and no fewer.
+        max_in_flight: raw.concurrency.unwrap_or(raw.max_in_flight),
         knobs,
         arm: None,
         arrivals: match (raw.concurrency, raw.arrivals) {

@@ -38,7 +38,7 @@ fn arms(longer_us: u64) -> Fixture {
 }
 
 fn held(fixture: &Fixture, limits: &[&str]) -> (RunResult, GateResult) {
-    let limits: Vec<_> = limits.iter().map(|limit| limit.parse().unwrap()).collect();
+    let limits: Vec<_> = limits.iter().map(|limit| limit.parse().expect("a limit")).collect();
     let mut result = fixture.result();
     let held = gate(&result, &limits).expect("two arms");
     result.gate = Some(held.clone());
@@ -105,7 +105,7 @@ fn objectives_are_told_and_change_no_verdict() {
     let mut fixture = run(vec![cell(Protocol::Rest, 1_000), cell(Protocol::Grpc, 1_000)], 2);
     let before = fixture.result();
     let aim = |holds: &str, cells: &str| lab_model::plan::Aim {
-        holds: holds.parse().unwrap(),
+        holds: holds.parse().expect("an objective"),
         cells: cells.to_owned(),
     };
     fixture.run.asked.objectives =

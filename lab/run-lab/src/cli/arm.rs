@@ -97,7 +97,7 @@ pub(super) fn programs(plan: &Plan, own: &Path) -> Result<Vec<ArmProgram>, Failu
         let version = version(path).map_err(|reason| {
             Failure::usage(format!("arm {}: {}: {reason}", arm.name, path.display()))
         })?;
-        let digest = std::fs::read(path).map(|bytes| Sha256::digest(bytes));
+        let digest = std::fs::read(path).map(Sha256::digest);
         Ok(ArmProgram {
             name: arm.name.clone(),
             program: path.display().to_string(),

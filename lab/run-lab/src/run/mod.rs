@@ -154,14 +154,7 @@ pub async fn carry_out(
     reporter: &mut dyn Reporter,
     interrupt: &Interrupt,
 ) -> Result<Outcome, RunError> {
-    reporter.on(&LabEvent::Began {
-        plan: order.plan.name.clone(),
-        cells: order.plan.cells.len(),
-        rounds: order.plan.rounds,
-        expected_ns: order.plan.expected_ns(),
-        out: order.out.to_path_buf(),
-    });
-    order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
+    tell_begin(&order, reporter);
     let mut measure = nothing_yet(&order);
     let driver = start_driver(order.pins.driver.as_ref())?;
     let reached = order.plan.reaches();
@@ -216,6 +209,18 @@ pub async fn carry_out(
     testbed.stop().await;
     drop(driver);
     Ok(Outcome { result, failure, interrupted, no_boards })
+}
+
+/// Tells those who watch what begins, and what it uses.
+fn tell_begin(order: &Order, reporter: &mut dyn Reporter) {
+    reporter.on(&LabEvent::Began {
+        plan: order.plan.name.clone(),
+        cells: order.plan.cells.len(),
+        rounds: order.plan.rounds,
+        expected_ns: order.plan.expected_ns(),
+        out: order.out.to_path_buf(),
+    });
+    order.components.iter().for_each(|component| reporter.on(&LabEvent::Uses(component.clone())));
 }
 
 /// Tells InfluxDB the verdicts, and takes note if these points do not get there. Where earlier ones did not,
