@@ -290,14 +290,6 @@ fn generator(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) 
 
 fn by_k6(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let Some(k6) = cell.k6 else { return };
-    reasons.extend(rules::THRESHOLDS.check(k6.thresholds_failed as f64, |_| {
-        format!(
-            "in {} of {} rounds a threshold of k6 was not kept (limit 0); its summary in the run's \
-             folder says which",
-            count(k6.thresholds_failed),
-            count(cell.factors.rounds)
-        )
-    }));
     let lost = ratio(k6.not_joined as f64, (k6.joined + k6.not_joined) as f64);
     reasons.extend(rules::NOT_JOINED.check(lost, |_| {
         format!(

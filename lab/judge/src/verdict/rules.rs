@@ -230,9 +230,6 @@ rules! {
     GENERATOR_CPU = "generator_cpu", Some(Undisturbed), Above(suspect(0.9)),
         "CPU of the load generator over what it can use: one core for the built-in driver, which has one thread; all there are for k6",
         "The load generator fills what it has: it may measure itself.";
-    THRESHOLDS = "thresholds", None, Above(suspect(0.0)),
-        "rounds in which one of k6's thresholds was not kept",
-        "What was asked of the system in k6's own words was not reached: k6's summary in the run's folder says which.";
     NOT_JOINED = "not_joined", Some(Requests), Above(suspect(0.0)),
         "requests of which k6's stream does not say everything, over all",
         "They were cut off when k6 stopped, or lines were lost: they count as errors, and their latency is not known.";
