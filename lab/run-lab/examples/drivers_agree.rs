@@ -24,7 +24,6 @@ use ledger::Stage;
 use probe::{Probe, ProbeConfig};
 use sidecar::runfile::{RequestRow, RunFile};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// How long a request may take, in nanoseconds.
 const TIMEOUT_NS: u64 = 10_000_000_000;
@@ -315,9 +314,7 @@ fn supervisor(arguments: &Arguments, dir: &Path) -> Result<Supervisor> {
     let beside = beside.parent().and_then(Path::parent).context("a folder")?.join("run-lab");
     let program = arguments.run_lab.clone().unwrap_or(beside);
     anyhow::ensure!(program.exists(), "{} is not there: cargo build it first", program.display());
-    let (deaths, _died) = tokio::sync::mpsc::unbounded_channel();
-    let (watchers, kill) = (TaskTracker::new(), CancellationToken::new());
-    Ok(Supervisor::new(program, dir.to_owned(), withheld, deaths, watchers, kill))
+    Ok(Supervisor::new(program, dir.to_owned(), withheld))
 }
 
 fn cell(arguments: &Arguments, knobs: Knobs) -> Cell {

@@ -15,14 +15,8 @@ use tokio_util::task::TaskTracker;
 fn supervisor(logs: &std::path::Path) -> (Supervisor, mpsc::UnboundedReceiver<PartError>) {
     let (deaths, died) = mpsc::unbounded_channel();
     let executable = PathBuf::from(env!("CARGO_BIN_EXE_run-lab"));
-    let supervisor = Supervisor::new(
-        executable,
-        logs.to_owned(),
-        withheld,
-        deaths,
-        TaskTracker::new(),
-        CancellationToken::new(),
-    );
+    let supervisor = Supervisor::new(executable, logs.to_owned(), withheld)
+        .overseen(deaths, (TaskTracker::new(), CancellationToken::new()));
     (supervisor, died)
 }
 

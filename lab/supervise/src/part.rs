@@ -51,19 +51,24 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that starts `executable` without the variables that are `withheld`, keeps logs in the folder
-    /// `logs`, and reports deaths to `deaths`. When `kill` is cancelled every part is killed at once; `watchers` is empty when
-    /// none is left.
+    /// A supervisor that starts `executable` without the variables that are `withheld`, and keeps logs in the folder
+    /// `logs`. Nobody hears of deaths.
     #[must_use]
-    pub fn new(
-        executable: PathBuf,
-        logs: PathBuf,
-        withheld: Withheld,
-        deaths: mpsc::UnboundedSender<PartError>,
-        watchers: TaskTracker,
-        kill: CancellationToken,
-    ) -> Supervisor {
+    pub fn new(executable: PathBuf, logs: PathBuf, withheld: Withheld) -> Supervisor {
+        let (deaths, _) = mpsc::unbounded_channel();
+        let (watchers, kill) = (TaskTracker::new(), CancellationToken::new());
         Supervisor { executable, logs, withheld, deaths, watchers, kill, cpus: None }
+    }
+
+    /// The same, reporting deaths to `deaths`. When `kill` is cancelled every part is killed at once; `watchers` is
+    /// empty when none is left.
+    #[must_use]
+    pub fn overseen(
+        self,
+        deaths: mpsc::UnboundedSender<PartError>,
+        (watchers, kill): (TaskTracker, CancellationToken),
+    ) -> Supervisor {
+        Supervisor { deaths, watchers, kill, ..self }
     }
 
     /// The same for parts that are started from another program, if there is one, and on some CPUs, if they are named.

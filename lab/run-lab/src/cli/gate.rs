@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ledger::{date, wall};
 
 use super::factors::FactorArgs;
-use super::order::{RealParts, components, distinct, leave_out_database, new_folder, own_folder};
+use super::order::{Ground, RealParts, components, leave_out_database};
 use super::{Exit, Failure, arm, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, carry_out};
@@ -97,13 +96,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
     let inventory =
         RealParts::default().look(&[], &[Tool::K6, Tool::Influxdb, Tool::Grafana]).await?;
     let left_out = leave_out_database(&mut plan, &inventory)?;
-    let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
-    let programs = arm::programs(&plan, &executable)?;
-    let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
-    let (run_id, out) = match arguments.out {
-        Some(out) => (distinct(&run_id), new_folder(out)?),
-        None => own_folder(&run_id)?,
-    };
+    let Ground { executable, arms, run_id, out } = Ground::of(&plan, arguments.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
         components: components(&plan, &inventory, left_out),
@@ -115,7 +108,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
         out: out.clone(),
         run_id,
         command: std::env::args().collect::<Vec<_>>().join(" "),
-        arms: programs,
+        arms,
         executable,
     };
     let outcome = carry_out(order, progress::reporter().as_mut(), &interrupt).await?;

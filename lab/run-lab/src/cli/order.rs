@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::{Failure, arm};
 use lab_drive::k6::Release;
 use lab_launch::{Inventory, Tool};
 use lab_model::plan::Plan;
-use lab_model::{Component, Service};
+use lab_model::{ArmProgram, Component, Service};
 use lab_supervise::Absolute;
+use ledger::{date, wall};
 
 /// Runs of one plan that may start in one second.
 const MOST_AT_ONCE: u32 = 100;
@@ -77,14 +78,42 @@ pub(super) fn leave_out_database(plan: &mut Plan, inventory: &Inventory) -> Resu
     Ok(before - plan.cells.len())
 }
 
+/// What a run begins with, once it is known what it will do.
+pub(super) struct Ground {
+    pub(super) executable: PathBuf,
+    /// The program of each arm.
+    pub(super) arms: Vec<ArmProgram>,
+    pub(super) run_id: String,
+    pub(super) out: Absolute,
+}
+
+impl Ground {
+    /// Looks at the arms' programs, and makes the folder: the one that was asked for, or one of its own.
+    pub(super) fn of(plan: &Plan, asked: Option<PathBuf>) -> Result<Ground, Failure> {
+        let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+        let arms = arm::programs(plan, &executable)?;
+        let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
+        let (run_id, out) = folder(&run_id, asked)?;
+        Ok(Ground { executable, arms, run_id, out })
+    }
+}
+
+/// The name of a run and its folder: the one that was asked for, or one of its own.
+pub(super) fn folder(run_id: &str, asked: Option<PathBuf>) -> Result<(String, Absolute), Failure> {
+    match asked {
+        Some(out) => Ok((distinct(run_id), new_folder(out)?)),
+        None => own_folder(run_id),
+    }
+}
+
 /// A name of a run that no other process on this machine gives in this second: runs may share an InfluxDB.
-pub(super) fn distinct(run_id: &str) -> String {
+fn distinct(run_id: &str) -> String {
     format!("{run_id}-{}", std::process::id())
 }
 
 /// Makes a folder for a run that names none. Two of one plan may start in the same second: the later
 /// one adds a number to its name.
-pub(super) fn own_folder(run_id: &str) -> Result<(String, Absolute), Failure> {
+fn own_folder(run_id: &str) -> Result<(String, Absolute), Failure> {
     let (mut name, mut number) = (run_id.to_owned(), 1);
     loop {
         let out = PathBuf::from("lab-runs").join(&name);
@@ -98,7 +127,7 @@ pub(super) fn own_folder(run_id: &str) -> Result<(String, Absolute), Failure> {
 
 /// Makes the folder of a run, which must not exist. From here on it is known by its absolute path: programs that
 /// are told of it are in folders of their own.
-pub(super) fn new_folder(given: PathBuf) -> Result<Absolute, Failure> {
+fn new_folder(given: PathBuf) -> Result<Absolute, Failure> {
     let cannot = |error: io::Error| {
         Failure::usage(format!("--out {}: cannot make the folder: {error}", given.display()))
     };

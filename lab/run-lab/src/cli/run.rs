@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ledger::{date, wall};
 
 use super::bundle::Bundle;
 use super::factors::FactorArgs;
-use super::order::{
-    DriverChoice, RealParts, components, distinct, leave_out_database, new_folder, own_folder,
-};
-use super::{Exit, Failure, arm, terminal};
+use super::order::{DriverChoice, Ground, RealParts, components, leave_out_database};
+use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, boards, carry_out};
 use lab_drive::k6;
@@ -116,13 +113,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
             .map_or(Ok(()), |missing| Err(Failure::usage(format!("--k6-influxdb: {missing}"))))?;
     }
     let left_out = leave_out_database(&mut plan, &inventory)?;
-    let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
-    let programs = arm::programs(&plan, &executable)?;
-    let run_id = format!("{}-{}", plan.name, date::compact(wall::now()));
-    let (run_id, out) = match arguments.out {
-        Some(out) => (distinct(&run_id), new_folder(out)?),
-        None => own_folder(&run_id)?,
-    };
+    let Ground { executable, arms, run_id, out } = Ground::of(&plan, arguments.out)?;
     bundle.write(&out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
@@ -130,7 +121,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         inventory,
         plan,
         thresholds: arguments.thresholds,
-        arms: programs,
+        arms,
         pins: arguments.factors.pins(),
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),

@@ -9,7 +9,7 @@ use clap::Args;
 use ledger::{date, wall};
 
 use super::factors::overlay_settings;
-use super::order::{RealParts, distinct, new_folder, own_folder};
+use super::order::{RealParts, folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{
@@ -110,10 +110,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     hold_effect(&knobs, &inventory)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", date::compact(wall::now()));
-    let (run, out) = match arguments.out {
-        Some(out) => (distinct(&run), new_folder(out)?),
-        None => own_folder(&run)?,
-    };
+    let (run, out) = folder(&run, arguments.out)?;
     for tool in Tool::ALL.into_iter().filter(|tool| *tool != Tool::K6) {
         Addresses.on(&LabEvent::Uses(inventory.component(tool)));
     }

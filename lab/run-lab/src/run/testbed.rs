@@ -73,15 +73,9 @@ impl TestBed {
             error,
         })?;
         let (deaths, died) = mpsc::unbounded_channel();
-        let (watchers, kill) = (interrupt.watchers.clone(), interrupt.kill.clone());
-        let supervisor = Supervisor::new(
-            setup.executable.to_owned(),
-            logs.to_path_buf(),
-            withheld,
-            deaths,
-            watchers,
-            kill,
-        );
+        let executable = setup.executable.to_owned();
+        let supervisor = Supervisor::new(executable, logs.to_path_buf(), withheld)
+            .overseen(deaths, (interrupt.watchers.clone(), interrupt.kill.clone()));
         let mut real_parts = RealParts::default();
         let begun = tokio::select! {
             begun = begin(&mut real_parts, &supervisor, &setup, reporter) => begun,

@@ -13,8 +13,6 @@ use influxdb_double::InfluxDouble;
 use lab_launch::{Dashboards, Store, start_grafana, withheld};
 use lab_supervise::{Absolute, Supervisor};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// A home in which nobody can write, not even root: the kernel makes what is in it.
 const HOME: &str = "/proc";
@@ -155,15 +153,12 @@ fn a_grafana_that_is_required_and_does_not_start_ends_the_run() {
 #[tokio::test]
 async fn a_grafana_that_is_never_healthy_is_not_waited_for_forever() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (deaths, _died) = tokio::sync::mpsc::unbounded_channel();
     // The double of this test is told by its name what to be: a script that never answers.
     let program = dir.path().join("silent");
     fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").expect("a script");
     make_executable(&program);
     let executable = PathBuf::from(env!("CARGO_BIN_EXE_run-lab"));
-    let (watchers, kill) = (TaskTracker::new(), CancellationToken::new());
-    let supervisor =
-        Supervisor::new(executable, dir.path().to_owned(), withheld, deaths, watchers, kill);
+    let supervisor = Supervisor::new(executable, dir.path().to_owned(), withheld);
     let store = Store::elsewhere("http://127.0.0.1:1");
     let folder = Absolute::new(dir.path().join("grafana")).expect("a path");
     let listen = ([127, 0, 0, 1], 0).into();

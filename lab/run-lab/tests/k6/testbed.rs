@@ -8,9 +8,7 @@ use lab_launch::{
 };
 use lab_model::{Cell, Knobs, Protocol, Requests, workload};
 use lab_supervise::{Absolute, Part, Supervisor};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::program::Program;
 
@@ -33,14 +31,7 @@ pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
 
 /// Starts parts whose logs go into `logs`.
 pub(crate) fn supervisor(logs: &Path) -> Supervisor {
-    Supervisor::new(
-        PathBuf::from(env!("CARGO_BIN_EXE_run-lab")),
-        logs.to_owned(),
-        withheld,
-        mpsc::unbounded_channel().0,
-        TaskTracker::new(),
-        CancellationToken::new(),
-    )
+    Supervisor::new(PathBuf::from(env!("CARGO_BIN_EXE_run-lab")), logs.to_owned(), withheld)
 }
 
 /// Services, a sidecar, and k6 to drive them.
