@@ -14,6 +14,7 @@ mod close;
 mod critical;
 pub mod date;
 pub mod edge;
+mod entries;
 mod half;
 mod hop;
 mod marks;
@@ -26,7 +27,8 @@ pub mod wall;
 
 pub use close::close;
 pub use edge::Edge;
-pub use half::{Attribute, Half, HalfError, Side, Value};
+pub use entries::HalfError;
+pub use half::{Attribute, Half, Side, Value};
 pub use hop::{HopLedger, HopNode, RequestLedger};
 pub use marks::{Marks, Point, Sending, Traffic};
 pub use packed::{Origin, PackedError, length_delimited, varint};
