@@ -4,6 +4,7 @@
 //! closed, not how ([`crate::join`]).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -62,6 +63,7 @@ impl Pipeline {
     /// Takes in what one export request brought.
     pub(crate) fn accept(&self, mut batch: otlp::Batch) {
         self.runs.ignore(batch.ignored);
+        self.counters.sizes_ignored.fetch_add(batch.sizes_ignored, Relaxed);
         let mut kinds = [0_u64; SpanKind::ALL.len()];
         for span in &batch.spans {
             kinds[span.kind as usize] += 1;

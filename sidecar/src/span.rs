@@ -8,6 +8,7 @@ use ledger::{Half, Side};
 
 use crate::budget::Share;
 use crate::process::Claim;
+use crate::runfile::Claimed;
 use crate::runs::Run;
 
 /// The process that made a span, from the attributes of its resource.
@@ -163,6 +164,8 @@ pub(crate) struct Span {
     /// What the span measured of its side of a hop, packed as it came ([`Half::pack`]): most of the time that a span is
     /// held nobody looks at it. Empty where it measured nothing, and unless [`SpanKind::is_half`].
     pub(crate) record: Box<[u8]>,
+    /// What it says of the bodies of its call; `None` unless [`SpanKind::is_half`].
+    pub(crate) claimed: Option<Box<Claimed>>,
     /// What the load generator wrote on it.
     pub(crate) planned: Option<Box<Planned>>,
 }
@@ -183,10 +186,12 @@ impl Span {
     pub(crate) fn bytes(&self) -> usize {
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         let planned = self.planned.as_ref().map_or(0, |_| size_of::<Planned>() + 256);
+        // An allocation takes more than what is in it.
+        let claimed = self.claimed.as_ref().map_or(0, |_| size_of::<Claimed>() + 16);
         let said = self.edge.as_ref().map_or(0, |edge| edge.said.cell.len());
         let named = self.operation.as_ref().map_or(0, |operation| operation.name.len());
         let texts = text(&self.peer) + text(&self.database) + said + named;
-        3 * size_of::<Span>() + self.record.len() + planned + texts
+        3 * size_of::<Span>() + self.record.len() + planned + claimed + texts
     }
 
     /// What it measured, in the memory of `half`.

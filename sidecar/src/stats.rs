@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     links: AtomicU64,
     unplaced: AtomicU64,
     fragments: AtomicU64,
+    /// Sizes of bodies that spans claimed and that are none.
+    pub(crate) sizes_ignored: AtomicU64,
     traces_reopened: AtomicU64,
     traces_closed: AtomicU64,
     requests_closed: AtomicU64,
@@ -133,6 +135,7 @@ impl Counters {
             rss_bytes: crate::process::own_rss_bytes(),
             processes_not_sampled: BTreeMap::new(),
             cells_ignored: 0,
+            sizes_ignored: self.sizes_ignored.load(Relaxed),
             control_refused: 0,
             influxdb: None,
             forward: None,
@@ -216,6 +219,9 @@ pub struct Stats {
     pub spans_lost_up_to: BTreeMap<String, u64>,
     /// Spans whose word about cells was not taken: without the nonce of the run that is open.
     pub cells_ignored: u64,
+    /// Sizes of bodies that spans claimed and that are none: negative, past 1 TiB, no whole number.
+    #[serde(default)]
+    pub sizes_ignored: u64,
     /// Requests and connections to the control endpoint that were refused: of web pages, without the token, or past the
     /// bound of connections.
     pub control_refused: u64,

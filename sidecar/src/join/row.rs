@@ -10,7 +10,7 @@ use super::links::Links;
 use super::tally::Tally;
 use super::trace::Trace;
 use super::tree::{self, Hop, Origin, Root};
-use crate::runfile::{Attempt, HopRow, RequestKind, RequestRow};
+use crate::runfile::{Attempt, Claimed, HopRow, RequestKind, RequestRow};
 use crate::span::{Planned, Span};
 
 /// What closing a trace made of it.
@@ -188,7 +188,8 @@ impl Closer {
         if let Some(books) = books.next() {
             let sides = [hop.client, hop.server].map(|at| at.map(|at| &halves[at]));
             let (name, others) = (self.hop_name(hop, caller), self.attempts(hop));
-            rows.push(hop_row(name, sides, books, others));
+            let claimed = self.claimed(hop);
+            rows.push(HopRow { claimed, ..hop_row(name, sides, books, others) });
         }
         let caller = hop.server.or(hop.client);
         let caller = caller.map_or("?", |at| self.spans[at].source.service.as_str());
@@ -211,6 +212,13 @@ impl Closer {
             (None, None) => "?",
         };
         [client, "→", server].concat()
+    }
+
+    /// The sizes that its spans claim: who has a message knows better than who asked for it.
+    fn claimed(&self, hop: &Hop) -> Claimed {
+        let sides = hop.server.into_iter().chain(hop.client);
+        let claims = sides.filter_map(|at| self.spans[at].claimed.as_deref().copied());
+        claims.fold(Claimed::default(), Claimed::or)
     }
 
     /// The attempts that were not the answer.
@@ -323,5 +331,6 @@ fn hop_row(
         attempts: counted.max(tried),
         others,
         injected: injected.copied().collect(),
+        ..HopRow::default()
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ledger::{Half, Kind, Point, Stage};
 
 use super::*;
-use crate::runfile::RequestRow;
+use crate::runfile::{Claimed, RequestRow};
 use crate::span::{Edge, Planned, Said, Source, SpanKind};
 
 const SECOND: u64 = 1_000_000_000;
@@ -108,6 +108,20 @@ fn a_ping_becomes_one_request_of_two_hops() {
     assert_eq!(stage(1, Stage::Handler), 400);
     assert_eq!(row.trace_id, "00000000000000000000000000000007");
     assert_eq!((closing.tally.joined, closing.tally.links, closing.tally.unplaced), (4, 1, 0));
+}
+
+#[test]
+fn a_hop_claims_what_its_server_says_of_its_bodies_else_what_its_client_says() {
+    let claim = |request, reply| Some(Box::new(Claimed { request, reply }));
+    let mut spans = ping();
+    spans[0].claimed = claim(Some(14), Some(99));
+    spans[1].claimed = claim(None, Some(68));
+    spans[3].claimed = claim(Some(24), None);
+    let row = close(spans).rows.pop().unwrap();
+    assert_eq!(row.hops[0].claimed, Claimed { request: Some(14), reply: Some(68) });
+    assert_eq!(row.hops[1].claimed, Claimed { request: Some(24), reply: None });
+    // Claims are no counts.
+    assert!(row.hops.iter().all(|hop| hop.request.is_none() && hop.reply.is_none()));
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Batch {
     pub(crate) rejected: Rejections,
     /// Accepted spans whose word about the plan was not taken.
     pub(crate) ignored: u64,
+    /// Sizes of bodies that spans claim and that are none: negative, past a limit, no whole number.
+    pub(crate) sizes_ignored: u64,
     /// What processes say of all their spans, and which of them came.
     pub(crate) told: Vec<(Arc<Source>, Told)>,
     /// The resources that the spans came from.
@@ -219,6 +221,7 @@ impl Decoder<'_> {
         };
         let mut batch = std::mem::replace(&mut self.batch, next);
         batch.ignored = std::mem::take(&mut self.reader.ignored);
+        batch.sizes_ignored = std::mem::take(&mut self.reader.sizes_ignored);
         self.taken |= !batch.spans.is_empty();
         (self.take)(batch);
     }

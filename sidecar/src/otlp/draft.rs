@@ -8,6 +8,7 @@ use super::attribute::{Any, key_value};
 use super::limits;
 use super::naming::{self, Peer, Queries, Recent};
 use super::reject::Reason;
+use super::sizes::Sizes;
 use super::state::States;
 use super::wire::{Fields, Value, WireError};
 use crate::losses::Told;
@@ -49,6 +50,7 @@ struct Draft<'a> {
     route: Option<&'a [u8]>,
     route_is_http: bool,
     peer: Peer<'a>,
+    sizes: Sizes,
     database: Option<&'a [u8]>,
     /// What the span measured, packed; and whether it says some of it as text.
     packed: Option<&'a [u8]>,
@@ -68,6 +70,8 @@ pub(super) struct Reader<'r> {
     repacked: Vec<u8>,
     /// Spans whose word about the plan was not taken.
     pub(super) ignored: u64,
+    /// Sizes of bodies that are none.
+    pub(super) sizes_ignored: u64,
 }
 
 impl<'r> Reader<'r> {
@@ -80,6 +84,7 @@ impl<'r> Reader<'r> {
             half: Half::new(Side::Client, (0, 0)),
             repacked: Vec::new(),
             ignored: 0,
+            sizes_ignored: 0,
         }
     }
 }
@@ -150,6 +155,7 @@ impl<'a> Draft<'a> {
             _ if key == names::DB_SYSTEM_NAME.as_bytes() || key == names::DB_SYSTEM.as_bytes() => {
                 self.database = value.bytes().filter(|name| !name.is_empty());
             }
+            _ if self.sizes.read(key, value) => {}
             _ => self.peer.read(key, value),
         }
         Ok(())
@@ -282,8 +288,10 @@ impl<'a> Draft<'a> {
             inner,
             run: state.as_ref().map(|state| state.said.run).unwrap_or_default(),
             link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
+            claimed: self.sizes.claimed().filter(|_| self.kind.is_half()),
             ..Span::default()
         };
+        reader.sizes_ignored += self.sizes.ignored;
         let measured = self.kind.is_half() && (self.plain || self.packed.is_some());
         if !(measured && reader.half.marks.first().is_some()) {
             limits::interval(self.start, self.end)?;

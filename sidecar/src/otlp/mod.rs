@@ -18,6 +18,7 @@ mod origin;
 mod refuse;
 mod reject;
 mod signal;
+mod sizes;
 mod state;
 mod wire;
 

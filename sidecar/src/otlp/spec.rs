@@ -131,6 +131,48 @@ fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
 }
 
 #[test]
+fn sizes_of_bodies_are_kept_by_either_name_as_claims() {
+    let claims = |sizes: &[(&str, Value)]| {
+        let attributes = sizes.iter().map(|(key, value)| attribute(key, value.clone()));
+        let batch = decode(vec![with(|span| span.attributes.extend(attributes))]);
+        assert_eq!(batch.rejected.total(), 0, "no size costs a span");
+        let claimed = batch.spans[0].claimed.as_deref().copied().unwrap_or_default();
+        (claimed.request, claimed.reply, batch.sizes_ignored)
+    };
+    let (int, text) = (Value::IntValue, |size: &str| Value::StringValue(size.into()));
+    let [request, reply] = ["http.request.body.size", "http.response.body.size"];
+    let older = ["http.request_content_length", "http.response_content_length"];
+    assert_eq!(claims(&[(request, int(14)), (reply, int(0))]), (Some(14), Some(0), 0));
+    let both = [(older[0], text("14")), (older[1], text("100237"))];
+    assert_eq!(claims(&both), (Some(14), Some(100_237), 0));
+    // Of both names the one of now counts, whichever comes first.
+    let twice = [(older[1], int(2)), (reply, int(1)), (request, int(3)), (older[0], int(4))];
+    assert_eq!(claims(&twice), (Some(3), Some(1), 0));
+    // What is no size is no claim, and the older name still is one.
+    for nonsense in [
+        int(-1),
+        int(i64::MAX),
+        int((1 << 40) + 1),
+        text("-7"),
+        text("99999999999999999999"),
+        text("1.5 kB"),
+        text(""),
+        Value::DoubleValue(0.5),
+        Value::BoolValue(true),
+    ] {
+        let sizes = [(request, nonsense.clone()), (older[0], int(9)), (reply, nonsense)];
+        assert_eq!(claims(&sizes), (Some(9), None, 2), "{sizes:?}");
+    }
+    assert_eq!(claims(&[(request, int(1 << 40))]), (Some(1 << 40), None, 0));
+    assert_eq!(claims(&[("messaging.message.body.size", int(5))]), (None, None, 0));
+    let queue = with(|span| {
+        span.kind = otlp::span::SpanKind::Producer as i32;
+        span.attributes.push(attribute(request, int(5)));
+    });
+    assert_eq!(decode(vec![queue]).spans[0].claimed, None, "it is no side of a hop");
+}
+
+#[test]
 fn kinds_are_those_of_otlp() {
     let kinds: Vec<_> = (0..7).map(|kind| with(|span| span.kind = kind)).collect();
     let kinds: Vec<_> = decode(kinds).spans.iter().map(|span| span.kind.name()).collect();

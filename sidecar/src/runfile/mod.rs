@@ -11,7 +11,7 @@ mod sink;
 mod write;
 
 pub use file::{RunFile, RunFileError};
-pub use rows::{Aside, Attempt, HopRow, ProcessSample, RequestKind, RequestRow};
+pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
 pub(crate) use sink::RunFileSink;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::file::{RunFile, RunFileError};
-use super::rows::{Aside, Attempt, HopRow, ProcessSample, RequestKind, RequestRow};
+use super::rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
 use super::schema::{TRAFFIC, stage_column};
 
 /// Requests that are read at once.
@@ -139,14 +139,17 @@ fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
     row.try_get::<i64, _>(column).map(|value| u64::try_from(value).unwrap_or(0))
 }
 
+/// A column that files written before it was thought of do not have.
+fn newer(row: &SqliteRow, column: &str) -> Result<Option<i64>, sqlx::Error> {
+    match row.try_get(column) {
+        Err(sqlx::Error::ColumnNotFound(_)) => Ok(None),
+        read => read,
+    }
+}
+
 fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     let stopwatch: Option<i64> = row.try_get("stopwatch_ns")?;
     let late: u32 = row.try_get("late")?;
-    // A file written before it was measured has no column for it.
-    let margin = match row.try_get("margin_ns") {
-        Err(sqlx::Error::ColumnNotFound(_)) => None,
-        read => read?,
-    };
     Ok(RequestRow {
         trace_id: row.try_get("trace_id")?,
         root_id: u64::from_str_radix(row.try_get("root_id")?, 16).unwrap_or(0),
@@ -159,7 +162,7 @@ fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
         wall_ns: unsigned(row, "wall_ns")?,
         latency_ns: row.try_get("latency_ns")?,
         stopwatch_ns: stopwatch.and_then(|ns| u64::try_from(ns).ok()),
-        margin_ns: margin,
+        margin_ns: newer(row, "margin_ns")?,
         weight: row.try_get("weight")?,
         out_of_order: row.try_get("out_of_order")?,
         early: row.try_get("early")?,
@@ -192,16 +195,16 @@ fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
     let others: &str = row.try_get("others")?;
     let mut stages = StageSet::default();
     for &stage in Stage::ALL {
-        // A file written before there was such a stage has no column for it.
-        let ns = match row.try_get::<Option<i64>, _>(stage_column(stage).as_str()) {
-            Err(sqlx::Error::ColumnNotFound(_)) => None,
-            read => read?,
-        };
+        let ns = newer(row, &stage_column(stage))?;
         let is_inferred = inferred.split(' ').any(|name| name == stage.name());
         if let Some(ns) = ns {
             stages.add(stage, ns, if is_inferred { Kind::Inferred } else { Kind::Measured });
         }
     }
+    let claim = |column| {
+        let bytes = newer(row, column)?;
+        Ok::<_, sqlx::Error>(bytes.and_then(|bytes| u64::try_from(bytes).ok()))
+    };
     Ok(HopRow {
         hop: row.try_get("hop")?,
         depth: row.try_get("depth")?,
@@ -212,6 +215,10 @@ fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
         clipped_ns: row.try_get("clipped_ns")?,
         request: traffic(row, "request")?,
         reply: traffic(row, "reply")?,
+        claimed: Claimed {
+            request: claim("claimed_request_bytes")?,
+            reply: claim("claimed_reply_bytes")?,
+        },
         wire_disagrees: row.try_get("wire_disagrees")?,
         connection: unsigned(row, "connection")?,
         http: unsigned(row, "http")?,

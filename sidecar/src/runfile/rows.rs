@@ -153,6 +153,23 @@ pub struct Aside {
     pub again: bool,
 }
 
+/// What the spans of a hop say of the bodies of its messages, in bytes. Nobody here counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Claimed {
+    /// Body of the request.
+    pub request: Option<u64>,
+    /// Body of the reply.
+    pub reply: Option<u64>,
+}
+
+impl Claimed {
+    /// This, and where it says nothing the other.
+    #[must_use]
+    pub fn or(self, other: Claimed) -> Claimed {
+        Claimed { request: self.request.or(other.request), reply: self.reply.or(other.reply) }
+    }
+}
+
 /// One hop of a traced request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HopRow {
@@ -175,6 +192,8 @@ pub struct HopRow {
     pub request: Option<Traffic>,
     /// What the reply put on the wire.
     pub reply: Option<Traffic>,
+    /// What its server's span claims, else its client's, whether a tap looked or not.
+    pub claimed: Claimed,
     /// Both ends were tapped and counted different body bytes.
     pub wire_disagrees: bool,
     /// Connection number in the client process; 0 if unknown.

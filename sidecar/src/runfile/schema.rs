@@ -2,7 +2,7 @@
 //!
 //! A stage is a column `<stage>_ns`, NULL where it is absent: a mean over all requests is
 //! `total(x) / count(*)`, not `avg(x)`. Which of the others are inferred stands in `hop.inferred`. Traffic is NULL where
-//! nobody counted it. What is known of a trace beside its requests stands in `aside`.
+//! nobody counted it, and so is what spans claim where they claim nothing. What is known of a trace beside its requests stands in `aside`.
 
 use ledger::Stage;
 
@@ -75,6 +75,8 @@ pub(super) fn hop() -> Table {
         ("others", TEXT),
         ("injected", TEXT),
         ("inferred", TEXT),
+        ("claimed_request_bytes", "INTEGER"),
+        ("claimed_reply_bytes", "INTEGER"),
     ]);
     for message in ["request", "reply"] {
         all.extend(TRAFFIC.iter().map(|part| (format!("{message}_{part}"), "INTEGER")));

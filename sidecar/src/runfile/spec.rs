@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    Aside, Attempt, HopRow, ProcessSample, RequestKind, RequestRow, RunFile, RunFileError,
+    Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow, RunFile, RunFileError,
     RunFileSink,
 };
 use crate::sink::{Batch, Sink as _};
@@ -37,6 +37,7 @@ fn request(n: u64) -> RequestRow {
         clipped_ns: 43,
         request: (depth == 0).then(|| traffic(n)),
         reply: (depth == 0).then(|| traffic(n + 10)),
+        claimed: Claimed { request: (depth == 1).then_some(n), reply: Some(n + 3) },
         wire_disagrees: depth == 0,
         connection: 3,
         http: 20,
@@ -105,6 +106,23 @@ async fn what_is_written_is_read_back() {
     reader.close().await.unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "one file is left: {left:?}");
+}
+
+#[tokio::test]
+async fn a_file_written_before_claims_were_kept_is_read_without_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.db");
+    let mut file = RunFile::create(&path).await.unwrap();
+    file.write(&[request(2)], &[]).await.unwrap();
+    for column in ["claimed_request_bytes", "claimed_reply_bytes"] {
+        let drop = sqlx::AssertSqlSafe(format!("ALTER TABLE hop DROP COLUMN {column}"));
+        sqlx::query(drop).execute(&mut file.connection).await.unwrap();
+    }
+    file.close().await.unwrap();
+    let mut expected = request(2);
+    expected.hops.iter_mut().for_each(|hop| hop.claimed = Claimed::default());
+    let mut reader = RunFile::open(&path).await.unwrap();
+    assert_eq!(reader.read_requests().await.unwrap(), [expected]);
 }
 
 #[tokio::test]

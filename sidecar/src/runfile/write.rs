@@ -166,7 +166,9 @@ fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q>
         .bind(int(row.attempts))
         .bind(others.join("\n"))
         .bind(injected.join(" "))
-        .bind(inferred.join(" "));
+        .bind(inferred.join(" "))
+        .bind(row.claimed.request.map(int))
+        .bind(row.claimed.reply.map(int));
     for traffic in [&row.request, &row.reply] {
         let values = traffic.map(|traffic| {
             let Traffic { payload, body, wire, frames, framing, headers } = traffic;

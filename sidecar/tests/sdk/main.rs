@@ -17,7 +17,7 @@ use collector::{Collector, Sent};
 use ledger::names;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use shop::{Language, Shop};
-use sidecar::runfile::{RequestRow, RunFile};
+use sidecar::runfile::{Claimed, RequestRow, RunFile};
 use sidecar::stats::Stats;
 use sidecar::{Sidecar, SidecarConfig};
 
@@ -160,6 +160,15 @@ fn line(language: Language, way: Way, seen: &Seen) -> String {
         "rpc.service",
     ];
     peers.retain(|key| calls.iter().any(|span| span.attributes.contains_key(*key)));
+    let claims: Vec<_> =
+        seen.requests.iter().flat_map(|row| &row.hops).map(|hop| hop.claimed).collect();
+    let of = |claimed: fn(&Claimed) -> Option<u64>| claims.iter().filter_map(claimed).count();
+    let sizes = match (of(|it| it.request), of(|it| it.reply)) {
+        (0, 0) => "none".to_owned(),
+        (requests, replies) => {
+            format!("{requests} requests, {replies} replies of {} hops", claims.len())
+        }
+    };
     let pid = match (first(names::PROCESS_PID), seen.stats.processes_not_sampled.get("front")) {
         (None, _) => "none".to_owned(),
         (Some(_), None) => "sampled".to_owned(),
@@ -167,7 +176,7 @@ fn line(language: Language, way: Way, seen: &Seen) -> String {
     };
     let others: Vec<_> = seen.stats.signals_dropped.keys().map(String::as_str).collect();
     format!(
-        "| {language:?} {sdk} | {} | {:.1} | {} | {} | {} | {pid} | {} |",
+        "| {language:?} {sdk} | {} | {:.1} | {} | {} | {} | {pid} | {sizes} | {} |",
         way.name,
         seen.sent.len() as f64 / VISITS as f64,
         if states > 0 { "yes" } else { "no" },
@@ -215,9 +224,9 @@ fn main() -> ExitCode {
     table.sort();
     if !table.is_empty() {
         println!(
-            "| SDK | way | spans a visit | trace_state | taken | names of peers | pid | also sends |"
+            "| SDK | way | spans a visit | trace_state | taken | names of peers | pid | sizes claimed | also sends |"
         );
-        println!("|---|---|---|---|---|---|---|---|\n{}", table.join("\n"));
+        println!("|---|---|---|---|---|---|---|---|---|\n{}", table.join("\n"));
     }
     conclusion.exit_code()
 }

@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span::SpanKind};
 use prost::Message as _;
 use serde_json::json;
+use sidecar::runfile::Claimed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -514,4 +515,24 @@ async fn what_json_says_is_what_protobuf_says() {
     assert_eq!(row.trace_id, "5b8efff798038103d269b633813fc60c");
     assert_eq!((row.latency_ns, row.error, row.weight, row.round), (1_000_000_000, true, 2.5, 3));
     assert_eq!(row.hops[0].hop, "page→sh\u{f6}p \"1\"");
+}
+
+#[tokio::test]
+async fn sizes_that_spans_claim_are_in_the_run_file_and_what_is_no_size_is_counted() {
+    let sidecar = Running::start("").await;
+    let mut export = export_json(7);
+    export["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = json!([
+        {"key": "http.request.body.size", "value": {"intValue": "14"}},
+        {"key": "http.response_content_length", "value": {"stringValue": "100237"}},
+        {"key": "http.response.body.size", "value": {"intValue": "-1"}},
+    ]);
+    let body = serde_json::to_vec(&export).unwrap();
+    let answer = post(&sidecar, Version::HTTP_11, "/v1/traces", &[JSON], body).await;
+    assert_eq!(answer.status, 200);
+    let stats = sidecar.flush().await;
+    assert_eq!((stats.sizes_ignored, stats.requests_written), (1, 1), "{stats:#?}");
+    let rows = sidecar.open_run_file().await.read_requests().await.unwrap();
+    let hop = &rows[0].hops[0];
+    assert_eq!(hop.claimed, Claimed { request: Some(14), reply: Some(100_237) });
+    assert_eq!((hop.request, hop.reply), (None, None), "nobody counted anything");
 }

@@ -6,6 +6,7 @@
 
 mod breakdown;
 mod cell;
+mod claims;
 mod contrasts;
 mod costs;
 mod factors;
@@ -35,6 +36,7 @@ pub use cell::{
     CellResult, DatabaseResult, FamilyResult, Injected, K6Result, LoadResult, MarksResult,
     Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
+pub use claims::{ClaimedResult, ENVELOPE_BYTES, holds_payload};
 pub use contrasts::{ContrastResult, Part, RESIDUAL, pairs, without_arm};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;

@@ -8,6 +8,7 @@ use ledger::Traffic;
 use serde::{Deserialize, Serialize};
 use sidecar::runfile::{HopRow, RequestRow};
 
+use super::claims::{ClaimedResult, Claims, widen};
 use super::rounding::round;
 use lab_model::Cell;
 
@@ -61,6 +62,9 @@ pub struct WireResult {
     pub seen: u64,
     /// Requests of this hop that no tap saw.
     pub unseen: u64,
+    /// What spans claim of the bodies; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<ClaimedResult>,
     /// Requests whose two ends counted different body bytes.
     pub disagreements: u64,
     /// Requests that were put on a connection more than once.
@@ -105,6 +109,7 @@ struct Hop {
     http: BTreeSet<u64>,
     seen: u64,
     unseen: u64,
+    claims: Claims,
     disagreements: u64,
     retried: u64,
 }
@@ -114,6 +119,8 @@ impl Hop {
         if hop.connection != 0 {
             self.connections.entry(round).or_default().insert(hop.connection);
         }
+        let seen = hop.request.is_some() && hop.reply.is_some();
+        self.claims.take(declared, hop.claimed, seen);
         // Only of a hop that a tap looked at is anything known.
         let (Some(request), Some(reply)) = (&hop.request, &hop.reply) else {
             self.unseen += 1;
@@ -162,14 +169,9 @@ impl Hop {
             http: self.http.into_iter().collect(),
             seen: self.seen,
             unseen: self.unseen,
+            claimed: self.claims.close(),
             disagreements: self.disagreements,
             retried: self.retried,
         }
     }
-}
-
-/// Makes room for `value` in a range.
-fn widen(range: &mut Option<(u64, u64)>, value: u64) {
-    let (least, most) = range.unwrap_or((value, value));
-    *range = Some((least.min(value), most.max(value)));
 }

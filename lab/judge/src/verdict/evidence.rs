@@ -4,8 +4,8 @@
 //! against, what was looked at is told: a yes without a number is a word.
 
 use super::{Circumstances, Status, load, rules};
-use crate::result::units::{count, http, percent, time};
-use crate::result::{CellResult, WireResult, ratio};
+use crate::result::units::{count, exact_bytes, http, percent, time};
+use crate::result::{CellResult, ENVELOPE_BYTES, WireResult, ratio};
 use lab_model::{Answer, Evidence, Question, Reason};
 
 /// An answer to each question about `cell`, which has been judged; the worst first.
@@ -87,14 +87,38 @@ fn workload(cell: &CellResult) -> (String, Option<(f64, f64)>) {
         let spoken: Vec<String> = hop.http.iter().map(|&version| http(version)).collect();
         format!("{} {}", hop.hop, spoken.join(", "))
     };
-    let hops: Vec<String> = cell.wire.iter().filter(|wire| wire.seen > 0).map(hop).collect();
+    let counted: Vec<String> = cell.wire.iter().filter(|wire| wire.seen > 0).map(hop).collect();
+    let claimed: Vec<String> = cell.wire.iter().filter_map(claimed).collect();
+    let mut ways = Vec::new();
+    if !counted.is_empty() {
+        ways.push(format!("counted on the connections ({})", counted.join("; ")));
+    }
+    if !claimed.is_empty() {
+        ways.push(format!(
+            "claimed by spans where no tap counted (bodies at {}; up to {} over the payload are envelope)",
+            claimed.join("; "),
+            exact_bytes(ENVELOPE_BYTES)
+        ));
+    }
     let text = format!(
-        "of {} requests {} carried another payload than declared, counted on the connections ({}); limit 0",
+        "of {} requests {} carried another payload than declared, {}; limit 0",
         count(cell.traced.succeeded),
         count(wrong),
-        hops.join("; ")
+        ways.join(", and ")
     );
     (text, Some((wrong as f64, 0.0)))
+}
+
+/// The bodies that spans claim of the requests of `hop` that no tap saw.
+fn claimed(hop: &WireResult) -> Option<String> {
+    let claimed = hop.claimed.filter(|claimed| claimed.checked > 0)?;
+    let both = [("request", claimed.request_body_range), ("reply", claimed.response_body_range)];
+    let bodies = both.into_iter().filter_map(|(direction, range)| {
+        let (least, most) = range?;
+        let from = if least == most { String::new() } else { format!("{} to ", count(least)) };
+        Some(format!("{from}{} for the {direction}", exact_bytes(most)))
+    });
+    Some(format!("{} of {}", hop.hop, bodies.collect::<Vec<_>>().join(" and ")))
 }
 
 fn requests(cell: &CellResult) -> (String, Option<(f64, f64)>) {

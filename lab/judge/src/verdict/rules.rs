@@ -164,11 +164,14 @@ rules! {
     PAYLOAD_BYTES = "payload_bytes", Some(Workload), Declared(Status::Invalid),
         "payload bytes of a message, of every traced request",
         "A hop carried another payload than the cell declares: the number is about something else.";
+    PAYLOAD_CLAIMED = "payload_claimed", Some(Workload), Declared(Status::Invalid),
+        "body bytes of a message as its spans claim them, of every traced request that no tap saw; up to 1,024 B over the payload are its envelope",
+        "A hop carried another payload than the cell declares, by its own services' word: the number is about something else.";
     PAYLOAD_UNPROVED = "payload_unproved", Some(Workload), Above(suspect(0.0)),
-        "requests of an edge or inner hop that no tap saw, over all",
+        "requests of an edge or inner hop that no tap saw and of which no span claims sizes, over all",
         "Nothing counted what these requests put on the wire, so the workload is not proved.";
     PAYLOAD_UNTOLD = "payload_untold", Some(Workload), Untold(Status::Unchecked),
-        "bytes of an edge or inner hop on whose connections no tap looked at all",
+        "bytes of an edge or inner hop on whose connections no tap looked at all, and that are not claimed of every request",
         "What was declared may have been sent, and nothing here can tell. A relay or a service with taps can.";
     PROTOCOL_ON_THE_WIRE = "protocol_on_the_wire", Some(Workload), Declared(Status::Invalid),
         "HTTP version of the inner hop (11 for rest, 20 for grpc)",

@@ -1,33 +1,17 @@
-//! Was the workload the declared one? Payload, protocol and connections, as the taps counted them.
+//! Was the workload the declared one? Payload, protocol and connections, as the taps counted them; where no tap
+//! looked, payloads as spans claim them.
 
 use super::Reason;
 use super::rules;
 use crate::result::units::{count, exact_bytes, http, percent};
-use crate::result::{CellResult, WireResult, ratio};
+use crate::result::{CellResult, WireResult, holds_payload, ratio};
 use lab_model::Protocol;
 
 /// Judges what the hops of `cell` put on the wire.
 pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
     payload(cell, reasons);
     for hop in cell.wire.iter().filter(|hop| hop.depth <= 1) {
-        let (unseen, all) = (hop.unseen, hop.seen + hop.unseen);
-        if hop.seen == 0 {
-            reasons.extend(rules::PAYLOAD_UNTOLD.untold(format!(
-                "{}: no tap looked at its connections, so nothing here can tell what {} requests sent",
-                hop.hop,
-                count(all)
-            )));
-            continue;
-        }
-        reasons.extend(rules::PAYLOAD_UNPROVED.check(ratio(unseen as f64, all as f64), |_| {
-            format!(
-                "{}: no tap saw {} of {} requests, so nothing proves what they sent; use services \
-                 with taps on both ends",
-                hop.hop,
-                count(unseen),
-                count(all)
-            )
-        }));
+        reasons.extend(untold(hop));
     }
     for hop in &cell.wire {
         wire(hop, reasons);
@@ -38,58 +22,124 @@ pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
     }
 }
 
-/// Every message must carry exactly the declared payload. One reason for all that do not: it names each
-/// of them, with the payload furthest from the declared one.
-fn payload(cell: &CellResult, reasons: &mut Vec<Reason>) {
-    let seen = cell.wire.iter().filter(|hop| hop.seen > 0);
-    let wrong: Vec<(String, u64, u64)> = seen.flat_map(wrong_payloads).collect();
-    let Some((_, declared, found)) = wrong.first() else {
-        return;
-    };
-    let legs: Vec<String> = wrong
-        .iter()
-        .map(|(leg, declared, found)| {
-            let declared = if *declared == cell.factors.payload_bytes {
-                String::new()
-            } else {
-                format!(" instead of {}", exact_bytes(*declared))
-            };
-            format!("{}{declared} in {leg}", exact_bytes(*found))
-        })
-        .collect();
-    reasons.extend(rules::PAYLOAD_BYTES.declared(
-        *found as f64,
-        *declared as f64,
+/// Whether there are requests of `hop` of which nothing tells what they sent: no tap, and no span.
+fn untold(hop: &WireResult) -> Option<Reason> {
+    let claimed = hop.claimed.map_or(0, |claimed| claimed.checked);
+    let (unseen, all) = (hop.unseen.saturating_sub(claimed), hop.seen + hop.unseen);
+    if hop.seen == 0 && unseen > 0 {
+        let (which, but) = if claimed > 0 {
+            (format!("{} of {}", count(unseen), count(all)), ": their spans claim no sizes either")
+        } else {
+            (count(all), "")
+        };
+        return rules::PAYLOAD_UNTOLD.untold(format!(
+            "{}: no tap looked at its connections, so nothing here can tell what {which} requests sent{but}",
+            hop.hop
+        ));
+    }
+    rules::PAYLOAD_UNPROVED.check(ratio(unseen as f64, all as f64), |_| {
         format!(
-            "declared {}, the wire carried {}; the number is that of another payload: mend the service",
-            exact_bytes(cell.factors.payload_bytes),
-            legs.join(", ")
-        ),
-    ));
+            "{}: no tap saw {} of {} requests, so nothing proves what they sent; use services \
+             with taps on both ends",
+            hop.hop,
+            count(unseen),
+            count(all)
+        )
+    })
 }
 
-/// The messages of `hop` with a wrong payload: which, declared, found.
-fn wrong_payloads(hop: &WireResult) -> Vec<(String, u64, u64)> {
-    let directions = [
-        ("request", hop.declared_request_bytes, hop.request_payload_range),
-        ("reply", hop.declared_response_bytes, hop.response_payload_range),
-    ];
-    directions
-        .into_iter()
-        .filter_map(|(direction, declared, range)| Some((direction, declared?, range?)))
-        .filter(|&(_, declared, (least, most))| least != declared || most != declared)
-        .map(|(direction, declared, (least, most))| {
-            let found =
-                if most.abs_diff(declared) >= least.abs_diff(declared) { most } else { least };
-            let often = if least == most {
-                "every time".to_owned()
-            } else {
-                let wrong = ratio(hop.payload_mismatches as f64, hop.seen as f64);
-                format!("{} of the requests differ", percent(wrong))
-            };
-            (format!("the {direction} of {} ({often})", hop.hop), declared, found)
-        })
-        .collect()
+/// Every message must carry exactly the declared payload; of a body that is only claimed some is envelope. One reason
+/// for all that do not: it names each of them, with the payload of the first of them.
+fn payload(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    let declared = exact_bytes(cell.factors.payload_bytes);
+    let told = |wrong: &[Wrong]| {
+        let legs: Vec<String> = wrong.iter().map(|wrong| wrong.words(cell)).collect();
+        legs.join(", ")
+    };
+    let counted: Vec<Wrong> = cell.wire.iter().flat_map(counted).collect();
+    if let Some(first) = counted.first() {
+        reasons.extend(rules::PAYLOAD_BYTES.declared(
+            first.found as f64,
+            first.declared as f64,
+            format!(
+                "declared {declared}, the wire carried {}; the number is that of another payload: mend the service",
+                told(&counted)
+            ),
+        ));
+    }
+    let claimed: Vec<Wrong> = cell.wire.iter().flat_map(claimed).collect();
+    if let Some(first) = claimed.first() {
+        reasons.extend(rules::PAYLOAD_CLAIMED.declared(
+            first.found as f64,
+            first.declared as f64,
+            format!(
+                "declared {declared}, the spans claimed bodies of {}, where no tap counted; the number is that of \
+                 another payload: mend the service",
+                told(&claimed)
+            ),
+        ));
+    }
+}
+
+/// Messages of one direction of a hop of which some are not as declared.
+struct Wrong {
+    /// `request of client→server`.
+    leg: String,
+    declared: u64,
+    /// What was furthest from that.
+    found: u64,
+    often: String,
+}
+
+impl Wrong {
+    fn words(&self, cell: &CellResult) -> String {
+        let declared = if self.declared == cell.factors.payload_bytes {
+            String::new()
+        } else {
+            format!(" instead of {}", exact_bytes(self.declared))
+        };
+        format!("{}{declared} in the {} ({})", exact_bytes(self.found), self.leg, self.often)
+    }
+}
+
+/// The messages of `hop` with another payload than declared, as taps counted.
+fn counted(hop: &WireResult) -> Vec<Wrong> {
+    let ranges = [hop.request_payload_range, hop.response_payload_range];
+    wrong(hop, ranges, (hop.payload_mismatches, hop.seen), |bytes, declared| bytes == declared)
+}
+
+/// The same of those that no tap saw, as their spans claim.
+fn claimed(hop: &WireResult) -> Vec<Wrong> {
+    let Some(claimed) = hop.claimed else { return Vec::new() };
+    let ranges = [claimed.request_body_range, claimed.response_body_range];
+    wrong(hop, ranges, (claimed.mismatches, hop.unseen), holds_payload)
+}
+
+fn wrong(
+    hop: &WireResult,
+    ranges: [Option<(u64, u64)>; 2],
+    (mismatches, all): (u64, u64),
+    is_right: impl Fn(u64, u64) -> bool,
+) -> Vec<Wrong> {
+    let [request, reply] = ranges;
+    [
+        ("request", hop.declared_request_bytes, request),
+        ("reply", hop.declared_response_bytes, reply),
+    ]
+    .into_iter()
+    .filter_map(|(direction, declared, range)| {
+        let (declared, (least, most)) = (declared?, range?);
+        let wrong = [least, most].into_iter().filter(|&bytes| !is_right(bytes, declared));
+        let found = wrong.max_by_key(|bytes| bytes.abs_diff(declared))?;
+        let often = if least == most && mismatches == all {
+            "every time".to_owned()
+        } else {
+            let wrong = ratio(mismatches as f64, all as f64);
+            format!("{} of the requests differ", percent(wrong))
+        };
+        Some(Wrong { leg: format!("{direction} of {}", hop.hop), declared, found, often })
+    })
+    .collect()
 }
 
 fn wire(hop: &WireResult, reasons: &mut Vec<Reason>) {

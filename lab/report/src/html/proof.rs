@@ -7,10 +7,10 @@ use super::markup::{Table, chip, details};
 use lab_judge::result::units::{
     count, exact_bytes, http, mean, memory, percent, rate, time, trimmed,
 };
-use lab_judge::result::{CellResult, RunResult, WireResult};
+use lab_judge::result::{CellResult, RunResult, WireResult, holds_payload};
 use lab_model::{Reason, Status};
 
-/// What was declared against what the taps counted.
+/// What was declared against what the taps counted, and what spans claim where there was none.
 pub(super) fn workload(result: &RunResult) -> Markup {
     let headings = [
         "cell",
@@ -48,13 +48,18 @@ fn wire_row(table: &mut Table, cell: &CellResult, hop: &WireResult) {
         (_, Some(reply)) => format!("{} reply", exact_bytes(reply)),
         _ => "–".to_owned(),
     };
+    let claimed = hop.claimed.unwrap_or_default();
     table.row(&[
         &cell.id,
         &hop.hop,
         &if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
         &declared,
-        &carried(hop.declared_request_bytes, hop.request_payload_range),
-        &carried(hop.declared_response_bytes, hop.response_payload_range),
+        &carried(hop.declared_request_bytes, hop.request_payload_range, claimed.request_body_range),
+        &carried(
+            hop.declared_response_bytes,
+            hop.response_payload_range,
+            claimed.response_body_range,
+        ),
         &counted(hop.request_wire_bytes),
         &counted(hop.response_wire_bytes),
         &counted(hop.frames),
@@ -69,18 +74,27 @@ fn counted(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), mean)
 }
 
-/// What was carried, and whether that is what was declared.
-fn carried(declared: Option<u64>, range: Option<(u64, u64)>) -> Markup {
-    let Some((least, most)) = range else {
+/// What was carried, and whether that is what was declared: the payload that taps counted, else the body that spans
+/// claim.
+fn carried(
+    declared: Option<u64>,
+    counted: Option<(u64, u64)>,
+    claimed: Option<(u64, u64)>,
+) -> Markup {
+    let Some((least, most)) = counted.or(claimed) else {
         return "not seen".render();
     };
+    let how = if counted.is_some() { "" } else { " of body, claimed" };
     let text = if least == most {
-        exact_bytes(least)
+        format!("{}{how}", exact_bytes(least))
     } else {
-        format!("{} … {}", count(least), exact_bytes(most))
+        format!("{} … {}{how}", count(least), exact_bytes(most))
+    };
+    let right = |bytes, declared| {
+        if counted.is_some() { bytes == declared } else { holds_payload(bytes, declared) }
     };
     match declared {
-        Some(declared) if least == declared && most == declared => {
+        Some(declared) if right(least, declared) && right(most, declared) => {
             html! { span.good { (text) " " i aria-label="as declared" { "✓" } } }
         }
         Some(_) => {

@@ -2,7 +2,9 @@
 
 use expect_test::{Expect, expect};
 use lab_judge::result::CellResult;
-use lab_model::{K6Measure, Protocol, Status};
+use lab_model::{K6Measure, Protocol, Question, Status};
+use serde_json::Value;
+use sidecar::runfile::Claimed;
 
 use crate::fixture::{Fixture, cell, run};
 
@@ -53,6 +55,131 @@ fn five_questions_are_answered_each_with_a_number() {
             Was it undisturbed? yes: the machine was 7.0 % busy (limit 95 %), requests were sent late by 12 % of the p99 (limit 50 %), the second half of a round took <0.1 % longer than its first
         "#]],
         &spoilt(6, |_| {}),
+    );
+}
+
+/// As if foreign services had been asked, whose spans claim bodies and on whose connections no tap looked: at both
+/// hops, or at the inner one alone.
+fn foreign(fixture: &mut Fixture, hops: std::ops::Range<usize>, request: u64, reply: u64) {
+    for row in &mut fixture.rows {
+        for hop in &mut row.hops[hops.clone()] {
+            (hop.request, hop.reply, hop.connection, hop.http) = (None, None, 0, 0);
+            hop.claimed = Claimed { request: Some(request), reply: Some(reply) };
+        }
+    }
+}
+
+/// The answer to the first question.
+fn workload(expected: Expect, cell: &CellResult) {
+    let of = |evidence: &&lab_model::Evidence| evidence.question == Question::Workload;
+    let evidence = cell.evidence.iter().find(of).expect("every question is answered");
+    let all = format!("{} {}: {}", verdict(cell), evidence.answer.words(), evidence.text);
+    expected.assert_eq(&(all.replace("; ", ";\n") + "\n"));
+}
+
+#[test]
+fn where_no_tap_looked_the_sizes_that_spans_claim_say_what_was_sent() {
+    workload(
+        expect![[r#"
+            VALID yes: of 500 requests 0 carried another payload than declared, claimed by spans where no tap counted (bodies at driver→gateway of 24 B for the request and 68 B for the reply;
+            gateway→echo of 24 B for the request and 68 B for the reply;
+            up to 1,024 B over the payload are envelope);
+            limit 0
+        "#]],
+        &spoilt(1, |fixture| foreign(fixture, 0..2, 24, 68)),
+    );
+    workload(
+        expect![[r#"
+            VALID yes: of 500 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1), and claimed by spans where no tap counted (bodies at gateway→echo of 24 B for the request and 24 to 1,034 B for the reply;
+            up to 1,024 B over the payload are envelope);
+            limit 0
+        "#]],
+        &spoilt(1, |fixture| {
+            foreign(fixture, 1..2, 24, 24);
+            fixture.rows[7].hops[1].claimed.reply = Some(1_034);
+        }),
+    );
+}
+
+#[test]
+fn another_payload_than_declared_is_invalid_by_claims_too() {
+    workload(
+        expect![[r#"
+        INVALID payload_claimed no: declared 10 B, the spans claimed bodies of 100,237 B in the reply of driver→gateway (every time), 100,237 B in the reply of gateway→echo (every time), where no tap counted;
+        the number is that of another payload: mend the service
+    "#]],
+        &spoilt(1, |fixture| foreign(fixture, 0..2, 14, 100_237)),
+    );
+    // One among many is enough, too short as well as too long.
+    for bytes in [9, 1_035] {
+        let cell = spoilt(1, |fixture| {
+            foreign(fixture, 1..2, 24, 24);
+            fixture.rows[7].hops[1].claimed.request = Some(bytes);
+        });
+        assert_eq!(verdict(&cell), "INVALID payload_claimed");
+        let claimed = cell.wire[1].claimed.unwrap();
+        assert_eq!((claimed.checked, claimed.mismatches), (500, 1));
+        assert_eq!(cell.verdict.reasons[0].value, bytes as f64);
+        assert_eq!(cell.verdict.reasons[0].limit, 10.0);
+    }
+}
+
+#[test]
+fn what_is_claimed_speaks_only_where_nothing_was_counted() {
+    let cell = spoilt(1, |fixture| {
+        for row in &mut fixture.rows {
+            row.hops[1].claimed = Claimed { request: Some(24), reply: Some(100_237) };
+        }
+    });
+    assert_eq!(verdict(&cell), "VALID");
+    let wire = serde_json::to_value(&cell.wire).unwrap();
+    assert_eq!(wire[0].get("claimed"), None, "nobody claimed anything of the edge");
+    let (counted, claimed) = (&wire[1]["response_body_bytes"], &wire[1]["claimed"]);
+    assert_eq!((counted, &claimed["response_body_bytes"]), (&24.0.into(), &100_237.0.into()));
+    assert_eq!(
+        (&claimed["mismatches"], &claimed["response_body_range"]),
+        (&0.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn a_hop_of_which_taps_saw_some_requests_is_judged_by_the_claims_of_the_others() {
+    let mixed = |reply| {
+        spoilt(1, |fixture| {
+            let tapped = fixture.rows[..250].to_vec();
+            foreign(fixture, 1..2, 24, reply);
+            fixture.rows[..250].clone_from_slice(&tapped);
+        })
+    };
+    assert_eq!(verdict(&mixed(24)), "VALID");
+    assert_eq!(verdict(&mixed(100_237)), "INVALID payload_claimed");
+}
+
+#[test]
+fn what_nobody_counted_and_not_everybody_claims_cannot_be_checked() {
+    // An empty payload has often no body, of which nothing is claimed.
+    let cell = spoilt(1, |fixture| {
+        foreign(fixture, 0..1, 0, 68);
+        fixture.rows.iter_mut().for_each(|row| row.hops[0].claimed.request = None);
+    });
+    assert_eq!(verdict(&cell), "VALID");
+    workload(
+        expect![[r#"
+            UNCHECKED payload_untold cannot be checked here: gateway→echo: no tap looked at its connections, so nothing here can tell what 20 of 500 requests sent: their spans claim no sizes either
+        "#]],
+        &spoilt(1, |fixture| {
+            foreign(fixture, 1..2, 24, 24);
+            fixture.rows.iter_mut().take(20).for_each(|row| row.hops[1].claimed.reply = None);
+        }),
+    );
+    workload(
+        expect![[r#"
+            UNCHECKED payload_untold cannot be checked here: gateway→echo: no tap looked at its connections, so nothing here can tell what 500 requests sent
+        "#]],
+        &spoilt(1, |fixture| {
+            foreign(fixture, 1..2, 0, 0);
+            fixture.rows.iter_mut().for_each(|row| row.hops[1].claimed = Claimed::default());
+        }),
     );
 }
 

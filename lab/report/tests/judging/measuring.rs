@@ -53,6 +53,7 @@ fn the_page_names_every_field_of_a_result() {
     }
     let mut fixture = sample_run();
     fixture.rows[0].hops[0].injected.push((Stage::Handler, 1));
+    fixture.rows[0].hops[1].claimed.reply = Some(24);
     let json = serde_json::from_str(&lab_report::json(&fixture.result())).expect("JSON");
     let mut found = Vec::new();
     keys(&json, &mut found);

@@ -7,7 +7,7 @@ use ledger::wall::WallClock;
 use ledger::{clock, names};
 use sidecar::Lines;
 
-use lab_judge::result::{CellResult, ContrastResult, Difference, RunResult};
+use lab_judge::result::{CellResult, ContrastResult, Difference, RunResult, WireResult};
 use lab_launch::{Announced, Control, ControlError};
 use lab_model::{Cell, RoundMeasure, Second, Verdict, Workload};
 
@@ -201,7 +201,9 @@ fn verdict_fields<'a>(point: sidecar::Fields<'a>, verdict: &Verdict) -> sidecar:
 
 /// Requests of a cell whose two ends counted different bytes, or whose payload is not the declared one.
 fn bytes_disagree(cell: &CellResult) -> u64 {
-    cell.wire.iter().map(|hop| hop.disagreements + hop.payload_mismatches).sum()
+    let claimed = |hop: &WireResult| hop.claimed.map_or(0, |claimed| claimed.mismatches);
+    let wrong = |hop: &WireResult| hop.disagreements + hop.payload_mismatches + claimed(hop);
+    cell.wire.iter().map(wrong).sum()
 }
 
 #[cfg(test)]
