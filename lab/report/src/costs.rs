@@ -128,11 +128,11 @@ mod tests {
         expect![[r#"
             What measuring costs: CPU of gateway and echo per request, probes on over off
 
-              payload       asked/s        on       off   ratio  95 % interval    traced  pairs
-                 10 B REST    1,000    101 µs    100 µs  1.012×  [1.004, 1.020]     20 %     10
-                 10 B gRPC    1,000    102 µs    100 µs  1.024×  [1.016, 1.032]     20 %     10 +1 discarded
-               100 kB REST    1,000    100 µs    100 µs  1.003×  [0.995, 1.011]     20 %     10
-               100 kB gRPC    1,000    100 µs    100 µs  1.001×  [0.993, 1.009]     20 %     10
+              payload       asked/s        on       off   ratio  95 % interval    traced  pairs  latency, on over off
+                 10 B REST    1,000    101 µs    100 µs  1.012×  [1.004, 1.020]     20 %     10  1.012× [0.980, 1.070] (405 µs, 400 µs)
+                 10 B gRPC    1,000    102 µs    100 µs  1.024×  [1.016, 1.032]     20 %     10  1.024× [0.980, 1.070] (410 µs, 400 µs) (1 left out)
+               100 kB REST    1,000    100 µs    100 µs  1.003×  [0.995, 1.011]     20 %     10  1.003× [0.980, 1.070] (401 µs, 400 µs)
+               100 kB gRPC    1,000    100 µs    100 µs  1.001×  [0.993, 1.009]     20 %     10  1.001× [0.980, 1.070] (400 µs, 400 µs)
                   rest-1MB  not measured: pair 1 of 10: of 100 requests 7 were dropped
 
             mean of all cells: 1.010×, 95 % interval [1.006, 1.014]

@@ -48,7 +48,7 @@ fn documented() -> BTreeMap<String, Shape> {
     let mut shapes = BTreeMap::new();
     for part in section.split("\n### `").skip(1) {
         let (name, text) = part.split_once('`').unwrap();
-        let tags = text.split("Tags: ").nth(1).unwrap().split('.').next().unwrap();
+        let tags = text.split("Tags:").nth(1).unwrap().split('.').next().unwrap();
         let quoted = |text: &str| -> Vec<String> {
             text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
         };
