@@ -61,7 +61,7 @@ pub(super) struct FactorArgs {
     #[arg(long, num_args = 1.., value_name = "WHO=CPUS", value_parser = parse_pin)]
     pin: Vec<Pin>,
     /// What is asked of each cell (repeatable), e.g. p99<200ms, errors<1%, completed>95; exit code 6 if it is missed
-    #[arg(long, value_name = "WHAT<LIMIT")]
+    #[arg(long, value_name = "OBJECTIVE")]
     objective: Vec<Objective>,
 }
 

@@ -72,7 +72,7 @@ pub(super) struct GateArgs {
     #[arg(long, value_name = "BIN|SET")]
     new: Vec<String>,
     /// How much the new arm may take more (repeatable), e.g. mean>5%, p99>2ms, cpu>3%, framing>20us
-    #[arg(long, value_name = "WHAT>LIMIT", required = true)]
+    #[arg(long, value_name = "LIMIT", required = true)]
     fail_on: Vec<Limit>,
     /// A built-in plan (see `run-lab plans`) or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = PLAN)]
