@@ -12,6 +12,8 @@ use sidecar::runfile::{HopRow, RequestRow, RunFile};
 /// Requests of the small run, and of the large one.
 const SMALL: u64 = 1_000;
 const LARGE: u64 = 30_000;
+/// How often each is judged.
+const TRIES: u32 = 4;
 
 fn run() -> RunMeasure {
     let cell = Cell {
@@ -105,7 +107,12 @@ async fn judging_a_long_run_takes_no_more_memory_than_judging_a_short_one() {
     write(&large, LARGE).await;
     // The first one finds the program's own pages cold.
     judge(&small, SMALL).await;
-    let (short, long) = (judge(&small, SMALL).await, judge(&large, LARGE).await);
+    // What the allocator still holds of earlier work comes and goes: the least of several tries is what it takes.
+    let (mut short, mut long) = (u64::MAX, u64::MAX);
+    for _ in 0..TRIES {
+        short = short.min(judge(&small, SMALL).await);
+        long = long.min(judge(&large, LARGE).await);
+    }
     let ratio = long as f64 / short as f64;
     println!("peak resident: {short} bytes of {SMALL} requests, {long} of {LARGE}: {ratio:.3}");
     assert!(ratio < 1.25, "{short} bytes for {SMALL} requests, {long} for {LARGE}: {ratio:.3}");
