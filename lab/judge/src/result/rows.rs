@@ -87,7 +87,9 @@ impl<'a> CellRows<'a> {
         marks.out_of_order += u64::from(row.out_of_order);
         self.disordered += u64::from(row.out_of_order > 0);
         marks.early += u64::from(row.early);
-        marks.without_inner_hop += u64::from(row.hops.iter().all(|hop| hop.depth != 1));
+        // Of a system of one hop there is no other to lack.
+        let calls = !self.measure.cell.workload.calls.is_empty();
+        marks.without_inner_hop += u64::from(calls && row.hops.iter().all(|hop| hop.depth != 1));
         marks.without_stopwatch += u64::from(row.stopwatch_ns.is_none());
         marks.contained += u64::from(row.margin_ns.is_some_and(|margin| margin >= 0));
         marks.not_contained += u64::from(row.margin_ns.is_some_and(|margin| margin < 0));

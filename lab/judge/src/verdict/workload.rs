@@ -2,7 +2,7 @@
 //! looked, payloads as spans claim them.
 
 use super::Reason;
-use super::rules;
+use super::rules::{self, Rule};
 use crate::result::units::{count, exact_bytes, http, percent};
 use crate::result::{CellResult, WireResult, holds_payload, ratio};
 use lab_model::Protocol;
@@ -52,33 +52,25 @@ fn untold(hop: &WireResult) -> Option<Reason> {
 /// for all that do not: it names each of them, with the payload of the first of them.
 fn payload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let declared = exact_bytes(cell.factors.payload_bytes);
-    let told = |wrong: &[Wrong]| {
+    let of = |rule: &Rule, wrong: Vec<Wrong>, say: fn(&str) -> String| {
+        let first = wrong.first()?;
         let legs: Vec<String> = wrong.iter().map(|wrong| wrong.words(cell)).collect();
-        legs.join(", ")
+        let text = format!(
+            "declared {declared}, {}; the number is that of another payload: mend the service",
+            say(&legs.join(", "))
+        );
+        rule.declared(first.found as f64, first.declared as f64, text)
     };
-    let counted: Vec<Wrong> = cell.wire.iter().flat_map(counted).collect();
-    if let Some(first) = counted.first() {
-        reasons.extend(rules::PAYLOAD_BYTES.declared(
-            first.found as f64,
-            first.declared as f64,
-            format!(
-                "declared {declared}, the wire carried {}; the number is that of another payload: mend the service",
-                told(&counted)
-            ),
-        ));
-    }
-    let claimed: Vec<Wrong> = cell.wire.iter().flat_map(claimed).collect();
-    if let Some(first) = claimed.first() {
-        reasons.extend(rules::PAYLOAD_CLAIMED.declared(
-            first.found as f64,
-            first.declared as f64,
-            format!(
-                "declared {declared}, the spans claimed bodies of {}, where no tap counted; the number is that of \
-                 another payload: mend the service",
-                told(&claimed)
-            ),
-        ));
-    }
+    reasons.extend(of(
+        &rules::PAYLOAD_BYTES,
+        cell.wire.iter().flat_map(counted).collect(),
+        |legs| format!("the wire carried {legs}"),
+    ));
+    reasons.extend(of(
+        &rules::PAYLOAD_CLAIMED,
+        cell.wire.iter().flat_map(claimed).collect(),
+        |legs| format!("the spans claimed bodies of {legs}, where no tap counted"),
+    ));
 }
 
 /// Messages of one direction of a hop of which some are not as declared.
