@@ -171,7 +171,8 @@ impl ContrastResult {
         let floor = |rounds: &[Round]| noise_floor(&means(rounds));
         // As the difference is computed, so that it is that of the two.
         let mean = |rounds: &[Round]| {
-            Mean::of_alternating(&means(rounds)).map_or(0.0, |mean| round_to(mean.value, 1e3))
+            let each: Vec<_> = rounds.iter().map(|round| (round.number, round.mean)).collect();
+            Mean::of_rounds(&each).map_or(0.0, |mean| round_to(mean.value, 1e3))
         };
         ContrastResult {
             first: first.id.clone(),
