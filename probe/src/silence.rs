@@ -3,7 +3,8 @@
 //! By HTTP/1.1 a call that is given up takes its connection with it, and the next call opens another, so a peer that
 //! vanished costs the calls that were under way. By HTTP/2 all calls share one connection, and would share the loss
 //! for ever. So a connection from which nothing was read for a while, though something was written to it, gets no new
-//! calls; those that it has stay on it. A peer that is only busy with a call answers a PING meanwhile.
+//! calls; those that it has stay on it. A peer that is only busy with a call answers a PING meanwhile: one is asked for
+//! in time ([`crate::keepalive`]).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,10 +19,14 @@ use tokio::time::{Instant, Sleep};
 
 use crate::keepalive::Signs;
 
-/// How long a peer may be silent that is known to be near.
-const SHORTEST: Duration = Duration::from_millis(250);
+/// How long a peer may be silent that is known to be near. Half of it has passed when it is asked by a PING.
+const SHORTEST: Duration = Duration::from_millis(100);
 /// Doublings of that, one for each connection in turn that never said anything: a peer that stands still gets few.
 const MOST_DOUBLINGS: u32 = 5;
+/// Doublings for a peer that was left and spoke after all: it is slow, and given longer from then on.
+const MOST_MISTAKEN: u32 = 2;
+/// A peer that may not be asked any more is left after so many halves.
+const UNASKED: u64 = 20;
 /// A far peer is given so many times what the first answer on a connection took.
 const FIRST_ANSWERS: u64 = 4;
 /// And no more than this for it.
@@ -32,6 +37,8 @@ const LONGEST_FOR_DISTANCE: u64 = 5_000_000_000;
 pub(crate) struct Patience {
     /// Connections in turn that were left since the peer was last heard.
     left: AtomicU32,
+    /// Connections that were left and then heard.
+    mistaken: AtomicU32,
     /// From opening the latest connection to the first byte read from it, in nanoseconds.
     first_answer: AtomicU64,
 }
@@ -40,8 +47,8 @@ impl Patience {
     /// How long to wait for an answer to so many bytes, in nanoseconds: a slow line takes time to carry them (a
     /// nanosecond and a thousand for each byte is 1 MB/s).
     fn allowance(&self, bytes: u64) -> u64 {
-        let doublings = self.left.load(Relaxed).min(MOST_DOUBLINGS);
-        let near = (SHORTEST.as_nanos() as u64) << doublings;
+        let doublings = self.left.load(Relaxed) + self.mistaken.load(Relaxed).min(MOST_MISTAKEN);
+        let near = (SHORTEST.as_nanos() as u64) << doublings.min(MOST_DOUBLINGS);
         let far = self.first_answer.load(Relaxed).saturating_mul(FIRST_ANSWERS);
         near + far.min(LONGEST_FOR_DISTANCE) + bytes.saturating_mul(1_000)
     }
@@ -57,8 +64,8 @@ pub(crate) struct Lively<IO> {
     answered: bool,
     /// Bytes written since something was last read.
     unanswered: u64,
-    /// Since when there was nothing to read though something was written; 0 if that is not so. Looked at here, and not
-    /// by whoever calls: what this process was too busy to read is no silence.
+    /// Since when there was nothing to read though an answer is due; 0 if that is not so. Looked at here, and not by
+    /// whoever calls: what this process was too busy to read is no silence.
     since: u64,
     timer: Pin<Box<Sleep>>,
     armed: bool,
@@ -83,21 +90,23 @@ impl<IO> Lively<IO> {
     }
 
     fn read(&mut self) {
-        self.signs.heard.store(true, Relaxed);
+        self.signs.reads.fetch_add(1, Relaxed);
         if !std::mem::replace(&mut self.answered, true) {
             self.patience.first_answer.store(clock::now() - self.opened, Relaxed);
         }
-        if std::mem::take(&mut self.unanswered) > 0 {
-            self.since = 0;
-            if self.patience.left.load(Relaxed) > 0 {
-                self.patience.left.store(0, Relaxed);
+        self.since = 0;
+        if std::mem::take(&mut self.unanswered) > 0 && self.patience.left.load(Relaxed) > 0 {
+            self.patience.left.store(0, Relaxed);
+            if self.signs.silent.load(Relaxed) {
+                self.patience.mistaken.fetch_add(1, Relaxed);
             }
         }
     }
 
     /// There is nothing to read.
     fn waits(&mut self, cx: &mut Context<'_>) {
-        if self.unanswered == 0 {
+        if self.unanswered == 0 && !self.signs.has_calls() {
+            self.since = 0;
             return;
         }
         if self.since == 0 {
@@ -105,23 +114,21 @@ impl<IO> Lively<IO> {
         }
         // The timer is not set anew for each call: it runs out now and then, and then somebody looks.
         loop {
+            let half = self.patience.allowance(self.unanswered) / 2;
             if !std::mem::replace(&mut self.armed, true) {
-                let left = self.patience.allowance(self.unanswered);
-                let waited = clock::now() - self.since;
-                let left = left.saturating_sub(waited).max(1_000_000);
-                self.timer.as_mut().reset(Instant::now() + Duration::from_nanos(left));
+                self.timer.as_mut().reset(Instant::now() + Duration::from_nanos(half));
             }
             if self.timer.as_mut().poll(cx).is_pending() {
                 return;
             }
             self.armed = false;
-            if clock::now() - self.since >= self.patience.allowance(self.unanswered) {
-                if !self.signs.silent.swap(true, Relaxed) {
-                    self.patience.left.fetch_add(1, Relaxed);
-                }
-                // Nobody needs to look any more.
-                self.armed = true;
-                return;
+            let quiet = clock::now() - self.since;
+            if quiet < half {
+                continue;
+            }
+            let asked_in_vain = self.signs.ask() || quiet >= half * UNASKED;
+            if asked_in_vain && self.unanswered > 0 && !self.signs.silent.swap(true, Relaxed) {
+                self.patience.left.fetch_add(1, Relaxed);
             }
         }
     }
@@ -207,10 +214,26 @@ mod tests {
         read_within(&mut lively, SHORTEST * 2).await;
         assert!(!signs.silent.load(Relaxed), "nothing was written");
         lively.write_u8(1).await.unwrap();
-        read_within(&mut lively, SHORTEST * 8).await;
+        // Nobody asks it here, so it takes as long as for a peer that may not be asked.
+        read_within(&mut lively, SHORTEST * UNASKED as u32).await;
         assert!(signs.silent.load(Relaxed));
         assert_eq!(lively.patience.left.load(Relaxed), 1);
         assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 2, "more patience");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_was_left_and_speaks_after_all_is_given_longer_from_then_on() {
+        let (mut lively, mut far, signs) = pair();
+        far.write_u8(1).await.unwrap();
+        lively.read_u8().await.unwrap();
+        let before = lively.patience.allowance(0);
+        lively.write_u8(1).await.unwrap();
+        read_within(&mut lively, SHORTEST * UNASKED as u32).await;
+        assert!(signs.silent.load(Relaxed));
+        far.write_u8(1).await.unwrap();
+        lively.read_u8().await.unwrap();
+        assert_eq!(lively.patience.left.load(Relaxed), 0, "it is there");
+        assert_eq!(lively.patience.allowance(0), before + SHORTEST.as_nanos() as u64);
     }
 
     #[tokio::test]
@@ -220,7 +243,6 @@ mod tests {
         read_within(&mut lively, SHORTEST * 2).await;
         far.write_u8(1).await.unwrap();
         lively.read_u8().await.unwrap();
-        assert_eq!(lively.patience.left.load(Relaxed), 0);
         assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 8);
         assert!(lively.patience.allowance(1 << 20) > lively.patience.allowance(0) + 1_000_000_000);
     }

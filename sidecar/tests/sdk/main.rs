@@ -191,7 +191,9 @@ fn main() -> ExitCode {
     let table: Arc<Mutex<Vec<String>>> = Arc::default();
     let all = std::env::var("LAB_SDK").is_ok_and(|value| value == "all");
     let mut trials = Vec::new();
-    for (language, usual) in [(Language::Python, 0), (Language::Go, 1), (Language::Node, 2)] {
+    let languages =
+        [(Language::Python, 0), (Language::Go, 1), (Language::Node, 2), (Language::Java, 3)];
+    for (language, usual) in languages {
         let missing = language.missing();
         for (at, way) in WAYS.into_iter().enumerate() {
             let table = Arc::clone(&table);

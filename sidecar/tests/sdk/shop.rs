@@ -15,6 +15,7 @@ pub(crate) enum Language {
     Python,
     Go,
     Node,
+    Java,
 }
 
 impl Language {
@@ -23,6 +24,7 @@ impl Language {
         let needed = match self {
             Language::Python => installed("python/bin/opentelemetry-instrument"),
             Language::Go => installed("go/shop"),
+            Language::Java => installed("java/Shop.class"),
             Language::Node => {
                 installed("node/node_modules/@opentelemetry/auto-instrumentations-node")
             }
@@ -40,6 +42,12 @@ impl Language {
                 command
             }
             Language::Go => Command::new(installed("go/shop")),
+            Language::Java => {
+                let mut command = Command::new("java");
+                command.current_dir(installed("java"));
+                command.args(["-javaagent:agent.jar", "-cp", "lib/*:.", "Shop"]);
+                command
+            }
             Language::Node => {
                 // Modules are looked for beside the script.
                 let script = installed("node/shop.js");
