@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::otlp::{Encoder, Process, Totals};
+use crate::own;
 use crate::receiver::{EndpointError, Receiver};
 use crate::record::Record;
 
@@ -141,8 +142,8 @@ impl Exporter {
             lost: AtomicU64::new(0),
             half_full: Notify::new(),
         });
-        let process =
-            Process { service: service.to_owned(), pid, instance: rand::random::<u64>() >> 1 };
+        let (service, said) = own::named(service);
+        let process = Process { service, said, pid, instance: rand::random::<u64>() >> 1 };
         let worker = Worker {
             receiver,
             encoder: Encoder::new(process),

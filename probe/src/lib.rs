@@ -32,6 +32,7 @@ mod logging;
 mod observed;
 mod ongoing;
 mod otlp;
+mod own;
 mod pace;
 mod poll;
 mod probe;

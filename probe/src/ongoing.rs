@@ -9,6 +9,7 @@ use ledger::{Point, Side, Stage, Value, names};
 
 use crate::call::Call;
 use crate::context::SpanContext;
+use crate::own;
 use crate::probe::Probe;
 use crate::record::{Identity, Record};
 use crate::scope::Context;
@@ -120,7 +121,10 @@ impl Ongoing {
                 let context = SpanContext::new_root(root.sampled);
                 (context, 0, root.carried(context.span_id), extra, root.stopwatch.clone())
             }
-            (None, Some(parent)) => (parent.child(), parent.span_id, carried, Vec::new(), None),
+            (None, Some(parent)) => {
+                let above = own::innermost(parent).unwrap_or(parent.span_id);
+                (parent.child(), above, carried, Vec::new(), None)
+            }
             (None, None) => (SpanContext::new_root(false), 0, None, Vec::new(), None),
         };
         let mut name = String::new();

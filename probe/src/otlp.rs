@@ -23,6 +23,8 @@ const FLAG_REMOTE: u32 = 0x200;
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) service: String,
+    /// What else its environment says of it, by the standard's names.
+    pub(crate) said: Vec<(String, String)>,
     pub(crate) pid: u32,
     /// Drawn at random when it starts.
     pub(crate) instance: u64,
@@ -117,6 +119,9 @@ impl Encoder {
             attribute(resource, 1, key, |any| number(any, 3, whole));
         };
         text(resource, names::SERVICE_NAME, &self.process.service);
+        for (key, value) in &self.process.said {
+            text(resource, key, value);
+        }
         whole(resource, names::PROCESS_PID, self.process.pid.into());
         text(resource, names::CLOCK, &ledger::clock::identity());
         text(resource, names::PID_NAMESPACE, &ledger::process::namespace());

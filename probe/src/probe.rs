@@ -7,6 +7,7 @@ use ledger::Stage;
 use parking_lot::Mutex;
 
 use crate::export::{Exporter, Patience, Sink};
+use crate::own::OwnSpans;
 use crate::receiver::EndpointError;
 use crate::slot::Injector;
 
@@ -43,6 +44,9 @@ pub enum ProbeError {
         /// The stage.
         stage: Stage,
     },
+    /// Spans of the service's own cannot be sent.
+    #[error("sending the service's own spans by OpenTelemetry: {0}")]
+    Own(#[from] opentelemetry_otlp::ExporterBuildError),
     /// Two delays were asked for in one stage.
     #[error("a delay into {stage} is asked for twice")]
     Twice {
@@ -85,6 +89,7 @@ struct Inner {
     sink: Sink,
     injector: Arc<Injector>,
     exporter: Mutex<Option<Exporter>>,
+    own: Mutex<Option<OwnSpans>>,
 }
 
 impl Probe {
@@ -109,7 +114,20 @@ impl Probe {
             sink,
             injector,
             exporter: Mutex::new(exporter),
+            own: Mutex::new(None),
         })))
+    }
+
+    /// Makes the tracers of [`opentelemetry::global`] send what a service's author makes with them where the spans of
+    /// its hops go; for the one probe of a process. See [`crate::Context::opentelemetry`].
+    ///
+    /// # Errors
+    /// [`ProbeError::Own`] if a variable of OpenTelemetry asks for what cannot be.
+    pub fn send_own_spans(&self, config: &ProbeConfig) -> Result<(), ProbeError> {
+        if let Some(endpoint) = config.otlp_endpoint.as_deref().filter(|_| config.enabled) {
+            *self.0.own.lock() = Some(OwnSpans::start(&config.service, endpoint)?);
+        }
+        Ok(())
     }
 
     /// A probe whose records go to `sink`.
@@ -122,6 +140,7 @@ impl Probe {
             sink,
             injector: injector(inject)?,
             exporter: Mutex::new(None),
+            own: Mutex::new(None),
         })))
     }
 
@@ -133,6 +152,7 @@ impl Probe {
             sink: Sink::Nowhere,
             injector: Arc::default(),
             exporter: Mutex::new(None),
+            own: Mutex::new(None),
         }))
     }
 
@@ -151,6 +171,10 @@ impl Probe {
 
     /// Exports what is queued and stops. Answers how many spans were lost in all.
     pub async fn shutdown(&self) -> u64 {
+        let own = self.0.own.lock().take();
+        if let Some(own) = own {
+            own.shutdown().await;
+        }
         let exporter = self.0.exporter.lock().take();
         if let Some(exporter) = exporter {
             exporter.shutdown().await;

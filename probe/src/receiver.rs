@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _};
 use http::uri::PathAndQuery;
+use percent_encoding::percent_decode_str;
 use prost::Message as _;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
@@ -68,7 +69,9 @@ fn metadata(headers: &str) -> Result<MetadataMap, EndpointError> {
         let wrong = || EndpointError(format!("{HEADERS_VARIABLE} is not of the form KEY=VALUE,…"));
         let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
         let key: AsciiMetadataKey = key.trim().to_ascii_lowercase().parse().map_err(|_| wrong())?;
-        let value: AsciiMetadataValue = value.trim().parse().map_err(|_| wrong())?;
+        // What may not stand in a list is written in per cent, as baggage is.
+        let value = percent_decode_str(value.trim()).decode_utf8().map_err(|_| wrong())?;
+        let value: AsciiMetadataValue = value.parse().map_err(|_| wrong())?;
         metadata.insert(key, value);
     }
     Ok(metadata)

@@ -70,12 +70,15 @@ impl ServiceArgs {
     /// # Errors
     /// As [`Probe::start`].
     pub fn probe(&self, service: &str) -> Result<Probe, ProbeError> {
-        Probe::start(ProbeConfig {
+        let config = ProbeConfig {
             service: service.to_owned(),
             otlp_endpoint: self.otlp.as_ref().map(PeerUrl::to_string),
             enabled: Probe::wanted()?,
             inject: self.inject.clone(),
-        })
+        };
+        let probe = Probe::start(config.clone())?;
+        probe.send_own_spans(&config)?;
+        Ok(probe)
     }
 
     /// How the service serves.

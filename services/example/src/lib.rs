@@ -3,7 +3,9 @@
 use http::StatusCode;
 use lab_proto::v1::example_server::{Example, ExampleServer};
 use lab_proto::v1::{MeasureReply, MeasureRequest};
-use probe::{MakeRoutes, Probe, Refusal, Routes, Service, ServiceConfig, SetupError};
+use opentelemetry::global;
+use opentelemetry::trace::{Span as _, Tracer as _};
+use probe::{Context, MakeRoutes, Probe, Refusal, Routes, Service, ServiceConfig, SetupError};
 use tonic::{Request, Response, Status};
 
 /// The example service. It has no settings of its own: they would be fields of this.
@@ -30,7 +32,12 @@ async fn measure(MeasureRequest { item }: MeasureRequest) -> Result<MeasureReply
                 "item: empty; give at least one letter",
             ));
         }
-        Ok(MeasureReply { letters: item.chars().count() as u64 })
+        // A span of the service's own, by OpenTelemetry: it goes where the spans of hops go, and is a child of this one.
+        let request = Context::current().opentelemetry();
+        let mut span = global::tracer(ExampleService::NAME).start_with_context("count", &request);
+        let letters = item.chars().count() as u64;
+        span.end();
+        Ok(MeasureReply { letters })
     })
     .await
 }
