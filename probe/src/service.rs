@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use settings::Allocator;
 use tokio::net::TcpListener;
 
 use crate::accept::{accept, listen};
@@ -136,6 +137,7 @@ pub enum RunError {
 /// The `main` of a service that is a program of its own: reads its settings and runs it to its end.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
+    Allocator::READY.use_it();
     log_to_stderr();
     let about =
         format!("The {} service of the lab. {PROBES_VARIABLE}=off turns its probes off.", S::NAME);

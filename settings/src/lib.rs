@@ -4,6 +4,7 @@
 //!
 //! Which settings there are is each program's own.
 
+mod allocator;
 mod database;
 mod environment;
 mod secret;
@@ -11,6 +12,7 @@ mod size;
 mod span;
 mod url;
 
+pub use allocator::Allocator;
 pub use database::{DatabaseUrl, DatabaseUrlError};
 pub use environment::{named, parse, parse_from, text, try_parse_from, variable, without_blank};
 pub use secret::SecretParser;

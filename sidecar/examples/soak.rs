@@ -46,7 +46,7 @@ impl Sink for Nowhere {
 }
 
 fn main() -> anyhow::Result<()> {
-    sidecar::give_back_memory();
+    settings::Allocator::FRUGAL.use_it();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.as_slice() {

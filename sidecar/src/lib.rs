@@ -5,7 +5,6 @@
 //! [`Sink`]; [`runfile`] is one, InfluxDB another. Beside it [`process`] samples CPU and memory, and [`control`] is how
 //! the lab asks for counters and a flush. The connections of both are held by [`listen`].
 
-mod allocator;
 mod budget;
 mod config;
 mod control;
@@ -24,7 +23,6 @@ mod sink;
 mod span;
 pub mod stats;
 
-pub use allocator::give_back_memory;
 pub use config::{ConfigError, SidecarConfig};
 pub use control::TokenError;
 pub use influx::{Fields, Lines, SpoolError, Token};

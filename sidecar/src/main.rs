@@ -18,7 +18,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    sidecar::give_back_memory();
+    settings::Allocator::FRUGAL.use_it();
     let config = settings::parse::<Arguments>().config;
     let filter = EnvFilter::new(settings::text("RUST_LOG").as_deref().unwrap_or("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -1,6 +1,7 @@
 //! What the lab starts as processes of its own: the services, the sidecar, and shims of programs that are not ours.
 
 use clap::Subcommand;
+use settings::Allocator;
 use sidecar::SidecarConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,7 +26,10 @@ pub(super) enum PartCommand {
 pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
     probe::log_to_stderr();
     let done = match part {
-        PartCommand::Service(service) => service.run(),
+        PartCommand::Service(service) => {
+            Allocator::READY.use_it();
+            service.run()
+        }
         PartCommand::Sidecar(config) => run_sidecar(*config),
         // The exit code is that of the program that was kept.
         PartCommand::Shim(config) => keep(&config).map(|code| std::process::exit(code)),
@@ -35,7 +39,7 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
 
 /// One thread: the sidecar must leave the cores to what is measured.
 fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
-    sidecar::give_back_memory();
+    Allocator::FRUGAL.use_it();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
