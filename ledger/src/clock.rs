@@ -29,6 +29,15 @@ pub fn identity() -> String {
     format!("{} {namespace}", boot.trim()).trim_end().to_owned()
 }
 
+/// Names the namespace in which this process knows others by their ids: a pid that another program names is the
+/// same process only where this is the same. Empty where `/proc` cannot be read, and that equals no other.
+#[must_use]
+pub fn processes() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = std::fs::read_link("/proc/self/ns/pid");
+    namespace.map_or_else(|_| String::new(), |link| format!("{} {}", boot.trim(), link.display()))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -16,8 +16,8 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_OTLP", value_name = "ADDR", default_value = "127.0.0.1:4317")]
     pub otlp: SocketAddr,
 
-    /// Where to serve GET /healthz, GET /stats, POST /flush, /watch, /plan and /points: to programs of this
-    /// machine. An address that others reach needs --token-file
+    /// Where to serve GET /healthz, /stats, /rows and /samples, POST /flush, /watch, /plan and /points: to programs of
+    /// this machine. An address that others reach needs --token-file
     #[arg(
         long,
         env = "LAB_SIDECAR_CONTROL",

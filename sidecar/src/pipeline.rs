@@ -113,10 +113,11 @@ impl Pipeline {
             (joiner.counts(), joiner.open())
         };
         let processes_not_sampled = self.watched.doubted();
-        let cells_ignored = self.runs.ignored();
+        let (cells_ignored, runs_opened) = (self.runs.ignored(), u64::from(self.runs.latest()));
         Stats {
             processes_not_sampled,
             cells_ignored,
+            runs_opened,
             ..self.counters.stats(counts, open, &self.budget)
         }
     }

@@ -21,6 +21,11 @@ pub(crate) struct Run(u32);
 impl Run {
     /// That of requests which belong to none.
     pub(crate) const NONE: Run = Run(0);
+
+    /// Its number.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// The runs that were opened.
@@ -32,18 +37,24 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// Opens a run in place of the one before; answers its nonce, which nobody can guess.
-    pub(crate) fn open(&self) -> std::io::Result<String> {
+    /// Opens a run in place of the one before; answers it with its nonce, which nobody can guess.
+    pub(crate) fn open(&self) -> std::io::Result<(Run, String)> {
         let mut random = [0; 16];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
         let nonce = format!("{:032x}", u128::from_ne_bytes(random));
         let mut opened = self.opened.write();
         let latest = opened.back().map_or(0, |(_, Run(number))| *number);
-        opened.push_back((nonce.clone(), Run(latest + 1)));
+        let run = Run(latest + 1);
+        opened.push_back((nonce.clone(), run));
         if opened.len() > MOST {
             opened.pop_front();
         }
-        Ok(nonce)
+        Ok((run, nonce))
+    }
+
+    /// The number of the latest run: whoever opened an earlier one has had the sidecar taken from it.
+    pub(crate) fn latest(&self) -> u32 {
+        self.opened.read().back().map_or(0, |(_, run)| run.number())
     }
 
     /// The run with this nonce, and whether it is the one that is open.
@@ -72,11 +83,12 @@ mod tests {
     fn the_latest_run_is_open_and_those_before_are_known() {
         let runs = Runs::default();
         assert_eq!(runs.find(""), None);
-        let nonces: Vec<_> = (0..=MOST).map(|_| runs.open().unwrap()).collect();
+        let nonces: Vec<_> = (0..=MOST).map(|_| runs.open().unwrap().1).collect();
         assert!(nonces.iter().all(|nonce| nonce.len() == 32));
         assert_eq!(runs.find(&nonces[0]), None, "too many came after it");
         assert_eq!(runs.find(&nonces[1]), Some((Run(2), false)));
         assert_eq!(runs.find(&nonces[MOST]), Some((Run(65), true)));
         assert_eq!(runs.find("guess"), None);
+        assert_eq!(runs.latest(), 65);
     }
 }

@@ -173,6 +173,9 @@ impl Sidecar {
             influxdb: influxdb.as_ref().map(|(sink, _)| Arc::clone(sink)),
             forward: forwarding.clone(),
             guard: Arc::new(Guard::new(token)),
+            run_file: config.run_file.as_deref().map(Arc::from),
+            otlp: otlp.1.port(),
+            tag: Arc::from(&*config.run),
         });
         let queries = if config.keep_queries { Queries::Kept } else { Queries::Dropped };
         let origins = config.allow_origin;

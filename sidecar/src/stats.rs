@@ -135,6 +135,7 @@ impl Counters {
             rss_bytes: crate::process::own_rss_bytes(),
             processes_not_sampled: BTreeMap::new(),
             cells_ignored: 0,
+            runs_opened: 0,
             sizes_ignored: self.sizes_ignored.load(Relaxed),
             control_refused: 0,
             influxdb: None,
@@ -219,6 +220,9 @@ pub struct Stats {
     pub spans_lost_up_to: BTreeMap<String, u64>,
     /// Spans whose word about cells was not taken: without the nonce of the run that is open.
     pub cells_ignored: u64,
+    /// Runs that were opened (`POST /plan`). Whoever opened one has the sidecar until the next is.
+    #[serde(default)]
+    pub runs_opened: u64,
     /// Sizes of bodies that spans claimed and that are none: negative, past 1 TiB, no whole number.
     #[serde(default)]
     pub sizes_ignored: u64,

@@ -9,6 +9,8 @@ mod fixture;
 mod forward;
 #[path = "sidecar/otlp.rs"]
 mod otlp;
+#[path = "sidecar/rows.rs"]
+mod rows;
 #[path = "sidecar/runs.rs"]
 mod runs;
 

@@ -3,11 +3,14 @@
 //! A result is computed first and judged then: [`result`] does not know [`verdict`].
 
 pub mod result;
+mod rows;
 pub mod verdict;
 
 use lab_model::RunMeasure;
 use result::{CellResult, CellRows, Latencies, RunResult};
-use sidecar::runfile::{ProcessSample, RequestRow, RunFile, RunFileError};
+use sidecar::runfile::{ProcessSample, RequestRow};
+
+pub use rows::Rows;
 
 /// Computes and judges the result of a run whose rows are at hand.
 ///
@@ -25,19 +28,19 @@ pub fn build(run: &RunMeasure, rows: &[RequestRow], samples: &[ProcessSample]) -
     assemble(run, cells.collect())
 }
 
-/// Computes the cells of `run` from its run file, one after the other and row by row: of a run of an hour no more is
+/// Computes the cells of `run` from its `rows`, one after the other and row by row: of a run of an hour no more is
 /// held than of one of a minute, but for the latency of each request. They are not judged yet ([`assemble`]).
 ///
 /// # Errors
-/// If the run file cannot be read.
-pub async fn read(file: &mut RunFile, run: &RunMeasure) -> Result<Vec<CellResult>, RunFileError> {
-    let samples = file.read_samples().await?;
+/// If the rows cannot be read.
+pub async fn read<R: Rows>(rows: &mut R, run: &RunMeasure) -> Result<Vec<CellResult>, R::Error> {
+    let samples = rows.samples().await?;
     let mut cells = Vec::with_capacity(run.cells.len());
     for measure in &run.cells {
         let (id, mut latencies) = (&measure.cell.id, Latencies::default());
-        file.each_request_alone(id, |row| latencies.take(&row)).await?;
+        rows.each_alone(id, &mut |row| latencies.take(row)).await?;
         let mut cell = CellRows::new(measure, latencies);
-        file.each_request(Some(id), |row| cell.take(&row)).await?;
+        rows.each(id, &mut |row| cell.take(row)).await?;
         cells.push(cell.close(&samples));
     }
     Ok(cells)

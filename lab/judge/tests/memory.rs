@@ -35,6 +35,7 @@ fn run() -> RunMeasure {
         plan: "test".to_owned(),
         command: String::new(),
         incomplete: false,
+        system: Default::default(),
         environment: Default::default(),
         components: Vec::new(),
         cells: vec![CellMeasure { cell, rounds: Vec::new() }],

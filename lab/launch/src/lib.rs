@@ -11,7 +11,7 @@ mod secret;
 mod services;
 mod tools;
 
-pub use control::{Announced, Control, ControlError};
+pub use control::{Announced, Control, ControlError, Opened, Token};
 pub use grafana::{Dashboards, GRAFANA, start_grafana};
 pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};

@@ -11,6 +11,7 @@ mod limit;
 mod measure;
 pub mod plan;
 pub mod services;
+mod system;
 mod verdict;
 pub mod workload;
 
@@ -24,5 +25,6 @@ pub use measure::{
     RunMeasure, Second, Statements,
 };
 pub use services::{SERVICES, Service};
+pub use system::{Capability, Entry, System};
 pub use verdict::{Answer, Evidence, Question, Reason, Status, Verdict};
 pub use workload::Workload;

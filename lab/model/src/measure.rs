@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell::Cell;
 use crate::environment::{ArmProgram, Component, Environment};
 use crate::plan::Aim;
+use crate::system::System;
 
 /// What became of the planned requests of a round. `planned = started + dropped` and
 /// `started = ok + error + unfinished`; `late` is a part of `started`.
@@ -221,6 +222,8 @@ pub struct RunMeasure {
     pub plan: String,
     /// Unique name of the run.
     pub run_id: String,
+    /// What was measured.
+    pub system: System,
     /// Where it was made.
     pub environment: Environment,
     /// The parts used.

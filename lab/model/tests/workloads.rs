@@ -131,7 +131,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "payload = true",
         "payload = true\ncalls = [\"E cho\"]",
-        "no service behind the first is called \"E cho\"; there are echo, pg-client",
+        "`calls`: \"E cho\" is not 1 to 50 visible ASCII characters",
     ),
     ("payload = true", "payload = true\nasks = \"a\\nb\"", "one line each"),
     (

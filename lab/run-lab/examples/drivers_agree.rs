@@ -89,7 +89,8 @@ impl Bench {
     async fn k6(&self, number: u32) -> Result<RoundMeasure> {
         let limits = Limits { timeout_ns: TIMEOUT_NS, preallocated: self.vus };
         let (halt, progress) = (CancellationToken::new(), &mut |_, _, _| ());
-        let order = Order { gateway: self.gateway, cell: &self.cell, number, limits };
+        let entry = self.gateway.into();
+        let order = Order { entry: &entry, cell: &self.cell, number, limits };
         let driven = self.k6.round(&self.supervisor, order, &halt, progress);
         Ok(driven.await?.context("k6 measured nothing")?.measure)
     }
@@ -281,8 +282,8 @@ impl Lab {
             enabled: true,
             ..ProbeConfig::default()
         })?;
-        let nonce: std::sync::Arc<str> = control.open(&[]).await?.into();
-        let connections = Connections::new(&probe, format!("http://{gateway}").parse()?);
+        let nonce: std::sync::Arc<str> = control.open(&[]).await?.nonce.into();
+        let connections = Connections::new(&probe, &gateway.into())?;
         let connections = connections.of_run(Some(nonce.clone()));
         let found =
             arguments.k6.clone().map_or_else(|| Tool::K6.find(), |named| Ok(Some(named)))?;
@@ -290,7 +291,7 @@ impl Lab {
         let version = Tool::K6.version(&program).await.unwrap_or_default();
         println!("k6: {}, {version}", program.display());
         let mut k6 = K6::new(program, Release::of(&version), dir.to_owned(), "drivers-agree");
-        k6.otlp = Some(otlp);
+        k6.otlp = Some(format!("http://{otlp}"));
         k6.nonce = Some(nonce);
         let cell = cell(arguments, knobs);
         let driver = Driver::start()?;

@@ -2,8 +2,10 @@
 //! the same machine, or for whoever has the token ([`guard`]).
 
 mod guard;
+mod rows;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -71,6 +73,12 @@ pub(crate) struct Parts {
     pub(crate) influxdb: Option<Arc<InfluxSink>>,
     pub(crate) forward: Option<Arc<Forward>>,
     pub(crate) guard: Arc<Guard>,
+    /// Where rows are kept, if they are.
+    pub(crate) run_file: Option<Arc<Path>>,
+    /// Port where spans are received.
+    pub(crate) otlp: u16,
+    /// The tag `run` of every point.
+    pub(crate) tag: Arc<str>,
 }
 
 impl Parts {
@@ -90,6 +98,8 @@ fn routes(parts: Parts) -> Router {
         .route("/flush", post(flush))
         .route("/watch", post(watch))
         .route("/plan", post(plan))
+        .route("/rows", get(rows::rows))
+        .route("/samples", get(rows::samples))
         .route("/points", post(points).layer(DefaultBodyLimit::max(LARGEST)))
         .route_layer(guarded)
         .route("/healthz", get(health))
@@ -130,19 +140,20 @@ async fn flush(
             refuse(StatusCode::BAD_REQUEST, format!("no {{\"nonce\"}}: {error}"))
         })?,
     };
-    let run = match asked.and_then(|asked| asked.nonce) {
-        None => Run::NONE,
-        Some(nonce) => {
-            let found = parts.pipeline.runs().find(&nonce);
-            found.ok_or_else(|| refuse(StatusCode::NOT_FOUND, "no run has this nonce"))?.0
-        }
-    };
+    let run = run_of(&parts, asked.and_then(|asked| asked.nonce).as_deref())?;
     // A task of its own: rows on their way must arrive even if the asker hangs up.
     let flushing = Arc::clone(&parts.pipeline);
     if let Err(error) = tokio::spawn(async move { flushing.flush_run(run).await }).await {
         tracing::error!(%error, "flush did not finish");
     }
     Ok(parts.stats())
+}
+
+/// The run that has `nonce`; without one, what belongs to no run.
+fn run_of(parts: &Parts, nonce: Option<&str>) -> Result<Run, Refusal> {
+    let Some(nonce) = nonce else { return Ok(Run::NONE) };
+    let found = parts.pipeline.runs().find(nonce);
+    found.map(|(run, _)| run).ok_or_else(|| refuse(StatusCode::NOT_FOUND, "no run has this nonce"))
 }
 
 #[derive(Deserialize)]
@@ -188,10 +199,24 @@ struct Plan {
     cells: Vec<Tags>,
 }
 
-/// A run that was opened.
+/// A run that was opened, and what whoever did so has to know of this sidecar.
 #[derive(Serialize)]
 struct Opened {
     nonce: String,
+    /// Its number: [`Stats::runs_opened`] is greater when another one has been opened.
+    number: u32,
+    /// The port where spans are received.
+    otlp: u16,
+    /// The tag `run` of every point.
+    run: String,
+    /// Whether points go anywhere.
+    influxdb: bool,
+    /// Whether rows are kept ([`rows`]).
+    rows: bool,
+    /// The clock of its samples.
+    clock: String,
+    /// The namespace in which it knows processes by their ids.
+    processes: String,
 }
 
 /// Opens a run, and says which tags the points of its cells get. Where there is no InfluxDB, none get any.
@@ -199,7 +224,7 @@ async fn plan(
     State(parts): State<Parts>,
     Json(Plan { cells }): Json<Plan>,
 ) -> Result<Json<Opened>, Refusal> {
-    let planned = parts.influxdb.map_or(Ok(()), |sink| sink.plan(cells));
+    let planned = parts.influxdb.as_ref().map_or(Ok(()), |sink| sink.plan(cells));
     planned.map_err(|error| {
         let status = match error {
             PlanError::Tag { .. } | PlanError::Reserved => StatusCode::BAD_REQUEST,
@@ -207,11 +232,20 @@ async fn plan(
         };
         refuse(status, error)
     })?;
-    let nonce = parts.pipeline.runs().open();
-    nonce.map(|nonce| Json(Opened { nonce })).map_err(|error| {
+    let (run, nonce) = parts.pipeline.runs().open().map_err(|error| {
         let error = format!("cannot make a nonce for the run: {error}");
         refuse(StatusCode::INTERNAL_SERVER_ERROR, error)
-    })
+    })?;
+    Ok(Json(Opened {
+        nonce,
+        number: run.number(),
+        otlp: parts.otlp,
+        run: parts.tag.to_string(),
+        influxdb: parts.influxdb.is_some(),
+        rows: parts.run_file.is_some(),
+        clock: ledger::clock::identity(),
+        processes: ledger::clock::processes(),
+    }))
 }
 
 /// Takes points of the lab itself: load, cells, verdicts.

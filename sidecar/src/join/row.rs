@@ -41,13 +41,14 @@ pub(crate) fn close_traces(traces: Vec<Due>, known: &parking_lot::RwLock<Known>)
         .into_iter()
         .map(|trace| {
             let (cut, late, lacking, waited) = (trace.cut, trace.late, trace.lacking, trace.waited);
+            let run = trace.run.number();
             let (mut spans, earlier, kept) = match trace {
                 Due::Whole(mut trace) => (trace.take_spans(), trace.earlier.take(), None),
                 // One that may have to be closed again stays with the joiner.
                 Due::Kept(trace) => (trace.spans().to_vec(), trace.earlier.clone(), Some(trace)),
             };
             let links = Links::of(&mut spans);
-            (Closer { cut, late, lacking, earlier, spans, kept }, links, waited)
+            (Closer { cut, late, lacking, run, earlier, spans, kept }, links, waited)
         })
         .collect();
     {
@@ -69,6 +70,7 @@ struct Closer {
     cut: u32,
     late: u32,
     lacking: bool,
+    run: u32,
     earlier: Option<Box<Tally>>,
     spans: Vec<Span>,
     kept: Option<Arc<Trace>>,
@@ -144,6 +146,7 @@ impl Closer {
             kind: if linked.is_some() { RequestKind::Message } else { RequestKind::Request },
             cell: plan.cell.to_owned(),
             round: plan.round,
+            run: self.run,
             operation: self.operation(&root.hop),
             linked: linked.unwrap_or_default(),
             start_ns: halves[at].call().0,

@@ -244,7 +244,7 @@ fn what_the_load_generator_wrote_is_read_in_any_type() {
             span: u64::from_be_bytes([2; 8]),
             cell: "rest-10B".into(),
             round: 3,
-            nonce: runs.open().unwrap().into(),
+            nonce: runs.open().unwrap().1.into(),
         };
         span.trace_state = edge.member();
         span.attributes.extend([

@@ -89,7 +89,7 @@ mod tests {
 
     fn read(state: &str) -> Option<(u64, String)> {
         let runs = Runs::default();
-        let said = state.replace("n0nce", &runs.open().unwrap());
+        let said = state.replace("n0nce", &runs.open().unwrap().1);
         let read = States::of(&runs).read(said.as_bytes());
         read.map(|state| (state.edge, state.said.cell.to_string()))
     }
@@ -107,12 +107,12 @@ mod tests {
         for nonce in ["", "guess"] {
             assert_eq!(believed(nonce), not_believed, "no run is open");
         }
-        let nonce = runs.open().unwrap();
+        let nonce = runs.open().unwrap().1;
         assert_eq!(believed(&nonce), Some((true, "c".to_owned(), 2, true)));
         for nonce in ["", "guess"] {
             assert_eq!(believed(nonce), not_believed);
         }
-        assert_ne!(nonce, runs.open().unwrap());
+        assert_ne!(nonce, runs.open().unwrap().1);
         // A run that is over has no say, but it is known which it was.
         assert_eq!(believed(&nonce), Some((false, String::new(), 0, true)));
     }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn spans_of_one_round_share_what_is_said_of_it() {
         let runs = Runs::default();
-        let nonce = runs.open().unwrap();
+        let nonce = runs.open().unwrap().1;
         let mut states = States::of(&runs);
         let mut read = |span: u64, round: u32| {
             let state = format!("hoplab={span:016x}:c:{round}:{nonce}");

@@ -4,6 +4,7 @@
 //! are made from [`ledger::Stage::ALL`], so a new stage needs no edit here.
 
 mod file;
+mod json;
 mod read;
 mod rows;
 mod schema;
@@ -11,6 +12,7 @@ mod sink;
 mod write;
 
 pub use file::{RunFile, RunFileError};
+pub(crate) use read::Wanted;
 pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
 pub(crate) use sink::RunFileSink;
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use ledger::{Kind, Stage, StageSet, Traffic};
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::file::{RunFile, RunFileError};
 use super::rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
@@ -13,18 +13,41 @@ use super::schema::{TRAFFIC, stage_column};
 /// Requests that are read at once.
 const CHUNK: i64 = 512;
 
-/// Requests of any cell (`?1` is NULL) after the one numbered `?2`.
-const REQUESTS: &str = "SELECT request.*, coalesce(aside.late, 0) AS came_late
-    FROM request LEFT JOIN aside USING (trace_id)
-    WHERE ?1 IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
-/// The same of one cell (`?1`), by its index.
-const REQUESTS_OF_CELL: &str = "SELECT request.*, coalesce(aside.late, 0) AS came_late
-    FROM request INDEXED BY request_cell LEFT JOIN aside USING (trace_id)
-    WHERE request.cell = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+/// Which requests are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    /// Those of this cell; of all, if there is none.
+    pub(crate) cell: Option<&'a str>,
+    /// Those of the run with this number; of all, if there is none.
+    pub(crate) run: Option<u32>,
+    /// Without their hops.
+    pub(crate) alone: bool,
+}
+
+impl Wanted<'_> {
+    /// Asks for requests of the cell `?1` after the one numbered `?2`, and of the run `?4`.
+    fn sql(self) -> String {
+        // Cells are found by their index; there is a column of runs in files that are new enough alone.
+        let (index, cell) = match self.cell {
+            Some(_) => ("INDEXED BY request_cell", "request.cell = ?1"),
+            None => ("", "?1 IS NULL"),
+        };
+        let run = if self.run.is_some() { "AND request.run = ?4" } else { "" };
+        format!(
+            "SELECT request.*, coalesce(aside.late, 0) AS came_late
+            FROM request {index} LEFT JOIN aside USING (trace_id)
+            WHERE {cell} AND id > ?2 {run} ORDER BY id LIMIT ?3"
+        )
+    }
+}
+
 /// Their hops, up to the request numbered `?3`.
 const HOPS: &str = "SELECT hop.* FROM request JOIN hop ON hop.request_id = request.id
     WHERE (?1 IS NULL OR request.cell = ?1) AND request.id > ?2 AND request.id <= ?3
     ORDER BY request.id, hop.rowid";
+
+/// Samples after the one numbered `?1` of the time from `?2` on.
+const SAMPLES: &str = "SELECT rowid AS id, * FROM process_sample WHERE rowid > ?1 AND at_ns >= ?2 ORDER BY rowid LIMIT ?3";
 
 impl RunFile {
     /// Every request with its hops, in the order in which they were written. Holds all of them: of a long run
@@ -48,7 +71,7 @@ impl RunFile {
         cell: Option<&str>,
         mut take: impl FnMut(RequestRow),
     ) -> Result<(), RunFileError> {
-        self.each(cell, true, &mut take).await
+        self.each(Wanted { cell, ..Wanted::default() }, &mut take).await
     }
 
     /// The same of `cell` without their hops.
@@ -60,35 +83,42 @@ impl RunFile {
         cell: &str,
         mut take: impl FnMut(RequestRow),
     ) -> Result<(), RunFileError> {
-        self.each(Some(cell), false, &mut take).await
+        self.each(Wanted { cell: Some(cell), alone: true, run: None }, &mut take).await
     }
 
     async fn each(
         &mut self,
-        cell: Option<&str>,
-        hops: bool,
+        wanted: Wanted<'_>,
         take: &mut impl FnMut(RequestRow),
     ) -> Result<(), RunFileError> {
         let mut after = 0;
-        loop {
-            let chunk = self.chunk(cell, after, hops).await;
-            let (last, requests) = chunk.map_err(|source| self.error("read", source))?;
-            let Some(last) = last else { return Ok(()) };
+        while let Some((last, requests)) = self.requests_after(wanted, after).await? {
             after = last;
             requests.into_iter().for_each(&mut *take);
         }
+        Ok(())
     }
 
-    /// The next requests after the one numbered `after`, with their hops or without, and the number of the last of
-    /// them.
+    /// Some hundred requests after the one numbered `after`, and the number of the last of them; nothing where there are
+    /// no more.
+    pub(crate) async fn requests_after(
+        &mut self,
+        wanted: Wanted<'_>,
+        after: i64,
+    ) -> Result<Option<(i64, Vec<RequestRow>)>, RunFileError> {
+        let chunk = self.chunk(wanted, after).await;
+        let (last, requests) = chunk.map_err(|source| self.error("read", source))?;
+        Ok(last.map(|last| (last, requests)))
+    }
+
     async fn chunk(
         &mut self,
-        cell: Option<&str>,
+        wanted: Wanted<'_>,
         after: i64,
-        hops: bool,
     ) -> Result<(Option<i64>, Vec<RequestRow>), sqlx::Error> {
-        let sql = if cell.is_some() { REQUESTS_OF_CELL } else { REQUESTS };
-        let rows = sqlx::query(sql).bind(cell).bind(after).bind(CHUNK);
+        let Wanted { cell, run, alone } = wanted;
+        let rows = sqlx::query(AssertSqlSafe(wanted.sql())).bind(cell).bind(after).bind(CHUNK);
+        let rows = if run.is_some() { rows.bind(run) } else { rows };
         let rows = rows.fetch_all(&mut self.connection).await?;
         let mut places = HashMap::with_capacity(rows.len());
         let mut requests = Vec::with_capacity(rows.len());
@@ -99,7 +129,7 @@ impl RunFile {
             places.insert(id, requests.len());
             requests.push(request(row)?);
         }
-        if !hops {
+        if alone {
             return Ok((last, requests));
         }
         let hops = sqlx::query(HOPS).bind(cell).bind(after).bind(last.unwrap_or(after));
@@ -132,6 +162,27 @@ impl RunFile {
         let read = rows.and_then(|rows| rows.iter().map(sample).collect());
         read.map_err(|source| self.error("read", source))
     }
+
+    /// Some hundred samples after the one numbered `after` of the time from `from_ns` on, and the number of the last of
+    /// them; nothing where there are no more.
+    pub(crate) async fn samples_after(
+        &mut self,
+        from_ns: u64,
+        after: i64,
+    ) -> Result<Option<(i64, Vec<ProcessSample>)>, RunFileError> {
+        let read = async {
+            let rows = sqlx::query(SAMPLES)
+                .bind(after)
+                .bind(i64::try_from(from_ns).unwrap_or(i64::MAX))
+                .bind(CHUNK);
+            let rows = rows.fetch_all(&mut self.connection).await?;
+            let last = rows.last().map(|row| row.try_get::<i64, _>("id")).transpose()?;
+            let samples = rows.iter().map(sample).collect::<Result<_, _>>()?;
+            Ok(last.map(|last| (last, samples)))
+        };
+        let read = read.await;
+        read.map_err(|source| self.error("read", source))
+    }
 }
 
 /// Writers store nothing below zero in these columns.
@@ -156,6 +207,7 @@ fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
         kind: RequestKind::from_name(row.try_get("kind")?),
         cell: row.try_get("cell")?,
         round: row.try_get("round")?,
+        run: newer(row, "run")?.and_then(|run| u32::try_from(run).ok()).unwrap_or_default(),
         operation: row.try_get::<&str, _>("operation")?.into(),
         linked: row.try_get("linked")?,
         start_ns: unsigned(row, "start_ns")?,

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use ledger::{Stage, StageSet, Traffic};
+use serde::{Deserialize, Serialize};
+
+use super::json;
 
 /// What kind of work a row is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RequestKind {
     /// Somebody asked and waited for the answer.
     #[default]
@@ -32,11 +36,13 @@ impl RequestKind {
 }
 
 /// One traced request with its hops.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RequestRow {
     /// Trace id, 32 hexadecimal digits.
     pub trace_id: String,
     /// Tells the request from others of its trace: id of its outermost span, also where that one never came.
+    #[serde(with = "json::id")]
     pub root_id: u64,
     /// What kind of work it is.
     pub kind: RequestKind,
@@ -44,7 +50,10 @@ pub struct RequestRow {
     pub cell: String,
     /// Round of the cell.
     pub round: u32,
+    /// Number of the run that it belongs to, of those that the sidecar opened; 0 of requests of none.
+    pub run: u32,
     /// What it does: `http.route`, `rpc.method` or name of its first span; empty if nothing tells.
+    #[serde(with = "json::text")]
     pub operation: Arc<str>,
     /// Of a message: `TRACE/SPAN` that sent it; empty if nothing tells.
     pub linked: String,
@@ -81,6 +90,7 @@ pub struct RequestRow {
     /// It was closed while something was missing, and may be written anew.
     pub provisional: bool,
     /// It takes the place of a row that was written before. Not stored.
+    #[serde(skip)]
     pub amends: bool,
     /// The hops, parents before children.
     pub hops: Vec<HopRow>,
@@ -95,6 +105,7 @@ impl Default for RequestRow {
             kind: RequestKind::Request,
             cell: String::new(),
             round: 0,
+            run: 0,
             operation: Arc::from(""),
             linked: String::new(),
             start_ns: 0,
@@ -126,7 +137,7 @@ impl RequestRow {
 }
 
 /// A SERVER span below a call that is not the answer that its client got.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Service that made it.
     pub service: String,
@@ -154,7 +165,8 @@ pub struct Aside {
 }
 
 /// What the spans of a hop say of the bodies of its messages, in bytes. Nobody here counted them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Claimed {
     /// Body of the request.
     pub request: Option<u64>,
@@ -171,7 +183,8 @@ impl Claimed {
 }
 
 /// One hop of a traced request.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HopRow {
     /// `client→server`, by service name.
     pub hop: String,
@@ -180,6 +193,7 @@ pub struct HopRow {
     /// A client or a server half is missing.
     pub unjoined: bool,
     /// Every stage's time and kind.
+    #[serde(with = "json::stages")]
     pub stages: StageSet,
     /// Time of this call that the request did not wait for: it ran beside another, or nobody took its answer.
     pub concurrent_ns: i64,
@@ -189,8 +203,10 @@ pub struct HopRow {
     pub clipped_ns: i64,
     /// What the request put on the wire (as the client's tap counted, else the server's); unknown where no tap
     /// looked.
+    #[serde(with = "json::traffic")]
     pub request: Option<Traffic>,
     /// What the reply put on the wire.
+    #[serde(with = "json::traffic")]
     pub reply: Option<Traffic>,
     /// What its server's span claims, else its client's, whether a tap looked or not.
     pub claimed: Claimed,
@@ -205,11 +221,13 @@ pub struct HopRow {
     /// SERVER spans below the call that are not its answer.
     pub others: Vec<Attempt>,
     /// Injected delays as the injectors measured them, in nanoseconds; both sides.
+    #[serde(with = "json::delays")]
     pub injected: Vec<(Stage, u64)>,
 }
 
 /// Resources of one process at one time. Counters run from the start of the process.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ProcessSample {
     /// When, on [`ledger::clock`].
     pub at_ns: u64,

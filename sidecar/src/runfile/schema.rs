@@ -39,6 +39,7 @@ pub(super) fn request() -> Table {
         ("kind", TEXT),
         ("cell", TEXT),
         ("round", INTEGER),
+        ("run", INTEGER),
         ("operation", TEXT),
         ("linked", TEXT),
         ("start_ns", INTEGER),

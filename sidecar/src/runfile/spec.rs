@@ -54,6 +54,7 @@ fn request(n: u64) -> RequestRow {
         kind: if n % 5 == 4 { RequestKind::Message } else { RequestKind::Request },
         cell: if n.is_multiple_of(3) { "rest-10B".into() } else { "grpc-10B".into() },
         round: 1,
+        run: 7 + n as u32 % 2,
         operation: "GET /x".into(),
         linked: "a/b".into(),
         start_ns: n * 1_000,
@@ -227,4 +228,24 @@ async fn a_trace_that_is_closed_again_has_the_rows_of_its_last_closing() {
     assert_eq!(hops, rows.iter().map(|row| row.hops.len() as i64).sum::<i64>());
     let [told] = &file.read_asides().await.unwrap()[..] else { panic!() };
     assert_eq!((told.fragments, told.late), (Some(0), 3));
+}
+
+#[test]
+fn a_row_that_is_written_as_json_is_read_back_as_it_was() {
+    for n in 0..6 {
+        let row = request(n);
+        let line = serde_json::to_string(&row).unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        assert_eq!(serde_json::from_str::<RequestRow>(&line).unwrap(), row, "{line}");
+    }
+    let sample = ProcessSample { at_ns: u64::MAX, process: "host".into(), ..Default::default() };
+    let line = serde_json::to_string(&sample).unwrap();
+    assert_eq!(serde_json::from_str::<ProcessSample>(&line).unwrap(), sample);
+}
+
+#[test]
+fn a_stage_that_this_version_does_not_know_is_refused_and_not_left_out_of_a_sum() {
+    let line = r#"{"hops":[{"hop":"a→b","stages":{"teleport":[5,"measured"]}}]}"#;
+    let error = serde_json::from_str::<RequestRow>(line).unwrap_err();
+    assert!(error.to_string().contains("teleport"), "{error}");
 }

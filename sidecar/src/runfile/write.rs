@@ -121,6 +121,7 @@ fn bind_request<'q>(query: Insert<'q>, (id, row): (i64, &RequestRow)) -> Insert<
         .bind(row.kind.name())
         .bind(row.cell.clone())
         .bind(row.round)
+        .bind(row.run)
         .bind(row.operation.to_string())
         .bind(row.linked.clone())
         .bind(int(row.start_ns))

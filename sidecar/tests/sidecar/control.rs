@@ -22,6 +22,8 @@ async fn a_web_page_reaches_no_route_by_its_own_name_or_by_one_that_points_here(
         ("POST", "/flush"),
         ("GET", "/stats"),
         ("POST", "/watch"),
+        ("GET", "/rows"),
+        ("GET", "/samples"),
     ] {
         for header in
             [("origin", "https://evil.example"), ("origin", "null"), ("host", "evil.example:4319")]
@@ -31,7 +33,7 @@ async fn a_web_page_reaches_no_route_by_its_own_name_or_by_one_that_points_here(
             assert!(answer.json()["error"].is_string());
         }
     }
-    assert_eq!(sidecar.stats().await.control_refused, 15);
+    assert_eq!(sidecar.stats().await.control_refused, 21);
     let port = sidecar.control.rsplit(':').next().unwrap().to_owned();
     let host = format!("localhost:{port}");
     assert_eq!(ask(&sidecar, "GET", "/stats", &[("host", &host)]).await.status.as_u16(), 200);

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lab_model::Cell;
+use http::uri::InvalidUri;
 use lab_model::workload::Http;
+use lab_model::{Cell, Entry};
 use probe::{Call, Client, ClientOptions, Probe, Root, Stopwatch, Version};
 
 use super::request::Prepared;
@@ -28,14 +29,17 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// To the gateway at `target` (scheme `http`, host and port), measured by `probe`.
-    #[must_use]
-    pub fn new(probe: &Probe, target: http::Uri) -> Connections {
+    /// To `entry`, measured by `probe`.
+    ///
+    /// # Errors
+    /// If where it is, is no URL.
+    pub fn new(probe: &Probe, entry: &Entry) -> Result<Connections, InvalidUri> {
+        let target: http::Uri = entry.url.parse()?;
         let by = |version| {
             let options = ClientOptions { version, ..ClientOptions::default() };
-            Client::new(probe, "gateway", target.clone(), options)
+            Client::new(probe, &entry.name, target.clone(), options)
         };
-        Connections { http1: by(Version::Http1), http2: by(Version::Http2), nonce: None }
+        Ok(Connections { http1: by(Version::Http1), http2: by(Version::Http2), nonce: None })
     }
 
     /// The same for the run that has this nonce: traced requests say in `tracestate` what they belong to.

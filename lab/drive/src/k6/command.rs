@@ -134,7 +134,7 @@ impl Call<'_> {
         let (cell, written) = (self.order.cell, |ns: u64| Span(ns).to_string());
         let every = self.sampling().map_or(0, |sampling| sampling.weight() as u64);
         let mut env = vec![
-            ("GATEWAY", format!("http://{}", self.order.gateway)),
+            ("GATEWAY", self.order.entry.url.clone()),
             ("PROTOCOL", cell.protocol.name().to_owned()),
             ("RATE", cell.rate.to_string()),
             ("WARMUP", written(cell.warmup_ns)),
@@ -202,7 +202,8 @@ mod tests {
 
     fn call<R>(k6: &K6, cell: &Cell, read: impl FnOnce(&Call<'_>) -> R) -> R {
         let limits = Limits { timeout_ns: 10_000_000_000, preallocated: 50 };
-        let order = Order { gateway: ([127, 0, 0, 1], 8080).into(), cell, number: 3, limits };
+        let entry = &std::net::SocketAddr::from(([127, 0, 0, 1], 8080)).into();
+        let order = Order { entry, cell, number: 3, limits };
         read(&Call { k6, order, stream: Path::new("/private/stream") })
     }
 
@@ -261,7 +262,7 @@ mod tests {
             user: "lab".to_owned(),
             password: "secret".to_owned(),
         });
-        k6.otlp = Some(([127, 0, 0, 1], 4317).into());
+        k6.otlp = Some("http://127.0.0.1:4317".to_owned());
         k6.nonce = Some("n0nce".into());
         let workload = lab_model::workload::built_in("users").unwrap();
         let users = Cell { workload, rate: 500.0, ..cell() };

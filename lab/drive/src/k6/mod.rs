@@ -17,7 +17,6 @@ mod usage;
 mod watch;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub use release::Release;
 
 use command::Call;
 use lab_model::workload::Http;
-use lab_model::{Arrivals, Cell, K6Measure, Requests, RoundMeasure};
+use lab_model::{Arrivals, Cell, Entry, K6Measure, Requests, RoundMeasure};
 use lab_supervise::Supervisor;
 use watch::Watch;
 
@@ -56,7 +55,7 @@ pub struct K6 {
     /// Where k6 is to write its own metrics, some 17 points a request, if anywhere.
     pub store: Option<Output>,
     /// Where the sidecar takes spans; without it no request is traced.
-    pub otlp: Option<SocketAddr>,
+    pub otlp: Option<String>,
     /// Nonce of the run; without it requests do not say in `tracestate` what they belong to.
     pub nonce: Option<Arc<str>>,
     /// Thresholds in k6's words, as JSON: `{"http_req_duration": ["p(99)<100"]}`.
@@ -97,8 +96,8 @@ pub struct Limits {
 /// One round to be driven.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// Where the gateway listens.
-    pub gateway: SocketAddr,
+    /// Who is asked.
+    pub entry: &'a Entry,
     /// What is asked of it, and how often.
     pub cell: &'a Cell,
     /// Number of the round, from 0.
@@ -181,10 +180,10 @@ impl K6 {
             round: order.number,
             source: Box::new(source),
         })?;
-        let root_spans = match (self.otlp, sampling) {
+        let root_spans = match (&self.otlp, sampling) {
             (Some(otlp), Some(sampling)) => {
                 let nonce = self.nonce.clone();
-                Some(spans::RootSpans::start(part.pid, otlp, cell, order.number, sampling, nonce)?)
+                Some(spans::RootSpans::start(part.pid, otlp, &order, sampling, nonce)?)
             }
             _ => None,
         };

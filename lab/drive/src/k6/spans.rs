@@ -3,16 +3,14 @@
 //! Marks are only where k6's own durations put them: the call starts, has its connection, and ends. k6 cannot say
 //! when its last byte was written, so the edge's way there and back stays one inferred stage, whatever the clocks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ledger::{Marks, Point};
 use probe::{ReportedCall, Reporter, Root, SpanContext};
 
 use super::joiner::Joined;
-use super::{K6Error, SERVICE};
+use super::{K6Error, Order, SERVICE};
 use crate::builtin::Sampling;
-use lab_model::Cell;
 use lab_model::workload::Request;
 
 /// Tells of the requests of one round.
@@ -26,16 +24,16 @@ pub(super) struct RootSpans {
 }
 
 impl RootSpans {
-    /// Tells the sidecar at `otlp` of round `round` of `cell`, as made by process `pid` in the run that has `nonce`.
+    /// Tells the sidecar at `otlp`, a URL, of the round `order`, as made by process `pid` in the run that has `nonce`.
     pub(super) fn start(
         pid: u32,
-        otlp: SocketAddr,
-        cell: &Cell,
-        round: u32,
+        otlp: &str,
+        order: &Order<'_>,
         sampling: Sampling,
         nonce: Option<Arc<str>>,
     ) -> Result<RootSpans, K6Error> {
-        let reporter = Reporter::start(SERVICE, pid, &format!("http://{otlp}"))
+        let (cell, round) = (order.cell, order.number);
+        let reporter = Reporter::start(SERVICE, pid, otlp)
             .map_err(|source| K6Error::Spans { cell: cell.id.clone(), source })?;
         let names = cell.requests().iter().map(Request::name).collect();
         let root = Root {
@@ -46,7 +44,7 @@ impl RootSpans {
             nonce,
             stopwatch: None,
         };
-        Ok(RootSpans { reporter, names, peer: "gateway".into(), root })
+        Ok(RootSpans { reporter, names, peer: order.entry.name.as_str().into(), root })
     }
 
     /// Tells of one request.

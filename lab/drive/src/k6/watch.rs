@@ -244,8 +244,8 @@ mod tests {
             traces_per_second: lab_model::MAX_TRACES_PER_SECOND,
         };
         let limits = Limits { timeout_ns: 1, preallocated: 1 };
-        let gateway = ([127, 0, 0, 1], 1).into();
-        let order = Order { gateway, cell: &cell, number: 0, limits };
+        let entry = std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into();
+        let order = Order { entry: &entry, cell: &cell, number: 0, limits };
         // Booted 40 days before.
         let wall = WallClock::ahead_by((1_795_566_099 - 40 * 86_400) * 1_000_000_000);
         let mut watch = Watch::new(order, wall, None, std::process::id(), None, PathBuf::new());

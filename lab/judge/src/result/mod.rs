@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use lab_model::{ArmProgram, Component, Environment, ProbeCost, RunMeasure, Verdict};
+use lab_model::{ArmProgram, Component, Environment, ProbeCost, RunMeasure, System, Verdict};
 
 pub use breakdown::Latencies;
 pub use cell::{
@@ -76,6 +76,9 @@ pub struct RunResult {
     pub verdict: Verdict,
     /// The answer in words.
     pub explanation: String,
+    /// What was measured.
+    #[serde(default, skip_serializing_if = "System::is_owned")]
+    pub system: System,
     /// Where the run was made.
     pub environment: Environment,
     /// The parts used, real or standing in.
@@ -152,6 +155,7 @@ pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
         incomplete: run.incomplete,
         verdict: Verdict::default(),
         explanation: String::new(),
+        system: run.system.clone(),
         environment: run.environment.clone(),
         components: run.components.clone(),
         probe_cost: run.probe_cost.clone(),

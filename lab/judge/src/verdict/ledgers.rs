@@ -3,6 +3,7 @@
 use super::{Circumstances, Reason, Status, rules};
 use crate::result::units::{count, percent, time};
 use crate::result::{CellResult, ratio};
+use lab_model::Capability;
 
 /// Judges the ledgers of `cell`.
 pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
@@ -14,7 +15,7 @@ pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Re
     stopwatch(cell, run, reasons);
     containment(cell, reasons);
     marks(cell, run, reasons);
-    if run.built_in {
+    if run.built_in && run.system.can(Capability::Taps) {
         // What no stage explains is neither, and another rule's.
         let told = ratio(cell.measured_share, cell.measured_share + cell.inferred_share);
         reasons.extend(rules::MEASURED_SHARE.check(told, |limit| {
@@ -189,7 +190,10 @@ fn marks(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
         );
     }
     let (marks, all) = (cell.marks, cell.traced.succeeded as f64);
-    let unjoined = ratio((marks.unjoined + marks.without_inner_hop) as f64, all);
+    // Which services a request reaches is known of the lab's own system, and where the plan itself says so.
+    let shape = run.system.can(Capability::Shape) || cell.factors.own_workload.is_some();
+    let lacking = if shape { marks.without_inner_hop } else { 0 };
+    let unjoined = ratio((marks.unjoined + lacking) as f64, all);
     reasons.extend(rules::UNJOINED_HOPS.check(unjoined, |limit| {
         format!(
             "{} of the traced requests lack a hop or a side of one (limit {}); that time is booked \

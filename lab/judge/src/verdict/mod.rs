@@ -17,7 +17,7 @@ mod run;
 mod summary;
 mod workload;
 
-use lab_model::{Reason, Status, Verdict};
+use lab_model::{Reason, Status, System, Verdict};
 
 use crate::result::{CellResult, RunResult};
 
@@ -28,6 +28,7 @@ pub use summary::summarise;
 /// Judges and explains every cell and the run.
 pub fn judge(result: &mut RunResult) {
     let run = Circumstances {
+        system: result.system.clone(),
         built_in: result.built_in_driver(),
         incomplete: result.incomplete,
         cpus: result.environment.cpus,
@@ -45,6 +46,8 @@ pub fn judge(result: &mut RunResult) {
 /// What is to be known of a run to judge one of its cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Circumstances {
+    /// What was measured.
+    system: System,
     /// The built-in driver made the load: its own connections were tapped, and it has a stopwatch of its own.
     built_in: bool,
     /// The run was interrupted.
@@ -75,7 +78,7 @@ fn judge_cell(cell: &CellResult, run: &Circumstances) -> Verdict {
         ));
     } else if cell.requests.ok > 0 {
         ledgers::judge(cell, run, &mut reasons);
-        workload::judge(cell, &mut reasons);
+        workload::judge(cell, run, &mut reasons);
     }
     load::busy(&mut reasons);
     Verdict::from_reasons(reasons)

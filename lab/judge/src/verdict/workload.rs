@@ -1,14 +1,14 @@
 //! Was the workload the declared one? Payload, protocol and connections, as the taps counted them; where no tap
 //! looked, payloads as spans claim them.
 
-use super::Reason;
 use super::rules::{self, Rule};
+use super::{Circumstances, Reason};
 use crate::result::units::{count, exact_bytes, http, percent};
 use crate::result::{CellResult, WireResult, holds_payload, ratio};
-use lab_model::Protocol;
+use lab_model::{Capability, Protocol};
 
 /// Judges what the hops of `cell` put on the wire.
-pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
+pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
     payload(cell, reasons);
     for hop in cell.wire.iter().filter(|hop| hop.depth <= 1) {
         reasons.extend(untold(hop));
@@ -17,7 +17,10 @@ pub(super) fn judge(cell: &CellResult, reasons: &mut Vec<Reason>) {
         wire(hop, reasons);
     }
     for hop in cell.wire.iter().filter(|hop| hop.depth == 1) {
-        protocol(cell, hop, reasons);
+        // Elsewhere a cell's protocol is a name that the plan gives it.
+        if run.system.can(Capability::Shape) {
+            protocol(cell, hop, reasons);
+        }
         connections(cell, hop, reasons);
     }
 }

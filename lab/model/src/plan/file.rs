@@ -25,6 +25,7 @@ pub(super) struct PlanFile {
     pub(super) workload: Option<String>,
     #[serde(default)]
     pub(super) workloads: BTreeMap<String, Workload>,
+    #[serde(default = "rest")]
     pub(super) protocol: Vec<Protocol>,
     #[serde(default)]
     pub(super) payload: Vec<Payload>,
@@ -130,6 +131,11 @@ impl<'de> Deserialize<'de> for KnobsFile {
             other => Err(D::Error::custom(format!("{other} is no table of settings"))),
         }
     }
+}
+
+/// A label of cells whose requests do not name the protocol.
+fn rest() -> Vec<Protocol> {
+    vec![Protocol::Rest]
 }
 
 fn one() -> u32 {

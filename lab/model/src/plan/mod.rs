@@ -6,6 +6,7 @@ mod arms;
 mod catalog;
 mod certification;
 mod file;
+mod fits;
 mod knobs;
 mod naming;
 mod objective;

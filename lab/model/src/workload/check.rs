@@ -66,6 +66,26 @@ impl Workload {
         }
     }
 
+    /// Whether the lab starts every service that it calls.
+    ///
+    /// # Errors
+    /// If not: names the one that it does not.
+    pub(crate) fn starts(&self) -> Result<(), WorkloadError> {
+        let behind = Service::names().into_iter().filter(|name| *name != Service::entry().name);
+        let behind: Vec<&str> = behind.collect();
+        match self.calls.iter().find(|call| !behind.contains(&call.as_str())) {
+            None => Ok(()),
+            Some(call) => Err(WorkloadError::new(
+                &self.name,
+                format!(
+                    "`calls`: the lab starts no service behind the first that is called {call:?}; there are {}. A system of \
+                     your own is driven with --target",
+                    behind.join(", ")
+                ),
+            )),
+        }
+    }
+
     fn wrong(&self) -> Option<String> {
         let word = |text: &str| {
             (1..=MAX_NAME).contains(&text.len())
@@ -77,12 +97,12 @@ impl Workload {
                 self.name
             ));
         }
-        let behind = Service::names().into_iter().filter(|name| *name != Service::entry().name);
-        let behind: Vec<&str> = behind.collect();
-        if let Some(call) = self.calls.iter().find(|call| !behind.contains(&call.as_str())) {
-            let known = behind.join(", ");
+        let named = |call: &&String| {
+            !(1..=MAX_NAME).contains(&call.len()) || !call.bytes().all(|b| b.is_ascii_graphic())
+        };
+        if let Some(call) = self.calls.iter().find(named) {
             return Some(format!(
-                "`calls`: no service behind the first is called {call:?}; there are {known}"
+                "`calls`: {call:?} is not 1 to {MAX_NAME} visible ASCII characters, as services are called"
             ));
         }
         if self.about.contains(char::is_control) || self.asks.contains(char::is_control) {

@@ -134,7 +134,7 @@ async fn bench(arguments: &Arguments) -> Result<()> {
         enabled: true,
         ..ProbeConfig::default()
     })?;
-    let connections = Connections::new(&probe, format!("http://{}", server.address).parse()?);
+    let connections = Connections::new(&probe, &server.address.into())?;
     let bench = Bench { driver: Driver::start()?, connections, payload: arguments.payload };
     let (rate, seconds) = (arguments.rate, arguments.seconds);
     println!(

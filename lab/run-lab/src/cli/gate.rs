@@ -11,6 +11,7 @@ use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, carry_out};
 use lab_judge::result::{Ruling, gate as decide};
 use lab_launch::Tool;
+use lab_model::System;
 use lab_model::plan::{self, Overrides, Plan};
 use lab_model::{Compared, Limit, Status};
 use lab_report::REPORT_HTML;
@@ -92,6 +93,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
     let arms = vec![arm::read("base", &arguments.base)?, arm::read("new", &arguments.new)?];
     let overrides = Overrides { arms, no_certify: true, ..arguments.factors.overrides()? };
     let mut plan = plan::load(&arguments.plan, &overrides)?;
+    plan.fits(&System::Owned)?;
     hold(&plan, &arguments.fail_on)?;
     let inventory =
         RealParts::default().look(&[], &[Tool::K6, Tool::Influxdb, Tool::Grafana]).await?;
@@ -99,6 +101,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
     let Ground { executable, arms, run_id, out } = Ground::of(&plan, arguments.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
+        attached: None,
         components: components(&plan, &inventory, left_out),
         inventory,
         plan,

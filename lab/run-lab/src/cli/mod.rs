@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and which exit code answers it.
 
 mod arm;
+mod attach;
 mod bundle;
 mod certify;
 mod configuration;

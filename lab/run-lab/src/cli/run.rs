@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::attach::{self, AttachArgs, NOT_STARTED};
 use super::bundle::Bundle;
 use super::factors::FactorArgs;
 use super::order::{DriverChoice, Ground, RealParts, components, leave_out_database};
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{Interrupt, Order, Outcome, boards, carry_out};
+use crate::run::{Attachment, Interrupt, Order, Outcome, boards, carry_out};
 use lab_drive::k6;
 use lab_launch::Tool;
-use lab_model::Status;
 use lab_model::plan::{BUILT_IN, Overrides};
+use lab_model::{Capability, Status, System};
 use lab_report::REPORT_HTML;
 use lab_supervise::Absolute;
 
@@ -38,6 +39,8 @@ pub(super) struct RunArgs {
     /// Have k6 write its own points to InfluxDB too: some 17 for each request, and no board reads them
     #[arg(long)]
     k6_influxdb: bool,
+    #[command(flatten)]
+    attach: AttachArgs,
     #[command(flatten)]
     real: RealParts,
     #[command(flatten)]
@@ -88,6 +91,12 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let (bundle, arguments) = asked(arguments)?;
     let mut plan = bundle.plan()?;
+    let attached = arguments.attach.attachment()?;
+    let system = attached.as_ref().map(Attachment::system).unwrap_or_default();
+    plan.fits(&system)?;
+    if !system.can(Capability::Certify) {
+        plan.certify = None;
+    }
     let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
@@ -96,7 +105,22 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         (DriverChoice::Builtin, _) => (&[], &[Tool::K6]),
         (DriverChoice::Auto, _) => (&[], &[]),
     };
-    let mut inventory = arguments.real.look(more, less).await?;
+    let mut less = less.to_vec();
+    if let System::Attached { target, .. } = &system {
+        less.extend(NOT_STARTED);
+        if let Some(tool) = NOT_STARTED.into_iter().find(|tool| arguments.real.requires(*tool)) {
+            let name = tool.name();
+            return Err(Failure::usage(format!(
+                "--require {name}: {target} runs already, and the lab starts nothing beside it"
+            )));
+        }
+        if !arguments.factors.pins().services.is_none() {
+            return Err(Failure::usage(format!(
+                "--pin services: {target} runs already, and its CPUs are not the lab's to choose"
+            )));
+        }
+    }
+    let mut inventory = arguments.real.look(more, &less).await?;
     if let Some(error) = unable {
         inventory.no_use(Tool::K6, &error.to_string());
     }
@@ -112,12 +136,18 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         missing
             .map_or(Ok(()), |missing| Err(Failure::usage(format!("--k6-influxdb: {missing}"))))?;
     }
-    let left_out = leave_out_database(&mut plan, &inventory)?;
+    let left_out =
+        if system.can(Capability::Seed) { leave_out_database(&mut plan, &inventory)? } else { 0 };
     let Ground { executable, arms, run_id, out } = Ground::of(&plan, arguments.out)?;
     bundle.write(&out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
-        components: components(&plan, &inventory, left_out),
+        components: if system.is_owned() {
+            components(&plan, &inventory, left_out)
+        } else {
+            attach::components(inventory.component(Tool::K6), &system)
+        },
+        attached,
         inventory,
         plan,
         thresholds: arguments.thresholds,

@@ -180,8 +180,8 @@ async fn serve(
     &Setup { out, show, inventory, .. }: &Setup<'_>,
 ) -> Result<(), RunError> {
     testbed.seed(knobs, &mut Addresses).await?;
-    let gateway = testbed.serve(None, knobs, &mut Addresses).await?;
-    let (pid, otlp, control) = testbed.sidecar()?;
+    let entry = testbed.serve(None, knobs, &mut Addresses).await?;
+    let Some((pid, otlp, control)) = testbed.sidecar() else { return Ok(()) };
     let mut text = format!(
         "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
          run file {}, logs in {}\n",
@@ -194,7 +194,7 @@ async fn serve(
         error,
     })?;
     let _ = writeln!(text, "\n{}", boards(testbed, inventory, show.map(AsRef::as_ref)));
-    how_to(testbed, gateway, &scripts, &mut text);
+    how_to(testbed, &entry.url, &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
@@ -235,18 +235,18 @@ fn shown(run: &Path) -> Option<String> {
 }
 
 /// How to make load. Writing to a string cannot fail.
-fn how_to(testbed: &TestBed, gateway: SocketAddr, scripts: &Path, text: &mut String) {
+fn how_to(testbed: &TestBed, gateway: &str, scripts: &Path, text: &mut String) {
     let _ = writeln!(
         text,
-        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} http://{gateway}/grpc/ping"
+        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} {gateway}/grpc/ping"
     );
     if testbed.users().is_some() {
-        let ask = format!("http://{gateway}/rest/users/count?email=common0@example.com");
+        let ask = format!("{gateway}/rest/users/count?email=common0@example.com");
         let _ = writeln!(text, "         curl {TRACED} {ask}");
     }
     let _ = writeln!(
         text,
-        "load     k6 run -e GATEWAY=http://{gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
+        "load     k6 run -e GATEWAY={gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
         scripts.join("ping.js").display()
     );
     if let Some(Store { url, database, .. }) = testbed.store() {

@@ -5,6 +5,23 @@ use std::collections::BTreeMap;
 /// The counter of rows that it could not write.
 pub(super) const ROWS_FAILED: &str = "rows_failed";
 
+/// The counter of runs that were opened.
+pub(super) const RUNS_OPENED: &str = "runs_opened";
+
+/// What was counted since the counters stood as `before`. What waits is not counted up, and stays as it is.
+pub(super) fn since(
+    now: BTreeMap<String, u64>,
+    before: &BTreeMap<String, u64>,
+) -> BTreeMap<String, u64> {
+    let waits = |name: &str| name.ends_with("points_spooled") || name.ends_with("points_waiting");
+    now.into_iter()
+        .map(|(name, count)| {
+            let earlier = before.get(&name).filter(|_| !waits(&name)).copied().unwrap_or_default();
+            (name, count.saturating_sub(earlier))
+        })
+        .collect()
+}
+
 /// Of the sidecar's counters, those that count points which InfluxDB does not have.
 pub(super) fn missing_points(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let what = |name: &str| match name.strip_prefix("influxdb.points_")? {
@@ -41,6 +58,14 @@ mod tests {
 
     fn named<const N: usize>(counters: [(&str, u64); N]) -> BTreeMap<String, u64> {
         counters.map(|(name, count)| (name.to_owned(), count)).into()
+    }
+
+    #[test]
+    fn what_another_run_lost_before_is_not_this_ones() {
+        let before = named([("late", 4), ("influxdb.points_spooled", 2)]);
+        let now = named([("late", 5), ("over_limit", 1), ("influxdb.points_spooled", 3)]);
+        let expected = named([("late", 1), ("over_limit", 1), ("influxdb.points_spooled", 3)]);
+        assert_eq!(since(now, &before), expected);
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! The driver's side of the edge hop: its probe, and its connections to the gateway.
+//! The driver's side of the edge hop: its probe, and its connections to the service that it asks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,39 +8,37 @@ use probe::{Probe, ProbeConfig};
 
 use super::RunError;
 use lab_drive::builtin::{Connections, SERVICE};
-use lab_model::Knobs;
+use lab_model::{Entry, Knobs};
 
-/// The driver's side of the edge hop, for one gateway.
+/// The driver's side of the edge hop, for one service.
 pub(super) struct EdgeClient {
     probe: Probe,
-    /// Connections to the gateway, measured.
+    /// Connections to it, measured.
     pub(super) connections: Connections,
     inject: Vec<(Stage, Duration)>,
 }
 
 impl EdgeClient {
-    /// Starts a probe and connects it to the gateway at `gateway`; spans go to `otlp`, and requests belong to the run
-    /// that has `nonce`.
+    /// Starts a probe and connects it to `entry`; spans go to `otlp`, a URL, and requests belong to the run that has
+    /// `nonce`.
     pub(super) fn start(
         knobs: &Knobs,
-        gateway: SocketAddr,
-        otlp: SocketAddr,
+        entry: &Entry,
+        otlp: &str,
         nonce: Option<Arc<str>>,
     ) -> Result<EdgeClient, RunError> {
         let inject = injections(knobs);
         let probe = Probe::start(ProbeConfig {
             service: SERVICE.to_owned(),
-            otlp_endpoint: Some(format!("http://{otlp}")),
+            otlp_endpoint: Some(otlp.to_owned()),
             enabled: Probe::wanted()? && !knobs.probes_off,
             inject: inject.clone(),
         })?;
-        let target = http::Uri::builder()
-            .scheme("http")
-            .authority(gateway.to_string())
-            .path_and_query("/")
-            .build()
-            .expect("an address with a port is an authority");
-        let connections = Connections::new(&probe, target).of_run(nonce);
+        let connections = Connections::new(&probe, entry).map_err(|error| RunError::Target {
+            url: entry.url.clone(),
+            reason: error.to_string(),
+        })?;
+        let connections = connections.of_run(nonce);
         Ok(EdgeClient { connections, probe, inject })
     }
 

@@ -1,6 +1,5 @@
 //! The load of a run: the certification, then every round of every cell in its order.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ledger::clock;
@@ -15,7 +14,7 @@ use lab_drive::k6::{self, Driven, K6, Limits};
 use lab_judge::result::precision;
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::{Plan, order};
-use lab_model::{Cell, CellMeasure, RoundMeasure, RunMeasure, Statements};
+use lab_model::{Cell, CellMeasure, Entry, RoundMeasure, RunMeasure, Statements};
 use lab_supervise::PartError;
 
 /// How often those who watch are told how a round goes on.
@@ -43,13 +42,6 @@ pub(super) struct Load<'a> {
 impl Load<'_> {
     /// Runs all of it, or as much as there is time for; what was measured is in `measure`.
     pub(super) async fn run(&mut self, measure: &mut RunMeasure) -> Result<(), RunError> {
-        let cells = measure.cells.iter().map(|measure| &measure.cell);
-        let nonce =
-            Points::announce(&self.testbed.control, cells).await.map_err(PartError::from)?;
-        if let Some(k6) = &mut self.k6 {
-            k6.nonce = Some(nonce.clone());
-        }
-        self.testbed.nonce = Some(nonce);
         if let Some(plan) = &self.plan.certify {
             let certificate = self.certify(plan, (1, 1)).await?;
             measure.probe_cost = certificate.ok().map(|certificate| certificate.cost);
@@ -122,10 +114,10 @@ impl Load<'_> {
         number: u32,
     ) -> (Option<RoundMeasure>, Result<(), RunError>) {
         let halt = self.halt.clone();
-        let gateway = match halt.run_until_cancelled(self.serve(cell)).await {
+        let entry = match halt.run_until_cancelled(self.serve(cell)).await {
             None => return (None, Ok(())),
             Some(Err(error)) => return (None, Err(error)),
-            Some(Ok(gateway)) => gateway,
+            Some(Ok(entry)) => entry,
         };
         self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
         if self.counts
@@ -134,7 +126,7 @@ impl Load<'_> {
             return (None, Err(PartError::from(error).into()));
         }
         let before = self.statements().await;
-        let (measured, done) = self.drive(cell, number, gateway).await;
+        let (measured, done) = self.drive(cell, number, &entry).await;
         if self.counts {
             // A sidecar that is gone is told of by its death.
             let _ = self.points.event(cell, number, "ended").await;
@@ -154,8 +146,8 @@ impl Load<'_> {
         (Some(measured), done)
     }
 
-    /// Sees to it that what the cell asks for is there; returns where the gateway is.
-    async fn serve(&mut self, cell: &Cell) -> Result<SocketAddr, RunError> {
+    /// Sees to it that what the cell asks for is there; returns who is to be asked.
+    async fn serve(&mut self, cell: &Cell) -> Result<Entry, RunError> {
         if cell.workload.asks_database() {
             self.testbed.seed(&cell.knobs, self.reporter).await?;
         }
@@ -173,11 +165,11 @@ impl Load<'_> {
         &mut self,
         cell: &Cell,
         number: u32,
-        gateway: SocketAddr,
+        entry: &Entry,
     ) -> (Option<RoundMeasure>, Result<(), RunError>) {
         let driven = match &self.k6 {
-            Some(k6) => self.drive_by_k6(k6.clone(), cell, number, gateway).await,
-            None => self.drive_built_in(cell, number, gateway).await.map(Some),
+            Some(k6) => self.drive_by_k6(k6.clone(), cell, number, entry).await,
+            None => self.drive_built_in(cell, number, entry).await.map(Some),
         };
         match driven {
             Ok(measured) => (measured, Ok(())),
@@ -192,9 +184,9 @@ impl Load<'_> {
         &mut self,
         cell: &Cell,
         number: u32,
-        gateway: SocketAddr,
+        entry: &Entry,
     ) -> Result<RoundMeasure, RunError> {
-        let connections = self.testbed.connect(&cell.knobs, gateway).await?;
+        let connections = self.testbed.connect(&cell.knobs, entry).await?;
         let round = round(cell, number, self.plan.timeout_ns);
         let name = if self.counts { cell.id.as_str() } else { "" };
         let target = Gateway::new(&connections, cell, name, number, round.sampling.weight());
@@ -207,11 +199,11 @@ impl Load<'_> {
         by: K6,
         cell: &Cell,
         number: u32,
-        gateway: SocketAddr,
+        entry: &Entry,
     ) -> Result<Option<RoundMeasure>, RunError> {
         let limits =
             Limits { timeout_ns: self.plan.timeout_ns, preallocated: self.plan.preallocated };
-        let order = k6::Order { gateway, cell, number, limits };
+        let order = k6::Order { entry, cell, number, limits };
         let (supervisor, halt) = (&self.testbed.supervisor, &self.halt);
         let reporter = &mut *self.reporter;
         let mut tell = |requests, in_flight, elapsed_ns| {

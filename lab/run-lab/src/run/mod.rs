@@ -3,6 +3,7 @@
 //! What was measured is kept whatever happens on the way: an interrupted run and one whose part died
 //! end with a measurement that says so. Judging and showing it are not done here.
 
+mod attached;
 mod certify;
 mod costs;
 mod counters;
@@ -19,10 +20,12 @@ mod testbed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sidecar::runfile::{RunFile, RunFileError};
 
+pub use attached::Attachment;
 pub use costs::{Certified, certify_cells};
 pub use environment::capture;
 use halt::Halt;
@@ -54,6 +57,8 @@ const ASIDE: Duration = Duration::from_secs(5);
 /// What to carry out.
 #[derive(Debug, Clone)]
 pub struct Order {
+    /// The system, if it runs already.
+    pub attached: Option<Attachment>,
     /// The plan.
     pub plan: Plan,
     /// The folder of the run; it exists and is empty.
@@ -132,6 +137,19 @@ pub enum RunError {
     /// The driver's own probe did not start.
     #[error("the driver's probe: {0}")]
     Probe(#[from] probe::ProbeError),
+    /// Nobody can be asked there.
+    #[error("cannot ask {url}: {reason}")]
+    Target {
+        /// Where.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Another lab has opened a run with the same sidecar.
+    #[error(
+        "another lab has opened a run with this sidecar: requests since then are in no cell of this one"
+    )]
+    Taken,
     /// Rows are missing from the run file.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
@@ -168,7 +186,14 @@ pub async fn carry_out(
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
-    let (mut testbed, deaths) = TestBed::set_up(setup, interrupt, reporter).await?;
+    let (mut testbed, deaths) = match &order.attached {
+        None => TestBed::set_up(setup, interrupt, reporter).await?,
+        Some(attached) => TestBed::attach(setup, attached, interrupt).await?,
+    };
+    if let Err(error) = testbed.open(&order.plan.cells).await {
+        testbed.stop().await;
+        return Err(error.into());
+    }
     testbed.cpus.clone_from(&order.pins.services);
     if let Some(why) = testbed.no_boards() {
         order.inventory.no_use(Tool::Grafana, why);
@@ -178,7 +203,7 @@ pub async fn carry_out(
         }
     }
     let halt = Halt::new(interrupt, deaths, order.inventory.requires(Tool::Grafana));
-    let points = Points::new(testbed.store().map(|_| testbed.control.clone()), &order.run_id);
+    let points = testbed.points();
     let mut load = load::Load {
         plan: &order.plan,
         generator: &driver,
@@ -257,13 +282,23 @@ async fn close(
             measure.spans_lost = closed.lost;
             lost_by_k6(&mut measure);
             measure.points_missing = closed.points_missing;
+            if closed.taken {
+                fail(&mut measure, RunError::Taken);
+            }
             if let Some(unwritten) = closed.unwritten {
                 fail(&mut measure, unwritten.into());
             }
         }
         Err(error) => fail(&mut measure, error.into()),
     }
-    match read(&order.out.join(RUN_FILE), &measure).await {
+    let read = match testbed.elsewhere() {
+        Some(mut rows) => {
+            let read = lab_judge::read(&mut rows, &measure).await;
+            read.map_err(|error| PartError::from(error).into())
+        }
+        None => read(&order.out.join(RUN_FILE), &measure).await,
+    };
+    match read {
         Ok(cells) => lab_judge::assemble(&measure, cells),
         Err(error) => {
             fail(&mut measure, error);
@@ -280,7 +315,8 @@ fn k6(order: &Order, testbed: &TestBed) -> Option<K6> {
     };
     let release = Release::of(&found.version);
     let mut k6 = K6::new(program.clone(), release, order.out.to_path_buf(), &order.run_id);
-    k6.otlp = Some(testbed.otlp);
+    k6.otlp = Some(testbed.otlp.clone());
+    k6.nonce = testbed.nonce().map(Arc::from);
     k6.store = testbed.store().filter(|_| order.k6_influxdb).map(|store| Output {
         url: store.url.clone(),
         database: store.database.clone(),
@@ -325,6 +361,7 @@ fn nothing_yet(order: &Order) -> RunMeasure {
     RunMeasure {
         plan: order.plan.name.clone(),
         run_id: order.run_id.clone(),
+        system: order.attached.as_ref().map(Attachment::system).unwrap_or_default(),
         environment: Environment { pinned: order.pins.to_string(), ..capture() },
         components: order.components.clone(),
         cells: cells.map(|cell| CellMeasure { cell: cell.clone(), rounds: Vec::new() }).collect(),

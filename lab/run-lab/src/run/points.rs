@@ -1,14 +1,12 @@
 //! What the lab itself tells InfluxDB: the load, second by second, where cells begin and end, and the
 //! verdicts and claims. It goes through the sidecar, which has the one writer.
 
-use std::sync::Arc;
-
 use ledger::wall::WallClock;
 use ledger::{clock, names};
 use sidecar::Lines;
 
 use lab_judge::result::{CellResult, ContrastResult, Difference, RunResult, WireResult};
-use lab_launch::{Announced, Control, ControlError};
+use lab_launch::{Announced, Control, ControlError, Opened};
 use lab_model::{Cell, RoundMeasure, Second, Verdict, Workload};
 
 /// A day of seconds is sent in pieces of so many: the sidecar takes a megabyte at once.
@@ -28,12 +26,12 @@ impl Points {
         Points { control, run: run.to_owned(), wall: WallClock::read() }
     }
 
-    /// Opens a run of `cells` with the sidecar, and says with which tags the points of each go. Answers the nonce
-    /// without which no request belongs to one.
+    /// Opens a run of `cells` with the sidecar, and says with which tags the points of each go. Without the nonce that
+    /// this answers no request belongs to one.
     pub(super) async fn announce<'a>(
         sidecar: &Control,
         cells: impl Iterator<Item = &'a Cell>,
-    ) -> Result<Arc<str>, ControlError> {
+    ) -> Result<Opened, ControlError> {
         let cells: Vec<Announced<'_>> = cells
             .map(|cell| Announced {
                 cell: &cell.id,
@@ -41,7 +39,7 @@ impl Points {
                 payload: payload(&cell.workload, cell.payload_bytes),
             })
             .collect();
-        Ok(sidecar.open(&cells).await?.into())
+        sidecar.open(&cells).await
     }
 
     /// A round of `cell` begins, or has ended.

@@ -1,25 +1,28 @@
 //! The parts of a run, set up: the sidecar for as long as the run, services for as long as their
-//! settings hold.
+//! settings hold. Of a system that runs already there is nothing to set up but the way to its sidecar.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ledger::clock;
 use tokio::sync::mpsc;
 
-use super::counters::{ROWS_FAILED, lost_spans, missing_points};
+use super::attached::{Attachment, Elsewhere};
+use super::counters::{ROWS_FAILED, RUNS_OPENED, lost_spans, missing_points, since};
 use super::edge_client::EdgeClient;
 use super::interrupt::Interrupt;
+use super::points::Points;
 use super::real_parts::RealParts;
 use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
 use lab_drive::builtin::{Connections, SERVICE, threads_cpu_ns};
 use lab_launch::{
-    Collector, Control, ControlError, Services, Store, Target, Tool, seed, start_services,
-    start_sidecar, withheld,
+    ANY_PORT, Collector, Control, ControlError, Opened, Services, Store, Target, Tool, seed,
+    start_services, start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Arm, Component, DEFAULT_USERS, Knobs, Service};
+use lab_model::{Arm, Cell, Component, DEFAULT_USERS, Entry, Knobs, Service};
 use lab_supervise::{Cpus, Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
@@ -38,12 +41,18 @@ pub struct Unwritten {
 pub struct TestBed {
     pub(super) supervisor: Supervisor,
     pub(super) control: Control,
-    pub(super) otlp: SocketAddr,
-    /// Of the run that the sidecar has open; none for load by hand.
-    pub(super) nonce: Option<Arc<str>>,
+    /// Where spans go, a URL.
+    pub(super) otlp: String,
+    /// The run that the sidecar has opened; none for load by hand.
+    pub(super) opened: Option<Opened>,
+    /// What the sidecar had counted before that, and when.
+    before: (BTreeMap<String, u64>, u64),
+    /// The system, if it runs already.
+    attached: Option<Attachment>,
     /// Where services run; anywhere if absent.
     pub(super) cpus: Option<Cpus>,
-    sidecar: Part,
+    /// The sidecar, if it is ours.
+    sidecar: Option<Part>,
     real_parts: RealParts,
     services: Option<Services>,
     /// The arm that they are of, where there are arms.
@@ -67,15 +76,7 @@ impl TestBed {
         interrupt: &Interrupt,
         reporter: &mut dyn Reporter,
     ) -> Result<(TestBed, mpsc::UnboundedReceiver<PartError>), RunError> {
-        let logs = setup.out.join(LOGS);
-        std::fs::create_dir_all(&logs).map_err(|error| RunError::System {
-            attempt: format!("make the folder {}", logs.display()),
-            error,
-        })?;
-        let (deaths, died) = mpsc::unbounded_channel();
-        let executable = setup.executable.to_owned();
-        let supervisor = Supervisor::new(executable, logs.to_path_buf(), withheld)
-            .overseen(deaths, (interrupt.watchers.clone(), interrupt.kill.clone()));
+        let (supervisor, died) = supervisor(&setup, interrupt)?;
         let mut real_parts = RealParts::default();
         let begun = tokio::select! {
             begun = begin(&mut real_parts, &supervisor, &setup, reporter) => begun,
@@ -88,32 +89,106 @@ impl TestBed {
                 return Err(error);
             }
         };
-        let otlp = sidecar.address("otlp")?;
+        let otlp = format!("http://{}", sidecar.address("otlp")?);
         let testbed = TestBed {
+            otlp,
+            sidecar: Some(sidecar),
+            real_parts,
+            listen: setup.listen,
+            reached: setup.reached.to_vec(),
+            ..TestBed::bare(supervisor, control)
+        };
+        Ok((testbed, died))
+    }
+
+    /// Makes ready to measure a system that runs already.
+    ///
+    /// # Errors
+    /// If the folder of logs cannot be made.
+    pub async fn attach(
+        setup: Setup<'_>,
+        attached: &Attachment,
+        interrupt: &Interrupt,
+    ) -> Result<(TestBed, mpsc::UnboundedReceiver<PartError>), RunError> {
+        let (supervisor, died) = supervisor(&setup, interrupt)?;
+        let control = Control::at(&attached.sidecar, attached.token.clone());
+        let control = control.map_err(PartError::from)?;
+        let attached = Some(attached.clone());
+        Ok((TestBed { attached, ..TestBed::bare(supervisor, control) }, died))
+    }
+
+    /// Nothing but the way to a sidecar.
+    fn bare(supervisor: Supervisor, control: Control) -> TestBed {
+        TestBed {
             supervisor,
             control,
-            otlp,
-            nonce: None,
+            otlp: String::new(),
+            opened: None,
+            before: Default::default(),
+            attached: None,
             cpus: None,
-            sidecar,
-            real_parts,
+            sidecar: None,
+            real_parts: RealParts::default(),
             services: None,
             arm: None,
             seeded: None,
             edge: None,
             lost: 0,
-            listen: setup.listen,
-            reached: setup.reached.to_vec(),
-        };
-        Ok((testbed, died))
+            listen: ANY_PORT,
+            reached: Vec::new(),
+        }
     }
 
-    /// The sidecar's process id and addresses: where it receives spans, and where it is controlled.
+    /// Opens a run of `cells` with the sidecar.
     ///
     /// # Errors
-    /// If it named no control address.
-    pub fn sidecar(&self) -> Result<(u32, SocketAddr, SocketAddr), PartError> {
-        Ok((self.sidecar.pid, self.otlp, self.sidecar.address("control")?))
+    /// If it does not, or keeps no rows.
+    pub(super) async fn open(&mut self, cells: &[Cell]) -> Result<(), PartError> {
+        self.before = (self.control.stats().await?, clock::now());
+        let opened = Points::announce(&self.control, cells.iter()).await?;
+        if let Some(attached) = &self.attached {
+            if !opened.rows {
+                return Err(PartError::Setup {
+                    part: "sidecar".to_owned(),
+                    attempt: format!("read rows of {}", attached.sidecar),
+                    reason: "it keeps none: start it with --run-file PATH".to_owned(),
+                });
+            }
+            self.otlp = attached.otlp(&opened);
+            // Elsewhere this process has another id, and may share this one with somebody else's.
+            if !opened.processes.is_empty() && opened.processes == clock::processes() {
+                self.control.watch(SERVICE, std::process::id(), false).await?;
+            }
+        }
+        self.opened = Some(opened);
+        Ok(())
+    }
+
+    /// Nonce of the run that is open; none for load by hand.
+    pub(super) fn nonce(&self) -> Option<&str> {
+        self.opened.as_ref().map(|opened| &*opened.nonce)
+    }
+
+    /// Where the rows of the open run are, if the sidecar that has them is not ours.
+    pub(super) fn elsewhere(&self) -> Option<Elsewhere<'_>> {
+        let opened = self.opened.as_ref().filter(|_| self.attached.is_some())?;
+        Some(Elsewhere::of(&self.control, opened, self.before.1))
+    }
+
+    /// Who tells InfluxDB of the run, and under which name.
+    pub(super) fn points(&self) -> Points {
+        match &self.opened {
+            Some(opened) => Points::new(opened.influxdb.then(|| self.control.clone()), &opened.run),
+            None => Points::new(None, ""),
+        }
+    }
+
+    /// The sidecar's process id and addresses: where it receives spans, and where it is controlled; nothing if it is not
+    /// ours.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<(u32, SocketAddr, SocketAddr)> {
+        let sidecar = self.sidecar.as_ref()?;
+        Some((sidecar.pid, sidecar.address("otlp").ok()?, sidecar.address("control").ok()?))
     }
 
     /// The store of points, if there is one.
@@ -134,7 +209,7 @@ impl TestBed {
         self.real_parts.addresses()
     }
 
-    /// Sees to it that services of `arm` with the settings `knobs` run; returns where the gateway is. Those of another
+    /// Sees to it that services of `arm` with the settings `knobs` run; returns who is to be asked. Those of another
     /// arm do not do, though their settings and program be the same: each arm begins with a start.
     ///
     /// # Errors
@@ -144,7 +219,10 @@ impl TestBed {
         arm: Option<&Arc<Arm>>,
         knobs: &Knobs,
         reporter: &mut dyn Reporter,
-    ) -> Result<SocketAddr, RunError> {
+    ) -> Result<Entry, RunError> {
+        if let Some(attached) = &self.attached {
+            return Ok(attached.entry());
+        }
         let same = self.arm.as_ref() == arm;
         if !self.services.as_ref().is_some_and(|services| same && services.serve(knobs)) {
             self.stop_services().await;
@@ -158,26 +236,22 @@ impl TestBed {
             self.services = Some(services);
         }
         Ok(match &self.services {
-            Some(services) => services.entry()?,
-            None => self.listen,
+            Some(services) => services.entry()?.into(),
+            None => self.listen.into(),
         })
     }
 
-    /// Connections of the built-in driver to the gateway at `gateway`.
+    /// Connections of the built-in driver to `entry`.
     ///
     /// # Errors
     /// If the driver's probe does not start.
-    pub async fn connect(
-        &mut self,
-        knobs: &Knobs,
-        gateway: SocketAddr,
-    ) -> Result<Connections, RunError> {
+    pub async fn connect(&mut self, knobs: &Knobs, entry: &Entry) -> Result<Connections, RunError> {
         if !self.edge.as_ref().is_some_and(|edge| edge.serves(knobs)) {
             self.stop_edge().await;
         }
         let edge = match self.edge.take() {
             Some(edge) => edge,
-            None => EdgeClient::start(knobs, gateway, self.otlp, self.nonce.clone())?,
+            None => EdgeClient::start(knobs, entry, &self.otlp, self.nonce().map(Arc::from))?,
         };
         let connections = edge.connections.clone();
         self.edge = Some(edge);
@@ -223,8 +297,9 @@ impl TestBed {
 
     /// Starts the services of the arm that is set up.
     async fn start(&self, knobs: &Knobs) -> Result<Services, PartError> {
+        let otlp = self.sidecar().map_or(ANY_PORT, |(_, otlp, _)| otlp);
         let target = Target {
-            otlp: self.otlp,
+            otlp,
             listen: self.listen,
             reached: &self.reached,
             database_url: self.real_parts.database_url(),
@@ -253,7 +328,9 @@ impl TestBed {
         for part in self.services.iter().flat_map(Services::parts) {
             note(components, &part.name, part.address("").ok());
         }
-        note(components, "sidecar", Some(self.otlp));
+        if let Some((_, otlp, _)) = self.sidecar() {
+            note(components, "sidecar", Some(otlp));
+        }
         for (tool, address) in self.addresses() {
             note(components, tool.role(), Some(address));
         }
@@ -265,7 +342,10 @@ impl TestBed {
     /// If the sidecar does not close its books.
     pub(super) async fn close_books(&mut self) -> Result<Closed, PartError> {
         self.stop_services().await;
-        let (counters, reason) = self.control.flush(self.nonce.as_deref()).await?;
+        let (now, reason) = self.control.flush(self.nonce()).await?;
+        let number = self.opened.as_ref().map(|opened| opened.number);
+        let taken = number.is_some_and(|own| now.get(RUNS_OPENED).is_some_and(|&all| all > own));
+        let counters = since(now, &self.before.0);
         let rows = counters.get(ROWS_FAILED).copied().unwrap_or_default();
         let mut lost = lost_spans(&counters);
         if self.lost > 0 {
@@ -276,6 +356,7 @@ impl TestBed {
             points_missing: missing_points(&counters),
             lost,
             unwritten: (rows > 0).then_some(Unwritten { rows, reason }),
+            taken,
         })
     }
 
@@ -284,14 +365,16 @@ impl TestBed {
     /// # Errors
     /// If the sidecar does not answer.
     pub(super) async fn points_missing(&self) -> Result<BTreeMap<String, u64>, ControlError> {
-        let (counters, _) = self.control.flush(self.nonce.as_deref()).await?;
-        Ok(missing_points(&counters))
+        let (now, _) = self.control.flush(self.nonce()).await?;
+        Ok(missing_points(&since(now, &self.before.0)))
     }
 
     /// Stops everything: first those who send spans, then the sidecar, then the real parts.
     pub async fn stop(mut self) {
         self.stop_services().await;
-        self.sidecar.stop().await;
+        if let Some(sidecar) = self.sidecar {
+            sidecar.stop().await;
+        }
         self.real_parts.stop().await;
     }
 
@@ -307,6 +390,23 @@ impl TestBed {
             Closed { lost, .. } => Ok(lost),
         }
     }
+}
+
+/// What starts parts, and says which of them died.
+fn supervisor(
+    setup: &Setup<'_>,
+    interrupt: &Interrupt,
+) -> Result<(Supervisor, mpsc::UnboundedReceiver<PartError>), RunError> {
+    let logs = setup.out.join(LOGS);
+    std::fs::create_dir_all(&logs).map_err(|error| RunError::System {
+        attempt: format!("make the folder {}", logs.display()),
+        error,
+    })?;
+    let (deaths, died) = mpsc::unbounded_channel();
+    let executable = setup.executable.to_owned();
+    let supervisor = Supervisor::new(executable, logs.to_path_buf(), withheld)
+        .overseen(deaths, (interrupt.watchers.clone(), interrupt.kill.clone()));
+    Ok((supervisor, died))
 }
 
 fn note(components: &mut [Component], role: &str, address: Option<SocketAddr>) {
@@ -345,6 +445,8 @@ async fn begin(
 pub(super) struct Closed {
     /// Spans that are in no row, by reason.
     pub(super) lost: BTreeMap<String, u64>,
+    /// Another lab has opened a run meanwhile.
+    pub(super) taken: bool,
     /// Rows that are not in the run file.
     pub(super) unwritten: Option<Unwritten>,
     /// Points that are not in InfluxDB, by what became of them.

@@ -11,7 +11,7 @@ use crate::testbed::{Lab, assert_balanced, cell, summary, value};
 async fn lab(faults: &str) -> Lab {
     let mut lab = Lab::start(&Program::double(), &Knobs::default()).await;
     let told = Program::told(lab.dir.path(), faults);
-    let otlp = lab.k6.otlp;
+    let otlp = lab.k6.otlp.take();
     lab.k6 = told.k6(lab.dir.path());
     lab.k6.otlp = otlp;
     lab

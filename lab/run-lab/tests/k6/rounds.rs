@@ -229,7 +229,8 @@ async fn asked(program: &Program, answer: fn(&str) -> String) -> (Requests, Vec<
         ..cell(200.0, 0, 1_000)
     };
     let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
-    let order = Order { gateway, cell: &cell, number: 0, limits };
+    let entry = gateway.into();
+    let order = Order { entry: &entry, cell: &cell, number: 0, limits };
     let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;
     server.abort();
     let requests = driven.expect("k6 drives").expect("a measure").measure.requests;
@@ -286,7 +287,8 @@ pub(crate) async fn requests_that_are_refused_or_too_slow_are_errors_in_k6s_word
     let (supervisor, k6) = (supervisor(dir.path()), program.k6(dir.path()));
     let (cell, limits) =
         (cell(20.0, 0, 1_000), Limits { timeout_ns: 5_000_000_000, preallocated: 20 });
-    let order = Order { gateway, cell: &cell, number: 1, limits };
+    let entry = gateway.into();
+    let order = Order { entry: &entry, cell: &cell, number: 1, limits };
     let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;
     let measure = driven.expect("k6 drives").expect("a measure").measure;
     assert_balanced(measure.requests);

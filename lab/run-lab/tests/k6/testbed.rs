@@ -56,8 +56,8 @@ impl Lab {
         let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };
         let services = start_services(&supervisor, knobs, target).await.expect("services");
         let mut k6 = program.k6(dir.path());
-        k6.otlp = Some(otlp);
-        k6.nonce = Some(control.open(&[]).await.expect("a run").into());
+        k6.otlp = Some(format!("http://{otlp}"));
+        k6.nonce = Some(control.open(&[]).await.expect("a run").nonce.into());
         Lab { dir, supervisor, sidecar, control, services, k6, halt: CancellationToken::new() }
     }
 
@@ -77,10 +77,10 @@ impl Lab {
         cell: &Cell,
         mut progress: impl FnMut(Requests) + Send,
     ) -> Result<Option<Driven>, K6Error> {
-        let gateway = self.services.entry().expect("an address");
+        let entry = self.services.entry().expect("an address").into();
         let limits = Limits { timeout_ns, preallocated: 20 };
         let progress = &mut |requests, _, _| progress(requests);
-        let order = Order { gateway, cell, number: 0, limits };
+        let order = Order { entry: &entry, cell, number: 0, limits };
         self.k6.round(&self.supervisor, order, &self.halt, progress).await
     }
 

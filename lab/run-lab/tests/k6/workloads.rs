@@ -97,13 +97,13 @@ async fn drive(k6: Option<&Program>, service: SocketAddr, cell: &Cell) -> RoundM
         let dir = tempfile::tempdir().expect("a folder");
         let (supervisor, k6) = (supervisor(dir.path()), program.k6(dir.path()));
         let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
-        let order = Order { gateway: service, cell, number: 0, limits };
+        let entry = service.into();
+        let order = Order { entry: &entry, cell, number: 0, limits };
         let (halt, mut progress) = (CancellationToken::new(), |_, _, _| ());
         let driven = k6.round(&supervisor, order, &halt, &mut progress).await;
         return driven.expect("k6 drives").expect("a measure").measure;
     }
-    let target = format!("http://{service}").parse().expect("a URL");
-    let connections = Connections::new(&Probe::off(), target);
+    let connections = Connections::new(&Probe::off(), &service.into()).expect("a URL");
     let round = Round {
         number: 0,
         rate: cell.rate,

@@ -79,7 +79,7 @@ fn past_the_bound_the_oldest_trace_is_closed_early() {
 fn a_run_is_closed_without_those_beside_it() {
     let runs = crate::runs::Runs::default();
     let open = || {
-        let nonce = runs.open().unwrap();
+        let (_, nonce) = runs.open().unwrap();
         runs.find(&nonce).unwrap().0
     };
     let (first, second) = (open(), open());

@@ -1,0 +1,62 @@
+//! `--target` and `--sidecar`: a system that runs already, in place of one that the lab starts.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use settings::PeerUrl;
+
+use super::Failure;
+use crate::run::Attachment;
+use lab_launch::{Token, Tool};
+use lab_model::{Component, System};
+
+/// Where a system is that runs already.
+#[derive(Debug, Default, Args)]
+pub(super) struct AttachArgs {
+    /// Drive what runs at http://HOST:PORT instead of starting services; needs --sidecar. Nothing of it is started,
+    /// restarted or changed
+    #[arg(long, value_name = "URL", requires = "sidecar")]
+    target: Option<PeerUrl>,
+    /// The control address of the sidecar that this system sends its spans to, http://HOST:PORT (4319 by default)
+    #[arg(long, value_name = "URL", requires = "target")]
+    sidecar: Option<PeerUrl>,
+    /// The token that this sidecar asks for (its own --token-file)
+    #[arg(long, value_name = "FILE", requires = "sidecar")]
+    token_file: Option<PathBuf>,
+}
+
+impl AttachArgs {
+    /// The system that they name, if they do.
+    pub(super) fn attachment(&self) -> Result<Option<Attachment>, Failure> {
+        let (Some(target), Some(sidecar)) = (&self.target, &self.sidecar) else { return Ok(None) };
+        let token = self.token_file.as_ref().map(|path| {
+            let read = std::fs::read_to_string(path);
+            read.map(|text| Token(text.trim().to_owned())).map_err(|error| {
+                Failure::usage(format!("--token-file {}: cannot read it: {error}", path.display()))
+            })
+        });
+        let (target, sidecar, token) = (target.clone(), sidecar.clone(), token.transpose()?);
+        Ok(Some(Attachment { target, sidecar, token }))
+    }
+}
+
+/// The real parts that the lab starts beside services of its own, and for no others.
+pub(super) const NOT_STARTED: [Tool; 3] = [Tool::Influxdb, Tool::Grafana, Tool::Postgres];
+
+/// The parts of a run of a system that runs already: the load generator is the lab's, the others were there.
+pub(super) fn components(driver: Component, system: &System) -> Vec<Component> {
+    let System::Attached { target, sidecar } = system else { return vec![driver] };
+    let there = |role: &str, address: &str, note: &str| Component {
+        role: role.to_owned(),
+        name: "attached".to_owned(),
+        version: String::new(),
+        address: Some(address.to_owned()),
+        real: true,
+        note: note.to_owned(),
+    };
+    vec![
+        driver,
+        there("target", target, "it ran already: the lab neither starts, restarts nor changes it"),
+        there("sidecar", sidecar, "it keeps the rows of the run"),
+    ]
+}
