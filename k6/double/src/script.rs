@@ -21,6 +21,8 @@ const KNOWN: [(&str, &str); 4] = [
 ];
 const MAX_TRACES_PER_SECOND: f64 = 200.0;
 const MAX_PAYLOAD: u64 = 16_777_216;
+/// What holds if nobody names thresholds.
+const SOMETHING_ANSWERED: &str = r#"{"requests_answered": ["rate>0"]}"#;
 /// Common e-mails, and of how many users one has an e-mail of its own.
 const COMMON: u64 = 100;
 const UNIQUE_EVERY: u64 = 5;
@@ -121,7 +123,7 @@ impl Options {
             )));
         }
         let preallocated = number("PRE_ALLOCATED_VUS", 50.0, 1.0)? as usize;
-        let thresholds = thresholds(&text("THRESHOLDS", "{}"))?;
+        let thresholds = thresholds(&text("THRESHOLDS", SOMETHING_ANSWERED))?;
         let workload = match script {
             "ping.js" => Workload::Ping { size: payload("SIZE", &text("SIZE", "10"))? },
             "users.js" => Workload::Users { users: number("USERS", 1e6, 1.0)? as u64 },
