@@ -7,6 +7,7 @@ import http from 'k6/http';
 import exec from 'k6/execution';
 import { check } from 'k6';
 import { Counter, Rate } from 'k6/metrics';
+import { context, tell } from './hoplab.js';
 
 // Traces a second at most: what the probe's cost is certified for.
 const MAX_TRACES_PER_SECOND = 200;
@@ -121,9 +122,6 @@ const maxVUs = number('MAX_VUS', 200, 1);
 // 0 traces nothing.
 const sampleEvery = number('SAMPLE_EVERY', Math.ceil(rate / MAX_TRACES_PER_SECOND), 0);
 
-// CELL:ROUND:NONCE, as run-lab wants it said in the tracestate of each traced request. Load by hand says nothing.
-const edge = __ENV.EDGE || '';
-
 // k6 would make one more arrival at the very end, or not, as its timer falls. It takes no less than a second.
 const wholeMs = warmup + duration;
 if (wholeMs < 1000) {
@@ -160,15 +158,6 @@ export const options = {
   summaryTrendStats: ['avg', 'min', 'med', 'max', 'p(90)', 'p(95)', 'p(99)', 'count'],
 };
 
-// So many random hexadecimal digits, eight at a time.
-function digits(count) {
-  let text = '';
-  while (text.length < count) {
-    text += Math.floor(Math.random() * 0x100000000).toString(16).padStart(8, '0');
-  }
-  return text;
-}
-
 // What this user has done: each has a copy of this module.
 let told = false;
 let warmed = false;
@@ -189,9 +178,9 @@ export function ask(method, url, body, tests, required, more = {}) {
   const { headers = { 'Content-Type': 'application/json' }, status = 200, route = url.split('?')[0] } = more;
   const measured = Date.now() - exec.scenario.startTime >= warmup;
   const sampled = measured && sampleEvery > 0 && exec.scenario.iterationInTest % sampleEvery === 0;
-  const [trace, span] = [digits(32), digits(16)];
-  exec.vu.metrics.metadata.trace_id = trace;
-  exec.vu.metrics.metadata.span_id = span;
+  const one = context(sampled);
+  exec.vu.metrics.metadata.trace_id = one.trace;
+  exec.vu.metrics.metadata.span_id = one.span;
   exec.vu.metrics.metadata.sampled = sampled ? '1' : '0';
   if (more.template !== undefined) {
     exec.vu.metrics.metadata.template = `${more.template}`;
@@ -206,15 +195,12 @@ export function ask(method, url, body, tests, required, more = {}) {
     origin.add(exec.scenario.startTime);
   }
   started.add(1);
-  const context = { traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}` };
-  if (sampled && edge) {
-    context.tracestate = `hoplab=${span}:${edge}`;
-  }
   const reply = http.request(method, url, body, {
-    headers: Object.assign({}, headers, context),
+    headers: Object.assign({}, headers, one.headers),
     tags: { name: route },
     timeout,
   });
+  tell(one, sampleEvery, method, url, `${method} ${route.slice(gateway.length)}`, reply);
   const right = `status is ${status}`;
   const all = Object.assign({ [right]: (r) => r.status === status }, tests);
   check(reply, all);

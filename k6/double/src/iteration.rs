@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ use crate::collector::Samples;
 use crate::connection::{Connection, Reply};
 use crate::fault::{Fault, Faults};
 use crate::line::{Labels, Sample};
+use crate::log::Log;
 use crate::metric::Metric;
 use crate::question::Question;
 use crate::script::Options;
@@ -33,6 +35,7 @@ pub(crate) struct World {
     /// Tags of the command line.
     pub(crate) tags: Labels,
     pub(crate) samples: Samples,
+    pub(crate) log: Arc<Log>,
     /// When the scenario began.
     pub(crate) origin: SystemTime,
     /// Iterations that were begun.
@@ -97,12 +100,14 @@ impl World {
         }
         self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
         let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
-        let edge = self.options.edge.as_ref().filter(|_| sampled);
-        let state = edge.map(|edge| format!("hoplab={span:016x}:{edge}"));
+        let state = sampled.then(|| format!("hoplab={span:016x}:{}", self.options.edge));
         let reply =
             self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent, state)).await;
         let reply = reply.map(|reply| lied(reply, &self.faults));
         if let Some(reply) = &reply {
+            if sampled && self.options.writes {
+                self.write(trace, span, &question, reply);
+            }
             self.tell_reply(&labels, &question, reply);
         }
         let (end, traffic) = (SystemTime::now(), user.connection.traffic());
@@ -149,6 +154,34 @@ impl World {
                 error: Some((1020, "invalid URL")),
             },
         }
+    }
+
+    /// Writes the line that `hoplab.js` writes of a request that is over.
+    fn write(&self, trace: u128, span: u64, question: &Question, reply: &Reply) {
+        let times = &reply.times;
+        let mut line = json!({
+            "v": 1,
+            "trace": format!("{trace:032x}"),
+            "span": format!("{span:016x}"),
+            "edge": self.options.edge,
+            "weight": self.options.sample_every,
+            "scenario": SCENARIO,
+            "kind": "http",
+            "method": question.method,
+            "name": format!("{} {}", question.method, question.route),
+            "named": true,
+            "peer": self.host(),
+            "status": reply.status,
+            "blocked": ms(times.blocked),
+            "duration": ms(times.sending + times.waiting + times.receiving),
+        });
+        match reply.error {
+            Some((_, "")) => line["error"] = json!(format!("status {}", reply.status)),
+            Some((_, error)) => line["error"] = json!(error),
+            None => line["reply"] = json!(reply.body.len()),
+        }
+        line["since"] = json!(ms(reply.at.elapsed().unwrap_or_default()));
+        self.log.console(&format!("hoplab {line}"));
     }
 
     /// Has the user's connection made: by a request that is none of those asked for, whose answer may be any.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::world::{World, once, scripts};
 
 pub(crate) fn every_script_is_here_and_can_be_imported() {
-    let known = ["load.js", "ping.js", "requests.js", "users.js"];
+    let known = ["hoplab.js", "load.js", "ping.js", "requests.js", "users.js"];
     assert_eq!(scripts(), known, "a script without a test");
     let list = include_str!("../../../kustomization.yaml");
     let world = World::new();

@@ -3,12 +3,14 @@
 
 mod asked;
 mod grammar;
+mod imported;
 mod real;
 mod said;
 mod world;
 
 use asked::*;
 use grammar::*;
+use imported::*;
 use real::*;
 use said::*;
 
@@ -26,6 +28,12 @@ test_parts::main! {
         the_last_line_tells_when_failures_are_in_its_mean_and_what_it_cannot_read,
         a_summary_is_kept_where_its_user_says,
         by_hand_something_has_to_be_answered,
+        every_way_to_ask_is_traced_and_told_in_one_line,
+        what_became_of_a_request_is_in_its_line,
+        lines_are_written_where_a_loki_takes_them_and_of_those_that_are_sampled,
+        a_batch_says_that_it_is_not_traced_and_is_asked_for_as_it_was,
+        a_call_by_grpc_says_what_the_scripts_own_clock_saw,
+        the_double_pushes_the_lines_that_the_script_writes,
     }
     plain [K6] {
         by_k6_every_script_says_that_nobody_answered,

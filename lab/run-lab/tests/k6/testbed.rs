@@ -77,11 +77,26 @@ impl Lab {
         cell: &Cell,
         mut progress: impl FnMut(Requests) + Send,
     ) -> Result<Option<Driven>, K6Error> {
-        let gateway = self.services.entry().expect("an address");
+        let gateway = self.gateway();
         let limits = Limits { timeout_ns, preallocated: 20 };
         let progress = &mut |requests, _, _| progress(requests);
         let order = Order { gateway, cell, number: 0, limits };
         self.k6.round(&self.supervisor, order, &self.halt, progress).await
+    }
+
+    /// Where the gateway listens.
+    pub(crate) fn gateway(&self) -> std::net::SocketAddr {
+        self.services.entry().expect("an address")
+    }
+
+    /// Where the sidecar takes spans.
+    pub(crate) fn otlp(&self) -> std::net::SocketAddr {
+        self.sidecar.address("otlp").expect("an address")
+    }
+
+    /// Closes what belongs to no run; the sidecar's counters.
+    pub(crate) async fn flush_by_hand(&self) -> std::collections::BTreeMap<String, u64> {
+        self.control.flush(None).await.expect("closed books").0
     }
 
     /// Stops everything and returns the folder with the run file.
