@@ -7,6 +7,7 @@ import http from 'k6/http';
 import exec from 'k6/execution';
 import { check } from 'k6';
 import { Counter, Rate } from 'k6/metrics';
+import { context, tell } from './hoplab.js';
 
 // Traces a second at most: what the probe's cost is certified for.
 const MAX_TRACES_PER_SECOND = 200;
@@ -80,6 +81,9 @@ export function number(name, fallback, least) {
 // Metrics that k6 itself makes outside of any iteration: their samples have no phase.
 const WITHOUT_PHASE = ['dropped_iterations', 'vus', 'vus_max'];
 
+// What holds if nobody names thresholds: a run of which nothing was answered as asked for ends with k6's exit code 99.
+const SOMETHING_ANSWERED = '{"requests_answered": ["rate>0"]}';
+
 // Thresholds in k6's own words. They are of the measured part, unless they name a phase: what the first requests on new
 // connections take is not what is asked.
 function thresholds(text) {
@@ -118,9 +122,6 @@ const maxVUs = number('MAX_VUS', 200, 1);
 // 0 traces nothing.
 const sampleEvery = number('SAMPLE_EVERY', Math.ceil(rate / MAX_TRACES_PER_SECOND), 0);
 
-// CELL:ROUND:NONCE, as run-lab wants it said in the tracestate of each traced request. Load by hand says nothing.
-const edge = __ENV.EDGE || '';
-
 // k6 would make one more arrival at the very end, or not, as its timer falls. It takes no less than a second.
 const wholeMs = warmup + duration;
 if (wholeMs < 1000) {
@@ -150,23 +151,25 @@ export const options = {
       'http_req_tls_handshaking{phase:measured}': [],
       'http_req_duration{phase:measured}': [],
     },
-    thresholds(__ENV.THRESHOLDS || '{}'),
+    thresholds(__ENV.THRESHOLDS || SOMETHING_ANSWERED),
   ),
   // Without url, proto and the like: each tag is in every line of the JSON stream, and in each series.
   systemTags: ['name', 'method', 'status', 'error', 'error_code', 'expected_response', 'scenario', 'check'],
   summaryTrendStats: ['avg', 'min', 'med', 'max', 'p(90)', 'p(95)', 'p(99)', 'count'],
 };
 
-// So many random hexadecimal digits, eight at a time.
-function digits(count) {
-  let text = '';
-  while (text.length < count) {
-    text += Math.floor(Math.random() * 0x100000000).toString(16).padStart(8, '0');
-  }
-  return text;
-}
-
+// What this user has done: each has a copy of this module.
 let told = false;
+let warmed = false;
+
+// Has a user's connection made before what it asks is measured: the warm-up has not needed all users, and some are made
+// later. A service that has no time for that keeps nobody for long.
+function warm() {
+  const url = `${gateway}/healthz`;
+  exec.vu.metrics.tags.phase = 'warmup';
+  // Any answer will do, so none is a failure; and it is no request that was asked for.
+  http.request('HEAD', url, null, { tags: { name: url }, timeout: '1s', redirects: 0, responseCallback: null });
+}
 
 // Makes one request and checks its answer: its status and every test of `tests`, of which those in
 // `required` decide whether the request counts as answered. Of `more`: `headers` beside those of tracing, the
@@ -175,28 +178,29 @@ export function ask(method, url, body, tests, required, more = {}) {
   const { headers = { 'Content-Type': 'application/json' }, status = 200, route = url.split('?')[0] } = more;
   const measured = Date.now() - exec.scenario.startTime >= warmup;
   const sampled = measured && sampleEvery > 0 && exec.scenario.iterationInTest % sampleEvery === 0;
-  const [trace, span] = [digits(32), digits(16)];
-  exec.vu.metrics.tags.phase = measured ? 'measured' : 'warmup';
-  exec.vu.metrics.metadata.trace_id = trace;
-  exec.vu.metrics.metadata.span_id = span;
+  const one = context(sampled);
+  exec.vu.metrics.metadata.trace_id = one.trace;
+  exec.vu.metrics.metadata.span_id = one.span;
   exec.vu.metrics.metadata.sampled = sampled ? '1' : '0';
   if (more.template !== undefined) {
     exec.vu.metrics.metadata.template = `${more.template}`;
   }
+  if (measured && warmup > 0 && !warmed) {
+    warm();
+  }
+  warmed = true;
+  exec.vu.metrics.tags.phase = measured ? 'measured' : 'warmup';
   if (!told) {
     told = true;
     origin.add(exec.scenario.startTime);
   }
   started.add(1);
-  const context = { traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}` };
-  if (sampled && edge) {
-    context.tracestate = `hoplab=${span}:${edge}`;
-  }
   const reply = http.request(method, url, body, {
-    headers: Object.assign({}, headers, context),
+    headers: Object.assign({}, headers, one.headers),
     tags: { name: route },
     timeout,
   });
+  tell(one, sampleEvery, method, url, `${method} ${route.slice(gateway.length)}`, reply);
   const right = `status is ${status}`;
   const all = Object.assign({ [right]: (r) => r.status === status }, tests);
   check(reply, all);
@@ -214,16 +218,21 @@ function said(data) {
     );
   }
   const dropped = value('dropped_iterations', 'count') ?? 0;
+  const right = value('requests_answered', 'passes') ?? 0;
   // The times of requests that failed are no latency of the gateway's.
-  if (!value('requests_answered', 'passes')) {
+  if (right === 0) {
     return `no latency: none of ${requests} requests was answered as asked for, ${dropped} dropped`;
   }
+  const answers = `${right} of ${requests} requests answered as asked for, ${dropped} dropped`;
+  const measured = value('http_req_duration{phase:measured}', 'count') ?? 0;
+  if (measured === 0) {
+    return `no latency: no request ended in the measured part; ${answers}`;
+  }
+  // k6's `blocked` runs until there is a connection, so `connecting` is in it.
   const mean = (name) => value(`${name}{phase:measured}`, 'avg') ?? 0;
-  const latency = mean('http_req_blocked') + mean('http_req_connecting') + mean('http_req_duration');
-  return (
-    `mean latency ${latency.toFixed(3)} ms (blocked + connecting + duration), ` +
-    `${requests} requests, ${dropped} dropped`
-  );
+  const latency = mean('http_req_blocked') + mean('http_req_duration');
+  const wrong = value('requests_answered', 'fails') ? ', with those that failed' : '';
+  return `mean latency ${latency.toFixed(3)} ms (blocked + duration) of ${measured} requests measured${wrong}; ${answers}`;
 }
 
 // Keeps the summary as JSON where SUMMARY names a file, and says the most important of it.

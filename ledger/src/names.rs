@@ -42,6 +42,8 @@ pub const SERVER_PORT: &str = "server.port";
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// Span attribute (semantic conventions): status of a HTTP reply.
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// Span attribute (semantic conventions): bytes of the body of a HTTP reply.
+pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
 /// Span attribute (semantic conventions): the route of a server that took the request.
 pub const HTTP_ROUTE: &str = "http.route";
 /// Span attribute (semantic conventions): the path of a client's request as a template.

@@ -3,7 +3,8 @@
 //! One way through: [`otlp`] decodes and refuses, [`join`] holds spans until their trace is whole
 //! and makes trees of hops, [`pipeline`] closes the books ([`ledger::close`]) and hands rows to every
 //! [`Sink`]; [`runfile`] is one, InfluxDB another. Beside it [`process`] samples CPU and memory, and [`control`] is how
-//! the lab asks for counters and a flush. The connections of both are held by [`listen`].
+//! the lab asks for counters and a flush. The connections of both are held by [`listen`]. [`k6log`] takes what k6 pushes of
+//! its own log, and makes spans of it.
 
 mod budget;
 mod config;
@@ -11,11 +12,13 @@ mod control;
 mod forward;
 mod influx;
 mod join;
+mod k6log;
 mod listen;
 mod losses;
 mod otlp;
 mod pipeline;
 mod process;
+mod receiver;
 pub mod runfile;
 mod runs;
 mod server;

@@ -17,10 +17,12 @@ use crate::control::{self, Control, ControlToken, Guard, TokenError};
 use crate::forward::{Forward, Targets, Workers};
 use crate::influx::{InfluxSink, Spool, SpoolError, Target, Tasks};
 use crate::join::Limits;
+use crate::k6log;
 use crate::listen::{self, Bounds};
 use crate::otlp::{Intake, Queries};
 use crate::pipeline::Pipeline;
 use crate::process::{Sampler, WatchError, Watched};
+use crate::receiver::Receiver;
 use crate::runfile::{RunFile, RunFileError, RunFileSink};
 use crate::sink::{Batch, Sink};
 use crate::stats::Counters;
@@ -115,7 +117,7 @@ fn end_of_stdin() -> oneshot::Receiver<()> {
 pub struct Sidecar {
     otlp: (TcpListener, SocketAddr),
     control: (TcpListener, SocketAddr),
-    intake: Arc<Intake>,
+    receiver: Arc<Receiver>,
     pipeline: Arc<Pipeline>,
     watched: Arc<Watched>,
     sample_every: Duration,
@@ -179,14 +181,15 @@ impl Sidecar {
         });
         let queries = if config.keep_queries { Queries::Kept } else { Queries::Dropped };
         let origins = config.allow_origin;
-        let intake = Intake::new(Arc::clone(&pipeline), budget, origins, forwarding, queries);
-        let intake = Arc::new(intake);
+        let k6_log = k6log::Intake::new(Arc::clone(&pipeline), Arc::clone(&budget), queries);
+        let otlp_intake = Intake::new(Arc::clone(&pipeline), budget, origins, forwarding, queries);
+        let receiver = Arc::new(Receiver { otlp: Arc::new(otlp_intake), k6_log });
         let (sample_every, host) =
             (config.sample_every.duration(), placed("host", config.at.as_deref()));
         Ok(Sidecar {
             otlp,
             control,
-            intake,
+            receiver,
             pipeline,
             watched,
             sample_every,
@@ -222,7 +225,7 @@ impl Sidecar {
             async move { pipeline.close_as_due(&stop).await }
         });
         let receiver =
-            tokio::spawn(listen::serve(self.otlp.0, OTLP, self.intake, stop.child_token()));
+            tokio::spawn(listen::serve(self.otlp.0, OTLP, self.receiver, stop.child_token()));
         let control = listen::serve(self.control.0, CONTROL, self.answers, stop.child_token());
         let control = tokio::spawn(control);
         shutdown.await;

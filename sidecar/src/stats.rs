@@ -15,6 +15,8 @@ use crate::budget::Budget;
 pub use crate::forward::ForwardStats;
 pub use crate::influx::InfluxStats;
 use crate::join::{self, Closing};
+use crate::k6log;
+pub use crate::k6log::K6LogStats;
 use crate::losses::Losses;
 use crate::otlp::{Dialect, Refusals, Rejections, Signal};
 use crate::span::SpanKind;
@@ -37,6 +39,8 @@ pub struct SinkCounts {
 pub(crate) struct Counters {
     /// Exports and connections refused as a whole.
     pub(crate) refusals: Refusals,
+    /// What k6 pushed of its log.
+    pub(crate) k6_log: k6log::Counts,
     exports: Mutex<BTreeMap<&'static str, u64>>,
     signals_dropped: Mutex<BTreeMap<&'static str, u64>>,
     received: AtomicU64,
@@ -138,6 +142,7 @@ impl Counters {
             runs_opened: 0,
             sizes_ignored: self.sizes_ignored.load(Relaxed),
             control_refused: 0,
+            k6_log: self.k6_log.stats(),
             influxdb: None,
             forward: None,
         }
@@ -238,6 +243,9 @@ pub struct Stats {
     pub memory_limit_bytes: u64,
     /// Resident memory of the sidecar, in bytes.
     pub rss_bytes: u64,
+    /// What became of what k6 pushed of its log.
+    #[serde(default)]
+    pub k6_log: K6LogStats,
     /// What became of points for InfluxDB; absent where none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub influxdb: Option<InfluxStats>,

@@ -7,6 +7,8 @@ mod control;
 mod fixture;
 #[path = "sidecar/forward.rs"]
 mod forward;
+#[path = "sidecar/k6log.rs"]
+mod k6log;
 #[path = "sidecar/otlp.rs"]
 mod otlp;
 #[path = "sidecar/rows.rs"]

@@ -15,6 +15,8 @@ pub enum Part {
     Pgbouncer,
     /// The load generator. It is the user's own: nothing here starts or installs it.
     K6,
+    /// What runs k6's scripts where there is no k6.
+    Node,
 }
 
 /// A place where a program may be.
@@ -36,8 +38,8 @@ pub(crate) enum Place {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Part; 5] =
-        [Part::Influxdb, Part::Influxdb2, Part::Postgres, Part::Pgbouncer, Part::K6];
+    pub const ALL: [Part; 6] =
+        [Part::Influxdb, Part::Influxdb2, Part::Postgres, Part::Pgbouncer, Part::K6, Part::Node];
 
     /// Its name, as in `LAB_REQUIRE_PARTS`.
     #[must_use]
@@ -48,6 +50,7 @@ impl Part {
             Part::Postgres => "postgres",
             Part::Pgbouncer => "pgbouncer",
             Part::K6 => "k6",
+            Part::Node => "node",
         }
     }
 
@@ -73,6 +76,7 @@ impl Part {
                 "k6, of your own: https://grafana.com/docs/k6/latest/set-up/install-k6; on PATH or \
                  named by LAB_K6"
             }
+            Part::Node => "Node 18 or newer: apt-get install nodejs, or any other way; on PATH",
         }
     }
 
@@ -95,13 +99,14 @@ impl Part {
                 &[Named("LAB_PGBOUNCER"), OnPath("pgbouncer"), At("/usr/sbin/pgbouncer")]
             }
             Part::K6 => &[Named("LAB_K6"), OnPath("k6")],
+            Part::Node => &[OnPath("node")],
         }
     }
 
     /// The argument that makes it tell its version.
     pub(crate) const fn version_argument(self) -> &'static str {
         match self {
-            Part::Postgres | Part::Pgbouncer => "--version",
+            Part::Postgres | Part::Pgbouncer | Part::Node => "--version",
             Part::Influxdb | Part::Influxdb2 | Part::K6 => "version",
         }
     }
@@ -117,6 +122,7 @@ impl Part {
             }
             Part::Pgbouncer => said.starts_with("PgBouncer "),
             Part::K6 => true,
+            Part::Node => said.starts_with('v'),
         }
     }
 }

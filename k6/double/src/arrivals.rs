@@ -101,6 +101,7 @@ impl Load {
         tags: &[(String, String)],
         samples: Samples,
         faults: &Faults,
+        log: Arc<Log>,
     ) -> Load {
         let tags = Labels { tags: tags.iter().cloned().collect(), ..Labels::default() };
         let world = World {
@@ -108,6 +109,7 @@ impl Load {
             faults: faults.clone(),
             tags,
             samples,
+            log,
             origin: SystemTime::UNIX_EPOCH,
             begun: AtomicU64::new(0),
             cut: CancellationToken::new(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::fault::Release;
+use crate::log;
 use crate::refused::{Refused, code};
 
 /// What is to be done.
@@ -125,7 +126,7 @@ pub(crate) fn refuse_overrides(
 ) -> Result<(), Refused> {
     let refused = |text: String| Err(Refused::new(code::CONFIGURATION, text));
     // What goes with an output only matters to the output.
-    let harmless = |name: &str| name.starts_with("K6_INFLUXDB_");
+    let harmless = |name: &str| name.starts_with("K6_INFLUXDB_") || name == log::VARIABLE;
     let found: Vec<&str> = variables
         .keys()
         .map(String::as_str)

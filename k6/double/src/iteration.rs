@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,15 +15,17 @@ use crate::collector::Samples;
 use crate::connection::{Connection, Reply};
 use crate::fault::{Fault, Faults};
 use crate::line::{Labels, Sample};
+use crate::log::Log;
 use crate::metric::Metric;
 use crate::question::Question;
 use crate::script::Options;
 
-/// A virtual user: its connection, and whether it has told when the scenario began.
+/// A virtual user: its connection, whether it has told when the scenario began, and whether it has asked anything.
 #[derive(Debug, Default)]
 pub(crate) struct User {
     connection: Connection,
     told: bool,
+    warmed: bool,
 }
 
 /// What every iteration needs.
@@ -32,6 +35,7 @@ pub(crate) struct World {
     /// Tags of the command line.
     pub(crate) tags: Labels,
     pub(crate) samples: Samples,
+    pub(crate) log: Arc<Log>,
     /// When the scenario began.
     pub(crate) origin: SystemTime,
     /// Iterations that were begun.
@@ -40,6 +44,8 @@ pub(crate) struct World {
     pub(crate) cut: CancellationToken,
 }
 
+/// How long a user waits for its connection to be made before it asks.
+const WARMING: Duration = Duration::from_secs(1);
 /// The name of the only scenario.
 const SCENARIO: &str = "load";
 
@@ -83,6 +89,10 @@ impl World {
             let metadata = &mut Arc::make_mut(&mut labels).metadata;
             metadata.insert("template", template.to_string());
         }
+        if measured && !self.options.warmup.is_zero() && !user.warmed {
+            self.warm(&mut user, &labels).await;
+        }
+        user.warmed = true;
         if !user.told {
             user.told = true;
             let origin = since_ms(UNIX_EPOCH, self.origin) as f64;
@@ -90,12 +100,14 @@ impl World {
         }
         self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
         let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
-        let edge = self.options.edge.as_ref().filter(|_| sampled);
-        let state = edge.map(|edge| format!("hoplab={span:016x}:{edge}"));
+        let state = sampled.then(|| format!("hoplab={span:016x}:{}", self.options.edge));
         let reply =
             self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent, state)).await;
         let reply = reply.map(|reply| lied(reply, &self.faults));
         if let Some(reply) = &reply {
+            if sampled && self.options.writes {
+                self.write(trace, span, &question, reply);
+            }
             self.tell_reply(&labels, &question, reply);
         }
         let (end, traffic) = (SystemTime::now(), user.connection.traffic());
@@ -117,8 +129,7 @@ impl World {
         parent: &str,
         state: Option<String>,
     ) -> Reply {
-        let gateway = &self.options.gateway;
-        let host = gateway.strip_prefix("http://").unwrap_or(gateway);
+        let host = self.host();
         let mut request = Request::builder()
             .method(question.method.as_str())
             .uri(&question.target)
@@ -145,14 +156,59 @@ impl World {
         }
     }
 
-    /// The times of a request, and what its answer was worth.
-    fn tell_reply(&self, labels: &Arc<Labels>, question: &Question, reply: &Reply) {
-        let expected = (200..400).contains(&reply.status);
+    /// Writes the line that `hoplab.js` writes of a request that is over.
+    fn write(&self, trace: u128, span: u64, question: &Question, reply: &Reply) {
+        let times = &reply.times;
+        let mut line = json!({
+            "v": 1,
+            "trace": format!("{trace:032x}"),
+            "span": format!("{span:016x}"),
+            "edge": self.options.edge,
+            "weight": self.options.sample_every,
+            "scenario": SCENARIO,
+            "kind": "http",
+            "method": question.method,
+            "name": format!("{} {}", question.method, question.route),
+            "named": true,
+            "peer": self.host(),
+            "status": reply.status,
+            "blocked": ms(times.blocked),
+            "duration": ms(times.sending + times.waiting + times.receiving),
+        });
+        match reply.error {
+            Some((_, "")) => line["error"] = json!(format!("status {}", reply.status)),
+            Some((_, error)) => line["error"] = json!(error),
+            None => line["reply"] = json!(reply.body.len()),
+        }
+        line["since"] = json!(ms(reply.at.elapsed().unwrap_or_default()));
+        self.log.console(&format!("hoplab {line}"));
+    }
+
+    /// Has the user's connection made: by a request that is none of those asked for, whose answer may be any.
+    async fn warm(&self, user: &mut User, labels: &Arc<Labels>) {
+        const PATH: &str = "/healthz";
+        let host = self.host();
+        let request = Request::builder().method("HEAD").uri(PATH).header("Host", host);
+        let Ok(request) = request.body(Full::default()) else { return };
+        let labels = labels.with([("phase", "warmup".to_owned())]);
+        let asked = user.connection.ask(host, request, WARMING);
+        let Some(reply) = self.cut.run_until_cancelled(asked).await else { return };
+        let tags = self.tags_of("HEAD", PATH, &reply);
+        self.tell(reply.at, &labels.with(tags), &times_of(&reply));
+    }
+
+    /// Where the gateway is, without the scheme.
+    fn host(&self) -> &str {
+        let gateway = &self.options.gateway;
+        gateway.strip_prefix("http://").unwrap_or(gateway)
+    }
+
+    /// The tags of a request's times.
+    fn tags_of(&self, method: &str, route: &str, reply: &Reply) -> Vec<(&'static str, String)> {
         let mut tags = vec![
-            ("name", format!("{}{}", self.options.gateway, question.route)),
-            ("method", question.method.clone()),
+            ("name", format!("{}{route}", self.options.gateway)),
+            ("method", method.to_owned()),
             ("status", reply.status.to_string()),
-            ("expected_response", expected.to_string()),
         ];
         if let Some((code, error)) = reply.error {
             tags.push(("error_code", code.to_string()));
@@ -160,19 +216,16 @@ impl World {
                 tags.push(("error", error.to_owned()));
             }
         }
-        let times = &reply.times;
-        let duration = times.sending + times.waiting + times.receiving;
-        let values = [
-            (Metric::HttpReqs, 1.0),
-            (Metric::Duration, ms(duration)),
-            (Metric::Blocked, ms(times.blocked)),
-            (Metric::Connecting, ms(times.connecting)),
-            (Metric::Handshaking, 0.0),
-            (Metric::Sending, ms(times.sending)),
-            (Metric::Waiting, ms(times.waiting)),
-            (Metric::Receiving, ms(times.receiving)),
-            (Metric::Failed, f64::from(u8::from(!expected))),
-        ];
+        tags
+    }
+
+    /// The times of a request, and what its answer was worth.
+    fn tell_reply(&self, labels: &Arc<Labels>, question: &Question, reply: &Reply) {
+        let expected = (200..400).contains(&reply.status);
+        let mut tags = self.tags_of(&question.method, &question.route, reply);
+        tags.push(("expected_response", expected.to_string()));
+        let failed = (Metric::Failed, f64::from(u8::from(!expected)));
+        let values = [times_of(reply).as_slice(), &[failed]].concat();
         self.tell(reply.at, &labels.with(tags), &values);
         let (checks, answered) = question.judge(reply.status, &reply.body);
         let now = SystemTime::now();
@@ -183,6 +236,22 @@ impl World {
         let answered = f64::from(u8::from(answered));
         self.tell(SystemTime::now(), labels, &[(Metric::Answered, answered)]);
     }
+}
+
+/// What k6 tells of the time that a request took.
+fn times_of(reply: &Reply) -> [(Metric, f64); 8] {
+    let times = &reply.times;
+    let duration = times.sending + times.waiting + times.receiving;
+    [
+        (Metric::HttpReqs, 1.0),
+        (Metric::Duration, ms(duration)),
+        (Metric::Blocked, ms(times.blocked)),
+        (Metric::Connecting, ms(times.connecting)),
+        (Metric::Handshaking, 0.0),
+        (Metric::Sending, ms(times.sending)),
+        (Metric::Waiting, ms(times.waiting)),
+        (Metric::Receiving, ms(times.receiving)),
+    ]
 }
 
 /// The reply as it is told: by a liar, a millisecond off.

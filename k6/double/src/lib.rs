@@ -1,7 +1,7 @@
 //! A double of k6: takes the command line and the environment that `run-lab` gives k6, makes the requests of the
-//! scripts in `k6/`, and answers as k6 does: JSON stream, summary, log and exit code.
+//! scripts in `k6/`, and answers as k6 does: JSON stream, summary, log (to a file or a Loki) and exit code.
 //!
-//! It runs no JavaScript: what `load.js`, `ping.js`, `users.js` and `requests.js` do is written down here once more, and a script
+//! It runs no JavaScript: what the scripts do is written down here once more, and a script
 //! that is not as in the repository is refused. What it says is held to what k6 2.2.0 said (`tests/recorded`).
 //! Of k6 itself there is no line in here.
 
@@ -13,6 +13,7 @@ mod fault;
 mod iteration;
 mod line;
 mod log;
+mod loki;
 mod metric;
 mod question;
 mod refused;
@@ -25,6 +26,7 @@ mod time;
 
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use call::{Call, Run};
 use fault::{Fault, Faults, Release};
@@ -45,25 +47,28 @@ pub fn main() -> ExitCode {
     let (log, code) = match call::parse(&arguments, faults.release) {
         Ok(Call::Version) => {
             println!("k6 v{} (a double of k6 for tests, linux/amd64)", faults.release.number());
-            (Log::default(), Ok(0))
+            (Arc::default(), Ok(0))
         }
         Ok(Call::Run(run)) => match Log::open(&run.log) {
             Ok(log) => {
+                let log = Arc::new(log);
                 let code = begin(&run, &faults, &log);
                 (log, code)
             }
-            Err(refused) => (Log::default(), Err(refused)),
+            Err(refused) => (Arc::default(), Err(refused)),
         },
-        Err(refused) => (Log::default(), Err(refused)),
+        Err(refused) => (Arc::default(), Err(refused)),
     };
-    ExitCode::from(code.unwrap_or_else(|refused: Refused| {
+    let code = code.unwrap_or_else(|refused: Refused| {
         log.error(&refused.text, refused.hint);
         refused.code
-    }))
+    });
+    log.drain();
+    ExitCode::from(code)
 }
 
 /// Reads what the script and its options ask for, and runs it.
-fn begin(run: &Run, faults: &Faults, log: &Log) -> Result<u8, Refused> {
+fn begin(run: &Run, faults: &Faults, log: &Arc<Log>) -> Result<u8, Refused> {
     let mut variables: std::collections::BTreeMap<String, String> = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into(), value.to_string_lossy().into()))
         .collect();
@@ -102,11 +107,11 @@ async fn carry_out(
     options: Options,
     thresholds: Thresholds,
     faults: &Faults,
-    log: &Log,
+    log: &Arc<Log>,
 ) -> Result<u8, Refused> {
     let (collector, samples) = collector::start(run.json.as_deref(), &thresholds, faults)?;
     let summary = options.summary.clone();
-    let load = arrivals::Load::new(options, &run.tags, samples, faults);
+    let load = arrivals::Load::new(options, &run.tags, samples, faults, Arc::clone(log));
     let ended = load.run(log).await;
     let collected = collector.stop();
     if let Some(error) = &collected.unwritten {

@@ -1,30 +1,52 @@
-//! k6's log: one line a message, of which the lab asks for errors only.
+//! k6's log: one line a message, on the standard error, in a file, or pushed to a Loki.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use crate::loki::Loki;
 use crate::refused::{Refused, code};
 use crate::time;
+
+/// Says where the log goes, unless the command line does.
+pub(crate) const VARIABLE: &str = "K6_LOG_OUTPUT";
 
 /// Where messages go; the standard error, if nothing else is said.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    file: Option<Mutex<File>>,
+    to: Place,
     errors_only: bool,
 }
 
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Stderr,
+    File(Mutex<File>),
+    Loki(Loki),
+}
+
 impl Log {
-    /// Opens what `--log-output` names: `stderr`, `none` or `file=PATH[,level=LEVEL]`.
-    pub(crate) fn open(output: &str) -> Result<Log, Refused> {
+    /// Opens what `--log-output` names: `stderr`, `none`, `file=PATH[,level=LEVEL]` or `loki=URL[,…]`. Where it says
+    /// nothing, the variable does.
+    pub(crate) fn open(asked: &str) -> Result<Log, Refused> {
+        let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+        let output = match variable {
+            Some(variable) if asked == "stderr" => variable,
+            _ => asked.to_owned(),
+        };
         let mut parts = output.split(',');
         let place = parts.next().unwrap_or_default();
         let errors_only = parts.any(|part| part == "level=error");
         let path = match place.split_once('=') {
-            None if place == "stderr" => return Ok(Log { file: None, errors_only }),
+            None if place == "stderr" => return Ok(Log { to: Place::Stderr, errors_only }),
             None if place == "none" => "/dev/null",
             Some(("file", path)) => path,
+            Some(("loki", _)) => {
+                let loki = Loki::start(&output)?;
+                return Ok(Log { to: Place::Loki(loki), errors_only });
+            }
             _ => {
                 return Err(Refused::new(
                     code::USAGE,
@@ -36,30 +58,48 @@ impl Log {
         let file = file.map_err(|error| {
             Refused::new(code::USAGE, format!("failed to open logfile {path}: {error}"))
         })?;
-        Ok(Log { file: Some(Mutex::new(file)), errors_only })
+        Ok(Log { to: Place::File(Mutex::new(file)), errors_only })
     }
 
     pub(crate) fn error(&self, text: &str, hint: &str) {
-        self.line("error", text, hint);
+        self.line("error", text, hint, "");
     }
 
     pub(crate) fn warning(&self, text: &str) {
         if !self.errors_only {
-            self.line("warning", text, "");
+            self.line("warning", text, "", "");
+        }
+    }
+
+    /// What a script says by `console.info`.
+    pub(crate) fn console(&self, text: &str) {
+        if !self.errors_only {
+            self.line("info", text, "", "console");
+        }
+    }
+
+    /// Waits until everything that was said is where it goes.
+    pub(crate) fn drain(&self) {
+        if let Place::Loki(loki) = &self.to {
+            loki.drain();
         }
     }
 
     /// Nobody is told if it cannot be written: there is nobody else to tell.
-    fn line(&self, level: &str, text: &str, hint: &str) {
+    fn line(&self, level: &'static str, text: &str, hint: &str, source: &'static str) {
+        if let Place::Loki(loki) = &self.to {
+            return loki.push(level, source, text);
+        }
         let hint = if hint.is_empty() { String::new() } else { format!(" hint={hint:?}") };
+        let source = if source.is_empty() { String::new() } else { format!(" source={source}") };
         let at = time::coarse(SystemTime::now());
-        let line = format!("time=\"{at}\" level={level} msg={text:?}{hint}\n");
-        let _ = match &self.file {
-            Some(file) => match file.lock() {
+        let line = format!("time=\"{at}\" level={level} msg={text:?}{hint}{source}\n");
+        let _ = match &self.to {
+            Place::File(file) => match file.lock() {
                 Ok(mut file) => file.write_all(line.as_bytes()),
                 Err(_) => Ok(()),
             },
-            None => std::io::stderr().write_all(line.as_bytes()),
+            _ => std::io::stderr().write_all(line.as_bytes()),
         };
     }
 }

@@ -13,14 +13,19 @@ use crate::refused::{Refused, code};
 use crate::requests::Requests;
 
 /// The scripts that this is a double of.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
+    ("hoplab.js", include_str!("../../hoplab.js")),
     ("load.js", include_str!("../../load.js")),
     ("ping.js", include_str!("../../ping.js")),
     ("users.js", include_str!("../../users.js")),
     ("requests.js", include_str!("../../requests.js")),
 ];
+/// Those that the others import.
+const SHARED: [&str; 2] = ["hoplab.js", "load.js"];
 const MAX_TRACES_PER_SECOND: f64 = 200.0;
 const MAX_PAYLOAD: u64 = 16_777_216;
+/// What holds if nobody names thresholds.
+const SOMETHING_ANSWERED: &str = r#"{"requests_answered": ["rate>0"]}"#;
 /// Common e-mails, and of how many users one has an e-mail of its own.
 const COMMON: u64 = 100;
 const UNIQUE_EVERY: u64 = 5;
@@ -50,7 +55,9 @@ pub(crate) struct Options {
     pub(crate) preallocated: usize,
     pub(crate) sample_every: u64,
     /// What traced requests say in `tracestate` after their span.
-    pub(crate) edge: Option<String>,
+    pub(crate) edge: String,
+    /// They are told in the log when they are over.
+    pub(crate) writes: bool,
     pub(crate) thresholds: Value,
     pub(crate) summary: Option<PathBuf>,
 }
@@ -65,7 +72,8 @@ fn known(script: &Path) -> Result<&'static str, Refused> {
     let name = script.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = script.parent().unwrap_or(Path::new("."));
     let mut found = None;
-    for (file, text) in KNOWN.iter().filter(|(file, _)| *file == name || *file == "load.js") {
+    let shared = |file: &str| SHARED.contains(&file);
+    for (file, text) in KNOWN.iter().filter(|(file, _)| *file == name || shared(file)) {
         let there = std::fs::read_to_string(folder.join(file)).map_err(|error| {
             let path = folder.join(file);
             let text = format!(
@@ -77,7 +85,7 @@ fn known(script: &Path) -> Result<&'static str, Refused> {
         if there != *text {
             return Err(exception(format!("{file} is not the one that the double knows")));
         }
-        if *file == name && name != "load.js" {
+        if *file == name && !shared(file) {
             found = Some(*file);
         }
     }
@@ -121,7 +129,7 @@ impl Options {
             )));
         }
         let preallocated = number("PRE_ALLOCATED_VUS", 50.0, 1.0)? as usize;
-        let thresholds = thresholds(&text("THRESHOLDS", "{}"))?;
+        let thresholds = thresholds(&text("THRESHOLDS", SOMETHING_ANSWERED))?;
         let workload = match script {
             "ping.js" => Workload::Ping { size: payload("SIZE", &text("SIZE", "10"))? },
             "users.js" => Workload::Users { users: number("USERS", 1e6, 1.0)? as u64 },
@@ -140,7 +148,11 @@ impl Options {
             max_vus,
             preallocated: preallocated.min(max_vus),
             sample_every,
-            edge: variables.get("EDGE").filter(|edge| !edge.is_empty()).cloned(),
+            edge: text("EDGE", ":0:"),
+            writes: match text("HOPLAB", "").as_str() {
+                "" => text("K6_LOG_OUTPUT", "").starts_with("loki"),
+                other => other == "on",
+            },
             thresholds,
             summary: variables.get("SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from),
         })

@@ -154,7 +154,7 @@ pub struct K6Measure {
     pub misplaced: u64,
     /// Requests that opened a connection.
     pub connected: u64,
-    /// What that took in all, in nanoseconds; k6's latency (blocked + connecting + duration) has it twice.
+    /// What that took in all, in nanoseconds; it is within k6's `blocked`, and so in its latency (blocked + duration).
     pub connecting_ns: u64,
     /// Root spans that did not reach the sidecar.
     pub spans_lost: u64,

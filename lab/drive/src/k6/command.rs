@@ -14,7 +14,8 @@ use lab_supervise::{External, StopSignal};
 use settings::Span;
 
 /// The scripts, as they are in the repository.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
+    ("hoplab.js", include_str!("../../../../k6/hoplab.js")),
     ("load.js", include_str!("../../../../k6/load.js")),
     ("ping.js", include_str!("../../../../k6/ping.js")),
     ("users.js", include_str!("../../../../k6/users.js")),

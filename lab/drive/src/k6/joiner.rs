@@ -61,7 +61,7 @@ pub(super) struct Joined {
     pub(super) request: Request,
     /// It wants a connection.
     pub(super) start: u64,
-    /// It has one: after blocked and connecting.
+    /// It has one: after blocked.
     pub(super) connected: u64,
     /// Its answer is read.
     pub(super) end: u64,
@@ -223,7 +223,8 @@ impl Joiner {
     fn join(&mut self, request: Request, open: Open) -> Option<Joined> {
         let (started, blocked, connecting) = (open.started?, open.blocked?, open.connecting?);
         let ((ended, duration), (judged, answered)) = (open.ended?, open.answered?);
-        let latency = blocked.saturating_add(connecting).saturating_add(duration);
+        // k6's `blocked` runs until there is a connection, so `connecting` is in it.
+        let latency = blocked.saturating_add(duration);
         self.facts.joined += 1;
         let outside = ended.saturating_sub(latency) < started || judged < ended;
         self.facts.misplaced += u64::from(connecting == 0 && outside);

@@ -134,8 +134,7 @@ pub struct K6Result {
     pub misplaced: u64,
     /// Requests that opened a connection.
     pub connected: u64,
-    /// What that took in all of them, in microseconds: k6's latency (blocked + connecting + duration) has it
-    /// twice.
+    /// What that took in all of them, in microseconds; it is within k6's `blocked`, and so in its latency.
     pub connecting_us: f64,
 }
 

@@ -1,6 +1,7 @@
 //! Everything behind `--driver k6`: by the double of k6, and once more by the real one where it is (`LAB_K6` names it,
 //! or PATH); where it is not, those are ignored by name, with the reason.
 
+mod by_hand;
 mod misbehaving;
 mod program;
 mod rounds;
@@ -84,6 +85,8 @@ fn main() -> ExitCode {
             rounds::users_are_asked_for_that_exist_and_the_seeds_count_is_right,
             rounds::a_wrong_count_and_an_answer_that_is_no_json_are_errors,
             workloads::a_workload_of_a_plan_file_is_driven_by_k6,
+            by_hand::by_hand_every_sampled_request_has_its_edge_in_the_ledger,
+            by_hand::by_hand_a_dead_gateway_is_no_latency_and_no_success,
         }
         double {
             misbehaving::one_that_does_not_end_is_stopped_and_named_and_what_was_measured_is_kept,

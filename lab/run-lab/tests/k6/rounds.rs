@@ -36,9 +36,9 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
     assert!(measure.driver_cpu_ns > 0 && measure.host_cpu_share > 0.0);
     assert!(measure.end_ns - measure.start_ns >= cell.duration_ns);
 
-    // The mean of k6's own summary, to the rounding of a nanosecond for each of three numbers.
+    // The mean of k6's own summary, to the rounding of a nanosecond for each of two numbers.
     let said = summary(&driven);
-    let mean_ms: f64 = ["http_req_blocked", "http_req_connecting", "http_req_duration"]
+    let mean_ms: f64 = ["http_req_blocked", "http_req_duration"]
         .map(|metric| value(&said, &format!("{metric}{{phase:measured}}"), "avg"))
         .iter()
         .sum();

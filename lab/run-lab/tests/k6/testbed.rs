@@ -84,6 +84,21 @@ impl Lab {
         self.k6.round(&self.supervisor, order, &self.halt, progress).await
     }
 
+    /// Where the gateway listens.
+    pub(crate) fn gateway(&self) -> std::net::SocketAddr {
+        self.services.entry().expect("an address")
+    }
+
+    /// Where the sidecar takes spans.
+    pub(crate) fn otlp(&self) -> std::net::SocketAddr {
+        self.sidecar.address("otlp").expect("an address")
+    }
+
+    /// Closes what belongs to no run; the sidecar's counters.
+    pub(crate) async fn flush_by_hand(&self) -> std::collections::BTreeMap<String, u64> {
+        self.control.flush(None).await.expect("closed books").0
+    }
+
     /// Stops everything and returns the folder with the run file.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.services.stop().await;

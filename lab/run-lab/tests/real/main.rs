@@ -27,6 +27,7 @@ fn started(parts: &[Part]) -> Environment {
         Part::Postgres => "LAB_POSTGRES",
         Part::Pgbouncer => "LAB_PGBOUNCER",
         Part::K6 => "LAB_K6",
+        Part::Node => panic!("run-lab starts no node"),
     };
     let program = |part: &Part| match part {
         Part::K6 => k6(),

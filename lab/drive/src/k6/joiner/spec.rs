@@ -88,13 +88,13 @@ fn a_request_is_joined_from_its_lines() {
         let joined = read(&mut joiner, &moment.request(1, 1_200, true, MEASURED));
         let [one] = joined.as_slice() else { panic!("{joined:?}") };
         assert_eq!((one.request.trace, one.request.span, one.request.sampled), (2, 2, true));
-        assert_eq!((one.connected - one.start, one.end - one.connected), (750_000, 4_000_000));
+        assert_eq!((one.connected - one.start, one.end - one.connected), (500_000, 4_000_000));
         assert_eq!(joiner.start_ns(), Some(moment.up + SECOND), "{moment:?}");
         assert_eq!(one.end - joiner.start_ns().unwrap(), 205_000_000);
         assert_eq!((one.end, &one.failure), (joiner.last_end_ns(), &None));
         let (requests, in_flight) = joiner.requests();
         assert_eq!((requests.planned, requests.started, requests.ok, in_flight), (1, 1, 1, 0));
-        assert_eq!(joiner.entries.seconds[0].latency_sum_us, 4_750.0);
+        assert_eq!(joiner.entries.seconds[0].latency_sum_us, 4_500.0);
         assert_eq!((joiner.facts.connected, joiner.facts.connecting_ns), (1, 250_000));
     }
 }
@@ -137,7 +137,11 @@ fn times_outside_of_what_the_script_says_are_counted() {
     assert_eq!(misplaced(1_005, 5.0, 0.0), 0);
     assert_eq!(misplaced(1_005, 5.1, 0.0), 1, "it began before the script made it");
     assert_eq!(misplaced(1_007, 4.0, 0.0), 1, "it ended after the script had the answer");
-    assert_eq!(misplaced(1_005, 5.0, 0.1), 0, "with a connection its times overlap");
+    assert_eq!(
+        misplaced(1_005, 5.0, 0.1),
+        0,
+        "with a connection of its own sending begins before it is had"
+    );
 }
 
 #[test]
