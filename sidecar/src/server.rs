@@ -158,12 +158,7 @@ impl Sidecar {
             writer = Some((sink, task));
         }
         sinks.extend(influxdb.iter().map(|(sink, _)| Arc::clone(sink) as Arc<dyn Sink>));
-        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let limits = Limits {
-            window_ns: config.join_window.0,
-            grace_ns: nanoseconds(GRACE),
-            max_traces: config.max_traces,
-        };
+        let limits = limits(&config);
         let budget = Budget::new(usize::try_from(config.memory_limit).unwrap_or(usize::MAX));
         let pipeline =
             Pipeline::new(limits, counters, Arc::clone(&budget), Arc::clone(&watched), sinks);
@@ -251,6 +246,14 @@ impl Sidecar {
 }
 
 /// What is sampled from the start: the sidecar itself, and what `config` names.
+fn limits(config: &SidecarConfig) -> Limits {
+    Limits {
+        window_ns: config.join_window.0,
+        grace_ns: u64::try_from(GRACE.as_nanos()).unwrap_or(u64::MAX),
+        max_traces: config.max_traces,
+    }
+}
+
 fn watch(config: &SidecarConfig) -> Result<Arc<Watched>, WatchError> {
     let watched = Watched::new(config.watch_command.clone());
     watched.add_own(&placed("sidecar", config.at.as_deref()))?;

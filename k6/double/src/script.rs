@@ -92,6 +92,11 @@ fn known(script: &Path) -> Result<&'static str, Refused> {
     found.ok_or_else(|| exception(format!("the double knows no script {}", script.display())))
 }
 
+/// Whether a line is written for each sampled request: where nothing says so, if there is somebody to read it.
+fn writes(asked: &str, log_output: &str) -> bool {
+    asked == "on" || (asked.is_empty() && log_output.starts_with("loki"))
+}
+
 impl Options {
     pub(crate) fn read(script: &Path, variables: &Variables) -> Result<Options, Refused> {
         let folder = script.parent().unwrap_or(Path::new("."));
@@ -124,9 +129,8 @@ impl Options {
         let sample_every = number("SAMPLE_EVERY", often, 0.0)? as u64;
         let whole_ms = warmup + duration;
         if whole_ms < 1_000 {
-            return Err(exception(format!(
-                "WARMUP + DURATION = {whole_ms}ms: k6 takes no less than 1s"
-            )));
+            let least = "k6 takes no less than 1s";
+            return Err(exception(format!("WARMUP + DURATION = {whole_ms}ms: {least}")));
         }
         let preallocated = number("PRE_ALLOCATED_VUS", 50.0, 1.0)? as usize;
         let thresholds = thresholds(&text("THRESHOLDS", SOMETHING_ANSWERED))?;
@@ -136,9 +140,10 @@ impl Options {
             _ => Workload::Requests(requests(folder, &text("REQUESTS", ""))?),
         };
         let ms = Duration::from_millis;
-        let gateway = text("GATEWAY", "http://127.0.0.1:8080");
+        let mut gateway = text("GATEWAY", "http://127.0.0.1:8080");
+        gateway.truncate(gateway.trim_end_matches('/').len());
         Ok(Options {
-            gateway: gateway.strip_suffix('/').unwrap_or(&gateway).to_owned(),
+            gateway,
             protocol,
             workload,
             rate,
@@ -149,10 +154,7 @@ impl Options {
             preallocated: preallocated.min(max_vus),
             sample_every,
             edge: text("EDGE", ":0:"),
-            writes: match text("HOPLAB", "").as_str() {
-                "" => text("K6_LOG_OUTPUT", "").starts_with("loki"),
-                other => other == "on",
-            },
+            writes: writes(&text("HOPLAB", ""), &text("K6_LOG_OUTPUT", "")),
             thresholds,
             summary: variables.get("SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from),
         })
