@@ -58,7 +58,7 @@ fn resource(service: &str) -> Resource {
     // The later of two says what counts, and only what a variable says is there to be later.
     let said =
         Resource::builder_empty().with_detector(Box::new(EnvResourceDetector::new())).build();
-    let named = std::env::var(NAME).ok().filter(|name| !name.is_empty());
+    let named = settings::text(NAME);
     let both = own.iter().chain(said.iter()).map(|(key, value)| (key.clone(), value.clone()));
     let both = both.map(|(key, value)| KeyValue::new(key, value));
     let resource = Resource::builder_empty()
