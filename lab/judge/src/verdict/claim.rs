@@ -2,10 +2,12 @@
 //! was seen and how large one would have had to be.
 
 use super::Status;
-use super::explanation::{family_words, overloaded};
+use super::diagnosis::overloaded;
+use super::explanation::family_words;
 use crate::result::units::{rate, time, trimmed};
 use crate::result::{CellResult, ContrastResult, RESIDUAL, RunResult};
 use lab_contrast::{Difference, Ratio};
+use lab_model::Capability;
 
 /// What may be said of two cells that differ in their protocol alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,10 +18,12 @@ pub enum Comparison<'a> {
         contrast: &'a ContrastResult,
         /// A reader has to have a reason in mind.
         doubted: bool,
+        /// The services were not started anew between rounds.
+        one_start: bool,
     },
     /// Nothing, since one of them does not mean what it says.
     Invalid,
-    /// Nothing of a protocol: more was asked than could be served, and the means are the length of queues.
+    /// Nothing of a protocol: more was asked than could be served.
     Overloaded,
     /// Nothing, since that takes two rounds of each at least.
     TooFewRounds,
@@ -43,21 +47,30 @@ pub fn comparison<'a>(
     let doubted = status(Status::Suspect) || status(Status::Unchecked);
     let of_both = |claim: &&ContrastResult| claim.first == first.id && claim.second == second.id;
     match result.contrasts.iter().find(of_both) {
-        Some(contrast) => Comparison::Claim { contrast, doubted },
+        Some(contrast) => {
+            let one_start = !result.system.can(Capability::Restart);
+            Comparison::Claim { contrast, doubted, one_start }
+        }
         None => Comparison::TooFewRounds,
     }
 }
+
+/// What is said of each claim about a system that was not started anew: how fast one start of it is, is not in the interval.
+pub const ONE_START: &str = " (of this start only)";
 
 /// `comparison` of two cells in words, by the names of their protocols.
 #[must_use]
 pub fn told(comparison: Comparison<'_>, cells: [&CellResult; 2], names: [&str; 2]) -> String {
     let [first, second] = cells;
     match comparison {
-        Comparison::Claim { contrast, .. } => sentence(contrast, names[0], names[1]),
+        Comparison::Claim { contrast, one_start, .. } => {
+            let start = if one_start { ONE_START } else { "" };
+            format!("{}{start}", sentence(contrast, names[0], names[1]))
+        }
         Comparison::Invalid => "no comparison, since a cell of it is INVALID".to_owned(),
         Comparison::Overloaded => format!(
-            "no comparison: of {}/s offered {}/s were served by {} and {}/s by {}, so the means of {} and {} are the length of \
-             queues, not the cost of a protocol",
+            "no comparison: of {}/s offered {}/s were served by {} and {}/s by {}, so the means of {} and {} are what overload \
+             makes of them, not the cost of a protocol",
             rate(first.factors.rate_per_s),
             rate(first.load.completed_per_s),
             names[0],

@@ -7,11 +7,10 @@ use std::fmt::Write as _;
 
 use ledger::{Family, Stage};
 
-use super::causes::{Cause, Part, ends, parts};
-use super::rules;
-use crate::result::units::{percent, rate, time};
+use super::causes::{Cause, Part, parts};
+use super::diagnosis;
+use crate::result::units::{percent, time};
 use crate::result::{CellResult, FamilyResult, ratio};
-use lab_model::PayloadSource;
 
 /// Where the time of `cell` went, and what that means.
 #[must_use]
@@ -30,8 +29,7 @@ pub fn explain(cell: &CellResult) -> String {
     parts.sort_by(|a, b| b.mean_us.total_cmp(&a.mean_us));
     let large = parts.first().is_some_and(|first| first.mean_us >= cell.traced.mean_us * LARGE);
     let mut text = if large { largest(cell, &parts) } else { spread(cell) };
-    let meaning = generation(cell)
-        .or_else(|| overload(cell))
+    let meaning = diagnosis::explain(cell, |family| told_share(cell, family))
         .or_else(|| if large { meaning(&parts) } else { waking(cell) });
     if let Some(sentence) = meaning {
         text.push(' ');
@@ -171,85 +169,6 @@ fn told_share(cell: &CellResult, family: Family) -> String {
         .find(|part| part.family == family.name())
         .is_none_or(|part| part.known);
     if known { percent(share(cell, family)) } else { "unknown (no tap looked)".to_owned() }
-}
-
-fn mean_of(cell: &CellResult, depth: u32, stages: &[Stage]) -> f64 {
-    cell.stages
-        .iter()
-        .filter(|part| part.depth == depth && stages.iter().any(|stage| stage.name() == part.stage))
-        .map(|part| part.mean_us)
-        .sum()
-}
-
-/// Whether more was asked of the services than they can do.
-pub(super) fn overloaded(cell: &CellResult) -> bool {
-    cell.verdict.codes().any(|code| {
-        code == rules::FALLING_BEHIND.code
-            || (code == rules::RATE_NOT_KEPT.code && cell.requests.dropped > cell.requests.error)
-    })
-}
-
-/// The gateway makes each payload itself, one at a time: the rest of the system waits for that.
-fn generation(cell: &CellResult) -> Option<String> {
-    let knobs = &cell.factors.knobs;
-    if knobs.payload_source != PayloadSource::PerRequest || !overloaded(cell) {
-        return None;
-    }
-    let gateway = cell.stages.iter().find(|part| part.depth == 0).map(|part| ends(&part.hop).1)?;
-    let handler = mean_of(cell, 0, &[Stage::Handler]);
-    // Everything that waits for the gateway to run: what arrives at it, and what comes back to it.
-    let waiting = mean_of(
-        cell,
-        0,
-        &[
-            Stage::SendQueue,
-            Stage::RequestWire,
-            Stage::RequestReceiverQueue,
-            Stage::Dispatch,
-            Stage::ReplySendQueue,
-        ],
-    ) + mean_of(
-        cell,
-        1,
-        &[Stage::SendQueue, Stage::ReplyWire, Stage::ReplyReceiverQueue, Stage::WakeUp],
-    );
-    let offered = rate(cell.factors.rate_per_s);
-    let capacity = if knobs.worker_threads == Some(1) {
-        format!(
-            "The {gateway}'s handler takes {} per request to generate its payload, one request at a \
-             time, so its capacity is about {}/s against {offered}/s offered",
-            time(handler),
-            rate(ratio(1e6, handler)),
-        )
-    } else {
-        format!(
-            "The {gateway} generates each payload under one lock, one request at a time (its handler \
-             takes {} with the wait for that lock), and served {}/s against {offered}/s offered",
-            time(handler),
-            rate(cell.load.completed_per_s),
-        )
-    };
-    Some(format!(
-        "{capacity}; {} of the arrivals were dropped. {} of the mean is queueing behind payload \
-         generation in the {gateway}'s handler (waiting for it to read, decode, start or take a reply \
-         back): not framing ({}), not flow control ({}).",
-        percent(cell.load.dropped_share),
-        percent(ratio(waiting, cell.traced.mean_us)),
-        told_share(cell, Family::Framing),
-        told_share(cell, Family::FlowControl),
-    ))
-}
-
-fn overload(cell: &CellResult) -> Option<String> {
-    overloaded(cell).then(|| {
-        format!(
-            "The system is overloaded: it served {}/s of {}/s offered and {} of the arrivals were \
-             dropped, so the latency is mostly the length of its queues.",
-            rate(cell.load.completed_per_s),
-            rate(cell.factors.rate_per_s),
-            percent(cell.load.dropped_share)
-        )
-    })
 }
 
 /// What it means that one part is the largest by far.

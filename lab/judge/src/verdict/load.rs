@@ -1,5 +1,6 @@
 //! Was the load the planned one, and was there room to measure it? The load generator's side.
 
+use super::diagnosis;
 use super::rules;
 use super::{Circumstances, Reason, Status};
 use crate::result::units::{count, percent, rate, time, trimmed};
@@ -151,12 +152,11 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let kept = ratio(all.ok as f64, planned as f64);
     let why = if all.dropped >= all.error {
         format!(
-            "{} ({}) were dropped since {} were in flight. Latency is that of an overloaded system: \
-             ask for less than {}/s to see the service itself",
+            "{} ({}) were dropped since {} were in flight{}",
             count(all.dropped),
             percent(cell.load.dropped_share),
             count(cell.factors.max_in_flight as u64),
-            rate(cell.load.completed_per_s)
+            dropped_why(cell)
         )
     } else {
         format!("{} failed: see the errors", count(all.error))
@@ -189,6 +189,25 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
             time(-limit * 1e6)
         )
     }));
+}
+
+/// Why arrivals were dropped, where stages tell: a queue of the system, or the plan's own limit.
+fn dropped_why(cell: &CellResult) -> String {
+    let served = rate(cell.load.completed_per_s);
+    if diagnosis::queued(cell) {
+        return format!(
+            ". Latency is that of an overloaded system: ask for less than {served}/s to see the service itself"
+        );
+    }
+    let needed = diagnosis::allowed(cell).map(|needed| {
+        format!(
+            ". That is what the plan allows (max_in_flight), and {}/s of {} each need {}: raise it, or ask for less than {served}/s",
+            rate(cell.factors.rate_per_s),
+            time(cell.latency_us.mean),
+            count(needed.ceil() as u64)
+        )
+    });
+    needed.unwrap_or_else(|| format!(": ask for less than {served}/s"))
 }
 
 /// What was dropped is in no latency: it would have been the slowest.

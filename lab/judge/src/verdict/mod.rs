@@ -8,6 +8,7 @@
 
 mod causes;
 mod claim;
+mod diagnosis;
 mod evidence;
 mod explanation;
 mod ledgers;
@@ -21,7 +22,7 @@ use lab_model::{Reason, Status, System, Verdict};
 
 use crate::result::{CellResult, RunResult};
 
-pub use claim::{Comparison, comparison, headline, part_words, told};
+pub use claim::{Comparison, ONE_START, comparison, headline, part_words, told};
 pub use explanation::explain;
 pub use summary::summarise;
 

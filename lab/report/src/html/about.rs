@@ -10,7 +10,7 @@ use super::super::label::{knobs, protocol};
 use super::markup::Table;
 use lab_judge::result::units::{memory, rate, trimmed};
 use lab_judge::result::{CellResult, RunResult};
-use lab_model::Environment;
+use lab_model::{Environment, Service};
 
 /// What was asked of the run, as a list of terms.
 pub(super) fn asked(result: &RunResult) -> Markup {
@@ -54,15 +54,17 @@ pub(super) fn asked(result: &RunResult) -> Markup {
     }
 }
 
-/// What the protocols are the label of: the hops behind the gateway, where there are any.
+/// What the protocols are the label of: the hops behind the lab's own first service, where there are any.
 fn protocols_of(result: &RunResult) -> String {
     let workloads = result.cells.iter().map(|cell| cell.factors.workload());
     let services: BTreeSet<String> =
         workloads.flat_map(|workload| workload.calls.clone()).collect();
     match services.len() {
         0 => "Protocol".to_owned(),
+        _ if !result.system.is_owned() => "Protocol".to_owned(),
         _ => {
-            format!("Between gateway and {}", services.into_iter().collect::<Vec<_>>().join(" or "))
+            let entry = Service::entry().name;
+            format!("Between {entry} and {}", services.into_iter().collect::<Vec<_>>().join(" or "))
         }
     }
 }

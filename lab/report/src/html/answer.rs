@@ -8,7 +8,7 @@ use super::super::headline::{Compared, Step, compared, steps};
 use super::markup::{Table, chip, details};
 use lab_judge::result::units::time;
 use lab_judge::result::{ContrastResult, RESIDUAL, RunResult};
-use lab_judge::verdict::{Comparison, headline, told};
+use lab_judge::verdict::{Comparison, ONE_START, headline, told};
 use lab_model::Status;
 
 /// The section.
@@ -30,7 +30,10 @@ fn card(pair: &Compared<'_>) -> Markup {
                 @for status in doubts(pair) { (chip(status)) " " }
             }
             @match pair.comparison {
-                Comparison::Claim { contrast, .. } => { (claim(pair, contrast)) }
+                Comparison::Claim { contrast, one_start, .. } => {
+                    (claim(pair, contrast))
+                    @if one_start { p.said { (ONE_START.trim()) } }
+                }
                 other => { p.said { (told(other, pair.cells, pair.names)) } }
             }
         }

@@ -9,7 +9,7 @@ use super::super::headline::{Compared, answer, compared, steps};
 use super::super::text::{Paint, wrap};
 use lab_judge::result::units::time;
 use lab_judge::result::{ContrastResult, RunResult};
-use lab_judge::verdict::{Comparison, headline, told};
+use lab_judge::verdict::{Comparison, ONE_START, headline, told};
 
 /// Columns of a waterfall's bars.
 const BARS: usize = 36;
@@ -23,6 +23,9 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
     let _ = writeln!(text, "{}\n", wrap(&answer, width, 0));
     for pair in &pairs {
         let claim = match pair.comparison {
+            Comparison::Claim { contrast, one_start: true, .. } => {
+                format!("{}{ONE_START}", headline(contrast, pair.names))
+            }
             Comparison::Claim { contrast, .. } => headline(contrast, pair.names),
             other => told(other, pair.cells, pair.names),
         };

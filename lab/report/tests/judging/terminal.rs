@@ -20,7 +20,7 @@ fn a_report_in_120_columns() {
         100 kB      no difference seen; less than 1.27 ms would not have been, from 2 pairs of rounds
         500 kB      no difference seen; less than 3.37 ms would not have been, from 2 pairs of rounds
         1 MB (payload made per request, 1 worker thread)  no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s
-                    by gRPC, so the means of 5.39 s and 5.44 s are the length of queues, not the cost of a protocol
+                    by gRPC, so the means of 5.39 s and 5.44 s are what overload makes of them, not the cost of a protocol
 
         Brackets: 95 % intervals; those of differences hold together for all payloads and families. Steps add up; their
         intervals do not.
@@ -29,7 +29,7 @@ fn a_report_in_120_columns() {
         INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen; less
         than 266 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to read
         (49 % and 49 %). At 1 MB no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s by gRPC, so the means of
-        5.39 s and 5.44 s are the length of queues, not the cost of a protocol. 1 cell is INVALID and must not be used:
+        5.39 s and 5.44 s are what overload makes of them, not the cost of a protocol. 1 cell is INVALID and must not be used:
         rest-10B. 2 cells are SUSPECT, to be used only with the reason in mind: rest-1MB, grpc-1MB.
 
           payload      asked → done/s     mean      p50      p99 where it went             largest, %             resid. verdict

@@ -76,28 +76,72 @@ fn generating(threads: Option<usize>) -> Cell {
     cell
 }
 
-#[test]
-fn generating_payloads_with_one_thread_is_queueing_not_framing() {
-    check(
-        expect![[r#"
-        84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
-        The gateway's handler takes 80.2 ms per request to generate its payload, one request at a time, so its capacity is about 12.5/s against 100/s offered; 68 % of the arrivals were dropped.
-        98 % of the mean is queueing behind payload generation in the gateway's handler (waiting for it to read, decode, start or take a reply back): not framing (<0.1 %), not flow control (<0.1 %).
-    "#]],
-        &run(vec![generating(Some(1))], 1),
-    );
+/// The same with a gateway that used so many cores.
+fn using(mut fixture: Fixture, cores: f64) -> Fixture {
+    for sample in fixture.samples.iter_mut().filter(|sample| sample.process == "gateway") {
+        sample.cpu_ns = (sample.at_ns as f64 * cores) as u64;
+    }
+    fixture
 }
 
 #[test]
-fn generating_payloads_under_one_lock_is_told_too() {
-    check(
-        expect![[r#"
-        84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
-        The gateway generates each payload under one lock, one request at a time (its handler takes 80.2 ms with the wait for that lock), and served 8.92/s against 100/s offered; 68 % of the arrivals were dropped.
-        98 % of the mean is queueing behind payload generation in the gateway's handler (waiting for it to read, decode, start or take a reply back): not framing (<0.1 %), not flow control (<0.1 %).
-    "#]],
-        &run(vec![generating(None)], 1),
-    );
+fn a_service_without_cpu_is_named_with_the_capacity_that_follows_and_what_waits_for_it() {
+    check(expect![[r#""#]], &using(run(vec![generating(Some(1))], 1), 0.97));
+}
+
+#[test]
+fn what_a_setting_says_is_no_diagnosis_where_nothing_that_was_counted_is_full() {
+    check(expect![[r#""#]], &run(vec![generating(None)], 1));
+}
+
+#[test]
+fn a_plan_that_allows_too_few_requests_in_flight_is_no_overload() {
+    let mut fixture = delayed(1, Stage::Handler, 400_000_000);
+    let measure = &mut fixture.run.cells[0];
+    measure.cell.max_in_flight = 10;
+    let round = &mut measure.rounds[0];
+    (round.requests.planned, round.requests.dropped) = (round.requests.started + 300, 300);
+    measure.cell.rate = 160.0;
+    let mut latency = round.latency.clone();
+    latency.reset();
+    latency.saturating_record_n(401_000_000, round.requests.ok);
+    round.latency = latency;
+    check(expect![[r#""#]], &fixture);
+}
+
+#[test]
+fn windows_that_are_full_and_a_generator_that_is_are_named_and_no_queue_of_the_system() {
+    let behind = |fixture: &mut Fixture| {
+        let round = &mut fixture.run.cells[0].rounds[0];
+        (round.requests.planned, round.requests.dropped) = (round.requests.started + 300, 300);
+    };
+    let mut stalled = delayed(1, Stage::RequestWindowWait, 4_000_000);
+    behind(&mut stalled);
+    check(expect![[r#""#]], &stalled);
+    let mut busy = run(vec![cell(Protocol::Rest, 10)], 1);
+    behind(&mut busy);
+    busy.run.cells[0].rounds[0].driver_cpu_ns = 4_900_000_000;
+    check(expect![[r#""#]], &busy);
+}
+
+#[test]
+fn what_waits_outside_a_foreign_span_is_not_called_network_and_is_told_against_its_own_time() {
+    // As a server that tells no more than when its handler began and ended.
+    let mut fixture = using(run(vec![generating(Some(1))], 1), 0.97);
+    for row in &mut fixture.rows {
+        let stages = &mut row.hops[0].stages;
+        let outside: i64 = stages
+            .iter()
+            .filter(|(stage, _)| *stage != Stage::Handler)
+            .map(|(_, time)| time.ns)
+            .sum();
+        let handler = stages.get(Stage::Handler).ns;
+        *stages = ledger::StageSet::default();
+        stages.add(Stage::BetweenSpans, outside, Kind::Inferred);
+        stages.add(Stage::Handler, handler, Kind::Measured);
+        (row.hops[0].request, row.hops[0].reply) = (None, None);
+    }
+    check(expect![[r#""#]], &fixture);
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub(super) struct AttachArgs {
 }
 
 impl AttachArgs {
+    /// Where the system is, as it is written.
+    pub(super) fn target(&self) -> Option<String> {
+        self.target.as_ref().map(PeerUrl::to_string)
+    }
+
     /// The system that they name, if they do.
     pub(super) fn attachment(&self) -> Result<Option<Attachment>, Failure> {
         let (Some(target), Some(sidecar)) = (&self.target, &self.sidecar) else { return Ok(None) };

@@ -34,6 +34,9 @@ pub(super) struct Bundle {
     pub(super) thresholds: Option<String>,
     /// Which CPUs were whose.
     pub(super) pins: Vec<String>,
+    /// The system that was driven, where it ran already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<String>,
     /// Where and with what it was made, the hashes of locks included.
     environment: Environment,
 }
@@ -49,6 +52,7 @@ impl Bundle {
             driver: DriverChoice::default(),
             thresholds: None,
             pins: Vec::new(),
+            target: None,
             environment: capture(),
         })
     }

@@ -11,9 +11,8 @@ use crate::progress;
 use crate::run::{Interrupt, Order, Outcome, carry_out};
 use lab_judge::result::{Ruling, gate as decide};
 use lab_launch::Tool;
-use lab_model::System;
 use lab_model::plan::{self, Overrides, Plan};
-use lab_model::{Compared, Limit, Status};
+use lab_model::{Compared, Limit, Status, System};
 use lab_report::REPORT_HTML;
 use lab_supervise::Absolute;
 

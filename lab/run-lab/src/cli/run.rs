@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 
 use super::attach::{self, AttachArgs, NOT_STARTED};
 use super::bundle::Bundle;
@@ -12,8 +12,8 @@ use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{Attachment, Interrupt, Order, Outcome, boards, carry_out};
 use lab_drive::k6;
-use lab_launch::Tool;
-use lab_model::plan::{BUILT_IN, Overrides};
+use lab_launch::{Inventory, Tool};
+use lab_model::plan::{BUILT_IN, Overrides, Plan};
 use lab_model::{Capability, Status, System};
 use lab_report::REPORT_HTML;
 use lab_supervise::Absolute;
@@ -68,6 +68,7 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
         bundle.driver = arguments.driver;
         bundle.thresholds.clone_from(&arguments.thresholds);
         bundle.pins = arguments.factors.pinned();
+        bundle.target = arguments.attach.target();
         return Ok((bundle, arguments));
     };
     if !arguments.factors.overrides()?.eq(&Overrides::default()) {
@@ -76,6 +77,13 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
         ));
     }
     let (bundle, others) = Bundle::read(&like)?;
+    if bundle.target != arguments.attach.target() {
+        let there = bundle.target.as_deref().unwrap_or("the lab's own services");
+        return Err(Failure::usage(format!(
+            "--like {}: that run was of {there}: another system is another run (--target, --sidecar)",
+            like.display()
+        )));
+    }
     for other in others {
         terminal::warn(&format!("not as in {}: {other}", like.display()));
     }
@@ -87,40 +95,33 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
     Ok((bundle, arguments))
 }
 
-/// Carries out a plan and reports on it.
-pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
-    let (bundle, arguments) = asked(arguments)?;
-    let mut plan = bundle.plan()?;
-    let attached = arguments.attach.attachment()?;
-    let system = attached.as_ref().map(Attachment::system).unwrap_or_default();
-    plan.fits(&system)?;
-    if !system.can(Capability::Certify) {
-        plan.certify = None;
-    }
+/// The real parts that the run uses: none but a load generator where the system runs already.
+async fn parts(
+    arguments: &mut RunArgs,
+    plan: &Plan,
+    system: &System,
+) -> Result<Inventory, Failure> {
     let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
+    let real = std::mem::take(&mut arguments.real);
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
-        (_, Some(error)) if arguments.real.requires(Tool::K6) => return Err(Failure::usage(error)),
+        (_, Some(error)) if real.requires(Tool::K6) => return Err(Failure::usage(error)),
         (DriverChoice::K6, None) => (&[Tool::K6], &[]),
         (DriverChoice::Builtin, _) => (&[], &[Tool::K6]),
         (DriverChoice::Auto, _) => (&[], &[]),
     };
     let mut less = less.to_vec();
-    if let System::Attached { target, .. } = &system {
-        less.extend(NOT_STARTED);
-        if let Some(tool) = NOT_STARTED.into_iter().find(|tool| arguments.real.requires(*tool)) {
-            let name = tool.name();
+    if let System::Attached { target, .. } = system {
+        if let Some(tool) = NOT_STARTED.into_iter().find(|tool| real.requires(*tool)) {
+            let name = tool.to_possible_value();
+            let name = name.as_ref().map_or("", |name| name.get_name());
             return Err(Failure::usage(format!(
                 "--require {name}: {target} runs already, and the lab starts nothing beside it"
             )));
         }
-        if !arguments.factors.pins().services.is_none() {
-            return Err(Failure::usage(format!(
-                "--pin services: {target} runs already, and its CPUs are not the lab's to choose"
-            )));
-        }
+        less.extend(NOT_STARTED);
     }
-    let mut inventory = arguments.real.look(more, &less).await?;
+    let mut inventory = real.look(more, &less).await?;
     if let Some(error) = unable {
         inventory.no_use(Tool::K6, &error.to_string());
     }
@@ -136,6 +137,26 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         missing
             .map_or(Ok(()), |missing| Err(Failure::usage(format!("--k6-influxdb: {missing}"))))?;
     }
+    Ok(inventory)
+}
+
+/// Carries out a plan and reports on it.
+pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
+    let (bundle, mut arguments) = asked(arguments)?;
+    let mut plan = bundle.plan()?;
+    let attached = arguments.attach.attachment()?;
+    let system = attached.as_ref().map(Attachment::system).unwrap_or_default();
+    plan.fits(&system)?;
+    if !system.can(Capability::Certify) {
+        plan.certify = None;
+    }
+    if let (System::Attached { target, .. }, Some(_)) = (&system, arguments.factors.pins().services)
+    {
+        return Err(Failure::usage(format!(
+            "--pin services: {target} runs already, and its CPUs are not the lab's to choose"
+        )));
+    }
+    let inventory = parts(&mut arguments, &plan, &system).await?;
     let left_out =
         if system.can(Capability::Seed) { leave_out_database(&mut plan, &inventory)? } else { 0 };
     let Ground { executable, arms, run_id, out } = Ground::of(&plan, arguments.out)?;

@@ -12,6 +12,7 @@ mod environment;
 mod halt;
 mod interrupt;
 mod load;
+mod opening;
 mod points;
 mod real_parts;
 mod round;

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ledger::clock;
 use tokio::sync::mpsc;
 
-use super::attached::{Attachment, Elsewhere};
+use super::attached::Attachment;
 use super::counters::{ROWS_FAILED, RUNS_OPENED, lost_spans, missing_points, since};
 use super::edge_client::EdgeClient;
 use super::interrupt::Interrupt;
-use super::points::Points;
 use super::real_parts::RealParts;
 use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
@@ -22,7 +20,7 @@ use lab_launch::{
     start_services, start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Arm, Cell, Component, DEFAULT_USERS, Entry, Knobs, Service};
+use lab_model::{Arm, Component, DEFAULT_USERS, Entry, Knobs, Service};
 use lab_supervise::{Cpus, Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
@@ -46,9 +44,9 @@ pub struct TestBed {
     /// The run that the sidecar has opened; none for load by hand.
     pub(super) opened: Option<Opened>,
     /// What the sidecar had counted before that, and when.
-    before: (BTreeMap<String, u64>, u64),
+    pub(super) before: (BTreeMap<String, u64>, u64),
     /// The system, if it runs already.
-    attached: Option<Attachment>,
+    pub(super) attached: Option<Attachment>,
     /// Where services run; anywhere if absent.
     pub(super) cpus: Option<Cpus>,
     /// The sidecar, if it is ours.
@@ -101,24 +99,8 @@ impl TestBed {
         Ok((testbed, died))
     }
 
-    /// Makes ready to measure a system that runs already.
-    ///
-    /// # Errors
-    /// If the folder of logs cannot be made.
-    pub async fn attach(
-        setup: Setup<'_>,
-        attached: &Attachment,
-        interrupt: &Interrupt,
-    ) -> Result<(TestBed, mpsc::UnboundedReceiver<PartError>), RunError> {
-        let (supervisor, died) = supervisor(&setup, interrupt)?;
-        let control = Control::at(&attached.sidecar, attached.token.clone());
-        let control = control.map_err(PartError::from)?;
-        let attached = Some(attached.clone());
-        Ok((TestBed { attached, ..TestBed::bare(supervisor, control) }, died))
-    }
-
     /// Nothing but the way to a sidecar.
-    fn bare(supervisor: Supervisor, control: Control) -> TestBed {
+    pub(super) fn bare(supervisor: Supervisor, control: Control) -> TestBed {
         TestBed {
             supervisor,
             control,
@@ -136,50 +118,6 @@ impl TestBed {
             lost: 0,
             listen: ANY_PORT,
             reached: Vec::new(),
-        }
-    }
-
-    /// Opens a run of `cells` with the sidecar.
-    ///
-    /// # Errors
-    /// If it does not, or keeps no rows.
-    pub(super) async fn open(&mut self, cells: &[Cell]) -> Result<(), PartError> {
-        self.before = (self.control.stats().await?, clock::now());
-        let opened = Points::announce(&self.control, cells.iter()).await?;
-        if let Some(attached) = &self.attached {
-            if !opened.rows {
-                return Err(PartError::Setup {
-                    part: "sidecar".to_owned(),
-                    attempt: format!("read rows of {}", attached.sidecar),
-                    reason: "it keeps none: start it with --run-file PATH".to_owned(),
-                });
-            }
-            self.otlp = attached.otlp(&opened);
-            // Elsewhere this process has another id, and may share this one with somebody else's.
-            if !opened.processes.is_empty() && opened.processes == clock::processes() {
-                self.control.watch(SERVICE, std::process::id(), false).await?;
-            }
-        }
-        self.opened = Some(opened);
-        Ok(())
-    }
-
-    /// Nonce of the run that is open; none for load by hand.
-    pub(super) fn nonce(&self) -> Option<&str> {
-        self.opened.as_ref().map(|opened| &*opened.nonce)
-    }
-
-    /// Where the rows of the open run are, if the sidecar that has them is not ours.
-    pub(super) fn elsewhere(&self) -> Option<Elsewhere<'_>> {
-        let opened = self.opened.as_ref().filter(|_| self.attached.is_some())?;
-        Some(Elsewhere::of(&self.control, opened, self.before.1))
-    }
-
-    /// Who tells InfluxDB of the run, and under which name.
-    pub(super) fn points(&self) -> Points {
-        match &self.opened {
-            Some(opened) => Points::new(opened.influxdb.then(|| self.control.clone()), &opened.run),
-            None => Points::new(None, ""),
         }
     }
 
@@ -393,7 +331,7 @@ impl TestBed {
 }
 
 /// What starts parts, and says which of them died.
-fn supervisor(
+pub(super) fn supervisor(
     setup: &Setup<'_>,
     interrupt: &Interrupt,
 ) -> Result<(Supervisor, mpsc::UnboundedReceiver<PartError>), RunError> {

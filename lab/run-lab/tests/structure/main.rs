@@ -1,10 +1,12 @@
-//! The shape of the code: no file uses a file that uses it, and arrows between crates point one way.
+//! The shape of the code: no file uses a file that uses it, arrows between crates point one way, and services are named in
+//! tables alone.
 //!
 //! Reads sources as text, so it sees what is written and not what a macro makes of it. A file may use what its own
 //! folder's `mod.rs` (or the crate's `lib.rs`) declares: that is where a folder keeps what its files share.
 
 mod circles;
 mod modules;
+mod names;
 
 use std::path::{Path, PathBuf};
 

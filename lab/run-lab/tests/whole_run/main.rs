@@ -3,6 +3,7 @@
 #[path = "../process/mod.rs"]
 mod process;
 
+mod attach;
 mod up;
 
 use std::fs;

@@ -4,6 +4,7 @@
 //
 //	shop stock                      serves GET /stock and grpc.health
 //	shop front HTTP_URL GRPC_ADDR   serves GET /checkout; asks stock by both
+//	shop echo                       serves POST /echo, which sends back what it was sent
 //
 // Prints `listening http=PORT [grpc=PORT]` and ends when standard input does.
 package main
@@ -74,6 +75,13 @@ func front(mux *http.ServeMux, url, address string) {
 	})
 }
 
+func echo(mux *http.ServeMux) {
+	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		io.Copy(w, r.Body)
+	})
+}
+
 func main() {
 	exporter, err := autoexport.NewSpanExporter(context.Background())
 	if err != nil {
@@ -83,9 +91,12 @@ func main() {
 	otel.SetTracerProvider(provider)
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	mux, more := http.NewServeMux(), ""
-	if os.Args[1] == "stock" {
+	switch os.Args[1] {
+	case "stock":
 		more = stock(mux)
-	} else {
+	case "echo":
+		echo(mux)
+	default:
 		front(mux, os.Args[2], os.Args[3])
 	}
 	listener := listen()

@@ -1,0 +1,347 @@
+//! What k6's stream says of a script that is not the lab's: every request that it made, by scenario and operation.
+//!
+//! k6 writes some nine lines of a request, one after the other, and names no request in them: those of one end with
+//! `http_req_failed`. A redirect that k6 follows is a request of its own there, and so it is here.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use ledger::{clock, date};
+use ledger::wall::WallClock;
+use serde::Deserialize;
+
+use crate::builtin::Entries;
+use lab_model::Requests;
+
+/// Scenarios × operations that are told apart; later ones are [`OTHER`].
+const MOST: usize = 200;
+/// What the others are called.
+const OTHER: &str = "other";
+/// Bytes of the name of an operation.
+const LONGEST: usize = 120;
+/// The longest duration that is believed, in milliseconds: a day.
+const LONGEST_MS: f64 = 86_400_000.0;
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    metric: &'a str,
+    r#type: &'a str,
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    time: Option<&'a str>,
+    value: Option<f64>,
+    #[serde(borrow)]
+    tags: Option<Tags<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tags<'a> {
+    scenario: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    method: &'a str,
+    status: &'a str,
+    expected_response: &'a str,
+    #[serde(borrow)]
+    error: Cow<'a, str>,
+}
+
+/// Metrics that are read; the first bytes of other lines are looked at, no more.
+const READ: [&str; 4] =
+    ["http_req_duration", "http_req_blocked", "http_req_failed", "dropped_iterations"];
+
+/// A request, as far as its lines have come.
+#[derive(Debug, Default)]
+struct Open {
+    duration_ns: u64,
+    blocked_ns: u64,
+}
+
+/// What was counted of one operation of one scenario.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// Its requests.
+    pub(super) entries: Entries,
+    /// When the first of them began, and the last ended.
+    pub(super) span_ns: (u64, u64),
+}
+
+/// All that is counted of a round.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    wall: WallClock,
+    open: Open,
+    /// When the first request of all began: seconds are counted from there.
+    pub(super) start_ns: Option<u64>,
+    /// By cell.
+    pub(super) cells: BTreeMap<String, Counted>,
+    /// Iterations that no user was free for, by scenario.
+    dropped: BTreeMap<String, u64>,
+    /// Lines that cannot be what k6 writes.
+    pub(super) refused: u64,
+}
+
+impl Attempts {
+    pub(super) fn new(wall: WallClock) -> Attempts {
+        let (cells, dropped) = Default::default();
+        Attempts { wall, open: Open::default(), start_ns: None, cells, dropped, refused: 0 }
+    }
+
+    /// Takes a line of the stream.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        if !interesting(line) {
+            return;
+        }
+        if self.read(line).is_none() {
+            self.refused += 1;
+        }
+    }
+
+    fn read(&mut self, line: &[u8]) -> Option<()> {
+        let Line { metric, r#type, data } = serde_json::from_slice(line).ok()?;
+        if r#type != "Point" {
+            return Some(());
+        }
+        let value = data.value?;
+        let tags = data.tags.unwrap_or_default();
+        let ns = || (0.0..=LONGEST_MS).contains(&value).then(|| (value * 1e6).round() as u64);
+        match metric {
+            "http_req_duration" => self.open.duration_ns = ns()?,
+            "http_req_blocked" => self.open.blocked_ns = ns()?,
+            "http_req_failed" => {
+                let end_ns = self.wall.to_mark(data.time.and_then(date::parse)?);
+                self.ended(end_ns, &tags, value != 0.0);
+            }
+            "dropped_iterations" => {
+                let all = self.dropped.entry(tags.scenario.into_owned()).or_default();
+                *all += value.clamp(0.0, 1e9) as u64;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// A request is over: what k6 waited for a connection is in its latency.
+    fn ended(&mut self, end_ns: u64, tags: &Tags<'_>, failed: bool) {
+        let Open { duration_ns, blocked_ns } = std::mem::take(&mut self.open);
+        let latency = duration_ns + blocked_ns;
+        let begin_ns = end_ns.saturating_sub(latency);
+        let start_ns = *self.start_ns.get_or_insert(begin_ns);
+        let mut id = cell_id(&tags.scenario, tags.method, &tags.name);
+        if self.cells.len() >= MOST && !self.cells.contains_key(&id) {
+            id = cell_id(&tags.scenario, "", OTHER);
+        }
+        let counted = self.cells.entry(id).or_insert_with(|| Counted {
+            entries: Entries::new(),
+            span_ns: (begin_ns, end_ns),
+        });
+        counted.span_ns = (counted.span_ns.0.min(begin_ns), counted.span_ns.1.max(end_ns));
+        let entries = &mut counted.entries;
+        entries.requests.planned += 1;
+        entries.requests.started += 1;
+        let (began, ended) = (begin_ns.saturating_sub(start_ns), end_ns.saturating_sub(start_ns));
+        entries.second(ended).completed += 1;
+        let outcome = if failed { Err(why(tags)) } else { Ok(latency) };
+        match &outcome {
+            Ok(_) => {
+                entries.requests.ok += 1;
+                entries.latency.saturating_record(latency);
+            }
+            Err(_) => entries.requests.error += 1,
+        }
+        let second = entries.second(began);
+        second.planned += 1;
+        second.started += 1;
+        match outcome {
+            Ok(_) => {
+                second.ok += 1;
+                second.latency_sum_us += latency as f64 / 1e3;
+                second.latency_count += 1;
+            }
+            Err(why) => {
+                second.error += 1;
+                entries.failed(why.into());
+            }
+        }
+    }
+
+    /// What became of all requests so far.
+    pub(super) fn requests(&self) -> Requests {
+        let cells = self.cells.values().map(|counted| counted.entries.requests);
+        cells.fold(Requests::default(), |mut all, own| {
+            all += own;
+            all
+        })
+    }
+
+    /// The time since the first of them began, in nanoseconds.
+    pub(super) fn elapsed_ns(&self) -> u64 {
+        self.start_ns.map_or(0, |start| clock::now().saturating_sub(start))
+    }
+
+    /// Enters the iterations that were dropped: with the operation of their scenario that was asked most, for nobody can
+    /// tell which requests they would have made.
+    pub(super) fn close(mut self) -> Attempts {
+        for (scenario, dropped) in std::mem::take(&mut self.dropped) {
+            let of = |id: &str| id.split(' ').next() == Some(&*text(&scenario));
+            let own = self.cells.iter_mut().filter(|(id, _)| of(id));
+            let most = own.max_by_key(|(_, counted)| counted.entries.requests.started);
+            if let Some((_, counted)) = most {
+                counted.entries.requests.planned += dropped;
+                counted.entries.requests.dropped += dropped;
+            }
+        }
+        self
+    }
+}
+
+/// Whether a line may be one that is read.
+fn interesting(line: &[u8]) -> bool {
+    let Some(name) = line.strip_prefix(br#"{"metric":""#) else { return false };
+    let end = name.iter().position(|&byte| byte == b'"').unwrap_or(name.len());
+    READ.iter().any(|read| read.as_bytes() == &name[..end])
+}
+
+/// What went wrong, in k6's words, else by its status.
+fn why(tags: &Tags<'_>) -> String {
+    match (&*tags.error, tags.status) {
+        ("", "" | "0") => "no answer".to_owned(),
+        ("", status) if tags.expected_response == "false" => {
+            format!("status {status}, which the script does not expect")
+        }
+        ("", status) => format!("status {status}"),
+        (error, _) => error.to_owned(),
+    }
+}
+
+/// The cell of a request: its scenario and its operation, as `hoplab.js` writes it into `tracestate`. Keep both alike.
+pub(super) fn cell_id(scenario: &str, method: &str, name: &str) -> String {
+    let operation = match name.split_once("://") {
+        None => name.to_owned(),
+        // k6 calls a request that has no name by its URL; what is in a query would make operations without end.
+        Some((_, rest)) => {
+            let path = rest.find('/').map_or("/", |slash| &rest[slash..]);
+            let path = path.split(['?', '#']).next().unwrap_or("/");
+            format!("{method} {path}")
+        }
+    };
+    let scenario = if scenario.is_empty() { "none" } else { scenario };
+    format!("{} {}", text(scenario).replace(' ', "-"), text(&operation))
+}
+
+/// A text that `tracestate` takes: other characters are hyphens, and what is too long is cut.
+fn text(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-{}$ ".contains(c);
+    text.chars().take(LONGEST).map(|c| if plain(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(lines: &str) -> Attempts {
+        let mut attempts = Attempts::new(WallClock::ahead_by(1_795_566_099_000_000_000));
+        lines.lines().for_each(|line| attempts.line(line.as_bytes()));
+        attempts.close()
+    }
+
+    /// The lines of a request that took so long, in milliseconds.
+    fn request(scenario: &str, name: &str, (blocked, duration): (f64, f64), failed: u8) -> String {
+        let line = |metric: &str, value: f64| {
+            format!(
+                r#"{{"metric":"{metric}","type":"Point","data":{{"time":"2026-11-25T00:21:49.5Z","value":{value},"tags":{{"scenario":"{scenario}","name":"{name}","method":"GET","status":"302","expected_response":"true"}}}}}}"#
+            )
+        };
+        let lines = [
+            line("http_reqs", 1.0),
+            line("http_req_duration", duration),
+            line("http_req_blocked", blocked),
+            line("http_req_waiting", duration),
+            line("http_req_failed", f64::from(failed)),
+        ];
+        lines.join("\n") + "\n"
+    }
+
+    #[test]
+    fn a_cell_is_a_scenario_and_an_operation_and_each_redirect_is_a_request() {
+        let lines = [
+            request("browse", "http://shop/page?id=1", (1.0, 4.0), 0),
+            request("browse", "http://shop/page?id=2", (0.0, 6.0), 0),
+            request("browse", "http://shop/moved", (0.0, 6.0), 0),
+            request("buy", "check out: all", (0.0, 8.0), 1),
+        ];
+        let counted = attempts(&lines.concat());
+        let told: Vec<_> = counted
+            .cells
+            .iter()
+            .map(|(id, cell)| (id.as_str(), cell.entries.requests.ok, cell.entries.requests.error))
+            .collect();
+        assert_eq!(
+            told,
+            [("browse GET /moved", 1, 0), ("browse GET /page", 2, 0), ("buy check out- all", 0, 1)]
+        );
+        let page = &counted.cells["browse GET /page"].entries;
+        // Waiting for a connection is in the latency.
+        let mean = page.latency.mean();
+        assert!((5_490_000.0..5_510_000.0).contains(&mean), "{mean}");
+        assert!(counted.cells["buy check out- all"].entries.errors.contains_key("status 302"));
+    }
+
+    #[test]
+    fn what_was_dropped_is_entered_with_what_its_scenario_asked_most() {
+        let dropped = r#"{"metric":"dropped_iterations","type":"Point","data":{"time":"2026-11-25T00:21:49Z","value":3,"tags":{"scenario":"browse"}}}"#;
+        let lines = [
+            request("browse", "a", (0.0, 1.0), 0),
+            request("browse", "b", (0.0, 1.0), 0),
+            request("browse", "b", (0.0, 1.0), 0),
+        ];
+        let counted = attempts(&(lines.concat() + dropped));
+        let b = counted.cells["browse b"].entries.requests;
+        assert_eq!((b.planned, b.started, b.dropped), (5, 2, 3));
+    }
+
+    #[test]
+    fn what_cannot_be_a_line_of_k6_is_counted() {
+        let counted = attempts("{\"metric\":\"http_req_duration\",\nx\n{\"metric\":\"http_req_failed\",\"type\":\"Point\",\"data\":{\"value\":1}}");
+        assert_eq!((counted.refused, counted.cells.len()), (2, 0));
+    }
+
+    #[test]
+    fn names_past_a_bound_are_one() {
+        let lines: String = (0..MOST + 9).map(|n| request("s", &format!("n{n}"), (0.0, 1.0), 0)).collect();
+        let counted = attempts(&lines);
+        assert_eq!(counted.cells.len(), MOST + 1);
+        assert_eq!(counted.cells["s other"].entries.requests.ok, 9);
+    }
+
+    /// Recorded from k6 2.2.0 with the lab's own script, which is one script among many.
+    fn recorded(case: &str) -> (String, Attempts) {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../k6/double/tests/recorded");
+        let text = std::fs::read_to_string(folder.join(case).join("stream.ndjson")).unwrap();
+        let counted = attempts(&text);
+        (text, counted)
+    }
+
+    #[test]
+    fn recorded_streams_are_counted_as_k6_counted_them() {
+        for case in ["ok", "refused", "not-found", "dropped"] {
+            let (text, counted) = recorded(case);
+            let points = |metric: &str| {
+                let begin = format!(r#"{{"metric":"{metric}","type":"Point""#);
+                text.lines().filter(|line| line.starts_with(&begin)).count() as u64
+            };
+            let ids: Vec<_> = counted.cells.keys().map(String::as_str).collect();
+            assert_eq!(ids, ["load POST /rest/ping"], "{case}");
+            let requests = counted.cells[ids[0]].entries.requests;
+            assert_eq!((requests.started, counted.refused), (points("http_reqs"), 0), "{case}");
+            assert_eq!(requests.started, requests.ok + requests.error, "{case}");
+            assert_eq!(requests.dropped > 0, points("dropped_iterations") > 0, "{case}");
+            assert_eq!(requests.ok > 0, ["ok", "dropped"].contains(&case), "{case}: {requests:?}");
+        }
+    }
+}

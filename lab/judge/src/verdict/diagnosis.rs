@@ -1,0 +1,244 @@
+//! What is full where more is asked than is served: told from what was counted, never from what a setting says.
+//!
+//! A service that has no CPU left, a load generator that has none, a connection that carries as many calls as it may,
+//! windows that are too small, or a plan that allows too few requests at once: all of them drop arrivals, and only of the
+//! first is the latency the length of its queues.
+
+use ledger::{Family, Stage};
+
+use super::causes::ends;
+use super::rules;
+use crate::result::units::{percent, rate, time, trimmed};
+use crate::result::{CellResult, ResourceResult, StageResult, ratio};
+
+/// From this share of a latency on it is mostly waiting.
+const MOSTLY: f64 = 0.5;
+/// From this share on one thing is worth naming.
+const LARGE: f64 = 0.3;
+/// A process that got this much of a core and not two has one thread that works, or one lock: sampling takes some of it.
+const ONE_CORE: std::ops::Range<f64> = 0.85..1.2;
+/// From this share of all cores on the machine has none left to give.
+const MACHINE: f64 = 0.9;
+/// Calls in flight on a connection of HTTP/2 from which on its server's limit is near: 100 is what most allow, and the
+/// least that RFC 9113 recommends.
+const STREAMS: f64 = 80.0;
+
+/// What is full.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Full<'a> {
+    /// The load generator has no CPU left.
+    Generator,
+    /// A process that requests pass has none.
+    Process(&'a ResourceResult),
+    /// The plan allows fewer requests in flight than its rate needs: so many.
+    Allowed(f64),
+    /// Connections of this hop carry as many calls as they may: so many each.
+    Streams(&'a str, f64),
+    /// The windows of this hop are exhausted.
+    Windows(&'a str),
+    /// Requests wait, and nothing that was counted says for whom.
+    Untold,
+}
+
+/// Whether more was asked of the services than they can do.
+pub(super) fn overloaded(cell: &CellResult) -> bool {
+    behind(cell) && !matches!(full(cell), Some(Full::Allowed(_)))
+}
+
+/// Whether arrivals were dropped, or latency grew while they came.
+fn behind(cell: &CellResult) -> bool {
+    cell.verdict.codes().any(|code| {
+        code == rules::FALLING_BEHIND.code
+            || (code == rules::RATE_NOT_KEPT.code && cell.requests.dropped > cell.requests.error)
+    })
+}
+
+/// What is full in `cell`, of which more was asked than was served; `None` where nothing says that anything is.
+fn full(cell: &CellResult) -> Option<Full<'_>> {
+    if cell.verdict.codes().any(|code| code == rules::GENERATOR_CPU.code) {
+        return Some(Full::Generator);
+    }
+    if let Some(hop) = largest(cell, |stage| stage.family == Family::FlowControl.name()) {
+        return Some(Full::Windows(hop));
+    }
+    if let Some((hop, calls)) = streams(cell) {
+        return Some(Full::Streams(hop, calls));
+    }
+    if let Some(process) = process(cell) {
+        return Some(Full::Process(process));
+    }
+    if let Some(needed) = allowed(cell) {
+        return Some(Full::Allowed(needed));
+    }
+    queued(cell).then_some(Full::Untold)
+}
+
+/// The process on the way of requests that has no CPU left: one whole core, or most of a machine that has none left.
+fn process(cell: &CellResult) -> Option<&ResourceResult> {
+    // The client of the edge is the load generator.
+    let generator =
+        cell.stages.iter().find(|stage| stage.depth == 0).map(|stage| ends(&stage.hop).0);
+    let passed = |name: &str| {
+        let mut all = cell.stages.iter().flat_map(|stage| <[&str; 2]>::from(ends(&stage.hop)));
+        Some(name) != generator && all.any(|end| end == name)
+    };
+    let busy = cell.load.host_cpu_share >= MACHINE;
+    let spent = cell.resources.iter().filter(|process| passed(&process.process));
+    let most = spent.max_by(|a, b| a.cores.total_cmp(&b.cores))?;
+    (ONE_CORE.contains(&most.cores) || busy && most.cores >= LARGE).then_some(most)
+}
+
+/// How many requests in flight the offered rate needs, where the plan allows fewer and they do not wait in queues: then
+/// the system takes as long however many come.
+pub(super) fn allowed(cell: &CellResult) -> Option<f64> {
+    let needed = cell.factors.rate_per_s * cell.latency_us.mean / 1e6;
+    let told = cell.traced.succeeded > 0 && waiting_share(cell) < LARGE;
+    (told && cell.requests.dropped > 0 && needed > cell.factors.max_in_flight as f64)
+        .then_some(needed)
+}
+
+/// Whether the latency is mostly the length of queues.
+pub(super) fn queued(cell: &CellResult) -> bool {
+    cell.traced.succeeded > 0 && waiting_share(cell) >= MOSTLY
+}
+
+/// The share of the latency in which a request waits for somebody who is busy: in a queue, or written and not yet read.
+fn waiting_share(cell: &CellResult) -> f64 {
+    ratio(sum(cell, waits), cell.traced.mean_us)
+}
+
+fn waits(stage: &StageResult) -> bool {
+    // Within one machine a wire is a process that has yet to read.
+    [Family::Queue, Family::Network].iter().any(|family| family.name() == stage.family)
+}
+
+fn sum(cell: &CellResult, which: impl Fn(&StageResult) -> bool) -> f64 {
+    cell.stages.iter().filter(|stage| which(stage)).map(|stage| stage.mean_us).sum()
+}
+
+/// The hop of the largest stage of those, if they are a large part of the latency.
+fn largest(cell: &CellResult, which: impl Fn(&StageResult) -> bool) -> Option<&str> {
+    let large = ratio(sum(cell, &which), cell.traced.mean_us) >= LARGE;
+    let stages = cell.stages.iter().filter(|stage| which(stage));
+    let most = stages.max_by(|a, b| a.mean_us.total_cmp(&b.mean_us)).filter(|_| large)?;
+    Some(&most.hop)
+}
+
+/// The hop of HTTP/2 whose calls wait to be sent while each of its connections carries about as many as a server takes,
+/// and how many these are, by Little's law.
+fn streams(cell: &CellResult) -> Option<(&str, f64)> {
+    let queue = |stage: &StageResult| stage.stage == Stage::SendQueue.name();
+    let name = largest(cell, queue)?;
+    let hop = cell.wire.iter().find(|hop| hop.hop == name && hop.http == [20])?;
+    let below = sum(cell, |stage| stage.depth >= hop.depth && !(queue(stage) && stage.hop == name));
+    let calls = ratio(cell.load.completed_per_s * below / 1e6, hop.connections_in_a_round as f64);
+    (calls >= STREAMS).then_some((name, calls))
+}
+
+/// What the overload of `cell` is, in words, if there is one.
+pub(super) fn explain(cell: &CellResult, told_share: impl Fn(Family) -> String) -> Option<String> {
+    if !behind(cell) {
+        return None;
+    }
+    let offered = rate(cell.factors.rate_per_s);
+    let sentence = match full(cell)? {
+        Full::Generator => format!(
+            "The load generator is what is full: it used {} cores, and {} of the arrivals were dropped. Of the system that says \
+             nothing: ask for less than {offered}/s, or drive from another machine.",
+            trimmed(cell.load.driver_cores),
+            percent(cell.load.dropped_share)
+        ),
+        Full::Process(process) => full_process(cell, process, told_share),
+        Full::Allowed(needed) => format!(
+            "The plan allows {} requests in flight, and {offered}/s of {} each need {}: what was dropped is the plan's own \
+             limit (max_in_flight), and no queue of the system.",
+            cell.factors.max_in_flight,
+            time(cell.latency_us.mean),
+            trimmed(needed.ceil())
+        ),
+        Full::Streams(hop, calls) => format!(
+            "Each connection of {hop} carries about {} calls at once, which is what servers of HTTP/2 take: the others wait for \
+             a stream. Raise the server's limit (SETTINGS_MAX_CONCURRENT_STREAMS), or use more connections.",
+            trimmed(calls.round())
+        ),
+        Full::Windows(hop) => format!(
+            "Messages of {hop} stand still until a HTTP/2 window opens: raise stream and connection window, or ask for less \
+             than {}/s.",
+            rate(cell.load.completed_per_s)
+        ),
+        Full::Untold => {
+            let counted = cell.resources.iter().any(|process| process.process != "host");
+            let why = if counted {
+                "no process whose CPU was counted is full"
+            } else {
+                "nobody counted the CPU of its services"
+            };
+            format!(
+                "The system is overloaded: {}. {} of the mean is waiting in queues, so the latency is mostly their length; {why}.",
+                served(cell),
+                percent(waiting_share(cell))
+            )
+        }
+    };
+    Some(sentence)
+}
+
+/// What became of the offered rate.
+fn served(cell: &CellResult) -> String {
+    let offered = rate(cell.factors.rate_per_s);
+    if cell.requests.dropped == 0 {
+        let growth = time(cell.load.latency_growth * 1e6);
+        return format!("latency grew by {growth} in each second of {offered}/s");
+    }
+    format!(
+        "it served {}/s of {offered}/s offered, and {} of the arrivals were dropped",
+        rate(cell.load.completed_per_s),
+        percent(cell.load.dropped_share)
+    )
+}
+
+/// A process that has no CPU left, the capacity that follows, and the waiting for it against its own time.
+fn full_process(
+    cell: &CellResult,
+    process: &ResourceResult,
+    told_share: impl Fn(Family) -> String,
+) -> String {
+    let name = &process.process;
+    let of = |stage: &StageResult| <[&str; 2]>::from(ends(&stage.hop)).contains(&name.as_str());
+    let seen = sum(cell, |stage| of(stage) && waits(stage));
+    let unseen = sum(cell, |stage| of(stage) && stage.family == Family::Unseen.name());
+    let handler =
+        sum(cell, |stage| ends(&stage.hop).1 == name && stage.stage == Stage::Handler.name());
+    let inside = (handler - process.cpu_us_per_request).max(0.0);
+    let mean = cell.traced.mean_us;
+    let mut waiting: Vec<String> = [
+        (seen, "before it reads, starts or takes an answer back"),
+        (unseen, "before and after its own span, where nobody else is busy"),
+        (inside, "inside its handler"),
+    ]
+    .into_iter()
+    .filter(|(us, _)| ratio(*us, mean) >= 0.05)
+    .map(|(us, place)| format!("{} {place}", time(us)))
+    .collect();
+    if waiting.is_empty() {
+        waiting.push("no part of it large".to_owned());
+    }
+    let machine = if cell.load.host_cpu_share >= MACHINE {
+        format!(" of a machine that was {} busy", percent(cell.load.host_cpu_share))
+    } else {
+        String::new()
+    };
+    format!(
+        "The {name} is what is full: a request takes {} of its CPU, and it got {} cores{machine}, enough for {}/s; {}. {} of the \
+         mean is waiting for it ({}) against {} of its own time: not framing ({}), not flow control ({}).",
+        time(process.cpu_us_per_request),
+        trimmed(process.cores),
+        rate(ratio(process.cores * 1e6, process.cpu_us_per_request)),
+        served(cell),
+        percent(ratio(seen + unseen + inside, mean)),
+        waiting.join(", "),
+        time(handler - inside),
+        told_share(Family::Framing),
+        told_share(Family::FlowControl)
+    )
+}
