@@ -168,7 +168,7 @@ function warm() {
   const url = `${gateway}/healthz`;
   exec.vu.metrics.tags.phase = 'warmup';
   // Any answer will do, so none is a failure; and it is no request that was asked for.
-  http.request('HEAD', url, null, { tags: { name: url }, timeout: '1s', redirects: 0, responseCallback: null });
+  http.request('GET', url, null, { tags: { name: url }, timeout: '1s', redirects: 0, responseCallback: null });
 }
 
 // Makes one request and checks its answer: its status and every test of `tests`, of which those in

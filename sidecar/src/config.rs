@@ -34,6 +34,10 @@ pub struct SidecarConfig {
     #[arg(long, env = "LAB_SIDECAR_RUN_FILE", value_name = "PATH")]
     pub run_file: Option<PathBuf>,
 
+    /// Put it in the place of one that is there: of a sidecar that was started again, in a container say
+    #[arg(long, env = "LAB_SIDECAR_REPLACE_RUN_FILE", requires = "run_file")]
+    pub replace_run_file: bool,
+
     /// How long to wait for the rest of a trace after its latest span where something is missing, 10ms
     /// to 10m; longer than the interval at which senders export (OpenTelemetry's SDKs: 5s unless set).
     /// A trace of which nothing is missing is closed sooner, after 1s without a span; one that was

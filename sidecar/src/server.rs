@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,7 +149,7 @@ impl Sidecar {
         let influxdb = influxdb(&config)?;
         let mut writer = None;
         if let Some(path) = &config.run_file {
-            let file = match RunFile::create(path).await {
+            let file = match new_run_file(path, config.replace_run_file).await {
                 Ok(file) => file,
                 Err(error) => return Err(give_up(influxdb, error).await),
             };
@@ -261,6 +262,15 @@ fn watch(config: &SidecarConfig) -> Result<Arc<Watched>, WatchError> {
         watched.add(name, *pid, false)?;
     }
     Ok(Arc::new(watched))
+}
+
+/// The run file, in the place of an earlier one if that is wanted.
+async fn new_run_file(path: &Path, replace: bool) -> Result<RunFile, RunFileError> {
+    if replace {
+        // One that cannot be removed is in the way, which is said next.
+        let _ = std::fs::remove_file(path);
+    }
+    RunFile::create(path).await
 }
 
 /// What passes exports on, if they are to be.

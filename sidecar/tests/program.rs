@@ -41,6 +41,22 @@ fn a_setting_that_cannot_be_used_is_a_usage_error() {
 }
 
 #[test]
+fn a_run_file_that_is_there_is_in_the_way_unless_it_is_to_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.db");
+    std::fs::write(&file, "of an earlier sidecar").unwrap();
+    let output = sidecar().arg("--run-file").arg(&file).output().unwrap();
+    assert!(!output.status.success(), "nobody asked to lose it");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "of an earlier sidecar");
+    let mut again = sidecar();
+    again.arg("--run-file").arg(&file).args(["--replace-run-file", "--stop-with-stdin"]);
+    let mut child = again.spawn().unwrap();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert!(std::fs::read(&file).unwrap().starts_with(b"SQLite format 3"));
+}
+
+#[test]
 fn every_setting_is_explained() {
     let output = sidecar().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

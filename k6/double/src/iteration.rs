@@ -188,12 +188,12 @@ impl World {
     async fn warm(&self, user: &mut User, labels: &Arc<Labels>) {
         const PATH: &str = "/healthz";
         let host = self.host();
-        let request = Request::builder().method("HEAD").uri(PATH).header("Host", host);
+        let request = Request::builder().uri(PATH).header("Host", host);
         let Ok(request) = request.body(Full::default()) else { return };
         let labels = labels.with([("phase", "warmup".to_owned())]);
         let asked = user.connection.ask(host, request, WARMING);
         let Some(reply) = self.cut.run_until_cancelled(asked).await else { return };
-        let tags = self.tags_of("HEAD", PATH, &reply);
+        let tags = self.tags_of("GET", PATH, &reply);
         self.tell(reply.at, &labels.with(tags), &times_of(&reply));
     }
 

@@ -65,15 +65,7 @@ fn unanswered(name: &str) -> Said {
 
 #[test]
 fn requests_that_are_answered() {
-    // As many users as the warm-up needs. When this was recorded there were 50, and most of them began in the measured
-    // part without a connection; `load.js` now has those make one first.
-    let env = &[
-        ("RATE", "10"),
-        ("WARMUP", "500ms"),
-        ("DURATION", "1s"),
-        ("SAMPLE_EVERY", "1"),
-        ("PRE_ALLOCATED_VUS", "5"),
-    ];
+    let env = &[("RATE", "10"), ("WARMUP", "500ms"), ("DURATION", "1s"), ("SAMPLE_EVERY", "1")];
     hold(before("ok", Asked::Gateway, env), &answered("ok"), &[]);
 }
 

@@ -173,9 +173,9 @@ pub(crate) fn a_user_has_a_connection_before_what_it_asks_is_measured() {
     };
     let post = |phase: &str| (json!("POST"), json!(phase));
     let warmed = json!({ "WARMUP": "5m", "DURATION": "5m" });
-    let head = (json!("HEAD"), json!("warmup"));
+    let first = (json!("GET"), json!("warmup"));
     // One that first asks in the measured part: its connection is made before, once.
-    assert_eq!(asked(&warmed, 300_000), [head, post("measured"), post("measured")]);
+    assert_eq!(asked(&warmed, 300_000), [first, post("measured"), post("measured")]);
     assert_eq!(asked(&warmed, 0), [post("warmup"), post("warmup")]);
     assert_eq!(asked(&json!({ "DURATION": "5m" }), 0), [post("measured"), post("measured")]);
 }
