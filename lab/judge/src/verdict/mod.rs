@@ -21,7 +21,7 @@ use lab_model::{Reason, Status, System, Verdict};
 
 use crate::result::{CellResult, RunResult};
 
-pub use claim::{Comparison, comparison, headline, part_words, told};
+pub use claim::{Comparison, at_a_glance, comparison, headline, part_words, told};
 pub use explanation::explain;
 pub use summary::summarise;
 

@@ -11,11 +11,14 @@ mod edge_client;
 mod environment;
 mod halt;
 mod interrupt;
+mod judged;
 mod load;
+mod opening;
 mod points;
 mod real_parts;
 mod round;
 mod setup;
+mod tags;
 mod testbed;
 
 use std::collections::BTreeMap;
@@ -31,8 +34,9 @@ pub use environment::capture;
 use halt::Halt;
 pub use halt::only_boards;
 pub use interrupt::Interrupt;
+pub use opening::{NAME, opening};
 use points::Points;
-pub use real_parts::{INFLUXDB_FOLDER, boards};
+pub use real_parts::{GRAFANA_FOLDER, INFLUXDB_FOLDER, boards};
 pub use setup::Setup;
 pub use testbed::{TestBed, Unwritten};
 
@@ -183,6 +187,7 @@ pub async fn carry_out(
         inventory: &order.inventory,
         reached: &reached,
         show: None,
+        by_hand: false,
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
@@ -255,7 +260,7 @@ async fn tell_verdicts(
     testbed: &TestBed,
     result: &mut RunResult,
 ) -> Result<(), ControlError> {
-    points.verdicts(result).await?;
+    points.judged(result).await?;
     if result.points_missing.is_empty() {
         result.points_missing = testbed.points_missing().await?;
         if !result.points_missing.is_empty() {
