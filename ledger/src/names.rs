@@ -79,6 +79,10 @@ pub const M_VERDICT: &str = "verdict";
 /// Measurement of claims: one point for each family of each two cells that are compared, and one for their means, when
 /// the run has been judged.
 pub const M_CONTRAST: &str = "contrast";
+/// Measurement of what is known of each cell's evidence: one point for each question, when the run has been judged.
+pub const M_EVIDENCE: &str = "evidence";
+/// Measurement of what a run found of each cell: one point for each, when the run has been judged.
+pub const M_RESULT: &str = "result";
 /// Measurement of the course of a run: one point where a round of a cell begins, one where it ends.
 pub const M_CELL: &str = "cell";
 
@@ -94,6 +98,12 @@ pub const T_PAYLOAD: &str = "payload";
 pub const T_HOP: &str = "hop";
 /// Tag: what requests do (`http.route`, `rpc.method` or name of their first span); [`NO_CELL`] where nothing tells.
 pub const T_OPERATION: &str = "operation";
+/// Tag: who made the load, by its own service name; [`NO_CELL`] where requests begin at the first service.
+pub const T_GENERATOR: &str = "generator";
+/// Tag of [`M_CELL`]: what cells of this payload are listed under, with the payload, in the order of payloads.
+pub const T_GROUP: &str = "group";
+/// Tag of [`M_EVIDENCE`]: what is asked of the cell.
+pub const T_QUESTION: &str = "question";
 /// Tag: cell that is compared with.
 pub const T_FIRST: &str = "first";
 /// Tag: cell that is compared.
@@ -108,6 +118,8 @@ pub const T_STAGE: &str = "stage";
 pub const T_PROCESS: &str = "process";
 /// Value of [`T_CELL`], [`T_PROTOCOL`] and [`T_PAYLOAD`] for what belongs to no cell.
 pub const NO_CELL: &str = "none";
+/// The protocols of inner hops, as routes and cells name them.
+pub const PROTOCOLS: [&str; 2] = ["rest", "grpc"];
 
 /// Field of [`M_HOP`] and [`M_REQUEST`]: traced requests in the window that are whole and succeeded. All times and
 /// bytes are about these.
@@ -155,6 +167,11 @@ pub const F_DETACHED_SUM_US: &str = "detached_sum_us";
 pub const F_CLIPPED_SUM_US: &str = "clipped_sum_us";
 /// Field of [`M_REQUEST`]: spans whose root never came, by the second in which that was known; in no request.
 pub const F_FRAGMENTS: &str = "fragments";
+/// Field of [`M_REQUEST`]: sum of the latencies as the load generator's own span has them, in microseconds. Of requests that
+/// no run asked for and whose load generator tells; those of a run are in [`M_LOAD`].
+pub const F_END_TO_END_SUM_US: &str = "end_to_end_sum_us";
+/// Field of [`M_REQUEST`]: how many latencies that sum holds.
+pub const F_END_TO_END_COUNT: &str = "end_to_end_count";
 /// Field of [`M_REQUEST`]: pieces of work that messages asked for; in no other field.
 pub const F_MESSAGES: &str = "messages";
 
@@ -176,6 +193,9 @@ pub const F_ERROR: &str = "error";
 pub const F_LATENCY_SUM_US: &str = "latency_sum_us";
 /// Field of [`M_LOAD`]: how many latencies that sum holds.
 pub const F_LATENCY_COUNT: &str = "latency_count";
+
+/// Field of [`M_LOAD`]: the part of the round's time that the point stands for, in seconds. `ok` over it is the rate.
+pub const F_SECONDS: &str = "seconds";
 
 /// Field of [`M_PROCESS`]: CPU used, in cores.
 pub const F_CPU_CORES: &str = "cpu_cores";
@@ -232,7 +252,30 @@ pub const F_RATIO_LOW: &str = "ratio_low";
 /// Field of [`M_CONTRAST`] of the means: upper end of it.
 pub const F_RATIO_HIGH: &str = "ratio_high";
 
-/// Field of [`M_CELL`]: `began` or `ended`.
+/// Field of [`M_CONTRAST`] of the means: which of the two is faster, in words; or that nothing is claimed.
+pub const F_ANSWER: &str = "answer";
+/// Field of [`M_CONTRAST`] of the means: by how much, with its interval, in words; or why nothing is claimed.
+pub const F_BY: &str = "by";
+
+/// Field of [`M_EVIDENCE`]: what was looked at, with number and limit, in words.
+pub const F_TEXT: &str = "text";
+/// Field of [`M_EVIDENCE`]: the number that the answer rests on; absent where there is none.
+pub const F_VALUE: &str = "value";
+/// Field of [`M_EVIDENCE`]: the limit that it was held to.
+pub const F_LIMIT: &str = "limit";
+
+/// Field of [`M_RESULT`]: how many rounds it comes from.
+pub const F_ROUNDS: &str = "rounds";
+/// Field of [`M_RESULT`]: requests answered as the contract says, per second.
+pub const F_ANSWERED_PER_S: &str = "answered_per_s";
+/// Field of [`M_RESULT`]: dropped over planned arrivals.
+pub const F_DROPPED_SHARE: &str = "dropped_share";
+
+/// Field of [`M_CELL`]: [`BEGAN`] or [`ENDED`].
 pub const F_EVENT: &str = "event";
+/// A round of a cell begins; of a cell that no run asked for, its first request.
+pub const BEGAN: &str = "began";
+/// A round of a cell has ended.
+pub const ENDED: &str = "ended";
 /// Field of [`M_CELL`]: round of the cell, from 0.
 pub const F_ROUND: &str = "round";

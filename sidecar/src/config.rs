@@ -109,6 +109,11 @@ pub struct SidecarConfig {
     #[arg(long, value_name = "NAME=PID", value_parser = watch)]
     pub watch: Vec<(String, u32)>,
 
+    /// The service NAME is asked from outside, by callers that send no spans unless they are seen to (repeatable,
+    /// or with commas): its requests begin there. Of others that is learned by waiting for a caller's span
+    #[arg(long, env = "LAB_SIDECAR_EDGE", value_name = "NAME", value_delimiter = ',')]
+    pub edge: Vec<String>,
+
     /// Unique name of the run: the tag `run` of every point
     #[arg(long, env = "LAB_RUN", value_name = "NAME", default_value = "none")]
     pub run: String,

@@ -28,6 +28,6 @@ pub mod stats;
 
 pub use config::{ConfigError, SidecarConfig};
 pub use control::TokenError;
-pub use influx::{Fields, Lines, SpoolError, Token};
+pub use influx::{Fields, Lines, SpoolError, Token, group};
 pub use server::{Sidecar, SidecarError, run};
 pub use sink::{Batch, Done, Sink};

@@ -103,6 +103,12 @@ impl Pipeline {
         &self.runs
     }
 
+    /// Says which services are asked by callers that send no spans.
+    pub(crate) fn edges(&self, services: &[String]) {
+        let mut known = self.known.write();
+        services.iter().for_each(|service| known.learn_edge(service));
+    }
+
     pub(crate) fn watched(&self) -> &Watched {
         &self.watched
     }

@@ -163,6 +163,7 @@ impl Sidecar {
         let budget = Budget::new(usize::try_from(config.memory_limit).unwrap_or(usize::MAX));
         let pipeline =
             Pipeline::new(limits, counters, Arc::clone(&budget), Arc::clone(&watched), sinks);
+        pipeline.edges(&config.edge);
         let pipeline = Arc::new(pipeline);
         let forward = forward(&config);
         let forwarding = forward.as_ref().map(|(forward, _)| Arc::clone(forward));

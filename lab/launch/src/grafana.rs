@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use lab_supervise::{Absolute, External, Part, PartError, Supervisor, free_port};
 
 use super::influxdb::Store;
@@ -19,7 +21,7 @@ pub const GRAFANA: &str = "grafana";
 const HOME: &str = "LAB_GRAFANA_HOME";
 
 /// What is provisioned: path in the folder, and content.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     (
         "provisioning/datasources/influxdb.yaml",
         include_str!("../../../grafana/provisioning/datasources/influxdb.yaml"),
@@ -41,7 +43,15 @@ const FILES: [(&str, &str); 6] = [
         include_str!("../../../grafana/dashboards/lab-processes.json"),
     ),
     ("dashboards/lab-trust.json", include_str!("../../../grafana/dashboards/lab-trust.json")),
+    ("dashboards/lab-history.json", include_str!("../../../grafana/dashboards/lab-history.json")),
 ];
+
+/// Where dashboards are, among what is provisioned.
+const BOARDS: &str = "dashboards/";
+/// The one that is of all runs, whichever is shown.
+const OF_ALL_RUNS: &str = "lab-history.json";
+/// Name of the file with the password of Grafana's user `admin`, in its folder.
+pub const ADMIN_SECRET: &str = "secret-of-admin";
 
 /// Settings that keep Grafana from asking others: for plugins, for keys to check them with, for news and newer
 /// versions, and from telling how it is used.
@@ -54,6 +64,17 @@ const ALONE: [(&str, &str); 6] = [
     ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
 ];
 
+/// What the boards are to open with, where nobody chose: an earlier run, and its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// Name of the run, if it is known.
+    pub run: Option<String>,
+    /// From when, as a date in the form of RFC 3339.
+    pub from: String,
+    /// Until when.
+    pub to: String,
+}
+
 /// How a Grafana is to show a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Dashboards<'a> {
@@ -63,6 +84,8 @@ pub struct Dashboards<'a> {
     pub store: &'a Store,
     /// Where its files and its data go.
     pub folder: &'a Absolute,
+    /// What its boards open with; the last half an hour if absent.
+    pub opening: Option<&'a Opening>,
     /// Where it is to listen; port 0 is any free one.
     pub listen: SocketAddr,
     /// How long it may take to be ready: its first start makes a database.
@@ -77,7 +100,7 @@ pub async fn start_grafana(
     supervisor: &Supervisor,
     dashboards: Dashboards<'_>,
 ) -> Result<Part, PartError> {
-    let Dashboards { program, store, folder, listen, patience } = dashboards;
+    let Dashboards { program, store, folder, opening, listen, patience } = dashboards;
     let failed = |attempt: &'static str| {
         move |error: io::Error| PartError::Setup {
             part: GRAFANA.to_owned(),
@@ -85,12 +108,13 @@ pub async fn start_grafana(
             reason: error.to_string(),
         }
     };
-    provision(folder).map_err(failed("write its dashboards"))?;
+    provision(folder, opening).map_err(failed("write its dashboards"))?;
     let address = match listen.port() {
         0 => SocketAddr::new(listen.ip(), free_port().map_err(failed("find a free port"))?.port()),
         _ => listen,
     };
     let password = secret::make().map_err(failed("make a secret"))?;
+    secret::keep(&folder.join(ADMIN_SECRET), &password).map_err(failed("keep its secret"))?;
     let mut foreign = External::new(GRAFANA, program.to_owned());
     if program.file_name().is_some_and(|name| name == "grafana") {
         foreign.arguments.push("server".into());
@@ -123,16 +147,31 @@ pub async fn start_grafana(
 }
 
 /// Writes what is provisioned into `folder`.
-fn provision(folder: &Path) -> io::Result<()> {
+fn provision(folder: &Path, opening: Option<&Opening>) -> io::Result<()> {
     secret::folder(folder)?;
     for (path, content) in FILES {
         let file = folder.join(path);
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(file, content)?;
+        match opening.filter(|_| path.starts_with(BOARDS) && !path.ends_with(OF_ALL_RUNS)) {
+            Some(opening) => fs::write(file, opened(content, opening)?)?,
+            None => fs::write(file, content)?,
+        }
     }
     Ok(())
+}
+
+/// The board `content`, that opens with `opening` where its address says nothing.
+fn opened(content: &str, opening: &Opening) -> io::Result<String> {
+    let mut board: Value = serde_json::from_str(content)?;
+    board["time"] = json!({ "from": opening.from, "to": opening.to });
+    let variables = board["templating"]["list"].as_array_mut();
+    let run = variables.into_iter().flatten().find(|variable| variable["name"] == "run");
+    if let (Some(variable), Some(run)) = (run, &opening.run) {
+        variable["current"] = json!({ "text": run, "value": run });
+    }
+    Ok(format!("{board:#}\n"))
 }
 
 /// Grafana's home, where its pages are: what the variable says, or where tarballs, nixpkgs and Debian
@@ -148,4 +187,29 @@ fn home(program: &Path) -> io::Result<Option<Absolute>> {
         .find(|home| home.join("conf/defaults.ini").is_file())
         .map(Absolute::new)
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_open_with_the_run_that_is_shown_and_its_time_and_history_with_all_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = Some("smoke-1".to_owned());
+        let (from, to) = ("2026-11-24T12:00:00Z".to_owned(), "2026-11-24T12:00:30Z".to_owned());
+        let opening = Opening { run, from, to };
+        provision(dir.path(), Some(&opening)).unwrap();
+        let read = |name: &str| -> Value {
+            let text = fs::read_to_string(dir.path().join("dashboards").join(name)).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
+        let board = read("lab-breakdown.json");
+        let expected = json!({ "from": "2026-11-24T12:00:00Z", "to": "2026-11-24T12:00:30Z" });
+        assert_eq!(board["time"], expected);
+        let variables = board["templating"]["list"].as_array().unwrap();
+        let run = variables.iter().find(|variable| variable["name"] == "run").unwrap();
+        assert_eq!(run["current"]["value"], "smoke-1");
+        assert_eq!(read("lab-history.json")["time"]["from"], "now-90d");
+    }
 }

@@ -12,7 +12,7 @@ mod services;
 mod tools;
 
 pub use control::{Announced, Control, ControlError, Opened, Token};
-pub use grafana::{Dashboards, GRAFANA, start_grafana};
+pub use grafana::{ADMIN_SECRET, Dashboards, GRAFANA, Opening, start_grafana};
 pub use influxdb::{Generation, Store, start_influxdb};
 pub use inventory::{Found, Inventory, Place};
 pub use postgres::start_postgres;

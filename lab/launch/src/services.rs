@@ -17,6 +17,8 @@ use lab_model::{DEFAULT_USERS, Knobs, SERVICES, Service};
 const PROBES: &str = "LAB_PROBES";
 /// What the variable that names a service's database ends in: a password is in it, so it is no argument.
 const DATABASE_URL: &str = "DATABASE_URL";
+/// The program that makes load by hand, if it is not one that nobody here knows.
+const GENERATOR: &str = "k6";
 /// Loopback, and whatever port is free.
 pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
@@ -175,6 +177,8 @@ pub struct Collector<'a> {
     pub store: Option<&'a Store>,
     /// Where points wait while the store is away, if not beside the run file.
     pub spool: Option<&'a Absolute>,
+    /// Whether load comes by hand: from generators that send no spans, and that nobody starts here.
+    pub by_hand: bool,
 }
 
 /// Starts the sidecar.
@@ -202,6 +206,10 @@ pub async fn start_sidecar(
     let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
     if let Some(spool) = collector.spool.filter(|_| collector.store.is_some()) {
         arguments.extend(["--spool".to_owned(), spool.text()]);
+    }
+    if collector.by_hand {
+        let told = ["--edge", Service::entry().name, "--watch-command", GENERATOR];
+        arguments.extend(told.map(str::to_owned));
     }
     let sidecar = supervisor.start("sidecar", &arguments, &env).await?;
     let control = Control::new(sidecar.address("control")?)?;

@@ -269,8 +269,13 @@ impl Lab {
     async fn start(arguments: &Arguments, dir: &Path) -> Result<Lab> {
         let supervisor = supervisor(arguments, dir)?;
         let run_file = Absolute::new(dir.join("run.sqlite"))?;
-        let collector =
-            Collector { run: "drivers_agree", run_file: &run_file, store: None, spool: None };
+        let collector = Collector {
+            run: "drivers_agree",
+            run_file: &run_file,
+            store: None,
+            spool: None,
+            by_hand: false,
+        };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());
         let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };

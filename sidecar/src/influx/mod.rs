@@ -7,6 +7,7 @@
 mod backlog;
 mod client;
 mod counts;
+mod group;
 mod line;
 mod parse;
 mod sink;
@@ -17,6 +18,7 @@ mod writer;
 pub(crate) use client::Target;
 pub use client::Token;
 pub use counts::InfluxStats;
+pub use group::group;
 pub use line::{Fields, Lines};
 pub(crate) use parse::BadLine;
 pub(crate) use sink::{InfluxSink, Tasks};

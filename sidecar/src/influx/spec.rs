@@ -1,6 +1,7 @@
 //! What writing to InfluxDB promises.
 
 mod backlog;
+mod by_hand;
 mod fake;
 mod lines;
 mod names;

@@ -75,8 +75,9 @@ impl Known {
         }
     }
 
-    /// A trace waited for the caller of a SERVER span of the service, and none came.
-    pub(super) fn learn_edge(&mut self, service: &str) {
+    /// A trace waited for the caller of a SERVER span of the service, and none came; or whoever started the sidecar
+    /// knows that none will.
+    pub(crate) fn learn_edge(&mut self, service: &str) {
         if !self.edges.contains(service) && self.has_room() {
             self.edges.insert(service.into());
         }

@@ -11,6 +11,7 @@ use super::tally::Tally;
 use super::trace::Trace;
 use super::tree::{self, Hop, Origin, Root};
 use crate::runfile::{Attempt, Claimed, HopRow, RequestKind, RequestRow};
+use crate::runs::Run;
 use crate::span::{Planned, Span};
 
 /// What closing a trace made of it.
@@ -164,6 +165,7 @@ impl Closer {
             late: self.late,
             provisional: self.lacking,
             amends: self.earlier.as_ref().is_some_and(|e| e.requests.contains(&root.key)),
+            unasked: self.spans.iter().all(|span| span.run == Run::NONE),
             hops: Vec::with_capacity(books.hops.len()),
         };
         self.hop_rows(&root.hop, "?", halves, &mut books.hops.into_iter(), &mut row.hops);

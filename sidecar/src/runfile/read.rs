@@ -226,6 +226,7 @@ fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
         late: late.max(row.try_get("came_late")?),
         provisional: row.try_get("provisional")?,
         amends: false,
+        unasked: false,
         hops: Vec::new(),
     })
 }

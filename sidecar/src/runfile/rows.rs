@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Stage, StageSet, Traffic};
+use ledger::{Stage, StageSet, Traffic, names};
 use serde::{Deserialize, Serialize};
 
 use super::json;
@@ -92,6 +92,9 @@ pub struct RequestRow {
     /// It takes the place of a row that was written before. Not stored.
     #[serde(skip)]
     pub amends: bool,
+    /// No run asked for it: load by hand, or a system that nobody drives. Not stored.
+    #[serde(skip)]
+    pub unasked: bool,
     /// The hops, parents before children.
     pub hops: Vec<HopRow>,
 }
@@ -123,6 +126,7 @@ impl Default for RequestRow {
             late: 0,
             provisional: false,
             amends: false,
+            unasked: false,
             hops: Vec::new(),
         }
     }
@@ -133,6 +137,13 @@ impl RequestRow {
     #[must_use]
     pub fn counts(&self) -> bool {
         self.whole && !self.error && self.kind == RequestKind::Request
+    }
+
+    /// Who asked, by its own service name; [`names::NO_CELL`] where the request begins at the first service.
+    #[must_use]
+    pub fn generator(&self) -> &str {
+        let edge = self.hops.first().and_then(|edge| edge.hop.split_once('→'));
+        edge.map(|(client, _)| client).filter(|client| *client != "?").unwrap_or(names::NO_CELL)
     }
 }
 

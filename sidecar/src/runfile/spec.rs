@@ -72,6 +72,7 @@ fn request(n: u64) -> RequestRow {
         late: 3,
         provisional: false,
         amends: false,
+        unasked: false,
         hops: (0..n as u32 % 3).map(hop).collect(),
     }
 }

@@ -3,6 +3,7 @@
 use lab_contrast::{In, Level, Mean, Round, Statistic, change};
 use lab_model::{CellMeasure, RoundMeasure};
 
+use super::cell::CellResult;
 use super::contrasts::places;
 use super::factors::Factors;
 
@@ -28,6 +29,15 @@ pub fn precision(cells: &[CellMeasure]) -> Option<f64> {
     let halves: Option<Vec<f64>> =
         means.iter().map(|mean| Some(mean.as_ref()?.half(level))).collect();
     halves?.into_iter().reduce(f64::max)
+}
+
+/// The 95 % interval of the mean latency of a cell, by itself, in microseconds: Student's t over the means of its rounds.
+/// One round has none.
+#[must_use]
+pub fn interval(cell: &CellResult) -> Option<(f64, f64)> {
+    let rounds = cell.rounds.iter().filter(|round| round.answered > 0);
+    let means: Vec<f64> = rounds.map(|round| round.mean_us).collect();
+    Mean::of(&means).map(|mean| mean.interval(Level::ALONE))
 }
 
 /// The logarithm of a cell's latency: its error is a share.

@@ -85,6 +85,30 @@ pub fn told(comparison: Comparison<'_>, cells: [&CellResult; 2], names: [&str; 2
     }
 }
 
+/// `comparison` of two cells by their names, as short as a board has room for: which is faster, and by how much or why
+/// that is not claimed.
+#[must_use]
+pub fn at_a_glance(comparison: Comparison<'_>, names: [&str; 2]) -> (String, String) {
+    let nothing = |why: &str| ("no comparison".to_owned(), why.to_owned());
+    let (claim, doubted, one_start) = match comparison {
+        Comparison::Claim { contrast, doubted, one_start } => (contrast, doubted, one_start),
+        Comparison::Invalid => return nothing("a cell of it is INVALID"),
+        Comparison::Overloaded => return nothing("overloaded: the means are those of queues"),
+        Comparison::TooFewRounds => return nothing("that takes two rounds of each at least"),
+    };
+    let doubt = if doubted { "; doubted" } else { "" };
+    let start = if one_start { ONE_START } else { "" };
+    if !claim.mean.found() {
+        let least = time(claim.mean.visible);
+        let why = format!("less than {least} would not have been{doubt}{start}");
+        return ("no difference seen".to_owned(), why);
+    }
+    let (faster, mean) =
+        if claim.mean.us > 0.0 { (names[0], claim.mean) } else { (names[1], opposite(claim.mean)) };
+    let by = format!("by {} {}{doubt}{start}", time(mean.us), interval(mean.together, time));
+    (format!("{faster} is faster"), by)
+}
+
 /// How little can be seen where no difference was: the least that would have been, and the noise that it had to be above.
 fn unseen(claim: &ContrastResult) -> String {
     let floor = claim.noise_floor_us.map_or_else(String::new, |floor| {
@@ -204,6 +228,23 @@ mod tests {
             "gRPC takes 100 µs longer [60.0 µs, 140 µs], 1.25× [1.10, 1.40]: 70.0 µs queueing [50.0 µs, 90.0 µs], \
              30.0 µs framing [10.0 µs, 50.0 µs]"
         );
+    }
+
+    #[test]
+    fn at_a_glance_the_faster_one_is_named_or_why_nobody_is() {
+        let names = ["REST", "gRPC"];
+        let glance = |claim: &ContrastResult, doubted| {
+            at_a_glance(Comparison::Claim { contrast: claim, doubted, one_start: false }, names)
+        };
+        let pair = |answer: &str, by: &str| (answer.to_owned(), by.to_owned());
+        let faster = pair("REST is faster", "by 100 µs [60.0 µs, 140 µs]");
+        assert_eq!(glance(&claim(100.0, 40.0), false), faster);
+        let faster = pair("gRPC is faster", "by 100 µs [10.0 µs, 190 µs]; doubted");
+        assert_eq!(glance(&claim(-100.0, 90.0), true), faster);
+        let none = pair("no difference seen", "less than 52.0 µs would not have been");
+        assert_eq!(glance(&claim(10.0, 40.0), false), none);
+        let (answer, why) = at_a_glance(Comparison::TooFewRounds, names);
+        assert_eq!((answer.as_str(), why.contains("two rounds")), ("no comparison", true));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use lab_model::{Reason, Status, System, Verdict};
 
 use crate::result::{CellResult, RunResult};
 
-pub use claim::{Comparison, ONE_START, comparison, headline, part_words, told};
+pub use claim::{Comparison, ONE_START, at_a_glance, comparison, headline, part_words, told};
 pub use explanation::explain;
 pub use summary::summarise;
 

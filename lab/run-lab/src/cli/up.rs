@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use ledger::{date, wall};
@@ -13,23 +12,20 @@ use super::order::{RealParts, folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{
-    INFLUXDB_FOLDER, Interrupt, LOGS, RUN_FILE, RunError, Setup, TestBed, only_boards,
+    GRAFANA_FOLDER, INFLUXDB_FOLDER, Interrupt, LOGS, NAME, RUN_FILE, RunError, Setup, TestBed,
+    only_boards, opening,
 };
-use lab_judge::result::RunResult;
-use lab_launch::{Found, Inventory, Store, Tool};
+use lab_launch::{ADMIN_SECRET, Found, Inventory, Opening, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Knobs, Protocol, SERVICES, workload};
-use lab_report::RESULT_JSON;
 use lab_supervise::{Absolute, PartError};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
 const TRACED: &str =
     r#"-H "traceparent: 00-$(tr -d - </proc/sys/kernel/random/uuid)-0000000000000001-01""#;
-/// Name of the file that holds what the points are tagged with, for whoever shows them later.
-const NAME: &str = "name";
-/// What is shown of the time before and after an earlier run, in milliseconds.
-const MARGIN_MS: i64 = 30_000;
+/// What boards show of load that is made while one looks: the last five minutes, anew every five seconds.
+const LIVE: &str = "from=now-5m&to=now&refresh=5s";
 
 /// What to start.
 #[derive(Debug, Args)]
@@ -123,6 +119,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         // Whoever asks by hand may ask any of them.
         reached: &SERVICES.iter().collect::<Vec<_>>(),
         show: show.as_ref(),
+        by_hand: true,
         listen: arguments.gateway,
         grafana: arguments.grafana,
     };
@@ -174,11 +171,8 @@ fn has_data(run: &Path) -> Result<Absolute, Failure> {
 }
 
 /// Starts the services and says how to use them.
-async fn serve(
-    testbed: &mut TestBed,
-    knobs: &Knobs,
-    &Setup { out, show, inventory, .. }: &Setup<'_>,
-) -> Result<(), RunError> {
+async fn serve(testbed: &mut TestBed, knobs: &Knobs, setup: &Setup<'_>) -> Result<(), RunError> {
+    let out = setup.out;
     testbed.seed(knobs, &mut Addresses).await?;
     let entry = testbed.serve(None, knobs, &mut Addresses).await?;
     let Some((pid, otlp, control)) = testbed.sidecar() else { return Ok(()) };
@@ -193,45 +187,35 @@ async fn serve(
         attempt: format!("write k6's scripts to {}", scripts.display()),
         error,
     })?;
-    let _ = writeln!(text, "\n{}", boards(testbed, inventory, show.map(AsRef::as_ref)));
+    let _ = writeln!(text, "\n{}", boards(testbed, setup));
     how_to(testbed, &entry.url, &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
 }
 
-/// Where the boards are to be opened, or why there are none.
-fn boards(testbed: &TestBed, inventory: &Inventory, show: Option<&Path>) -> String {
-    match testbed.addresses().iter().find(|(tool, _)| *tool == Tool::Grafana) {
-        Some((_, grafana)) => {
-            let shown = show.and_then(shown).unwrap_or_default();
-            format!("open     http://{grafana}/d/lab-breakdown{shown}")
+/// Where the boards are to be opened and who may change them, or why there are none.
+fn boards(testbed: &TestBed, setup: &Setup<'_>) -> String {
+    let Some((_, grafana)) =
+        testbed.addresses().into_iter().find(|(tool, _)| *tool == Tool::Grafana)
+    else {
+        let why = setup.inventory.why_not(Tool::Grafana);
+        let why = testbed.no_boards().map_or(why, |why| format!("not used: {why}"));
+        return format!("boards   none: Grafana is {why}");
+    };
+    let query = match setup.show.and_then(|run| opening(run)) {
+        Some((Opening { run, .. }, [from, to])) => {
+            let run = run.map(|run| format!("&var-run={run}")).unwrap_or_default();
+            format!("from={from}&to={to}{run}")
         }
-        None => {
-            let why = inventory.why_not(Tool::Grafana);
-            format!(
-                "boards   none: Grafana is {}",
-                testbed.no_boards().map_or(why, |why| format!("not used: {why}"))
-            )
-        }
-    }
-}
-
-/// The time and the name of an earlier run, for the address of a board; `None` where its folder does not tell.
-fn shown(run: &Path) -> Option<String> {
-    let file = run.join(RUN_FILE).metadata().ok()?;
-    let ms = |time: SystemTime| Some(time.duration_since(UNIX_EPOCH).ok()?.as_millis() as i64);
-    let end = ms(file.modified().ok()?)?;
-    // Where the file system does not say when it was made, a day will do: boards zoom in.
-    let begin = file.created().ok().and_then(ms).unwrap_or(end - 86_400_000);
-    let mut query = format!("?from={}&to={}", begin - MARGIN_MS, end + MARGIN_MS);
-    let read = |name: &str| std::fs::read_to_string(run.join(name)).ok();
-    let result = read(RESULT_JSON).and_then(|text| RunResult::from_json(&text).ok());
-    // Only `run-lab run` leaves a result.
-    if let Some(name) = result.map(|result| result.run_id).or_else(|| read(NAME)) {
-        let _ = write!(query, "&var-run={name}");
-    }
-    Some(query)
+        None => format!("{LIVE}&var-run={}", setup.run),
+    };
+    let secret = setup.out.join(GRAFANA_FOLDER).join(ADMIN_SECRET);
+    format!(
+        "open     http://{grafana}/d/lab-breakdown?{query}\n\
+         edit     sign in at http://{grafana}/login as admin, with the password in {}",
+        secret.display()
+    )
 }
 
 /// How to make load. Writing to a string cannot fail.

@@ -58,6 +58,7 @@ pub async fn certify_cells(
         inventory: &Inventory::empty(),
         reached: &reached,
         show: None,
+        by_hand: false,
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ledger::clock;
+use ledger::{clock, names};
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -121,7 +121,7 @@ impl Load<'_> {
         };
         self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
         if self.counts
-            && let Err(error) = self.points.event(cell, number, "began").await
+            && let Err(error) = self.points.event(cell, number, names::BEGAN).await
         {
             return (None, Err(PartError::from(error).into()));
         }
@@ -129,7 +129,7 @@ impl Load<'_> {
         let (measured, done) = self.drive(cell, number, &entry).await;
         if self.counts {
             // A sidecar that is gone is told of by its death.
-            let _ = self.points.event(cell, number, "ended").await;
+            let _ = self.points.event(cell, number, names::ENDED).await;
         }
         let Some(mut measured) = measured.filter(|measured| measured.requests.planned > 0) else {
             return (None, done);

@@ -11,12 +11,15 @@ mod edge_client;
 mod environment;
 mod halt;
 mod interrupt;
+mod judged;
 mod load;
 mod opening;
 mod points;
 mod real_parts;
 mod round;
 mod setup;
+mod shown;
+mod tags;
 mod testbed;
 
 use std::collections::BTreeMap;
@@ -33,8 +36,9 @@ use halt::Halt;
 pub use halt::only_boards;
 pub use interrupt::Interrupt;
 use points::Points;
-pub use real_parts::{INFLUXDB_FOLDER, boards};
+pub use real_parts::{GRAFANA_FOLDER, INFLUXDB_FOLDER, boards};
 pub use setup::Setup;
+pub use shown::{NAME, opening};
 pub use testbed::{TestBed, Unwritten};
 
 use lab_drive::builtin::Driver;
@@ -184,6 +188,7 @@ pub async fn carry_out(
         inventory: &order.inventory,
         reached: &reached,
         show: None,
+        by_hand: false,
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
@@ -256,7 +261,7 @@ async fn tell_verdicts(
     testbed: &TestBed,
     result: &mut RunResult,
 ) -> Result<(), ControlError> {
-    points.verdicts(result).await?;
+    points.judged(result).await?;
     if result.points_missing.is_empty() {
         result.points_missing = testbed.points_missing().await?;
         if !result.points_missing.is_empty() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::setup::Setup;
+use super::shown::opening;
 use lab_launch::{
     Dashboards, Found, Place, Store, Tool, start_grafana, start_influxdb, start_postgres,
 };
@@ -13,7 +14,7 @@ use lab_supervise::{Absolute, Part, PartError, Supervisor};
 /// Folder of InfluxDB's data in a run's folder.
 pub const INFLUXDB_FOLDER: &str = "influxdb";
 /// Folder of Grafana's files in a run's folder.
-const GRAFANA_FOLDER: &str = "grafana";
+pub const GRAFANA_FOLDER: &str = "grafana";
 
 /// How long Grafana may take to be ready: its first start makes a database.
 const PATIENCE_WITH_GRAFANA: Duration = Duration::from_secs(60);
@@ -138,7 +139,9 @@ impl RealParts {
         start.preparing("starting Grafana");
         let (folder, listen) = (&start.setup.out.join(GRAFANA_FOLDER), start.setup.grafana);
         let patience = PATIENCE_WITH_GRAFANA;
-        let dashboards = Dashboards { program, store, folder, listen, patience };
+        let opening = start.setup.show.and_then(|run| opening(run));
+        let opening = opening.as_ref().map(|(opening, _)| opening);
+        let dashboards = Dashboards { program, store, folder, opening, listen, patience };
         start_grafana(start.supervisor, dashboards).await.map(Some)
     }
 

@@ -22,6 +22,8 @@ pub struct Setup<'a> {
     pub reached: &'a [&'static Service],
     /// Folder of an earlier run: its points are shown, and those that waited for InfluxDB are written.
     pub show: Option<&'a Absolute>,
+    /// Whether load comes by hand.
+    pub by_hand: bool,
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
     /// Where Grafana is to listen.

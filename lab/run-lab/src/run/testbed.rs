@@ -368,13 +368,16 @@ async fn begin(
         run_file: &run_file,
         store: real_parts.store(),
         spool: spool.as_ref(),
+        by_hand: setup.by_hand,
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
     for part in real_parts.processes() {
         control.watch(&part.name, part.pid, true).await.map_err(PartError::from)?;
     }
     // The sidecar samples itself.
-    control.watch(SERVICE, std::process::id(), false).await.map_err(PartError::from)?;
+    // This process drives, but where load comes by hand: there it only watches.
+    let own = if setup.by_hand { env!("CARGO_PKG_NAME") } else { SERVICE };
+    control.watch(own, std::process::id(), false).await.map_err(PartError::from)?;
     Ok((sidecar, control))
 }
 

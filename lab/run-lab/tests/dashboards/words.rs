@@ -16,7 +16,7 @@ const LATENCY: [&str; 6] = [F_COUNT, F_SUM_US, F_MEAN_US, F_P50_US, F_P99_US, F_
 const CELL_TAGS: [&str; 4] = [T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD];
 
 /// Everything that goes to InfluxDB.
-pub(crate) const MEASUREMENTS: [Measurement; 6] = [
+pub(crate) const MEASUREMENTS: [Measurement; 9] = [
     Measurement {
         name: M_HOP,
         tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_HOP, T_FAMILY, T_STAGE],
@@ -24,7 +24,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
     },
     Measurement {
         name: M_REQUEST,
-        tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_OPERATION],
+        tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_OPERATION, T_GENERATOR],
         fields: &[
             &LATENCY,
             &[
@@ -44,12 +44,14 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
                 F_LATE,
                 F_FRAGMENTS,
                 F_MESSAGES,
+                F_END_TO_END_SUM_US,
+                F_END_TO_END_COUNT,
             ],
         ],
     },
     Measurement {
         name: M_LOAD,
-        tags: &CELL_TAGS,
+        tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_GENERATOR],
         fields: &[&[
             F_PLANNED,
             F_STARTED,
@@ -59,6 +61,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
             F_ERROR,
             F_LATENCY_SUM_US,
             F_LATENCY_COUNT,
+            F_SECONDS,
         ]],
     },
     Measurement {
@@ -89,7 +92,48 @@ pub(crate) const MEASUREMENTS: [Measurement; 6] = [
             F_BYTES_DISAGREE,
         ]],
     },
-    Measurement { name: M_CELL, tags: &CELL_TAGS, fields: &[&[F_EVENT, F_ROUND]] },
+    Measurement {
+        name: M_EVIDENCE,
+        tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_QUESTION],
+        fields: &[&[F_SEVERITY, F_ANSWER, F_TEXT, F_VALUE, F_LIMIT]],
+    },
+    Measurement {
+        name: M_RESULT,
+        tags: &CELL_TAGS,
+        fields: &[&[
+            F_ROUNDS,
+            F_MEAN_US,
+            F_LOW_US,
+            F_HIGH_US,
+            F_P50_US,
+            F_P99_US,
+            F_ANSWERED_PER_S,
+            F_DROPPED_SHARE,
+        ]],
+    },
+    Measurement {
+        name: M_CONTRAST,
+        tags: &[T_RUN, T_PAYLOAD, T_FIRST, T_SECOND, T_FAMILY],
+        fields: &[&[
+            F_US,
+            F_LOW_US,
+            F_HIGH_US,
+            F_VISIBLE_US,
+            F_FOUND,
+            F_PAIRS,
+            F_NOISE_FLOOR_US,
+            F_RATIO,
+            F_RATIO_LOW,
+            F_RATIO_HIGH,
+            F_ANSWER,
+            F_BY,
+        ]],
+    },
+    Measurement {
+        name: M_CELL,
+        tags: &[T_RUN, T_CELL, T_PROTOCOL, T_PAYLOAD, T_GROUP],
+        fields: &[&[F_EVENT, F_ROUND]],
+    },
 ];
 
 /// What a query names, all of it in double quotes: the dashboards leave no name bare.

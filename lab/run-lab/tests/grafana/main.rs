@@ -89,7 +89,7 @@ fn grafana_finds_its_datasource_and_boards_from_a_home_in_which_it_cannot_write(
     let url = double["datasources"][0]["url"].as_str().expect("a URL");
     assert!(url.starts_with("http://127.0.0.1:"), "{double}");
     let boards = double["boards"].as_array().expect("boards");
-    assert_eq!(boards.len(), 4, "{double}");
+    assert_eq!(boards.len(), 5, "{double}");
     assert!(boards.iter().all(|board| board["uid"].as_str().expect("a uid").starts_with("lab-")));
     assert_eq!(double["home_board"], true);
     assert_eq!(double["asks"], Value::Array(Vec::new()), "Grafana would ask others");
@@ -163,8 +163,14 @@ async fn a_grafana_that_is_never_healthy_is_not_waited_for_forever() {
     let folder = Absolute::new(dir.path().join("grafana")).expect("a path");
     let listen = ([127, 0, 0, 1], 0).into();
     let patience = Duration::from_secs(1);
-    let dashboards =
-        Dashboards { program: &program, store: &store, folder: &folder, listen, patience };
+    let dashboards = Dashboards {
+        program: &program,
+        store: &store,
+        folder: &folder,
+        opening: None,
+        listen,
+        patience,
+    };
     let error = start_grafana(&supervisor, dashboards).await.expect_err("it is never ready");
     assert!(error.to_string().contains("within 1 s"), "{error}");
 }

@@ -32,7 +32,11 @@ fn up(fails: &str) -> (String, Option<i32>) {
 #[test]
 fn up_says_where_the_boards_are() {
     let (text, code) = up("");
-    assert!(text.contains("\nopen     http://127.0.0.1:"), "{text}");
+    let open = text.lines().find(|line| line.starts_with("open     http://127.0.0.1:"));
+    let open = open.unwrap_or_else(|| panic!("{text}"));
+    assert!(open.contains("/d/lab-breakdown?from=now-5m&to=now&refresh=5s&var-run=up-"), "{open}");
+    let edit = text.lines().find(|line| line.starts_with("edit     sign in at http://127.0.0.1:"));
+    assert!(edit.is_some_and(|line| line.ends_with("/grafana/secret-of-admin")), "{text}");
     assert_eq!(code, Some(0));
 }
 

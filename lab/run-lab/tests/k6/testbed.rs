@@ -50,7 +50,13 @@ impl Lab {
         let dir = tempfile::tempdir().expect("a folder");
         let supervisor = supervisor(dir.path());
         let run_file = Absolute::new(dir.path().join("run.sqlite")).expect("a path");
-        let collector = Collector { run: "test", run_file: &run_file, store: None, spool: None };
+        let collector = Collector {
+            run: "test",
+            run_file: &run_file,
+            store: None,
+            spool: None,
+            by_hand: false,
+        };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");
         let target = Target { otlp, listen: ANY_PORT, reached: &[], database_url: None };

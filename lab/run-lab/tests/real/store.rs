@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lab_judge::result::{RunResult, pairs};
+use lab_judge::verdict::{at_a_glance, comparison};
 use sidecar::runfile::RunFile;
 use test_parts::{InfluxDb, Part};
 
@@ -181,7 +183,7 @@ pub(crate) async fn every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_th
     let dir = dir();
     // A gateway that makes 300 kB of letters under one lock, asked for more than it can make.
     let plan = "name = \"drops\"\nprotocol = [\"rest\", \"grpc\"]\npayload = [\"300kB\"]\nrate = 150\n\
-                duration = \"3s\"\nwarmup = \"0s\"\nmax_in_flight = 5\n[knobs]\n\
+                duration = \"3s\"\nwarmup = \"0s\"\nrounds = 2\nmax_in_flight = 5\n[knobs]\n\
                 payload_source = \"per_request\"\n[certify]\npairs = 2\nround = \"300ms\"\n";
     std::fs::write(dir.path().join("drops.toml"), plan).expect("a file");
     let arguments = ["run", "--plan", "drops.toml", "--driver", "builtin", "--without", "grafana"];
@@ -200,6 +202,48 @@ pub(crate) async fn every_panel_shows_a_real_run_and_the_drop_rate_is_that_of_th
     let shown = answers.number("lab-rest-vs-grpc", "Drop rate");
     let measured = dropped as f64 / planned as f64;
     assert!((shown - measured).abs() < 1e-9, "{shown} is not {measured}");
+    numbers_are_those_of_the_result(&answers, dir.path());
+}
+
+/// What panels show is what `result.json` says: of each cell the mean, the rate and the drops, of each two that are
+/// compared what may be claimed.
+fn numbers_are_those_of_the_result(answers: &panels::Answers, dir: &Path) {
+    let text = std::fs::read_to_string(dir.join("out/result.json")).expect("a result");
+    let result = RunResult::from_json(&text).expect("a result");
+    let close = |what: &str, shown: &serde_json::Value, measured: f64, within: f64| {
+        let shown = shown.as_f64().expect("a number");
+        assert!(
+            (shown - measured).abs() <= within * measured.abs() + 1e-9,
+            "{what}: {shown}, {measured}"
+        );
+    };
+    for cell in &result.cells {
+        let tags = [("cell", cell.id.as_str())];
+        let shown = |panel, column| answers.in_table(panel, &tags, column);
+        let each = ("lab-rest-vs-grpc", "Each cell");
+        // The histogram that the result's mean is of has three digits.
+        close(&cell.id, shown(each, "mean latency"), cell.latency_us.mean, 2e-3);
+        close(&cell.id, shown(each, "answered per second"), cell.load.completed_per_s, 1e-6);
+        close(&cell.id, shown(each, "planned"), cell.requests.planned as f64, 0.0);
+        let run = ("lab-history", "Every judged run of the cells chosen");
+        close(&cell.id, shown(run, "mean"), cell.latency_us.mean, 0.0);
+        close(&cell.id, shown(run, "answered per second"), cell.load.completed_per_s, 0.0);
+        close(&cell.id, shown(run, "drop rate"), cell.load.dropped_share, 0.0);
+        let verdict = ("lab-trust", "What could show that the numbers are wrong");
+        for evidence in &cell.evidence {
+            let tags = [("cell", cell.id.as_str()), ("question", evidence.question.name())];
+            assert_eq!(answers.in_table(verdict, &tags, "what was looked at"), &evidence.text);
+        }
+    }
+    let compared = pairs(&result.cells);
+    assert!(!compared.is_empty());
+    for (first, second) in compared {
+        let tags = [("first", first.id.as_str()), ("second", second.id.as_str())];
+        let panel = ("lab-breakdown", "Which is faster: ${payload:text}");
+        let (answer, by) = at_a_glance(comparison(&result, first, second), ["REST", "gRPC"]);
+        assert_eq!(answers.in_table(panel, &tags, "answer"), &answer);
+        assert_eq!(answers.in_table(panel, &tags, "by"), &by);
+    }
 }
 
 /// A Grafana that shows nothing: `grafana` in `dir` says at which port it is to listen, and the test listens there.
@@ -254,7 +298,8 @@ pub(crate) async fn of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_r
     let influxd = InfluxDb::start(part).await;
     let dir = dir();
     plan(dir.path(), 40, "3s");
-    let arguments = ["run", "--plan", "short.toml", "--driver", "k6", "--without", "grafana"];
+    let arguments =
+        ["run", "--plan", "short.toml", "--driver", "k6", "--rounds", "2", "--without", "grafana"];
     let mut environment = running(&influxd);
     environment.extend(started(&[Part::Postgres, Part::K6]));
     let run = start(dir.path(), &arguments, &environment);
@@ -266,7 +311,15 @@ pub(crate) async fn of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_r
     // k6 does not tell what it sent late.
     let exempt = [("lab-rest-vs-grpc", "Late")];
     let url = influxd.url_of_reader();
-    panels::every_panel_but_returns_rows(shown(&url, name, from, to), &exempt).await;
+    let answers = panels::every_panel_but_returns_rows(shown(&url, name, from, to), &exempt).await;
+    numbers_are_those_of_the_result(&answers, dir.path());
+    let series = answers.series("lab-breakdown", "Latency over time");
+    let line = series.iter().find_map(|series| series.tags.get("generator"));
+    assert_eq!(
+        line.map(String::as_str),
+        Some("k6"),
+        "the line over the stack is named by its source"
+    );
 }
 
 /// Milliseconds since 1970.
@@ -277,14 +330,14 @@ fn now_ms() -> u64 {
 /// How long something is waited for that happens within seconds on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Waits until every panel of the sidecar shows the only run that `influxd` knows of; its name.
-async fn until_the_sidecar_shows_all(influxd: &InfluxDb, from: u64) -> String {
+/// Waits until every panel but those in `exempt` shows the only run that `influxd` knows of; its name.
+async fn until_all_is_shown(influxd: &InfluxDb, from: u64, exempt: &[(&str, &str)]) -> String {
     let (deadline, url) = (Instant::now() + PATIENCE, influxd.url_of_reader());
     loop {
         let found = influxd.query("SHOW TAG VALUES FROM process WITH KEY = run").await;
         let run = found.first().and_then(|run| Some(run.first_value()?.as_str()?.to_owned()));
         let empty = match &run {
-            Some(run) => panels::empty_ones_of_the_sidecar(shown(&url, run, from, now_ms())).await,
+            Some(run) => panels::empty_ones_but(shown(&url, run, from, now_ms()), exempt).await,
             None => Vec::new(),
         };
         match run {
@@ -317,13 +370,85 @@ pub(crate) async fn what_up_writes_is_offered_and_every_panel_of_the_sidecar_sho
     let from = now_ms();
     let up = start_up(dir.path(), &["--without", "grafana,postgres"], &running(&influxd));
     let name = tokio::select! {
-        name = until_the_sidecar_shows_all(&influxd, from) => name,
+        name = until_all_is_shown(&influxd, from, panels::NOT_BY_HAND) => name,
         () = ask_traced(up.part("gateway").0.to_owned()) => unreachable!("it asks without end"),
     };
     assert_eq!(up.stop(), Some(0));
     let url = influxd.url_of_reader();
-    panels::every_panel_of_the_sidecar_returns_rows(shown(&url, &name, from, now_ms())).await;
+    let exempt = panels::NOT_BY_HAND;
+    panels::every_panel_but_returns_rows(shown(&url, &name, from, now_ms()), exempt).await;
+    // By hand is no less of a cell: protocol and payload are those that were asked for.
+    let influx = panels::Influx::new(&url, "lab");
+    let cells = influx.ask("SHOW TAG VALUES FROM request WITH KEY = cell").await.expect("cells");
+    let cells: Vec<String> = cells.iter().flat_map(panels::Series::second_column).collect();
+    assert_eq!(cells, ["grpc-10B", "rest-10B"]);
+    // Nobody told what lies before the gateway: that is no half that is missing.
+    assert_eq!(influxd.number("SELECT sum(unjoined) FROM request").await, 0.0);
+    let whole = influxd.number("SELECT sum(count) FROM request").await;
+    assert_eq!(influxd.number("SELECT sum(edge_assumed) FROM request").await, whole);
 }
+
+/// Sends spans of a shop that asks its stock to the sidecar at `otlp` without end, as a stock SDK does by HTTP and JSON.
+async fn send_spans_of_somebody_else(otlp: String) {
+    let client = reqwest::Client::new();
+    for number in 1_u64.. {
+        let now = now_ms() * 1_000_000;
+        let span = |id: u64, parent: u64, kind: u64, route: Option<&str>, inside: u64| {
+            let parent =
+                if parent == 0 { String::new() } else { format!("{:016x}", number * 8 + parent) };
+            let key = if route.is_some() { "http.route" } else { "server.address" };
+            serde_json::json!({
+                "traceId": format!("{number:032x}"), "spanId": format!("{:016x}", number * 8 + id),
+                "parentSpanId": parent, "name": route.unwrap_or("GET"), "kind": kind,
+                "startTimeUnixNano": (now + inside * 1_000_000).to_string(),
+                "endTimeUnixNano": (now + (20 - inside) * 1_000_000).to_string(),
+                "attributes": [{"key": key, "value": {"stringValue": route.unwrap_or("stock")}}],
+            })
+        };
+        let of = |service: &str, spans: Vec<serde_json::Value>| {
+            let name =
+                serde_json::json!({"key": "service.name", "value": {"stringValue": service}});
+            serde_json::json!({"resource": {"attributes": [name]}, "scopeSpans": [{"spans": spans}]})
+        };
+        let route = ["/checkout", "/search"][(number % 2) as usize];
+        let shop = vec![span(1, 0, 2, Some(route), 0), span(2, 1, 3, None, 2)];
+        let stock = vec![span(3, 2, 2, Some("/items"), 4)];
+        let body = serde_json::json!({"resourceSpans": [of("shop", shop), of("stock", stock)]});
+        let asked = client
+            .post(format!("http://{otlp}/v1/traces"))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answered = asked.send().await.expect("the sidecar answers");
+        assert!(answered.status().is_success(), "{answered:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub(crate) async fn a_system_of_somebody_elses_under_up_is_shown_by_what_its_requests_do(
+    part: Part,
+) {
+    let influxd = InfluxDb::start(part).await;
+    let dir = dir();
+    let from = now_ms();
+    let up = start_up(dir.path(), &["--without", "grafana,postgres"], &running(&influxd));
+    let exempt = [panels::NOT_BY_HAND, panels::NOT_WITHOUT_A_PAYLOAD].concat();
+    let name = tokio::select! {
+        name = until_all_is_shown(&influxd, from, &exempt) => name,
+        () = send_spans_of_somebody_else(up.part("sidecar").0.to_owned()) => unreachable!("it sends without end"),
+    };
+    assert_eq!(up.stop(), Some(0));
+    let url = influxd.url_of_reader();
+    let answers =
+        panels::every_panel_but_returns_rows(shown(&url, &name, from, now_ms()), &exempt).await;
+    let each = ("lab-rest-vs-grpc", "Each cell");
+    for cell in ["/checkout", "/search"] {
+        let traced = answers.in_table(each, &[("cell", cell)], "traced").as_f64();
+        assert!(traced > Some(0.0), "{cell}: {traced:?}");
+    }
+}
+
+/// What there is not before the first round has ended.
+const NOT_YET: &[(&str, &str)] = panels::NOT_BY_HAND;
 
 pub(crate) async fn a_run_is_offered_and_shown_while_its_first_round_goes_on(part: Part) {
     let influxd = InfluxDb::start(part).await;
@@ -342,11 +467,11 @@ pub(crate) async fn a_run_is_offered_and_shown_while_its_first_round_goes_on(par
     ];
     let mut run = start(dir.path(), &arguments, &running(&influxd));
     run.line("gateway listens");
-    let name = until_the_sidecar_shows_all(&influxd, from).await;
+    let name = until_all_is_shown(&influxd, from, NOT_YET).await;
     // Killed, so that InfluxDB stays as it was in the middle of the round.
     run.child.kill().expect("it runs");
     run.end();
     assert!(influxd.query("SELECT * FROM load").await.is_empty());
     let url = influxd.url_of_reader();
-    panels::every_panel_of_the_sidecar_returns_rows(shown(&url, &name, from, now_ms())).await;
+    panels::every_panel_but_returns_rows(shown(&url, &name, from, now_ms()), NOT_YET).await;
 }

@@ -229,6 +229,21 @@ fn a_window_is_written_when_it_is_quiet_or_has_waited_long() {
 }
 
 #[test]
+fn what_is_asked_without_end_is_shown_a_second_after_its_first_request() {
+    let mut windows = windows();
+    let ms = 1_000_000;
+    let mut written = Vec::new();
+    for tick in 0..60 {
+        let now = START + tick * 100 * ms;
+        windows.requests(&[request(START, 5_000)], now);
+        let lines = windows.due(now, false);
+        written.extend((lines.points() > 0).then_some(tick));
+    }
+    // Then it is complete soon enough.
+    assert_eq!(written, [10]);
+}
+
+#[test]
 fn what_is_too_late_is_counted_and_overwrites_nothing() {
     let mut windows = windows();
     // Before the second in which the sidecar began: an earlier sidecar may have written that one.

@@ -29,7 +29,7 @@ impl CellWindow {
         scratch: &mut Vec<i64>,
         room: &mut Room,
     ) {
-        let at = cell.operation(&row.operation);
+        let at = cell.operation(&row.operation, row.generator());
         let operation = self.operation(at);
         operation.add(row);
         if row.kind == RequestKind::Message || !row.counts() {
@@ -57,7 +57,7 @@ impl CellWindow {
 
     /// Adds what is known of a trace beside its requests.
     pub(super) fn add_aside(&mut self, aside: &Aside, cell: &mut Cell) {
-        let at = cell.operation("");
+        let at = cell.operation("", names::NO_CELL);
         self.operation(at).add_aside(aside);
     }
 
@@ -86,10 +86,11 @@ impl CellWindow {
         ];
         for (at, operation) in &self.operations {
             let [run, cell_name, protocol, payload] = common;
-            let operation_name = (names::T_OPERATION, cell.operation_name(*at));
+            let [what, who] = cell.operation_names(*at);
             let of_it = self.sample.rows().iter().filter(|row| row.operation == *at);
             let latencies = of_it.map(|row| row.latency).collect();
-            let tags = [run, cell_name, protocol, payload, operation_name];
+            let (what, who) = ((names::T_OPERATION, what), (names::T_GENERATOR, who));
+            let tags = [run, cell_name, protocol, payload, what, who];
             operation.write(lines, &tags, latencies, at_ns);
         }
         if self.count == 0 {

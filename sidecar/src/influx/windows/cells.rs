@@ -5,16 +5,23 @@ use std::collections::HashMap;
 use ledger::{Family, Stage, names};
 use serde::Deserialize;
 
+use super::by_hand;
+use crate::runfile::RequestRow;
+
 /// Cells that can be announced to one sidecar.
 const MOST_CELLS: usize = 2_000;
 /// Hops that a cell's points tell apart; later ones are [`OTHER`].
 pub(super) const MOST_HOPS: usize = 32;
 /// Operations that a cell's points tell apart; later ones are [`OTHER`].
 pub(super) const MOST_OPERATIONS: usize = 32;
+/// Load generators that a cell's points tell apart; later ones are [`OTHER`].
+const MOST_GENERATORS: usize = 8;
+/// Cells of requests that no run asked for; later ones are [`OTHER`].
+pub(super) const MOST_BY_HAND: usize = 64;
 /// Tag of what is past a bound.
 pub(super) const OTHER: &str = "other";
 /// Longest tag, in bytes.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 /// A cell of the plan, with the tags of its points.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -47,7 +54,13 @@ pub(super) struct Cell {
     /// How far from the edge each was first seen.
     depths: Vec<u32>,
     operations: Vec<String>,
+    generators: Vec<String>,
     seen: Vec<bool>,
+    /// No plan has it.
+    by_hand: bool,
+    /// Of a cell by hand: the first second that had a request of it, until that is written.
+    began: Option<u64>,
+    has_begun: bool,
 }
 
 impl Cell {
@@ -57,8 +70,24 @@ impl Cell {
             hops: Vec::new(),
             depths: Vec::new(),
             operations: Vec::new(),
+            generators: Vec::new(),
             seen: Vec::new(),
+            by_hand: false,
+            began: None,
+            has_begun: false,
         }
+    }
+
+    /// Notes that a request of it was answered in `second`. Of a cell of a plan the lab says when it begins.
+    pub(super) fn begins(&mut self, second: u64) {
+        if self.by_hand && !self.has_begun {
+            (self.began, self.has_begun) = (Some(second), true);
+        }
+    }
+
+    /// The second in which it began, if that was not asked before.
+    pub(super) fn take_began(&mut self) -> Option<u64> {
+        self.began.take()
     }
 
     /// The place of `hop`, which was seen at `depth`.
@@ -71,14 +100,17 @@ impl Cell {
         at
     }
 
-    /// The place of `operation`.
-    pub(super) fn operation(&mut self, operation: &str) -> usize {
-        place(&mut self.operations, operation, MOST_OPERATIONS)
+    /// The place of what `operation` is asked for by `generator`.
+    pub(super) fn operation(&mut self, operation: &str, generator: &str) -> usize {
+        let generator = place(&mut self.generators, generator, MOST_GENERATORS);
+        place(&mut self.operations, operation, MOST_OPERATIONS) * (MOST_GENERATORS + 1) + generator
     }
 
-    /// The name of the operation at that place.
-    pub(super) fn operation_name(&self, at: usize) -> &str {
-        self.operations.get(at).map_or(OTHER, String::as_str)
+    /// The names of the operation and the load generator at that place.
+    pub(super) fn operation_names(&self, at: usize) -> [&str; 2] {
+        let (operation, generator) = (at / (MOST_GENERATORS + 1), at % (MOST_GENERATORS + 1));
+        [self.operations.get(operation), self.generators.get(generator)]
+            .map(|name| name.map_or(OTHER, String::as_str))
     }
 
     /// How many columns there are.
@@ -126,13 +158,15 @@ fn place(names: &mut Vec<String>, name: &str, most: usize) -> usize {
 pub(super) struct Cells {
     all: Vec<Cell>,
     by_name: HashMap<String, usize>,
+    /// Those that no plan has, by the name that their requests give them.
+    by_hand: HashMap<String, usize>,
 }
 
 impl Cells {
     pub(super) fn new() -> Cells {
         let none = || names::NO_CELL.to_owned();
         let tags = Tags { cell: none(), protocol: none(), payload: none() };
-        Cells { all: vec![Cell::new(tags)], by_name: HashMap::new() }
+        Cells { all: vec![Cell::new(tags)], by_name: HashMap::new(), by_hand: HashMap::new() }
     }
 
     /// Announces a cell; one announced again with other tags gets these from its next window on.
@@ -142,7 +176,7 @@ impl Cells {
         {
             return Ok(());
         }
-        if self.all.len() > MOST_CELLS {
+        if self.all.len() - self.by_hand.len() > MOST_CELLS {
             return Err(PlanError::TooMany { cell: tags.cell });
         }
         self.by_name.insert(tags.cell.clone(), self.all.len());
@@ -153,6 +187,33 @@ impl Cells {
     /// The place of the cell called `name`; that of no cell, if it was not announced.
     pub(super) fn find(&self, name: &str) -> usize {
         self.by_name.get(name).copied().unwrap_or(0)
+    }
+
+    /// The place of the cell that `row` belongs to.
+    pub(super) fn of(&mut self, row: &RequestRow) -> usize {
+        if !row.unasked || !row.cell.is_empty() {
+            return self.find(&row.cell);
+        }
+        let mut tags = by_hand::tags(row);
+        if self.by_name.contains_key(&tags.cell) {
+            tags = by_hand::beside_a_plan(tags);
+        }
+        if let Some(&at) = self.by_hand.get(&tags.cell) {
+            return at;
+        }
+        if self.by_hand.len() >= MOST_BY_HAND {
+            tags = by_hand::other();
+        }
+        let all = &mut self.all;
+        *self.by_hand.entry(tags.cell.clone()).or_insert_with(|| {
+            all.push(Cell { by_hand: true, ..Cell::new(tags) });
+            all.len() - 1
+        })
+    }
+
+    /// Those of which it is to be said that they began, with the second.
+    pub(super) fn take_began(&mut self) -> impl Iterator<Item = (u64, &Tags)> {
+        self.all.iter_mut().filter_map(|cell| Some((cell.take_began()?, &cell.tags)))
     }
 
     pub(super) fn get(&self, at: usize) -> &Cell {

@@ -5,6 +5,7 @@
 //! come late; whenever it changed it is written again *whole*, so that a point is only ever overwritten by one
 //! that says more. What comes after its window was let go is counted, and is in the run file alone.
 
+mod by_hand;
 mod cell;
 mod cells;
 mod operation;
@@ -19,7 +20,10 @@ use ledger::wall::WallClock;
 
 pub(crate) use cells::{PlanError, Tags, check as check_tags, is_tag};
 
+use ledger::names;
+
 use super::SECOND;
+use super::group::group;
 use super::line::Lines;
 use crate::runfile::{Aside, ProcessSample, RequestRow};
 use cell::CellWindow;
@@ -28,9 +32,10 @@ use process::{Processes, ProcessesOfSecond};
 use sample::{ROOM, Room};
 
 const NS_PER_US: f64 = 1e3;
-/// A window is written when nothing came for this long, in nanoseconds …
+/// A window is written when nothing came for this long, in nanoseconds, the first time also when it has been waiting for
+/// this long …
 const QUIET: u64 = SECOND;
-/// … or when it has been waiting for this long.
+/// … and later when it has been waiting for this long.
 const IMPATIENCE: u64 = 5 * SECOND;
 /// A start further from now than this is by no clock that we know.
 const PLAUSIBLE: u64 = 3_600 * SECOND;
@@ -41,6 +46,8 @@ struct Changes {
     /// Of the first change that is not written, on [`ledger::clock`].
     since: Option<u64>,
     latest: u64,
+    /// It has been written before.
+    written: bool,
 }
 
 impl Changes {
@@ -51,7 +58,13 @@ impl Changes {
 
     fn due(&self, now: u64) -> bool {
         let waited = |since: u64, most: u64| now.saturating_sub(since) >= most;
-        self.since.is_some_and(|since| waited(self.latest, QUIET) || waited(since, IMPATIENCE))
+        // Somebody may be waiting to see anything at all.
+        let patience = if self.written { IMPATIENCE } else { QUIET };
+        self.since.is_some_and(|since| waited(self.latest, QUIET) || waited(since, patience))
+    }
+
+    fn have_been_written(&mut self) {
+        (self.since, self.written) = (None, true);
     }
 }
 
@@ -149,7 +162,10 @@ impl Windows {
                 self.missed.late += 1;
                 continue;
             }
-            let at = self.cells.find(&row.cell);
+            let at = self.cells.of(row);
+            if row.counts() {
+                self.cells.get_mut(at).begins(second);
+            }
             let window = self.seconds.entry(second).or_default().cell(at, now);
             window.add(row, self.cells.get_mut(at), &mut self.scratch, &mut self.room);
         }
@@ -186,6 +202,9 @@ impl Windows {
         let mut lines = Lines::default();
         let wall = self.clock.to_wall(now);
         let held_from = (wall / SECOND).saturating_sub(self.hold.div_ceil(SECOND)).max(self.first);
+        for (second, tags) in self.cells.take_began() {
+            began(&mut lines, &self.run, tags, second * SECOND);
+        }
         for (&second, held) in &mut self.seconds {
             let all = all || second < held_from;
             let at_ns = second * SECOND;
@@ -193,13 +212,13 @@ impl Windows {
                 for (cell, window) in &held.cells {
                     window.write(&mut lines, &self.run, self.cells.get(*cell), at_ns);
                 }
-                held.cells_changed.since = None;
+                held.cells_changed.have_been_written();
             }
             if held.processes_changed.since.is_some() && (all || held.processes_changed.due(now)) {
                 for (name, window) in &held.processes {
                     window.write(&mut lines, &self.run, name, at_ns);
                 }
-                held.processes_changed.since = None;
+                held.processes_changed.have_been_written();
             }
         }
         self.held_from = self.held_from.max(held_from);
@@ -222,6 +241,24 @@ impl Windows {
             wall / SECOND
         }
     }
+}
+
+/// Writes that a cell which no plan has began: by that boards know what there is to show.
+fn began(lines: &mut Lines, run: &str, tags: &Tags, at_ns: u64) {
+    let Tags { cell, protocol, payload } = tags;
+    let group = group(payload.parse().ok());
+    let tags = [
+        (names::T_RUN, run),
+        (names::T_CELL, cell),
+        (names::T_PROTOCOL, protocol),
+        (names::T_PAYLOAD, payload),
+        (names::T_GROUP, &group),
+    ];
+    lines
+        .point(names::M_CELL, &tags)
+        .text(names::F_EVENT, names::BEGAN)
+        .int(names::F_ROUND, 0)
+        .at(at_ns);
 }
 
 fn us(ns: i64) -> f64 {

@@ -28,6 +28,8 @@ pub(super) struct OperationWindow {
     concurrent: i64,
     detached: i64,
     clipped: i64,
+    /// By the load generator's own span, of requests that no run asked for; with how many.
+    end_to_end: Option<(i64, u64)>,
     /// What nobody counted is not 0.
     wire_bytes: Option<u64>,
     payload_bytes: Option<u64>,
@@ -52,6 +54,10 @@ impl OperationWindow {
         self.out_of_order += u64::from(row.out_of_order > 0);
         let latency = Self::latency(row);
         self.latency.add(latency, first);
+        if row.unasked && row.generator() != names::NO_CELL {
+            let (sum, count) = self.end_to_end.get_or_insert_default();
+            (*sum, *count) = (sum.saturating_add(latency), *count + 1);
+        }
         self.residual += latency - row.latency_ns;
         self.residual_abs += (latency - row.latency_ns).abs();
         for hop in &row.hops {
@@ -109,6 +115,11 @@ impl OperationWindow {
             if let Some(bytes) = bytes {
                 fields = fields.count(name, bytes);
             }
+        }
+        if let Some((sum, count)) = self.end_to_end {
+            fields = fields
+                .float(names::F_END_TO_END_SUM_US, us(sum))
+                .count(names::F_END_TO_END_COUNT, count);
         }
         // A sample of a second with very many requests may hold none of a rare operation.
         if !latencies.is_empty() {

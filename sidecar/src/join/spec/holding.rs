@@ -33,6 +33,27 @@ fn a_trace_with_something_missing_is_held_for_the_window() {
 }
 
 #[test]
+fn a_service_that_is_known_to_be_asked_from_outside_is_not_waited_for_a_caller_of() {
+    let mut joiner = Joiner::new(LIMITS);
+    joiner.known().write().learn_edge("gateway");
+    // A caller by hand names a parent, and sends no span.
+    joiner.offer(span(Server, 1, 99, "gateway", (1, 5)), SECOND);
+    joiner.offer(span(Server, 2, 99, "shop", (1, 5)), SECOND);
+    assert!(joiner.due(2 * SECOND - 1, 9).is_empty());
+    assert_eq!(
+        joiner.due(2 * SECOND, 9).len(),
+        0,
+        "both are of one trace, and the other is missed"
+    );
+    let mut joiner = Joiner::new(LIMITS);
+    joiner.known().write().learn_edge("gateway");
+    joiner.offer(span(Server, 1, 99, "gateway", (1, 5)), SECOND);
+    let due = joiner.due(2 * SECOND, 9);
+    let [row] = &closed(&mut joiner, due)[0].rows[..] else { panic!("one request") };
+    assert!(row.whole && row.edge_assumed && row.unasked, "{row:?}");
+}
+
+#[test]
 fn a_complete_trace_is_closed_when_it_has_been_quiet() {
     let mut joiner = Joiner::new(LIMITS);
     let (last, rest) = ping().split_last().map(|(l, r)| (l.clone(), r.to_vec())).unwrap();

@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 /// Uid and file of every dashboard.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("lab-breakdown", include_str!("../../../../../grafana/dashboards/lab-breakdown.json")),
     ("lab-rest-vs-grpc", include_str!("../../../../../grafana/dashboards/lab-rest-vs-grpc.json")),
     ("lab-processes", include_str!("../../../../../grafana/dashboards/lab-processes.json")),
     ("lab-trust", include_str!("../../../../../grafana/dashboards/lab-trust.json")),
+    ("lab-history", include_str!("../../../../../grafana/dashboards/lab-history.json")),
 ];
 
 /// A dashboard.
@@ -26,6 +27,10 @@ pub(crate) struct Panel {
     /// Grafana's "min interval", in milliseconds.
     pub(crate) least_interval_ms: u64,
     pub(crate) targets: Vec<Target>,
+    /// The variable for each of whose choices there is one such panel.
+    pub(crate) repeat: Option<String>,
+    /// What it shows where there is nothing to show.
+    pub(crate) no_value: String,
     /// As it is in the file.
     pub(crate) json: Value,
 }
@@ -45,6 +50,31 @@ pub(crate) struct Variable {
     pub(crate) query: String,
     /// What All stands for where it can be chosen: a pattern, or if empty each value that is offered.
     pub(crate) all: Option<String>,
+    /// Takes a choice out of what is offered: see [`Variable::choices`].
+    regex: String,
+}
+
+/// The regular expression of a variable that is offered groups (`sidecar::group`): which part is shown, which is chosen.
+const OF_GROUPS: &str = r"/^\S+ (?<text>.+) = (?<value>.+)$/";
+
+impl Variable {
+    /// What can be chosen of `offered`, in its order.
+    pub(crate) fn choices(&self, offered: impl Iterator<Item = String>) -> Vec<String> {
+        match self.regex.as_str() {
+            "" => offered.collect(),
+            OF_GROUPS => {
+                let value = |text: String| Some(text.rsplit_once(" = ")?.1.to_owned());
+                let mut values = Vec::new();
+                for value in offered.filter_map(value) {
+                    if !values.contains(&value) {
+                        values.push(value);
+                    }
+                }
+                values
+            }
+            other => panic!("${}: nobody here knows what {other} does", self.name),
+        }
+    }
 }
 
 /// Every dashboard.
@@ -67,15 +97,17 @@ impl Board {
         all.map(Panel::read).collect()
     }
 
-    /// The variables, in the order in which they depend on each other.
+    /// The variables that ask, in the order in which they depend on each other.
     pub(crate) fn variables(&self) -> Vec<Variable> {
         let variable = |json: &Value| Variable {
             name: text(&json["name"]),
             query: text(&json["query"]["query"]),
             all: (json["includeAll"] == true)
                 .then(|| json["allValue"].as_str().unwrap_or_default().to_owned()),
+            regex: text(&json["regex"]),
         };
-        list(&self.json["templating"]["list"]).iter().map(variable).collect()
+        let all = list(&self.json["templating"]["list"]).iter();
+        all.filter(|json| json["type"] == "query").map(variable).collect()
     }
 
     /// Names and queries of the annotations that ask the lab's InfluxDB.
@@ -96,6 +128,8 @@ impl Panel {
             title: text(&json["title"]),
             least_interval_ms: 1_000 * seconds.unwrap_or_else(|| panic!("interval {interval:?}")),
             targets: list(&json["targets"]).iter().map(target).collect(),
+            repeat: json["repeat"].as_str().map(str::to_owned),
+            no_value: text(&json["fieldConfig"]["defaults"]["noValue"]),
             json: json.clone(),
         }
     }

@@ -26,6 +26,20 @@ impl Selection {
     pub(crate) fn choose(&mut self, variable: &str, chosen: Chosen) {
         self.0.insert(variable.to_owned(), chosen);
     }
+
+    /// The selections of the panels that a panel stands for: one for each choice of the variable that it is repeated by.
+    pub(crate) fn repeated(&self, by: Option<&str>) -> Vec<Selection> {
+        let Some(by) = by else { return vec![self.clone()] };
+        let Some(Chosen::Several(choices)) = self.0.get(by) else {
+            panic!("${by} is no list of choices that a panel could be repeated by");
+        };
+        let one = |choice: &String| {
+            let mut selection = self.clone();
+            selection.choose(by, Chosen::Several(vec![choice.clone()]));
+            selection
+        };
+        choices.iter().map(one).collect()
+    }
 }
 
 /// A time range, in milliseconds since 1970.
@@ -89,6 +103,8 @@ pub(crate) fn expand(query: &str, selection: &Selection, shown: Shown) -> Result
                 rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(rest.len()),
             ),
         };
+        // `${name:text}` is what is shown of the choice; here it is all the same.
+        let name = name.split(':').next().unwrap_or_default();
         if name.is_empty() {
             out.push('$');
         } else {

@@ -85,6 +85,12 @@ impl Series {
         at.is_some_and(|at| self.values.iter().any(|row| !row[at].is_null()))
     }
 
+    /// What is in `column` of the first row, the time aside.
+    pub(crate) fn first(&self, column: &str) -> Option<&Value> {
+        let at = self.columns.iter().position(|name| name == column)?;
+        self.values.first()?.get(at).filter(|value| !value.is_null())
+    }
+
     /// Every number but the times.
     pub(crate) fn numbers(&self) -> Vec<f64> {
         self.cells().filter_map(Value::as_f64).collect()

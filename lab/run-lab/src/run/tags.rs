@@ -1,0 +1,24 @@
+//! The tags of a cell's points, whoever writes them.
+
+use lab_model::Workload;
+use ledger::names;
+
+/// The tags of a cell's points.
+pub(super) fn tags<'a>(
+    run: &'a str,
+    cell: &'a str,
+    protocol: &'a str,
+    payload: &'a str,
+) -> [(&'static str, &'a str); 4] {
+    [
+        (names::T_RUN, run),
+        (names::T_CELL, cell),
+        (names::T_PROTOCOL, protocol),
+        (names::T_PAYLOAD, payload),
+    ]
+}
+
+/// The tag of a declared payload.
+pub(super) fn payload(workload: &Workload, bytes: u64) -> String {
+    if workload.payload { bytes.to_string() } else { names::NO_CELL.to_owned() }
+}
