@@ -159,12 +159,12 @@ pub(super) fn steps(claim: &ContrastResult) -> Vec<Step> {
         })
         .collect();
     if let [only] = &others[..] {
-        let name = format!("{} (not sure)", part_words(&only.family));
+        let name = format!("{} (unclear)", part_words(&only.family));
         let together = only.difference.together;
         steps.push(step(name, None, only.difference.us, Some(together)));
     } else if !others.is_empty() {
         let us = others.iter().map(|part| part.difference.us).sum();
-        steps.push(step(format!("{} others, none sure", others.len()), None, us, None));
+        steps.push(step(format!("{} others, each unclear", others.len()), None, us, None));
     }
     steps
 }

@@ -100,7 +100,7 @@ pub fn at_a_glance(comparison: Comparison<'_>, names: [&str; 2]) -> (String, Str
     let start = if one_start { ONE_START } else { "" };
     if !claim.mean.found() {
         let least = time(claim.mean.visible);
-        let why = format!("less than {least} would not have been{doubt}{start}");
+        let why = format!("one of {least} would have been{doubt}{start}");
         return ("no difference seen".to_owned(), why);
     }
     let (faster, mean) =
@@ -112,10 +112,10 @@ pub fn at_a_glance(comparison: Comparison<'_>, names: [&str; 2]) -> (String, Str
 /// How little can be seen where no difference was: the least that would have been, and the noise that it had to be above.
 fn unseen(claim: &ContrastResult) -> String {
     let floor = claim.noise_floor_us.map_or_else(String::new, |floor| {
-        format!("; halves of one cell's own rounds differ by up to {}", time(floor))
+        format!("; compared with itself, one differs by up to {}", time(floor))
     });
     format!(
-        "no difference seen; less than {} would not have been, from {} pairs of rounds{floor}",
+        "no difference seen; one of {} or more would have been ({} pairs of rounds{floor})",
         time(claim.mean.visible),
         claim.pairs
     )
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(glance(&claim(100.0, 40.0), false), faster);
         let faster = pair("gRPC is faster", "by 100 µs [10.0 µs, 190 µs]; doubted");
         assert_eq!(glance(&claim(-100.0, 90.0), true), faster);
-        let none = pair("no difference seen", "less than 52.0 µs would not have been");
+        let none = pair("no difference seen", "one of 52.0 µs would have been");
         assert_eq!(glance(&claim(10.0, 40.0), false), none);
         let (answer, why) = at_a_glance(Comparison::TooFewRounds, names);
         assert_eq!((answer.as_str(), why.contains("two rounds")), ("no comparison", true));
@@ -259,7 +259,7 @@ mod tests {
     fn where_none_is_seen_the_least_that_would_have_been_is_told() {
         assert_eq!(
             sentence(&claim(10.0, 40.0), "REST", "gRPC"),
-            "no difference seen; less than 52.0 µs would not have been, from 6 pairs of rounds"
+            "no difference seen; one of 52.0 µs or more would have been (6 pairs of rounds)"
         );
     }
 

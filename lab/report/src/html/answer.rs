@@ -54,9 +54,9 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
         p.said { @if found { b { (headline(contrast, pair.names)) } } @else { (headline(contrast, pair.names)) } }
         @if found { (waterfall(pair, contrast)) }
         p.fine {
-            @if found { "From " (contrast.pairs) " pairs of rounds; less than " (time(contrast.mean.visible)) " would not have been seen"
+            @if found { "From " (contrast.pairs) " pairs of rounds"
                 @if let Some(floor) = contrast.noise_floor_us {
-                    ", and halves of one cell's own rounds differ by up to " (time(floor))
+                    "; compared with itself, one differs by up to " (time(floor))
                 }
                 "."
             } @else {
@@ -67,7 +67,7 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
                 " the CPU per request that they take by " (pair.names[0]) "."
             }
         }
-        (details("Every family", &families(contrast)))
+        (details("All kinds of work and waiting", &families(contrast)))
     }
 }
 

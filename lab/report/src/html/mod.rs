@@ -81,7 +81,7 @@ fn head(result: &RunResult) -> Markup {
 
 fn banner(result: &RunResult) -> Markup {
     let (class, words) = match result.verdict.status {
-        Status::Valid => ("valid", "Every cell is what it says it is."),
+        Status::Valid => ("valid", "Yes: every measurement passed every check."),
         Status::Unchecked => (
             "unchecked",
             "Some cells may be right, and nothing that was here could tell: see what could not be checked.",
@@ -100,7 +100,7 @@ fn banner(result: &RunResult) -> Markup {
             p {
                 b { "Can I believe it?" } " " (words) " "
                 @for (status, of) in tallies.into_iter().filter(|(_, of)| *of > 0) {
-                    span.tally { (of) " " (chip(status)) }
+                    span.tally { (of) @if of == 1 { " cell " } @else { " cells " } (chip(status)) }
                 }
             }
             @for (index, (code, cells)) in doubts(result).iter().enumerate() {
@@ -180,8 +180,8 @@ const SECTIONS: [Section; 15] = [
     Section::new(
         "answer",
         "By how much, and why",
-        "Steps from one mean to the other: what each kind of work or waiting adds. Brackets are 95 % intervals that hold together \
-             for all payloads and kinds; what they do not separate from 0 is not claimed. Steps add up; their intervals do not.",
+        "From one mean to the other, step by step: a bar is what one kind of work or waiting adds, the thin line over it and the \
+             brackets are its 95 % interval, wide enough that all on this page hold at once. What includes 0 is not claimed.",
         answer::section,
     ),
     Section::new(

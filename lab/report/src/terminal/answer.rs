@@ -42,7 +42,7 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
             waterfall(text, pair, contrast, paint);
         }
     }
-    let brackets = "Brackets: 95 % intervals; those of differences hold together for all payloads and families. Steps add up; their \
+    let brackets = "Brackets: 95 % intervals; those of differences are wide enough that all of them hold at once. Steps add up; their \
                     intervals do not.";
     let _ = writeln!(text, "\n{}\n", wrap(brackets, width, 0));
 }

@@ -15,21 +15,21 @@ fn a_report_in_120_columns() {
         No difference was seen at 1 kB, 10 kB, 100 kB and 500 kB; the system was overloaded at 1 MB; a cell is INVALID at 10 B.
 
         10 B (REST always 100 kB)  no comparison, since a cell of it is INVALID
-        1 kB        no difference seen; less than 266 µs would not have been, from 2 pairs of rounds
-        10 kB       no difference seen; less than 208 µs would not have been, from 2 pairs of rounds
-        100 kB      no difference seen; less than 1.27 ms would not have been, from 2 pairs of rounds
-        500 kB      no difference seen; less than 3.37 ms would not have been, from 2 pairs of rounds
+        1 kB        no difference seen; one of 266 µs or more would have been (2 pairs of rounds)
+        10 kB       no difference seen; one of 208 µs or more would have been (2 pairs of rounds)
+        100 kB      no difference seen; one of 1.27 ms or more would have been (2 pairs of rounds)
+        500 kB      no difference seen; one of 3.37 ms or more would have been (2 pairs of rounds)
         1 MB (payload made per request, 1 worker thread)  no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s
                     by gRPC, so the means of 5.39 s and 5.44 s are what overload makes of them, not the cost of a protocol
 
-        Brackets: 95 % intervals; those of differences hold together for all payloads and families. Steps add up; their
+        Brackets: 95 % intervals; those of differences are wide enough that all of them hold at once. Steps add up; their
         intervals do not.
 
         12 cells: 6 payloads from 10 B to 1 MB by REST and gRPC, 100 requests/s. At 10 B no comparison, since a cell of it is
-        INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen; less
-        than 266 µs would not have been, from 2 pairs of rounds. The largest part of both is waiting for the other side to read
-        (49 % and 49 %). At 1 MB no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s by gRPC, so the means of
-        5.39 s and 5.44 s are what overload makes of them, not the cost of a protocol. 1 cell is INVALID and must not be used:
+        INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen; one of
+        266 µs or more would have been (2 pairs of rounds). The largest part of both is waiting for the other side to read (49 %
+        and 49 %). At 1 MB no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s by gRPC, so the means of 5.39 s
+        and 5.44 s are what overload makes of them, not the cost of a protocol. 1 cell is INVALID and must not be used:
         rest-10B. 2 cells are SUSPECT, to be used only with the reason in mind: rest-1MB, grpc-1MB.
 
           payload      asked → done/s     mean      p50      p99 where it went             largest, %             resid. verdict
@@ -89,17 +89,13 @@ fn a_report_in_120_columns() {
                     (above all request framing of gateway→echo, 7.4 %), 17 % waiting for the other side to read (above all
                     request wire of gateway→echo, 5.5 %); flow control is 0 %.
         rest-1MB    84 % of the mean is between writing a request and the gateway reading it, 8.0 % between writing a reply and
-                    the gateway reading it; framing is <0.1 % and flow control is 0 %. The gateway's handler takes 82.0 ms per
-                    request to generate its payload, one request at a time, so its capacity is about 12.2/s against 100/s
-                    offered; 68 % of the arrivals were dropped. 98 % of the mean is queueing behind payload generation in the
-                    gateway's handler (waiting for it to read, decode, start or take a reply back): not framing (<0.1 %), not
-                    flow control (0 %).
+                    the gateway reading it; framing is <0.1 % and flow control is 0 %. The system is overloaded: it served
+                    8.83/s of 100/s offered, and 68 % of the arrivals were dropped. 98 % of the mean is waiting in queues, so
+                    the latency is mostly their length; no process whose CPU was counted is full.
         grpc-1MB    84 % of the mean is between writing a request and the gateway reading it, 8.0 % between writing a reply and
-                    the gateway reading it; framing is <0.1 % and flow control is <0.1 %. The gateway's handler takes 84.1 ms
-                    per request to generate its payload, one request at a time, so its capacity is about 11.9/s against 100/s
-                    offered; 68 % of the arrivals were dropped. 98 % of the mean is queueing behind payload generation in the
-                    gateway's handler (waiting for it to read, decode, start or take a reply back): not framing (<0.1 %), not
-                    flow control (<0.1 %).
+                    the gateway reading it; framing is <0.1 % and flow control is <0.1 %. The system is overloaded: it served
+                    8.61/s of 100/s offered, and 68 % of the arrivals were dropped. 98 % of the mean is waiting in queues, so
+                    the latency is mostly their length; no process whose CPU was counted is full.
 
         no         Was the declared workload sent? 1 of 12 cells, worst rest-10B: payload_bytes
         no         Was it undisturbed? 2 of 12 cells, worst rest-1MB: rate_not_kept
@@ -151,15 +147,15 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
         Where did the time go?  rest-vs-grpc-20261123T150000Z
         gRPC is faster at 100 kB; no difference was seen at 10 B.
 
-        10 B        no difference seen; less than 3.58 µs would not have been, from 6 pairs of rounds; halves of one cell's own
-                    rounds differ by up to 1.61 µs
+        10 B        no difference seen; one of 3.58 µs or more would have been (6 pairs of rounds; compared with itself, one
+                    differs by up to 1.61 µs)
         100 kB      REST takes 167 µs longer [155 µs, 179 µs], 1.23× [1.23, 1.24]
                     REST                                                      | 881 µs
                     encoding and decoding  sssssssssssssssssssssssssssssssssss  -260 µs [-269 µs, -250 µs]
                     framing                ffffffffffff                         +90.3 µs [+88.0 µs, +92.5 µs]
                     waiting for the ends of messages             d                        +2.98 µs [+2.91 µs, +3.06 µs]
                     unexplained                         ·                       -0.50 µs [-0.54 µs, -0.46 µs]
-                    5 others, none sure                 ·                       +0.01 µs
+                    5 others, each unclear              ·                       +0.01 µs
                     gRPC                                |                       714 µs
 
     "#]].assert_eq(&format!("{}\n", first.join("\n")));
