@@ -190,7 +190,7 @@ async fn serve(testbed: &mut TestBed, knobs: &Knobs, setup: &Setup<'_>) -> Resul
         error,
     })?;
     let _ = writeln!(text, "\n{}", boards(testbed, setup));
-    how_to(testbed, (&entry.url, otlp), &scripts, &mut text);
+    how_to(testbed, (entry.url.as_str(), otlp), &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
