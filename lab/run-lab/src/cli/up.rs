@@ -24,6 +24,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
 const TRACED: &str =
     r#"-H "traceparent: 00-$(tr -d - </proc/sys/kernel/random/uuid)-0000000000000001-01""#;
+/// Where k6 is to push its log, behind the sidecar's address: what it says of a request there is the edge of it.
+const PUSHES: &str = "/loki/api/v1/push,limit=2000,pushPeriod=500ms,level=info";
 /// What boards show of load that is made while one looks: the last five minutes, anew every five seconds.
 const LIVE: &str = "from=now-5m&to=now&refresh=5s";
 
@@ -188,7 +190,7 @@ async fn serve(testbed: &mut TestBed, knobs: &Knobs, setup: &Setup<'_>) -> Resul
         error,
     })?;
     let _ = writeln!(text, "\n{}", boards(testbed, setup));
-    how_to(testbed, &entry.url, &scripts, &mut text);
+    how_to(testbed, (entry.url.as_str(), otlp), &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())
@@ -219,7 +221,12 @@ fn boards(testbed: &TestBed, setup: &Setup<'_>) -> String {
 }
 
 /// How to make load. Writing to a string cannot fail.
-fn how_to(testbed: &TestBed, gateway: &str, scripts: &Path, text: &mut String) {
+fn how_to(
+    testbed: &TestBed,
+    (gateway, otlp): (&str, SocketAddr),
+    scripts: &Path,
+    text: &mut String,
+) {
     let _ = writeln!(
         text,
         "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} {gateway}/grpc/ping"
@@ -230,7 +237,7 @@ fn how_to(testbed: &TestBed, gateway: &str, scripts: &Path, text: &mut String) {
     }
     let _ = writeln!(
         text,
-        "load     k6 run -e GATEWAY={gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
+        "load     K6_LOG_OUTPUT=loki=http://{otlp}{PUSHES} k6 run -e GATEWAY={gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
         scripts.join("ping.js").display()
     );
     if let Some(Store { url, database, .. }) = testbed.store() {

@@ -98,6 +98,7 @@ test_parts::main! {
         store::an_influxdb_away_for_20_seconds_costs_no_point_no_latency_and_little_memory,
         store::an_earlier_run_is_shown_by_its_name_and_time_from_its_own_data,
         store::what_up_writes_is_offered_and_every_panel_of_the_sidecar_shows_it,
+        store::load_by_k6_by_hand_has_its_own_line_as_high_as_the_stack,
         store::a_system_of_somebody_elses_under_up_is_shown_by_what_its_requests_do,
         store::a_run_is_offered_and_shown_while_its_first_round_goes_on,
     }

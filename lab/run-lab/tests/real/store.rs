@@ -11,8 +11,9 @@ use lab_judge::verdict::{at_a_glance, comparison};
 use sidecar::runfile::RunFile;
 use test_parts::{InfluxDb, Part};
 
+use crate::process::up::Up;
 use crate::process::{dir, result};
-use crate::{Environment, panels, plan, running, start, start_up, started};
+use crate::{Environment, k6, panels, plan, running, start, start_up, started};
 
 /// Requests of all cells together, by what became of them.
 fn requests(result: &serde_json::Value, of: &str) -> u64 {
@@ -386,6 +387,50 @@ pub(crate) async fn what_up_writes_is_offered_and_every_panel_of_the_sidecar_sho
     assert_eq!(influxd.number("SELECT sum(unjoined) FROM request").await, 0.0);
     let whole = influxd.number("SELECT sum(count) FROM request").await;
     assert_eq!(influxd.number("SELECT sum(edge_assumed) FROM request").await, whole);
+}
+
+/// Runs `ping.js` as `up` says to: its log goes to the sidecar at `otlp`.
+async fn ping(up: &Up, protocol: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k6/ping.js");
+    let (otlp, gateway) = (up.part("sidecar").0, up.part("gateway").0);
+    let loki =
+        format!("loki=http://{otlp}/loki/api/v1/push,limit=2000,pushPeriod=500ms,level=info");
+    let ended = tokio::process::Command::new(k6())
+        .args(["run", "--quiet", "--no-color", "--no-usage-report", script])
+        .env("K6_LOG_OUTPUT", loki)
+        .env("GATEWAY", format!("http://{gateway}"))
+        .envs([("PROTOCOL", protocol), ("SIZE", "1kB"), ("RATE", "50"), ("DURATION", "4s")])
+        .output()
+        .await
+        .expect("k6 starts");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+pub(crate) async fn load_by_k6_by_hand_has_its_own_line_as_high_as_the_stack(part: Part) {
+    let influxd = InfluxDb::start(part).await;
+    let dir = dir();
+    let from = now_ms();
+    let up = start_up(dir.path(), &["--without", "grafana,postgres"], &running(&influxd));
+    let name = tokio::select! {
+        name = until_all_is_shown(&influxd, from, panels::NOT_BY_HAND) => name,
+        () = async {
+            loop {
+                ping(&up, "rest").await;
+                ping(&up, "grpc").await;
+            }
+        } => unreachable!("it asks without end"),
+    };
+    assert_eq!(up.stop(), Some(0));
+    let (url, exempt) = (influxd.url_of_reader(), panels::NOT_BY_HAND);
+    let answers =
+        panels::every_panel_but_returns_rows(shown(&url, &name, from, now_ms()), exempt).await;
+    let series = answers.series("lab-breakdown", "Latency over time");
+    let (line, stack): (Vec<_>, Vec<_>) =
+        series.iter().partition(|series| series.tags.contains_key("generator"));
+    assert!(line.iter().all(|series| series.tags["generator"] == "k6"), "{line:?}");
+    let sum = |of: &[&panels::Series]| of.iter().flat_map(|one| one.numbers()).sum::<f64>();
+    let (line, stack) = (sum(&line), sum(&stack));
+    assert!((line / stack - 1.0).abs() < 0.02, "{line} is not {stack}");
 }
 
 /// Sends spans of a shop that asks its stock to the sidecar at `otlp` without end, as a stock SDK does by HTTP and JSON.
