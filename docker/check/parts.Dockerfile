@@ -1,5 +1,5 @@
 # Stand-ins for the images of compose.yml that come from a registry, where none can be reached: the same
-# programs from Debian (PostgreSQL), built from their sources (InfluxDB) or the user's own (k6), with as much of the
+# programs from Debian (PostgreSQL), built from their sources (InfluxDB) or the user's own (k6, else the double of it), with as much of the
 # official images' behaviour as compose.yml uses. The build context is a folder of built programs.
 ARG RUNTIME=debian:bookworm-slim
 
@@ -21,8 +21,8 @@ COPY influxd influx influxdb-entry /usr/local/bin/
 VOLUME /var/lib/influxdb
 ENTRYPOINT ["influxdb-entry"]
 
-# grafana/k6:1.8.1, with the k6 of whoever calls the check.
+# grafana/k6:1.8.1, with the k6 of whoever calls the check, where the official image has it.
 FROM ${RUNTIME} AS k6
-COPY k6 /usr/local/bin/
+COPY k6 /usr/bin/k6
 USER 12345:12345
 ENTRYPOINT ["k6"]

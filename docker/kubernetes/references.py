@@ -1,6 +1,6 @@
 """What no schema sees: that the manifests refer to things that are there. check runs this.
 
-references.py LAB LOAD [CRD]: the two built manifests, and the operator's CRD to hold the TestRun to.
+references.py LAB RUN LOAD [CRD]: the three built manifests, and the operator's CRD to hold the TestRun to.
 """
 
 import sys
@@ -74,7 +74,8 @@ def pods_of(load):
 
 
 def main():
-    lab, load = documents(sys.argv[1]), documents(sys.argv[2])
+    lab = documents(sys.argv[1]) + documents(sys.argv[2])
+    load = documents(sys.argv[3])
     there = {(d["kind"], d["metadata"]["name"]): d for d in lab + load}
     missing = []
 
@@ -121,6 +122,13 @@ def main():
                     missing.append(f"{who} refers to {reference['key']} of a Secret that has none")
             if "configMap" in part:
                 need("ConfigMap", part["configMap"]["name"], who)
+            if "persistentVolumeClaim" in part:
+                need("PersistentVolumeClaim", part["persistentVolumeClaim"]["claimName"], who)
+            if "secretName" in part:
+                need("Secret", part["secretName"], who)
+                keys = there.get(("Secret", part["secretName"]), {}).get("data", {})
+                lacking = [item["key"] for item in part.get("items", []) if item["key"] not in keys]
+                missing += [f"{who} mounts {key} of a Secret that has none" for key in lacking]
         if d["kind"] == "Service":
             selector = d["spec"]["selector"].items()
             chosen = [p for p in pods if selector <= p["metadata"]["labels"].items()]
@@ -145,8 +153,8 @@ def main():
     if missing:
         sys.exit("\n".join(f"kubernetes: {text}" for text in missing))
     print(f"kubernetes: what {len(there)} resources refer to is there, and {len(all_pods)} pods are restricted")
-    if len(sys.argv) > 3:
-        version = documents(sys.argv[3])[0]["spec"]["versions"][0]
+    if len(sys.argv) > 4:
+        version = documents(sys.argv[4])[0]["spec"]["versions"][0]
         schema = strict(version["schema"]["openAPIV3Schema"])
         # What every resource has, and a CRD says nothing about.
         schema["properties"]["metadata"] = {"type": "object"}

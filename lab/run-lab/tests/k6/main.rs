@@ -1,6 +1,7 @@
 //! Everything behind `--driver k6`: by the double of k6, and once more by the real one where it is (`LAB_K6` names it,
 //! or PATH); where it is not, those are ignored by name, with the reason.
 
+mod attached;
 mod by_hand;
 mod misbehaving;
 mod program;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
             rounds::users_are_asked_for_that_exist_and_the_seeds_count_is_right,
             rounds::a_wrong_count_and_an_answer_that_is_no_json_are_errors,
             workloads::a_workload_of_a_plan_file_is_driven_by_k6,
+            attached::what_runs_already_is_driven_by_k6_and_its_latency_is_broken_down,
             by_hand::by_hand_every_sampled_request_has_its_edge_in_the_ledger,
             by_hand::by_hand_a_dead_gateway_is_no_latency_and_no_success,
         }
