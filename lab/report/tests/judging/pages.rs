@@ -56,7 +56,7 @@ fn the_page_begins_with_a_waterfall_that_adds_up_or_with_what_could_not_be_seen(
     let first = page.split("<section id=\"breakdown\">").next().unwrap();
     assert!(first.contains("<h1>gRPC is faster at 100 kB; no difference was seen at 10 B.</h1>"));
     assert_eq!(first.matches("class=\"waterfall\"").count(), 1, "none where nothing was seen");
-    assert!(first.contains("no difference seen; less than "), "how large it would have had to be");
+    assert!(first.contains("no difference seen; one of "), "how large it would have had to be");
     assert!(first.contains("REST takes ") && first.contains("encoding and decoding"));
     // Where each step ends the next begins, from one mean to the other.
     let pieces: Vec<&str> = first.split("class=\"step f-").skip(1).collect();

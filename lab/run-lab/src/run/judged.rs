@@ -220,7 +220,7 @@ mod tests {
         ] {
             assert!(found[0].contains(field), "{field} in {}", found[0]);
         }
-        let parts: f64 = found[1..].iter().map(|line| number(line, ",us")).sum();
+        let parts: f64 = found[1..].iter().map(|line| number(line, " us")).sum();
         let whole = number(found[0], ",us");
         assert!((parts - whole).abs() < 0.02, "{parts} and {}", found[0]);
         assert!(found[1..].iter().all(|line| !line.contains("ratio")), "only of the means");
