@@ -6,7 +6,7 @@
 use ledger::names;
 use settings::Size;
 
-use super::cells::{LONGEST, OTHER, Tags};
+use super::tags::{LONGEST, OTHER, Tags};
 use crate::runfile::RequestRow;
 
 /// Requests by hand whose operation nothing tells.

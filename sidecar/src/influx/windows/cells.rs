@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use ledger::{Family, Stage, names};
-use serde::Deserialize;
 
 use super::by_hand;
+use super::tags::{LONGEST, OTHER, Tags};
 use crate::runfile::RequestRow;
 
 /// Cells that can be announced to one sidecar.
@@ -18,22 +18,6 @@ pub(super) const MOST_OPERATIONS: usize = 32;
 const MOST_GENERATORS: usize = 8;
 /// Cells of requests that no run asked for; later ones are [`OTHER`].
 pub(super) const MOST_BY_HAND: usize = 64;
-/// Tag of what is past a bound.
-pub(super) const OTHER: &str = "other";
-/// Longest tag, in bytes.
-pub(super) const LONGEST: usize = 256;
-
-/// A cell of the plan, with the tags of its points.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Tags {
-    /// Name of the cell.
-    pub(crate) cell: String,
-    /// Protocol of its inner hop.
-    pub(crate) protocol: String,
-    /// Declared payload, in bytes.
-    pub(crate) payload: String,
-}
 
 /// Why a cell cannot be announced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

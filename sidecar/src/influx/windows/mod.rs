@@ -12,13 +12,15 @@ mod operation;
 mod process;
 mod sample;
 mod sum;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ledger::wall::WallClock;
 
-pub(crate) use cells::{PlanError, Tags, check as check_tags, is_tag};
+pub(crate) use cells::{PlanError, check as check_tags, is_tag};
+pub(crate) use tags::Tags;
 
 use ledger::names;
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ledger::names;
 
-use super::cells::OTHER;
+use super::tags::OTHER;
 use crate::influx::SECOND;
 use crate::influx::line::Lines;
 use crate::runfile::ProcessSample;
