@@ -15,6 +15,7 @@ use crate::context::TRACEPARENT;
 use crate::deadline::{self, Deadline, GRPC_TIMEOUT};
 use crate::http2::Http2;
 use crate::received::Received;
+use crate::record::Identity;
 use crate::replay::Replay;
 use crate::slot::Slot;
 use crate::transport::TransportError;
@@ -78,10 +79,14 @@ impl Channel {
 
 /// Puts the trace context of the current call on a request.
 fn add_context<B>(request: &mut Request<B>) {
-    let Some(slot) = Slot::current() else { return };
-    let Some(identity) = slot.record.identity() else {
-        return;
-    };
+    Slot::with(|slot| {
+        if let Some(identity) = slot.and_then(|slot| slot.record.identity()) {
+            put_context(identity, request);
+        }
+    });
+}
+
+fn put_context<B>(identity: &Identity, request: &mut Request<B>) {
     if let Ok(mut value) = HeaderValue::from_bytes(&identity.context.header_bytes()) {
         // Never indexed by HPACK: the value is new in each request and would only push useful
         // entries out of the peer's table.

@@ -305,9 +305,7 @@ impl Client {
         let peer = || self.peer.name.to_string();
         let reply = self.channel.send(request).await;
         let reply = reply.map_err(|source| CallError::Transport { peer: peer(), source })?;
-        if let Some(slot) = Slot::current() {
-            slot.record.answered(reply.status());
-        }
+        Slot::with(|slot| slot.map(|slot| slot.record.answered(reply.status())));
         Ok(reply)
     }
 

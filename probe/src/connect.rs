@@ -11,11 +11,13 @@ use std::task::{Context, Poll};
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
+use ledger::Side;
 use tokio::net::TcpStream;
 
+use crate::directory::{Directory, Outstanding};
 use crate::poll::Timed;
 use crate::probe::Probe;
-use crate::tap::{Outstanding, Tap};
+use crate::tap::{Tap, Tapped};
 
 /// Spawns tasks whose polls are timed (see [`crate::poll`]), unless probes are off.
 #[derive(Debug, Clone, Copy)]
@@ -63,13 +65,13 @@ impl Connector {
         self.opened.load(Relaxed)
     }
 
-    fn tap(&self, stream: TcpStream) -> Tap<TcpStream> {
+    fn tap(&self, stream: TcpStream) -> Tapped<TcpStream, Directory> {
         self.opened.fetch_add(1, Relaxed);
-        if !self.probe.enabled() {
-            return Tap::off(stream);
-        }
-        let outstanding = Arc::clone(&self.outstanding);
-        Tap::client(stream, outstanding, self.probe.sink().clone(), self.http2)
+        let tap = self.probe.enabled().then(|| {
+            let directory = Directory::Client(Arc::clone(&self.outstanding));
+            Tap::new(Side::Client, directory, Some(self.http2))
+        });
+        Tapped::new(stream, tap)
     }
 }
 
@@ -77,7 +79,7 @@ impl Connector {
 type Error = <HttpConnector as tower::Service<Uri>>::Error;
 
 impl tower::Service<Uri> for Connector {
-    type Response = TokioIo<Tap<TcpStream>>;
+    type Response = TokioIo<Tapped<TcpStream, Directory>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
 
@@ -92,7 +94,7 @@ impl tower::Service<Uri> for Connector {
     }
 }
 
-impl Connection for Tap<TcpStream> {
+impl Connection for Tapped<TcpStream, Directory> {
     fn connected(&self) -> Connected {
         // What is spoken on it was settled beforehand (`http2_only`), not negotiated.
         Connected::new()

@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use crate::limits::{Limits, Reason, SLOWEST};
 use crate::standing::{Crowd, Standing};
 use crate::tap::{LONGEST_HEAD, MOST_FIELDS};
+use crate::wrapped::{self, Wrapper};
 
 /// What the first byte of a connection says of its protocol: `P` may still be POST, and that is found out later.
 const PREFACE: &[u8] = b"PRI";
@@ -26,10 +27,9 @@ const LONGEST_REFUSAL: usize = 256;
 /// How long a peer by HTTP/2 may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// The stream.
+/// Who stands round the stream.
 #[derive(Debug)]
-pub(crate) struct Guard<IO> {
-    io: IO,
+pub(crate) struct Guard {
     crowd: Arc<Crowd>,
     standing: Arc<Standing>,
     /// Told when the connection is to end in an orderly way: HTTP/2 has one.
@@ -57,15 +57,13 @@ pub(crate) struct Guard<IO> {
     due: Instant,
 }
 
-impl<IO> Guard<IO> {
+impl Guard {
     pub(crate) fn new(
-        io: IO,
         (crowd, standing): (&Arc<Crowd>, &Arc<Standing>),
         (retire, upgraded): (Arc<AtomicBool>, Arc<AtomicBool>),
     ) -> Self {
         let due = Instant::now() + crowd.limits.idle;
         Guard {
-            io,
             crowd: Arc::clone(crowd),
             standing: Arc::clone(standing),
             retire,
@@ -186,9 +184,14 @@ impl<IO> Guard<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> Guard<IO> {
+impl Guard {
     /// Ends the connection for a reason; answers what reading it answers.
-    fn end(&mut self, reason: Reason, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn end(
+        &mut self,
+        io: &mut (impl AsyncWrite + Unpin),
+        reason: Reason,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         // Of the crowd those were counted who were asked, and of the retired all were.
         let counted = reason == Reason::Crowd || self.retired_since != 0;
         if !counted {
@@ -212,7 +215,7 @@ impl<IO: AsyncWrite + Unpin> Guard<IO> {
             );
             let reply = reply("408 Request Timeout", &error);
             // Whoever does not read it does without.
-            let _ = Pin::new(&mut self.io).poll_write(cx, &reply);
+            let _ = Pin::new(io).poll_write(cx, &reply);
         }
         self.closed()
     }
@@ -226,9 +229,13 @@ impl<IO: AsyncWrite + Unpin> Guard<IO> {
     }
 
     /// Sends what is ours before anything else.
-    fn send_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn send_own(
+        &mut self,
+        io: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         while self.gone < self.own.len() {
-            let sent = ready!(Pin::new(&mut self.io).poll_write(cx, &self.own[self.gone..]))?;
+            let sent = ready!(Pin::new(&mut *io).poll_write(cx, &self.own[self.gone..]))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -307,72 +314,44 @@ fn refusal(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(reply(status, &error))
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Wrapper<IO> for Guard {
     fn poll_read(
-        self: Pin<&mut Self>,
+        &mut self,
+        io: &mut IO,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.over.is_some() {
-            return this.closed();
+        if self.over.is_some() {
+            return self.closed();
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut this.io).poll_read(cx, buf);
+        let result = Pin::new(&mut *io).poll_read(cx, buf);
         if result.is_ready() {
-            this.read(&buf.filled()[before..]);
+            self.read(&buf.filled()[before..]);
             return result;
         }
-        match this.waits(cx) {
+        match self.waits(cx) {
             None => Poll::Pending,
-            Some(reason) => this.end(reason, cx),
+            Some(reason) => self.end(io, reason, cx),
         }
     }
-}
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.send_own(cx))?;
-        if this.takes(buf) {
-            return Poll::Ready(Ok(buf.len()));
-        }
-        let result = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.wrote(buf.len(), result, cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        &mut self,
+        io: &mut IO,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.send_own(cx))?;
+        ready!(self.send_own(io, cx))?;
         let offered = bufs.iter().map(|buf| buf.len()).sum();
-        if bufs.first().is_some_and(|first| this.takes(first)) {
+        if bufs.first().is_some_and(|first| self.takes(first)) {
             return Poll::Ready(Ok(offered));
         }
-        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.wrote(offered, result, cx)
+        let result = wrapped::write(io, cx, bufs);
+        self.wrote(offered, result, cx)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.send_own(cx))?;
-        Pin::new(&mut this.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.send_own(cx))?;
-        Pin::new(&mut this.io).poll_shutdown(cx)
+    fn poll_settle(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.send_own(io, cx)
     }
 }

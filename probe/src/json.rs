@@ -81,7 +81,6 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let slot = Slot::current();
     let collected = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             return JsonError::TooLong { limit };
@@ -96,10 +95,10 @@ where
         let bytes = collected.to_bytes();
         Ok((read(&bytes)?, bytes.len() as u64))
     };
-    match slot {
+    Slot::with(|slot| match slot {
         Some(slot) => slot.decode(decode, payload),
         None => decode().map(|(message, _)| message),
-    }
+    })
 }
 
 /// Encodes a message as JSON, `payload` bytes of which are the application's.
@@ -125,10 +124,10 @@ pub(crate) fn encode_with<E>(make: impl FnOnce() -> Result<(Bytes, u64), E>) -> 
         let length = bytes.len() as u64;
         Ok((bytes, length, payload))
     };
-    match Slot::current() {
+    Slot::with(|slot| match slot {
         Some(slot) => slot.encode(encode),
         None => encode().map(|(bytes, ..)| bytes),
-    }
+    })
 }
 
 /// A JSON reply, timed.

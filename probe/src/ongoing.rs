@@ -9,13 +9,13 @@ use ledger::{Point, Side, Stage, Value, names};
 
 use crate::call::Call;
 use crate::context::SpanContext;
+use crate::directory::Outstanding;
 use crate::own;
 use crate::probe::Probe;
 use crate::record::{Identity, Record};
 use crate::scope::Context;
 use crate::slot::Slot;
 use crate::stopwatch::Stopwatch;
-use crate::tap::Outstanding;
 
 /// What the span of a call says of it from the beginning.
 #[derive(Debug)]

@@ -67,7 +67,7 @@ fn injectable() -> String {
 }
 
 /// The injector of these delays, if they can be injected.
-fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError> {
+fn injector(delays: Vec<(Stage, Duration)>) -> Result<&'static Injector, ProbeError> {
     for (index, &(stage, _)) in delays.iter().enumerate() {
         if !Stage::INJECTABLE.contains(&stage) {
             return Err(ProbeError::NotInjectable { stage });
@@ -76,7 +76,7 @@ fn injector(delays: Vec<(Stage, Duration)>) -> Result<Arc<Injector>, ProbeError>
             return Err(ProbeError::Twice { stage });
         }
     }
-    Ok(Arc::new(Injector::new(delays)))
+    Ok(Injector::of(delays))
 }
 
 /// The probe of a process. Cloning is cheap.
@@ -87,7 +87,7 @@ pub struct Probe(Arc<Inner>);
 struct Inner {
     enabled: bool,
     sink: Sink,
-    injector: Arc<Injector>,
+    injector: &'static Injector,
     exporter: Mutex<Option<Exporter>>,
     own: Mutex<Option<OwnSpans>>,
 }
@@ -150,7 +150,7 @@ impl Probe {
         Probe(Arc::new(Inner {
             enabled: false,
             sink: Sink::Nowhere,
-            injector: Arc::default(),
+            injector: Injector::of(Vec::new()),
             exporter: Mutex::new(None),
             own: Mutex::new(None),
         }))
@@ -198,7 +198,7 @@ impl Probe {
         &self.0.sink
     }
 
-    pub(crate) fn injector(&self) -> Arc<Injector> {
-        Arc::clone(&self.0.injector)
+    pub(crate) fn injector(&self) -> &'static Injector {
+        self.0.injector
     }
 }

@@ -17,9 +17,10 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::rt::Executor as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use ledger::Side;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,7 @@ use tower::ServiceExt;
 
 use crate::admission::{is_grpc, refused};
 use crate::connect::TimedExecutor;
+use crate::directory::{Claims, Directory};
 use crate::guard::Guard;
 use crate::observed;
 use crate::pace::{Pace, Paced};
@@ -35,7 +37,8 @@ use crate::reply::{Ending, ReplyBody};
 use crate::routes::App;
 use crate::slot::Slot;
 use crate::standing::{Crowd, Flight, Standing};
-use crate::tap::{Claims, LONGEST_HEAD, Tap};
+use crate::tap::{LONGEST_HEAD, Tap, Tapped};
+use crate::wrapped::Wrapped;
 
 /// Streams of one connection that its peer has reset and that nobody has looked at yet. h2 ends the connection, and
 /// every other caller's call with it, at the 21st; callers here give up together when a service stands still, and are
@@ -82,7 +85,7 @@ pub(crate) struct Server {
     probe: Probe,
     crowd: Arc<Crowd>,
     executor: TimedExecutor,
-    builder: auto::Builder<TimedExecutor>,
+    builder: auto::Builder<TokioExecutor>,
     nodelay: bool,
     connections: TaskTracker,
     /// Replies are the last of their connections from now on.
@@ -100,7 +103,8 @@ impl Server {
     ) -> Self {
         let executor = TimedExecutor { enabled: probe.enabled() };
         let quiet = crowd.limits.idle / PING_AFTER;
-        let mut builder = auto::Builder::new(executor);
+        // Tasks that hyper starts answer requests and do no I/O: that is the connection's own task, which is timed.
+        let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -132,15 +136,15 @@ impl Server {
             tracing::debug!("setting TCP_NODELAY: {error}");
         }
         let claims = Arc::new(Claims::default());
-        let tap = if self.probe.enabled() {
-            Tap::server(stream, Arc::clone(&claims), self.probe.sink().clone())
-        } else {
-            Tap::off(stream)
-        };
+        let tap = self.probe.enabled().then(|| {
+            let directory = Directory::Server(Arc::clone(&claims), self.probe.sink().clone());
+            Tap::new(Side::Server, directory, None)
+        });
         let place = self.crowd.enter();
         let (retire, upgraded) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let flags = (Arc::clone(&retire), Arc::clone(&upgraded));
-        let guard = Guard::new(tap, (&self.crowd, &place.standing), flags);
+        let guard = Guard::new((&self.crowd, &place.standing), flags);
+        let stream = Wrapped::new(Tapped::new(stream, tap), guard);
         let service = Measured {
             app: self.app.clone(),
             claims,
@@ -153,7 +157,7 @@ impl Server {
         let (builder, goodbye) = (self.builder.clone(), self.goodbye.clone());
         self.executor.execute(self.connections.track_future(async move {
             let service = TowerToHyperService::new(service);
-            let io = TokioIo::new(guard);
+            let io = TokioIo::new(stream);
             let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
             let mut goodbye = pin!(goodbye.cancelled());
             let mut said = false;

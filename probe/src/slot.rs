@@ -18,12 +18,17 @@ tokio::task_local! {
 const AWAKE: Duration = Duration::from_millis(2);
 
 /// Delays to inject, by stage: ground truth for the ledger.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Injector(Vec<(Stage, Duration)>);
 
+/// Injects nothing.
+static NONE: Injector = Injector(Vec::new());
+
 impl Injector {
-    pub(crate) fn new(delays: Vec<(Stage, Duration)>) -> Self {
-        Injector(delays)
+    /// An injector for as long as the process lives, as calls may: there are no more of them than a process has probes
+    /// that are asked for delays.
+    pub(crate) fn of(delays: Vec<(Stage, Duration)>) -> &'static Injector {
+        if delays.is_empty() { &NONE } else { Box::leak(Box::new(Injector(delays))) }
     }
 
     fn delay(&self, stage: Stage) -> Option<Duration> {
@@ -35,19 +40,28 @@ impl Injector {
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) record: Arc<Record>,
-    injector: Arc<Injector>,
+    injector: &'static Injector,
     /// Whether the current task is the one that the call is answered by: its codecs mark the record.
     marks: bool,
 }
 
 impl Slot {
-    pub(crate) fn new(record: Arc<Record>, injector: Arc<Injector>) -> Self {
+    pub(crate) fn new(record: Arc<Record>, injector: &'static Injector) -> Self {
         Slot { record, injector, marks: true }
     }
 
-    /// The slot of the call that the current task is in, if any.
+    /// The slot of the call that the current task is in, if any, for work that goes on elsewhere or later.
     pub(crate) fn current() -> Option<Slot> {
-        CURRENT.try_with(|slot| slot.marks.then(|| slot.clone())).ok().flatten()
+        Slot::with(|slot| slot.cloned())
+    }
+
+    /// Does `work` with the slot of the call that the current task is in, if there is one.
+    pub(crate) fn with<R>(work: impl FnOnce(Option<&Slot>) -> R) -> R {
+        if CURRENT.try_with(|slot| slot.marks).unwrap_or(false) {
+            CURRENT.with(|slot| work(Some(slot)))
+        } else {
+            work(None)
+        }
     }
 
     /// The slot that calls of the current task are made below, if any.

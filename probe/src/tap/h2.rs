@@ -8,6 +8,7 @@ use ledger::Side;
 use super::h2_frames::{Block, DATA, Event, Frame, Frames, RST_STREAM, SETTINGS, WINDOW_UPDATE};
 use super::h2_streams::{Stream, Streams};
 use super::hpack;
+use super::listener::Listener;
 use super::message::{Part, Write};
 use super::shared::Shared;
 use crate::context::SpanContext;
@@ -23,13 +24,13 @@ const HTTP_2: u64 = 20;
 
 /// The follower of one connection.
 #[derive(Debug)]
-pub(super) struct Follower {
+pub(super) struct Follower<L: Listener> {
     tx: Option<Frames>,
     rx: Option<Frames>,
     hpack: hpack::Follower,
     /// A header block could not be followed: later streams stay unattributed.
     blind: bool,
-    streams: Streams,
+    streams: Streams<L::Exchange>,
     /// The newest stream that was opened; ids only grow (RFC 9113, section 5.1.1).
     newest: u32,
     window: i64,
@@ -38,7 +39,7 @@ pub(super) struct Follower {
     in_write: u64,
 }
 
-impl Default for Follower {
+impl<L: Listener> Default for Follower<L> {
     fn default() -> Self {
         Follower {
             tx: None,
@@ -56,15 +57,15 @@ impl Default for Follower {
 }
 
 /// The frames of a direction; the client's open with the preface.
-fn direction(shared: &Shared, from: Side) -> Frames {
-    if shared.side() == from { Frames::after_preface() } else { Frames::default() }
+fn direction(shared: &Shared<impl Listener>, from: Side) -> Frames {
+    if shared.side == from { Frames::after_preface() } else { Frames::default() }
 }
 
-impl Follower {
+impl<L: Listener> Follower<L> {
     /// A write took `slices`.
     pub(super) fn wrote<'a>(
         &mut self,
-        shared: &mut Shared,
+        shared: &mut Shared<L>,
         slices: impl Iterator<Item = &'a [u8]>,
         write: Write,
     ) {
@@ -87,7 +88,7 @@ impl Follower {
     }
 
     /// A read returned `bytes` at `exit`.
-    pub(super) fn read(&mut self, shared: &mut Shared, mut bytes: &[u8], exit: u64) {
+    pub(super) fn read(&mut self, shared: &mut Shared<L>, mut bytes: &[u8], exit: u64) {
         let mut frames = self.rx.take().unwrap_or_else(|| direction(shared, Side::Server));
         while let Some(event) = frames.next(&mut bytes) {
             match event {
@@ -108,7 +109,7 @@ impl Follower {
     }
 
     /// The connection is gone: what is open will never end.
-    pub(super) fn abandon(&mut self, shared: &Shared) {
+    pub(super) fn abandon(&mut self, shared: &mut Shared<L>) {
         for (_, stream) in self.streams.drain() {
             give_up(shared, &stream, "the connection was closed before the reply was sent");
         }
@@ -119,7 +120,7 @@ impl Follower {
         self.streams.len()
     }
 
-    fn begin_sending(&mut self, shared: &mut Shared, frame: Frame, write: Write) {
+    fn begin_sending(&mut self, shared: &mut Shared<L>, frame: Frame, write: Write) {
         if frame.kind != DATA {
             return;
         }
@@ -133,9 +134,10 @@ impl Follower {
     }
 
     /// Books bytes of the current write to a stream's outbound message.
-    fn send(&mut self, shared: &Shared, id: u32, part: Part, bytes: u64, write: Write) {
+    fn send(&mut self, shared: &mut Shared<L>, id: u32, part: Part, bytes: u64, write: Write) {
         let Some(stream) = self.streams.get_mut(&id).filter(|_| bytes > 0) else { return };
-        stream.out.bytes(part, bytes, write, shared.effort);
+        let exchange = stream.exchange.as_ref();
+        stream.out.bytes((part, bytes), (write, shared.effort), exchange);
         self.in_write += bytes;
         if !std::mem::replace(&mut stream.touched, true) {
             self.touched.push(id);
@@ -143,7 +145,7 @@ impl Follower {
     }
 
     /// A frame that this side sent is complete.
-    fn sent(&mut self, shared: &Shared, frame: Frame) {
+    fn sent(&mut self, shared: &mut Shared<L>, frame: Frame) {
         if frame.kind == RST_STREAM {
             self.reset(shared, frame.stream);
         }
@@ -161,8 +163,8 @@ impl Follower {
     }
 
     /// A header block that this side sent is complete.
-    fn sent_block(&mut self, shared: &Shared, block: Block, frames: &Frames, write: Write) {
-        if shared.side() == Side::Client {
+    fn sent_block(&mut self, shared: &mut Shared<L>, block: Block, frames: &Frames, write: Write) {
+        if shared.side == Side::Client {
             self.request_block(shared, block, frames);
         }
         let Some(stream) = self.streams.get_mut(&block.stream) else { return };
@@ -176,7 +178,7 @@ impl Follower {
 
     /// Reads a header block of the requests' direction. Trailers too, and the blocks of streams
     /// that are over: any block may change the table that later ones refer to.
-    fn request_block(&mut self, shared: &Shared, block: Block, frames: &Frames) {
+    fn request_block(&mut self, shared: &mut Shared<L>, block: Block, frames: &Frames) {
         let context = self.context(frames);
         if block.stream <= self.newest {
             return;
@@ -184,8 +186,8 @@ impl Follower {
         self.newest = block.stream;
         self.blind |= self.streams.len() >= MOST_STREAMS;
         if !self.blind {
-            let record = shared.open(context, HTTP_2);
-            self.streams.insert(block.stream, Stream::new(record, self.initial_window));
+            let exchange = shared.open(context, HTTP_2);
+            self.streams.insert(block.stream, Stream::new(exchange, self.initial_window));
         }
     }
 
@@ -203,15 +205,16 @@ impl Follower {
     }
 
     /// The current write is over: shares are known, ended messages are complete, stalls begin.
-    fn end_write(&mut self, shared: &mut Shared, write: Write) {
+    fn end_write(&mut self, shared: &mut Shared<L>, write: Write) {
         let total = std::mem::take(&mut self.in_write);
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.touched = false;
-            let done = stream.out.written(write, total, shared.effort);
+            let exchange = stream.exchange.as_ref();
+            let done = stream.out.written((write, total), shared.effort, exchange);
             if done && !std::mem::replace(&mut stream.out_done, true) {
-                shared.close(stream.record.as_ref(), None);
+                shared.replied(exchange);
             }
             if stream.window <= 0 || self.window <= 0 {
                 stream.out.stall(write.exit, shared.effort);
@@ -226,7 +229,7 @@ impl Follower {
         }
     }
 
-    fn receive_frame(&mut self, shared: &mut Shared, frame: Frame, exit: u64) {
+    fn receive_frame(&mut self, shared: &mut Shared<L>, frame: Frame, exit: u64) {
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.body_read |= frame.length > 0;
             stream.inc.frames(1);
@@ -235,15 +238,16 @@ impl Follower {
     }
 
     /// Books bytes that were read to a stream's inbound message.
-    fn receive(&mut self, shared: &mut Shared, id: u32, part: Part, bytes: u64, exit: u64) {
+    fn receive(&mut self, shared: &mut Shared<L>, id: u32, part: Part, bytes: u64, exit: u64) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.inc.bytes(part, bytes, exit) {
-            shared.await_next_io(stream.record.as_ref());
+        let exchange = stream.exchange.as_ref();
+        if stream.inc.bytes((part, bytes), exit, exchange) {
+            shared.await_next_io(exchange);
         }
     }
 
     /// A frame that this side received is complete.
-    fn received(&mut self, shared: &Shared, frame: Frame, frames: &Frames, exit: u64) {
+    fn received(&mut self, shared: &mut Shared<L>, frame: Frame, frames: &Frames, exit: u64) {
         match frame.kind {
             RST_STREAM => self.reset(shared, frame.stream),
             SETTINGS if !frame.acknowledges() => self.settings(frames.kept(), shared, exit),
@@ -262,14 +266,14 @@ impl Follower {
 
     fn end_receiving(&mut self, id: u32, exit: u64) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.inc.end(exit);
+        stream.inc.end(exit, stream.exchange.as_ref());
         stream.inc_done = true;
         self.remove_if_done(id);
     }
 
     /// A header block that this side received is complete.
-    fn received_block(&mut self, shared: &mut Shared, block: Block, frames: &Frames, exit: u64) {
-        if shared.side() == Side::Server {
+    fn received_block(&mut self, shared: &mut Shared<L>, block: Block, frames: &Frames, exit: u64) {
+        if shared.side == Side::Server {
             self.request_block(shared, block, frames);
         }
         let Some(stream) = self.streams.get_mut(&block.stream) else { return };
@@ -281,7 +285,7 @@ impl Follower {
         }
     }
 
-    fn settings(&mut self, settings: &[u8], shared: &Shared, exit: u64) {
+    fn settings(&mut self, settings: &[u8], shared: &mut Shared<L>, exit: u64) {
         for entry in settings.chunks_exact(6) {
             if u16::from_be_bytes([entry[0], entry[1]]) != SETTINGS_INITIAL_WINDOW_SIZE {
                 continue;
@@ -300,7 +304,7 @@ impl Follower {
         }
     }
 
-    fn widen(&mut self, id: u32, by: i64, shared: &Shared, exit: u64) {
+    fn widen(&mut self, id: u32, by: i64, shared: &mut Shared<L>, exit: u64) {
         if id != 0 {
             let Some(stream) = self.streams.get_mut(&id) else { return };
             stream.window += by;
@@ -317,7 +321,7 @@ impl Follower {
         }
     }
 
-    fn reset(&mut self, shared: &Shared, id: u32) {
+    fn reset(&mut self, shared: &mut Shared<L>, id: u32) {
         if let Some(stream) = self.streams.remove(&id) {
             give_up(shared, &stream, "the stream was reset before the reply was sent");
         }
@@ -332,9 +336,9 @@ impl Follower {
 
 /// A stream that will not go on. A client's call decides for itself what that means (it may be
 /// retried on another stream); a server's reply is lost.
-fn give_up(shared: &Shared, stream: &Stream, why: &str) {
-    if !stream.out_done {
-        shared.withdraw(stream.record.as_ref());
-        shared.close(stream.record.as_ref(), Some(why));
+fn give_up<L: Listener>(shared: &mut Shared<L>, stream: &Stream<L::Exchange>, why: &'static str) {
+    let replied = if shared.side == Side::Server { stream.out_done } else { stream.inc_done };
+    if !replied {
+        shared.give_up(stream.exchange.as_ref(), why);
     }
 }

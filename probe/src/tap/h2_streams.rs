@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 
 use super::h2_frames::Block;
 use super::message::{Incoming, Outgoing, Part};
-use crate::record::Record;
 
 /// Open streams by their id.
-pub(super) type Streams = HashMap<u32, Stream, BuildHasherDefault<StreamHasher>>;
+pub(super) type Streams<E> = HashMap<u32, Stream<E>, BuildHasherDefault<StreamHasher>>;
 
 /// Spreads stream ids. They are small, distinct and limited in number, so the defences of the
 /// standard hasher would only cost time, several times a frame.
@@ -36,8 +34,8 @@ impl Hasher for StreamHasher {
 
 /// A stream of the connection.
 #[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) record: Option<Arc<Record>>,
+pub(super) struct Stream<E> {
+    pub(super) exchange: Option<E>,
     pub(super) out: Outgoing,
     pub(super) inc: Incoming,
     /// What the peer's stream window leaves this side to send, in bytes.
@@ -52,12 +50,12 @@ pub(super) struct Stream {
     pub(super) touched: bool,
 }
 
-impl Stream {
-    pub(super) fn new(record: Option<Arc<Record>>, window: i64) -> Self {
+impl<E> Stream<E> {
+    pub(super) fn new(exchange: Option<E>, window: i64) -> Self {
         Stream {
-            out: Outgoing::new(record.clone()),
-            inc: Incoming::new(record.clone()),
-            record,
+            exchange,
+            out: Outgoing::default(),
+            inc: Incoming::default(),
             window,
             head_sent: false,
             head_read: false,
@@ -73,7 +71,7 @@ impl Stream {
     /// interim reply (1xx), which is not the reply.
     pub(super) fn sending_block(&mut self, block: Block) -> Part {
         if self.head_sent && !self.body_sent && !block.ends_stream {
-            self.out = Outgoing::new(self.record.clone());
+            self.out = Outgoing::default();
             self.head_sent = false;
         }
         self.out.frames(block.frames);
@@ -83,7 +81,7 @@ impl Stream {
     /// A header block came in: the same.
     pub(super) fn receiving_block(&mut self, block: Block) -> Part {
         if self.head_read && !self.body_read && !block.ends_stream {
-            self.inc = Incoming::new(self.record.clone());
+            self.inc = Incoming::default();
             self.head_read = false;
         }
         self.inc.frames(block.frames);

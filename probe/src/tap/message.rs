@@ -1,14 +1,12 @@
-//! One message on the wire, outbound or inbound: from events of the follower to marks.
+//! One message on the wire, outbound or inbound: from what the follower sees to what a listener is told.
 //!
 //! The rules are the design's (section 4): the last byte is the last payload byte, an overlap is
 //! booked once with precedence socket write > socket wait > window wait, a stall counts only if
 //! more payload of the message follows, and other messages' work is queueing, not framing.
 
-use std::sync::Arc;
+use ledger::{Sending, Traffic};
 
-use ledger::{Point, Sending, Traffic};
-
-use crate::record::Record;
+use super::listener::{Event, Exchange};
 
 /// One write call: the work that led to it, its beginning and its end.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +59,6 @@ fn count(traffic: &mut Traffic, part: Part, bytes: u64) {
 /// A message being sent.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    pub(super) record: Option<Arc<Record>>,
     traffic: Traffic,
     /// Time booked so far; `socket_wait` counts from `wait_base`.
     booked: Sending,
@@ -84,31 +81,30 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(record: Option<Arc<Record>>) -> Self {
-        Outgoing { record, ..Outgoing::default() }
-    }
-
     /// Counts frames.
     pub(super) fn frames(&mut self, frames: u64) {
         self.traffic.frames += frames;
     }
 
     /// `bytes` of `part` are in the current write, whose call is `write`.
-    pub(super) fn bytes(&mut self, part: Part, bytes: u64, write: Write, effort: Effort) {
+    pub(super) fn bytes(
+        &mut self,
+        (part, bytes): (Part, u64),
+        (write, effort): (Write, Effort),
+        exchange: Option<&impl Exchange>,
+    ) {
         count(&mut self.traffic, part, bytes);
         self.in_write += bytes;
-        if bytes == 0 || self.record.is_none() {
-            return;
-        }
+        let Some(exchange) = exchange.filter(|_| bytes > 0) else { return };
         if self.begin == 0 {
-            self.start(write, effort);
+            self.start(write, effort, exchange.ready(write.enter));
         }
         match part {
             Part::Body => {
                 self.carries = true;
                 if !self.has_body {
                     self.has_body = true;
-                    self.begin_with_body(write, effort);
+                    self.begin_with_body(write, effort, exchange.ready(write.enter));
                 }
                 self.booked.window_wait += std::mem::take(&mut self.unconfirmed);
             }
@@ -117,24 +113,20 @@ impl Outgoing {
         }
     }
 
-    fn start(&mut self, write: Write, effort: Effort) {
-        self.begin = write.gap_start.max(self.ready(write));
+    fn start(&mut self, write: Write, effort: Effort, ready: u64) {
+        self.begin = write.gap_start.max(ready);
         self.wait_base = effort.wait;
         self.booked = Sending::default();
     }
 
     /// The head may have left before the message was encoded (gRPC encodes when the body is
     /// polled): then sending begins with the first payload byte, and what was booked is void.
-    fn begin_with_body(&mut self, write: Write, effort: Effort) {
-        if !self.rebegun && self.ready(write) > self.begin {
+    fn begin_with_body(&mut self, write: Write, effort: Effort, ready: u64) {
+        if !self.rebegun && ready > self.begin {
             self.rebegun = true;
             self.unconfirmed = 0;
-            self.start(write, effort);
+            self.start(write, effort, ready);
         }
-    }
-
-    fn ready(&self, write: Write) -> u64 {
-        self.record.as_ref().map_or(0, |record| record.ready(write.enter))
     }
 
     /// The message ends in the current write.
@@ -144,15 +136,18 @@ impl Outgoing {
 
     /// The current write is over; `total` is how many bytes of messages it carried. Answers
     /// whether the message is complete.
-    pub(super) fn written(&mut self, write: Write, total: u64, effort: Effort) -> bool {
+    pub(super) fn written(
+        &mut self,
+        (write, total): (Write, u64),
+        effort: Effort,
+        exchange: Option<&impl Exchange>,
+    ) -> bool {
         let own = std::mem::take(&mut self.in_write);
         if self.complete {
             return false;
         }
         self.complete = self.ended;
-        let Some(record) = &self.record else {
-            return self.ended;
-        };
+        let Some(exchange) = exchange else { return self.ended };
         let share = |ns: u64| {
             if own == total {
                 ns
@@ -169,12 +164,11 @@ impl Outgoing {
         }
         self.booked.socket_write += share(write.exit - write.enter);
         if self.ended {
-            if let Some((last, booked)) = self.last {
-                record.set(Point::SendBegin, self.begin);
-                record.set(Point::LastWrite, last);
-                record.sent(booked, self.traffic);
+            if let Some((last, sending)) = self.last {
+                let (begin, traffic) = (self.begin, self.traffic);
+                exchange.tell(Event::Sent { begin, last, sending, traffic });
             }
-            record.set(Point::EosWrite, write.enter);
+            exchange.tell(Event::EosWritten(write.enter));
         }
         self.ended
     }
@@ -203,17 +197,12 @@ impl Outgoing {
 /// A message being received.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
-    pub(super) record: Option<Arc<Record>>,
     traffic: Traffic,
     begun: bool,
     has_body: bool,
 }
 
 impl Incoming {
-    pub(super) fn new(record: Option<Arc<Record>>) -> Self {
-        Incoming { record, ..Incoming::default() }
-    }
-
     /// Counts frames.
     pub(super) fn frames(&mut self, frames: u64) {
         self.traffic.frames += frames;
@@ -221,13 +210,16 @@ impl Incoming {
 
     /// `bytes` of `part` were returned by the read that returned at `exit`. Answers whether the
     /// last byte so far is among them.
-    pub(super) fn bytes(&mut self, part: Part, bytes: u64, exit: u64) -> bool {
+    pub(super) fn bytes(
+        &mut self,
+        (part, bytes): (Part, u64),
+        exit: u64,
+        exchange: Option<&impl Exchange>,
+    ) -> bool {
         count(&mut self.traffic, part, bytes);
-        let Some(record) = self.record.as_ref().filter(|_| bytes > 0) else {
-            return false;
-        };
+        let Some(exchange) = exchange.filter(|_| bytes > 0) else { return false };
         if !std::mem::replace(&mut self.begun, true) {
-            record.set(Point::FirstRead, exit);
+            exchange.tell(Event::FirstRead(exit));
         }
         self.has_body |= part == Part::Body;
         let last = match part {
@@ -236,16 +228,15 @@ impl Incoming {
             Part::Framing | Part::Trailer => false,
         };
         if last {
-            record.set(Point::LastRead, exit);
+            exchange.tell(Event::LastRead(exit));
         }
         last
     }
 
     /// The message ended in the read that returned at `exit`.
-    pub(super) fn end(&mut self, exit: u64) {
-        if let Some(record) = &self.record {
-            record.set(Point::EosRead, exit);
-            record.received(self.traffic);
+    pub(super) fn end(&mut self, exit: u64, exchange: Option<&impl Exchange>) {
+        if let Some(exchange) = exchange {
+            exchange.tell(Event::Received(exit, self.traffic));
         }
     }
 }

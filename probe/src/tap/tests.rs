@@ -5,4 +5,5 @@ mod fuzz;
 mod h1;
 mod h2;
 mod hpack;
+mod listening;
 mod wire;

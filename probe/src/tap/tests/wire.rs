@@ -6,10 +6,10 @@ use ledger::{Half, Side};
 use tokio::sync::mpsc::Receiver;
 
 use crate::context::SpanContext;
+use crate::directory::{Claims, Directory, Outstanding};
 use crate::export::Sink;
 use crate::record::{Identity, Record};
 use crate::tap::conn::Conn;
-use crate::tap::directory::{Claims, Directory, Outstanding};
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) const END_STREAM: u8 = 1;
@@ -64,7 +64,7 @@ pub(super) fn reset(stream: u32) -> Vec<u8> {
 /// A tapped connection with nothing above or below it.
 pub(super) struct TappedConnection {
     /// `None` once the connection is lost.
-    pub(super) conn: Option<Conn>,
+    pub(super) conn: Option<Conn<Directory>>,
     pub(super) outstanding: Arc<Outstanding>,
     pub(super) claims: Arc<Claims>,
     pub(super) submitted: Receiver<Arc<Record>>,
@@ -77,17 +77,17 @@ impl TappedConnection {
         let claims: Arc<Claims> = Arc::default();
         let (directory, http2) = match side {
             Side::Client => (Directory::Client(Arc::clone(&outstanding)), Some(http2)),
-            Side::Server => (Directory::Server(Arc::clone(&claims)), None),
+            Side::Server => (Directory::Server(Arc::clone(&claims), sink), None),
         };
         TappedConnection {
-            conn: Some(Conn::new(directory, sink, http2)),
+            conn: Some(Conn::new(side, directory, http2)),
             outstanding,
             claims,
             submitted,
         }
     }
 
-    pub(super) fn conn(&mut self) -> &mut Conn {
+    pub(super) fn conn(&mut self) -> &mut Conn<Directory> {
         self.conn.as_mut().unwrap()
     }
 
