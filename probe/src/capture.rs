@@ -131,5 +131,6 @@ fn hop(client: &CapturedSpan, spans: &[CapturedSpan]) -> HopNode {
         client: Some(client.half.clone()),
         server: server.map(|span| span.half.clone()),
         children: children.map(|child| hop(child, spans)).collect(),
+        ..HopNode::default()
     }
 }

@@ -1,0 +1,7 @@
+//! A relay between real sockets: what comes out is what went in.
+
+mod bytes;
+mod ends;
+mod http;
+mod lines;
+mod setting;
