@@ -64,6 +64,11 @@ impl Reporter {
         Ok(Reporter { exporter: Mutex::new(Some(exporter)), sink })
     }
 
+    /// A reporter whose records go to `sink`.
+    pub(crate) fn with_sink(sink: Sink) -> Reporter {
+        Reporter { exporter: Mutex::new(None), sink }
+    }
+
     /// Queues the span of a call, if its trace is sampled; where the queue is full it is lost and counted.
     pub fn report(&self, call: ReportedCall) {
         let record = Record::new(Side::Client);

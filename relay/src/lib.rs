@@ -15,4 +15,4 @@ mod serve;
 
 pub use config::RelayConfig;
 pub use rate::{Rate, RateError};
-pub use serve::{RelayError, Summary, run, serve};
+pub use serve::{RelayError, Summary, run, serve, serve_reporting};

@@ -142,14 +142,26 @@ pub async fn serve(
     config: RelayConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Summary, RelayError> {
-    let relay = Arc::new(Relay::new(config)?);
+    let start = |url: &String| Reporter::start(&config.name, std::process::id(), url);
+    let spans = config.sidecar.as_ref().map(start).transpose()?;
+    Ok(serve_reporting(listener, config, spans, shutdown).await)
+}
+
+/// The same with spans that go to `spans`, wherever the settings say.
+pub async fn serve_reporting(
+    listener: TcpListener,
+    config: RelayConfig,
+    spans: Option<Reporter>,
+    shutdown: impl Future<Output = ()>,
+) -> Summary {
+    let relay = Arc::new(Relay::new(config, spans.map(Arc::new)));
     let connections = TaskTracker::new();
     relay.accept(&listener, &connections, shutdown).await;
     drop(listener);
     relay.stop.cancel();
     connections.close();
     let _ = tokio::time::timeout(GRACE, connections.wait()).await;
-    Ok(relay.finish().await)
+    relay.finish().await
 }
 
 /// Connects to the service.
@@ -180,15 +192,11 @@ struct Relay {
 }
 
 impl Relay {
-    fn new(config: RelayConfig) -> Result<Relay, RelayError> {
+    fn new(config: RelayConfig, spans: Spans) -> Relay {
         // The odd nanosecond goes one way.
         let out_ns = config.rtt.0 / 2;
         let lines = [out_ns, config.rtt.0 - out_ns];
-        let spans = match &config.sidecar {
-            None => None,
-            Some(url) => Some(Arc::new(Reporter::start(&config.name, std::process::id(), url)?)),
-        };
-        Ok(Relay {
+        Relay {
             lines: lines.map(|delay| Arc::new(Line::new(delay, config.bandwidth))),
             tally: Arc::default(),
             spans,
@@ -199,7 +207,7 @@ impl Relay {
             complained: AtomicBool::new(false),
             stop: CancellationToken::new(),
             config,
-        })
+        }
     }
 
     async fn accept(

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod ends;
+mod found;
 mod http;
 mod lines;
 mod setting;
