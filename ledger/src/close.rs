@@ -1,8 +1,7 @@
 //! Closing the books: from what each side of each hop measured to one ledger whose stages add up.
 //!
-//! A hop is a walk along marks. The client's walk has a hole where the wire is; the server's walk
-//! fills it. Where both ends were tapped on one clock, what remains of the hole is two measured
-//! wire stages; otherwise it is one inferred stage, called network only where taps looked at both ends.
+//! A hop is a walk along marks. The client's walk has a hole where the wire is; relays on it and the server fill
+//! it ([`crate::wire`]).
 //! A foreign span is the case with no marks at all, a lost half the case with nothing to fill the hole:
 //! neither is special. A database sends no spans: the hole of a call to one is the round trip of its query,
 //! which its client measures.
@@ -16,8 +15,10 @@ use crate::critical::{self, Part, Shares};
 use crate::half::Half;
 use crate::hop::{HopLedger, HopNode, RequestLedger};
 use crate::marks::Point;
+use crate::passage::{Outer, Passage};
 use crate::stage::{Kind, Stage};
 use crate::walk::{self, Walk};
+use crate::wire::Inside;
 
 /// Closes the books of the request whose edge hop is `root`.
 ///
@@ -82,24 +83,25 @@ fn is_early<H: Borrow<Half>>(node: &HopNode<H>) -> bool {
 
 /// Books a hop's own stages, and answers which parts of its children the request waited for.
 fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk, clipped: &mut i64) -> Shares {
+    let relays: Vec<_> = node.relays().filter_map(Passage::of).collect();
+    let inside = Inside {
+        relays: &relays,
+        server: node.server(),
+        placed: node.placed,
+        children: &node.children,
+    };
     let (mut shares, own) = match (node.client(), node.server()) {
-        (Some(client), Some(server)) if measured_wire(client, server) => {
-            let span = server.residence();
-            let mut shares = critical::share(&node.children, span, walk.cut(client.call(), span));
-            walk.carved = std::mem::take(&mut shares.carved);
+        (Some(client), server) if server.is_some() || !relays.is_empty() => {
+            let outer = Outer::client(client);
+            let carved = inside.carve(outer, client.call(), walk);
             let out = client_out(client, walk);
-            let at = walk.step(out, server.marks.get(Point::LastRead), Stage::RequestWire);
-            let left = walk::server(server, at, span.1, walk);
             let back = read(client);
-            walk.step(left, Some(back), Stage::ReplyWire);
+            let shares = inside.fill(outer, (out, back), carved, walk, clipped);
             client_in(client, back, walk);
-            (shares, (Stage::Handler, Kind::Measured))
+            let own = if server.is_some() { Stage::Handler } else { Stage::Remote };
+            (shares, (own, Kind::Measured))
         }
-        (Some(client), Some(server)) => {
-            let shares = unseen(client, server, &node.children, walk, clipped);
-            (shares, (Stage::Handler, Kind::Measured))
-        }
-        (Some(client), None) => {
+        (Some(client), _) => {
             let hole = (sent(client), read(client));
             let mut shares = critical::share(&node.children, hole, walk.cut(client.call(), hole));
             walk.carved = std::mem::take(&mut shares.carved);
@@ -108,6 +110,15 @@ fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk, clipped: &mut i64) 
             walk.book_step(out, hole.1, stage, kind);
             client_in(client, hole.1, walk);
             (shares, (stage, kind))
+        }
+        // Nobody tells how the call was made: the request begins where the outermost relay has it.
+        (None, _) if !relays.is_empty() => {
+            let relay = &relays[0];
+            let inner = Inside { relays: &relays[1..], ..inside };
+            let carved = inner.carve_within(relay, walk);
+            let shares = inner.pass(relay, carved, walk, clipped);
+            let own = if node.server().is_some() { Stage::Handler } else { Stage::Remote };
+            (shares, (own, Kind::Measured))
         }
         (None, Some(server)) => {
             let span = server.residence();
@@ -119,45 +130,6 @@ fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk, clipped: &mut i64) 
         (None, None) => return Shares::none(&node.children),
     };
     shares.take_unplaced(&node.children, own, &mut walk.stages);
-    shares
-}
-
-/// Books a hop whose wire was not measured: what its server's residence leaves of the hole in its client's span.
-///
-/// Of two spans by two clocks only the lengths can be compared. A foreign one that is longer than the hole keeps
-/// its beginning: a server goes on when its client has given up, it does not start before it was asked.
-fn unseen<H: Borrow<Half>>(
-    client: &Half,
-    server: &Half,
-    children: &[HopNode<H>],
-    walk: &mut Walk,
-    clipped: &mut i64,
-) -> Shares {
-    let out = client_out(client, walk);
-    let back = read(client);
-    let (hole, kept) = (walk::between(out, back), walk.kept(out, back));
-    let span = server.residence();
-    let length = walk::between(span.0, span.1);
-    let both_tapped = client.tapped() && server.tapped();
-    let fits = if both_tapped { length } else { length.min(hole.max(0)) };
-    *clipped = clipped.wrapping_add(length.wrapping_sub(fits));
-    // Of a call of which only a part was waited for, that part of its server's time was.
-    let part = |whole: i64, part| walk::in_proportion(whole.max(0), part, hole);
-    let inside = if kept == hole { fits } else { part(fits, kept) };
-    let outer = std::mem::replace(&mut walk.window, walk::EVER);
-    if inside != length {
-        let skipped = part(fits, walk::between(out, walk::clamped(out, outer)));
-        let from = span.0.saturating_add_signed(skipped);
-        walk.window = (from, from.saturating_add_signed(inside));
-    }
-    let mut shares = critical::share(children, span, walk.cut(span, span));
-    walk.carved = std::mem::take(&mut shares.carved);
-    walk::server(server, span.0, span.1, walk);
-    walk.carved.clear();
-    walk.window = outer;
-    let stage = if both_tapped { Stage::NetworkInferred } else { Stage::BetweenSpans };
-    walk.book(stage, kept.wrapping_sub(inside), Kind::Inferred);
-    client_in(client, back, walk);
     shares
 }
 
@@ -211,9 +183,4 @@ fn without_server(client: &Half) -> (Stage, Kind) {
         // A foreign span: what its SDK timed by the wall, the wait for a connection included.
         Some(_) => (Stage::QueryRoundTrip, Kind::Inferred),
     }
-}
-
-/// Whether the two wire stages of a hop are differences of marks on one clock.
-fn measured_wire(client: &Half, server: &Half) -> bool {
-    client.tapped() && server.tapped() && !client.clock.is_empty() && client.clock == server.clock
 }

@@ -9,6 +9,7 @@ use std::borrow::Borrow;
 
 use crate::half::Half;
 use crate::hop::HopNode;
+use crate::passage::Passage;
 use crate::stage::{Kind, Stage, StageSet};
 use crate::walk::{EVER, Window, between};
 
@@ -100,7 +101,10 @@ fn placed<H: Borrow<Half>>(call: &HopNode<H>) -> Option<(&Half, Window)> {
 fn unplaced<H: Borrow<Half>>(call: &HopNode<H>) -> Option<Window> {
     match call.client() {
         Some(client) => client.elsewhere.then(|| client.call()),
-        None => call.server().map(Half::residence),
+        None => {
+            let relay = call.relays().find_map(Passage::of);
+            relay.map(|relay| relay.residence()).or_else(|| call.server().map(Half::residence))
+        }
     }
 }
 

@@ -17,6 +17,24 @@ pub enum Side {
     Client,
     /// The process that answered it.
     Server,
+    /// A relay between the two: it answers the one and calls the other.
+    Wire,
+}
+
+/// What a relay saw on its *far* face, towards the server: its outbound message is the request. What its [`Half`] has
+/// besides is of the *near* face, towards the client, on which it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Far {
+    /// The marks taken there.
+    pub marks: Marks,
+    /// Where the time of the request went while it was being passed on.
+    pub sending: Sending,
+    /// The request as it was passed on.
+    pub outbound: Traffic,
+    /// The reply as it came.
+    pub inbound: Traffic,
+    /// Number of the connection within the relay's process; 0 if unknown.
+    pub connection: u64,
 }
 
 /// What one side of a hop knows about one call.
@@ -28,6 +46,8 @@ pub struct Half {
     /// span this is wall time: only the difference, and comparisons within one process, mean
     /// anything.
     pub interval: (u64, u64),
+    /// Start of the span by the wall, as its process told it, in nanoseconds since 1970; 0 if unknown.
+    pub wall: u64,
     /// Identity of the clock the marks were read from; empty if unknown.
     pub clock: String,
     /// The marks taken. None at all for a foreign span.
@@ -53,6 +73,8 @@ pub struct Half {
     pub streaming: bool,
     /// Injected delays, as the injector measured them, in nanoseconds.
     pub injected: Vec<(Stage, u64)>,
+    /// The far face (of a relay only).
+    pub far: Option<Box<Far>>,
 }
 
 /// A span attribute of a [`Half`].
@@ -84,6 +106,7 @@ impl Half {
         Half {
             side,
             interval,
+            wall: 0,
             clock: String::new(),
             marks: Marks::default(),
             sending: Sending::default(),
@@ -96,6 +119,7 @@ impl Half {
             elsewhere: false,
             streaming: false,
             injected: Vec::new(),
+            far: None,
         }
     }
 

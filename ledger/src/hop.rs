@@ -16,13 +16,25 @@ pub struct HopNode<H = Half> {
     pub client: Option<H>,
     /// The answering side, if its span arrived.
     pub server: Option<H>,
+    /// Relays between the two, from the client's on.
+    pub relays: Vec<H>,
+    /// Spans of the server, a foreign one, were nearly always within what the relays before it saw by the wall clock: so
+    /// this one may be placed by it.
+    pub placed: bool,
     /// Calls made by the server of this hop.
     pub children: Vec<HopNode<H>>,
 }
 
 impl<H> Default for HopNode<H> {
     fn default() -> Self {
-        HopNode { name: String::new(), client: None, server: None, children: Vec::new() }
+        HopNode {
+            name: String::new(),
+            client: None,
+            server: None,
+            relays: Vec::new(),
+            placed: false,
+            children: Vec::new(),
+        }
     }
 }
 
@@ -35,6 +47,11 @@ impl<H: Borrow<Half>> HopNode<H> {
     /// Its answering side.
     pub(crate) fn server(&self) -> Option<&Half> {
         self.server.as_ref().map(Borrow::borrow)
+    }
+
+    /// The relays between them.
+    pub(crate) fn relays(&self) -> impl Iterator<Item = &Half> {
+        self.relays.iter().map(Borrow::borrow)
     }
 
     /// By how much the server was at work inside its client's call: from the call to the server's first read, or from its

@@ -20,15 +20,17 @@ mod hop;
 mod marks;
 pub mod names;
 mod packed;
+mod passage;
 pub mod process;
 mod stage;
 mod walk;
 pub mod wall;
+mod wire;
 
 pub use close::close;
 pub use edge::Edge;
 pub use entries::HalfError;
-pub use half::{Attribute, Half, Side, Value};
+pub use half::{Attribute, Far, Half, Side, Value};
 pub use hop::{HopLedger, HopNode, RequestLedger};
 pub use marks::{Marks, Point, Sending, Traffic};
 pub use packed::{Origin, PackedError, length_delimited, varint};

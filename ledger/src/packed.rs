@@ -6,8 +6,8 @@
 //! an entry has beyond those it knows, so that a writer may say more. What the text form says, this says
 //! too (`packed_and_plain_spans_are_the_same_record`).
 
-use crate::half::Half;
-use crate::marks::{Point, Sending, Traffic};
+use crate::half::{Far, Half};
+use crate::marks::{Marks, Point, Sending, Traffic};
 use crate::stage::Stage;
 
 /// The version that is written, and the only one that is read.
@@ -32,6 +32,8 @@ enum Tag {
     Origin = 7,
     /// 1 for a streaming call.
     Streaming = 8,
+    /// The far face of a relay: entries of these kinds.
+    Far = 9,
 }
 
 /// Where a span stands among those of its process: a gap in the numbers is a loss.
@@ -68,19 +70,7 @@ impl Half {
     /// Appends the record in its packed form, and where the span stands.
     pub fn pack(&self, origin: Option<Origin>, out: &mut Vec<u8>) {
         out.push(VERSION);
-        let base = self.marks.first().unwrap_or(0);
-        entry(out, Tag::Marks, |out| {
-            varint(out, base);
-            for (point, at) in self.marks.iter() {
-                out.extend(point.code().as_bytes());
-                varint(out, at.wrapping_sub(base));
-            }
-        });
-        let Sending { window_wait, socket_wait, socket_write, framing } = self.sending;
-        let sending = [window_wait, socket_wait, socket_write, framing];
-        numbers(out, Tag::Sending, &sending);
-        put_traffic(out, Tag::Outbound, &self.outbound);
-        put_traffic(out, Tag::Inbound, &self.inbound);
+        put_face(out, (&self.marks, self.sending), (&self.outbound, &self.inbound));
         numbers(out, Tag::Connection, &[self.connection, self.http, self.attempts]);
         numbers(out, Tag::Streaming, &[u64::from(self.streaming)]);
         if !self.injected.is_empty() {
@@ -90,6 +80,12 @@ impl Half {
                     out.extend(stage.name().as_bytes());
                     varint(out, ns);
                 }
+            });
+        }
+        if let Some(far) = &self.far {
+            entry(out, Tag::Far, |out| {
+                put_face(out, (&far.marks, far.sending), (&far.outbound, &far.inbound));
+                numbers(out, Tag::Connection, &[far.connection, 0, 0]);
             });
         }
         if let Some(origin) = origin {
@@ -108,12 +104,7 @@ impl Half {
         }
         let mut origin = None;
         while !rest.is_empty() {
-            let tag = read(&mut rest).ok_or(PackedError::Broken(0))?;
-            let content = read(&mut rest)
-                .and_then(|length| rest.split_at_checked(usize::try_from(length).ok()?))
-                .ok_or(PackedError::Broken(tag))?;
-            rest = content.1;
-            let mut content = Content { rest: content.0 };
+            let (tag, mut content) = next_entry(&mut rest)?;
             self.take_in(tag, &mut content, &mut origin).ok_or(PackedError::Broken(tag))?;
         }
         Ok(origin)
@@ -127,22 +118,6 @@ impl Half {
         origin: &mut Option<Origin>,
     ) -> Option<()> {
         match tag {
-            tag if tag == Tag::Marks as u64 => {
-                let base = content.next()?;
-                while !content.rest.is_empty() {
-                    let code = content.bytes(2)?;
-                    let after = content.next()?;
-                    if let Some(point) = Point::from_code(code) {
-                        self.marks.set(point, base.wrapping_add(after));
-                    }
-                }
-            }
-            tag if tag == Tag::Sending as u64 => {
-                let [window_wait, socket_wait, socket_write, framing] = content.array()?;
-                self.sending = Sending { window_wait, socket_wait, socket_write, framing };
-            }
-            tag if tag == Tag::Outbound as u64 => self.outbound = traffic(content)?,
-            tag if tag == Tag::Inbound as u64 => self.inbound = traffic(content)?,
             tag if tag == Tag::Connection as u64 => {
                 [self.connection, self.http, self.attempts] = content.array()?;
             }
@@ -164,10 +139,91 @@ impl Half {
                 let [streaming] = content.array()?;
                 self.streaming = streaming != 0;
             }
-            _ => {}
+            tag if tag == Tag::Far as u64 => {
+                let far = self.far.get_or_insert_default();
+                while !content.rest.is_empty() {
+                    let (tag, mut content) = next_entry(&mut content.rest).ok()?;
+                    far.take_in(tag, &mut content)?;
+                }
+            }
+            _ => {
+                let face = (&mut self.marks, &mut self.sending);
+                take_face(tag, content, face, (&mut self.outbound, &mut self.inbound))?;
+            }
         }
         Some(())
     }
+}
+
+impl Far {
+    fn take_in(&mut self, tag: u64, content: &mut Content<'_>) -> Option<()> {
+        if tag == Tag::Connection as u64 {
+            self.connection = content.next()?;
+            return Some(());
+        }
+        let face = (&mut self.marks, &mut self.sending);
+        take_face(tag, content, face, (&mut self.outbound, &mut self.inbound))
+    }
+}
+
+/// The entry at the front: its tag and its content.
+fn next_entry<'a>(rest: &mut &'a [u8]) -> Result<(u64, Content<'a>), PackedError> {
+    let tag = read(rest).ok_or(PackedError::Broken(0))?;
+    let (content, after) = read(rest)
+        .and_then(|length| rest.split_at_checked(usize::try_from(length).ok()?))
+        .ok_or(PackedError::Broken(tag))?;
+    *rest = after;
+    Ok((tag, Content { rest: content }))
+}
+
+/// What every face of a connection has.
+fn put_face(
+    out: &mut Vec<u8>,
+    (marks, sending): (&Marks, Sending),
+    (outbound, inbound): (&Traffic, &Traffic),
+) {
+    let base = marks.first().unwrap_or(0);
+    entry(out, Tag::Marks, |out| {
+        varint(out, base);
+        for (point, at) in marks.iter() {
+            out.extend(point.code().as_bytes());
+            varint(out, at.wrapping_sub(base));
+        }
+    });
+    let Sending { window_wait, socket_wait, socket_write, framing } = sending;
+    numbers(out, Tag::Sending, &[window_wait, socket_wait, socket_write, framing]);
+    put_traffic(out, Tag::Outbound, outbound);
+    put_traffic(out, Tag::Inbound, inbound);
+}
+
+/// Takes in one entry of a face; `None` if it is broken.
+#[inline]
+fn take_face(
+    tag: u64,
+    content: &mut Content<'_>,
+    (marks, sending): (&mut Marks, &mut Sending),
+    (outbound, inbound): (&mut Traffic, &mut Traffic),
+) -> Option<()> {
+    match tag {
+        tag if tag == Tag::Marks as u64 => {
+            let base = content.next()?;
+            while !content.rest.is_empty() {
+                let code = content.bytes(2)?;
+                let after = content.next()?;
+                if let Some(point) = Point::from_code(code) {
+                    marks.set(point, base.wrapping_add(after));
+                }
+            }
+        }
+        tag if tag == Tag::Sending as u64 => {
+            let [window_wait, socket_wait, socket_write, framing] = content.array()?;
+            *sending = Sending { window_wait, socket_wait, socket_write, framing };
+        }
+        tag if tag == Tag::Outbound as u64 => *outbound = traffic(content)?,
+        tag if tag == Tag::Inbound as u64 => *inbound = traffic(content)?,
+        _ => {}
+    }
+    Some(())
 }
 
 fn put_traffic(out: &mut Vec<u8>, tag: Tag, traffic: &Traffic) {

@@ -127,6 +127,8 @@ stages! {
     RequestSocketWrite, Socket, "request_socket_write", "Inside the write calls that carried the request.";
     RequestFraming, Framing, "request_framing", "The connection turned the request into frames.";
     RequestWire, Network, "request_wire", "Entering the write of the last request byte to the server's read of it.";
+    RequestRelay, Network, "request_relay", "A relay read the last request byte until it entered the write that passed it on: the distance that it stands for, and itself.";
+    BeforeServerSpan, Unseen, "before_server_span", "A relay passed the last request byte on until a foreign server's span began: accept queue, thread start, interpreter lock. Placed by the wall clock.";
     RequestDeframing, Framing, "request_deframing", "Last request byte read to the connection's next I/O call (approximate).";
     RequestReceiverQueue, Queue, "request_receiver_queue", "The request was read and waited to be decoded.";
     RequestDecode, Serialization, "request_decode", "Turning bytes into the request.";
@@ -134,6 +136,7 @@ stages! {
     Dispatch, Queue, "dispatch", "Decoded to the start of the handler.";
     Handler, Backend, "handler", "The service's own code, less its calls to others where it waited for them.";
     QueryRoundTrip, Backend, "query_round_trip", "A query sent to a database until its last row was read: wire and server in one.";
+    AfterServerSpan, Unseen, "after_server_span", "A foreign server's span ended until a relay read the last reply byte. Placed by the wall clock.";
     ReplyEncode, Serialization, "reply_encode", "Turning the reply into bytes.";
     ReplySendQueue, Queue, "reply_send_queue", "The reply waited to be sent: other streams ahead, the scheduler.";
     ReplyWindowWait, FlowControl, "reply_window_wait", "A HTTP/2 window was exhausted while reply bytes were pending.";
@@ -141,6 +144,7 @@ stages! {
     ReplySocketWrite, Socket, "reply_socket_write", "Inside the write calls that carried the reply.";
     ReplyFraming, Framing, "reply_framing", "The connection turned the reply into frames.";
     ReplyWire, Network, "reply_wire", "Entering the write of the last reply byte to the client's read of it.";
+    ReplyRelay, Network, "reply_relay", "A relay read the last reply byte until it entered the write that passed it on.";
     ReplyDeframing, Framing, "reply_deframing", "Last reply byte read to the connection's next I/O call (approximate).";
     ReplyReceiverQueue, Queue, "reply_receiver_queue", "The reply was read and waited to be decoded.";
     ReplyDecode, Serialization, "reply_decode", "Turning bytes into the reply.";
@@ -148,6 +152,7 @@ stages! {
     WakeUp, Queue, "wake_up", "From the last event of the reply to the return of the call.";
     NetworkInferred, Network, "network_inferred", "Last byte written to last byte read, both ways, tapped at both ends by different clocks: as a difference of durations.";
     BetweenSpans, Unseen, "between_spans", "A client's span less its server's where no tap looked: network, queues, libraries and the scheduler in one.";
+    AroundServerSpan, Unseen, "around_server_span", "From a relay to a foreign server and back, less the server's span, which cannot be placed in between.";
     Remote, Unseen, "remote", "A call to a peer that reported nothing of itself.";
 }
 

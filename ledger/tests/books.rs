@@ -1,6 +1,6 @@
 //! The books close: stages add up to the latency for any missing mark and any order of marks.
 
-use ledger::{Family, Half, HopNode, Kind, Point, Side, Stage, close};
+use ledger::{Family, Far, Half, HopNode, Kind, Point, Side, Stage, close};
 use proptest::prelude::*;
 
 fn half(side: Side, marks: &[(Point, u64)]) -> Half {
@@ -14,7 +14,8 @@ fn half(side: Side, marks: &[(Point, u64)]) -> Half {
 }
 
 fn hop(client: Half, server: Half) -> HopNode {
-    HopNode { name: "a→b".into(), client: Some(client), server: Some(server), children: vec![] }
+    let (client, server) = (Some(client), Some(server));
+    HopNode { name: "a→b".into(), client, server, ..HopNode::default() }
 }
 
 /// A hop with every mark in order, one step apart of its own size, so that no two stages are alike.
@@ -322,15 +323,41 @@ fn any_hop() -> impl Strategy<Value = HopNode> {
     let leaf =
         halves().prop_map(|(client, server)| HopNode { client, server, ..HopNode::default() });
     leaf.prop_recursive(3, 12, 3, move |inner| {
-        (halves(), proptest::collection::vec(inner, 0..3)).prop_map(
-            |((client, server), children)| HopNode {
+        let relays = proptest::collection::vec(any_relay(), 0..3);
+        (halves(), relays, any::<bool>(), proptest::collection::vec(inner, 0..3)).prop_map(
+            |((client, server), relays, placed, children)| HopNode {
                 client,
                 server,
+                relays,
+                placed,
                 children,
                 ..HopNode::default()
             },
         )
     })
+}
+
+/// A relay, nearly always of an exchange that passed it whole.
+fn any_relay() -> impl Strategy<Value = Half> {
+    let marks = proptest::array::uniform4(1_u64..1_000_000_000_000);
+    (any_half(Side::Wire), marks, 0_u64..10, any::<u32>()).prop_map(
+        |(mut half, marks, broken, wall)| {
+            let mut far = Far::default();
+            for (index, at) in marks.into_iter().enumerate() {
+                let at = if broken == index as u64 { 0 } else { at };
+                let face = if index < 2 { &mut half.marks } else { &mut far.marks };
+                face.set(if index % 2 == 0 { Point::LastRead } else { Point::LastWrite }, at);
+            }
+            half.wall = wall.into();
+            half.far = Some(Box::new(far));
+            half
+        },
+    )
+}
+
+/// Every half of a hop.
+fn halves_of(hop: &mut HopNode) -> impl Iterator<Item = &mut Half> {
+    hop.client.iter_mut().chain(&mut hop.server).chain(&mut hop.relays)
 }
 
 /// What the caller waited, read straight off the edge hop.
@@ -369,11 +396,15 @@ proptest! {
 
 /// The same hop so much later on every clock.
 fn later(mut hop: HopNode, by: u64) -> HopNode {
-    for half in hop.client.iter_mut().chain(&mut hop.server) {
+    for half in halves_of(&mut hop) {
         half.interval = (half.interval.0 + by, half.interval.1 + by);
-        for &point in Point::ALL {
-            if let Some(at) = half.marks.get(point) {
-                half.marks.set(point, at + by);
+        half.wall = if half.wall == 0 { 0 } else { half.wall + by };
+        let far = half.far.as_mut().map(|far| &mut far.marks);
+        for marks in far.into_iter().chain([&mut half.marks]) {
+            for &point in Point::ALL {
+                if let Some(at) = marks.get(point) {
+                    marks.set(point, at + by);
+                }
             }
         }
     }
@@ -384,13 +415,17 @@ fn later(mut hop: HopNode, by: u64) -> HopNode {
 /// The same hop with numbers that nobody measured.
 fn wild(mut hop: HopNode, numbers: &mut impl Iterator<Item = u64>) -> HopNode {
     let mut next = || numbers.next().expect("there is no end of them");
-    for half in hop.client.iter_mut().chain(&mut hop.server) {
+    for half in halves_of(&mut hop) {
         half.interval = (next(), next());
+        half.wall = next();
         half.sending.framing = next();
         half.sending.socket_write = next();
-        for &point in Point::ALL {
-            if half.marks.get(point).is_some() {
-                half.marks.set(point, next());
+        let far = half.far.as_mut().map(|far| &mut far.marks);
+        for marks in far.into_iter().chain([&mut half.marks]) {
+            for &point in Point::ALL {
+                if marks.get(point).is_some() {
+                    marks.set(point, next());
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ fn hop(client: (u64, u64), server: Option<(u64, u64)>, children: Vec<HopNode>) -
         client: Some(span(Side::Client, client.0, client.1)),
         server: server.map(|(start, end)| span(Side::Server, start, end)),
         children,
+        ..HopNode::default()
     }
 }
 
@@ -26,7 +27,7 @@ fn call(start: u64, end: u64) -> HopNode {
 /// A request that begins at its server.
 fn served(start: u64, end: u64, children: Vec<HopNode>) -> HopNode {
     let server = Some(span(Side::Server, start, end));
-    HopNode { name: "?→b".into(), client: None, server, children }
+    HopNode { name: "?→b".into(), server, children, ..HopNode::default() }
 }
 
 fn totals(books: &RequestLedger) -> Vec<i64> {
@@ -195,7 +196,7 @@ fn any_tree() -> impl Strategy<Value = HopNode> {
                 half
             });
             let server = server.map(|(start, end)| span(Side::Server, start, end));
-            HopNode { name: String::new(), client, server, children: vec![] }
+            HopNode { client, server, ..HopNode::default() }
         })
     };
     let leaf = node();

@@ -13,6 +13,7 @@ use crate::context::SpanContext;
 use crate::export::Sink;
 use crate::probe::{Probe, ProbeError};
 use crate::record::Record;
+use crate::reporter::Reporter;
 use crate::service::{Service, ServiceConfig, serve};
 
 /// How long [`Captured::span`] waits before it says that nothing comes.
@@ -68,6 +69,13 @@ impl Captured {
         let (sink, records) = Sink::kept();
         let probe = Probe::with_sink(sink, inject)?;
         Ok((probe, Captured { records, clock: clock::identity() }))
+    }
+
+    /// Makes a reporter whose spans are captured.
+    #[must_use]
+    pub fn reporter() -> (Reporter, Captured) {
+        let (sink, records) = Sink::kept();
+        (Reporter::with_sink(sink), Captured { records, clock: clock::identity() })
     }
 
     /// The next span to end, if one does within half a minute.
@@ -126,10 +134,19 @@ fn hop(client: &CapturedSpan, spans: &[CapturedSpan]) -> HopNode {
         span.half.side == Side::Client
             && server.is_some_and(|server| span.parent == server.context.span_id)
     });
+    let mut relays: Vec<_> = spans
+        .iter()
+        .filter(|span| span.half.side == Side::Wire && span.parent == client.context.span_id)
+        .map(|span| span.half.clone())
+        .collect();
+    // Each is inside the one before it.
+    relays.sort_by_key(|relay| std::cmp::Reverse(relay.duration()));
     HopNode {
+        relays,
         name: client.name.clone(),
         client: Some(client.half.clone()),
         server: server.map(|span| span.half.clone()),
         children: children.map(|child| hop(child, spans)).collect(),
+        ..HopNode::default()
     }
 }

@@ -82,7 +82,7 @@ pub use probe::{PROBES_VARIABLE, Probe, ProbeConfig, ProbeError};
 pub use received::Received;
 pub use receiver::EndpointError;
 pub use reply::ReplyBody;
-pub use reporter::{ReportedCall, Reporter};
+pub use reporter::{RelayedExchange, ReportedCall, Reporter};
 pub use routes::Routes;
 pub use scope::{Context, spawn};
 pub use server::ServerOptions;

@@ -12,6 +12,7 @@ use crate::record::Record;
 /// Name of the scope of our spans.
 const SCOPE: &str = "probe";
 /// `SpanKind` and `StatusCode` of OTLP.
+const KIND_INTERNAL: u64 = 1;
 const KIND_SERVER: u64 = 2;
 const KIND_CLIENT: u64 = 3;
 const STATUS_ERROR: u64 = 2;
@@ -77,7 +78,12 @@ impl Encoder {
             bytes(out, 4, &identity.parent.to_be_bytes());
         }
         bytes(out, 5, identity.name.as_bytes());
-        number(out, 6, if half.side == Side::Server { KIND_SERVER } else { KIND_CLIENT });
+        let kind = match half.side {
+            Side::Client => KIND_CLIENT,
+            Side::Server => KIND_SERVER,
+            Side::Wire => KIND_INTERNAL,
+        };
+        number(out, 6, kind);
         fixed64(out, 7, self.wall.to_wall(half.interval.0));
         fixed64(out, 8, self.wall.to_wall(half.interval.1));
         self.packed.clear();
@@ -101,7 +107,7 @@ impl Encoder {
                 number(status, 3, STATUS_ERROR);
             });
         }
-        let remote = if half.side == Side::Server { FLAG_REMOTE } else { 0 };
+        let remote = if half.side == Side::Client { 0 } else { FLAG_REMOTE };
         fixed32(out, 16, u32::from(identity.context.flags) | FLAG_KNOWN | remote);
         bytes(&mut self.spans, 2, &self.span);
     }

@@ -143,7 +143,7 @@ impl Slot {
     fn by_side(&self, client: Stage, server: Stage) -> Stage {
         match self.record.side() {
             ledger::Side::Client => client,
-            ledger::Side::Server => server,
+            ledger::Side::Server | ledger::Side::Wire => server,
         }
     }
 }

@@ -93,6 +93,11 @@ impl<IO, W> Wrapped<IO, W> {
     pub fn new(io: IO, wrapper: W) -> Self {
         Wrapped { io, wrapper }
     }
+
+    /// The stream itself.
+    pub fn io(&self) -> &IO {
+        &self.io
+    }
 }
 
 impl<IO, W> AsyncRead for Wrapped<IO, W>

@@ -50,22 +50,25 @@ pub(crate) enum SpanKind {
     Producer,
     /// Takes a message from a queue.
     Consumer,
+    /// A relay between the two sides of a hop. OTLP has no such kind: it comes as internal, with two faces.
+    Wire,
 }
 
 impl SpanKind {
-    /// Every kind, in the order of OTLP's numbers from 1.
-    pub(crate) const ALL: [SpanKind; 5] = [
+    /// Every kind, in the order of OTLP's numbers from 1, and ours.
+    pub(crate) const ALL: [SpanKind; 6] = [
         SpanKind::Internal,
         SpanKind::Server,
         SpanKind::Client,
         SpanKind::Producer,
         SpanKind::Consumer,
+        SpanKind::Wire,
     ];
 
     /// The kind with OTLP's number; numbers that OTLP does not define are internal.
     pub(crate) fn from_otlp(number: u64) -> SpanKind {
         let at = usize::try_from(number).unwrap_or(0).saturating_sub(1);
-        Self::ALL.get(at).copied().unwrap_or_default()
+        Self::ALL.get(at).copied().filter(|&kind| kind != SpanKind::Wire).unwrap_or_default()
     }
 
     /// The name used in counters.
@@ -76,6 +79,7 @@ impl SpanKind {
             SpanKind::Client => "client",
             SpanKind::Producer => "producer",
             SpanKind::Consumer => "consumer",
+            SpanKind::Wire => "wire",
         }
     }
 
@@ -162,7 +166,7 @@ pub(crate) struct Span {
     /// The trace and the span that it goes on with in another place: of a CONSUMER, who sent the message.
     pub(crate) link: Option<Box<(u128, u64)>>,
     /// What the span measured of its side of a hop, packed as it came ([`Half::pack`]): most of the time that a span is
-    /// held nobody looks at it. Empty where it measured nothing, and unless [`SpanKind::is_half`].
+    /// held nobody looks at it. Empty where it measured nothing, and of spans that are no side of a hop nor between.
     pub(crate) record: Box<[u8]>,
     /// What it says of the bodies of its call; `None` unless [`SpanKind::is_half`].
     pub(crate) claimed: Option<Box<Claimed>>,
@@ -196,8 +200,13 @@ impl Span {
 
     /// What it measured, in the memory of `half`.
     pub(crate) fn measured(&self, half: &mut Half) {
-        let side = if self.kind == SpanKind::Client { Side::Client } else { Side::Server };
+        let side = match self.kind {
+            SpanKind::Client => Side::Client,
+            SpanKind::Wire => Side::Wire,
+            _ => Side::Server,
+        };
         half.begin_anew(side, (self.start, self.end));
+        half.wall = self.wall;
         if !self.record.is_empty() {
             // It could be read when the span came.
             let _ = half.unpack(&self.record);

@@ -212,9 +212,10 @@ fn half(base: u64, id: u64, kind: SpanKind) -> Half {
     let side = if kind == SpanKind::Client { Side::Client } else { Side::Server };
     let mut half = Half::new(side, (0, 0));
     for (at, &point) in Point::ALL.iter().enumerate() {
-        let elsewhere = match side {
-            Side::Client => matches!(point, Point::HandlerStart | Point::HandlerEnd),
-            Side::Server => matches!(point, Point::Planned | Point::CallStart | Point::CallEnd),
+        let elsewhere = if side == Side::Client {
+            matches!(point, Point::HandlerStart | Point::HandlerEnd)
+        } else {
+            matches!(point, Point::Planned | Point::CallStart | Point::CallEnd)
         };
         if !elsewhere {
             half.marks.set(point, base + id * 40_000 + at as u64 * 12_345);

@@ -20,6 +20,10 @@ pub(crate) struct Known {
     servers: HashMap<Box<str>, bool>,
     /// Services whose callers send no spans.
     edges: HashSet<Box<str>>,
+    /// Services whose requests come by a relay that sends spans.
+    relayed: HashSet<Box<str>>,
+    /// Of the spans of foreign services that a relay passed requests on to: how many lie within what it saw, and all.
+    places: HashMap<Box<str>, (u64, u64)>,
     /// The load generator sends a span of each request itself.
     generator_tells: bool,
     names: usize,
@@ -80,6 +84,42 @@ impl Known {
     pub(crate) fn learn_edge(&mut self, service: &str) {
         if !self.edges.contains(service) && self.has_room() {
             self.edges.insert(service.into());
+        }
+    }
+
+    /// Whether the requests of the service come by a relay that sends spans, as far as is known.
+    pub(super) fn is_relayed(&self, service: &str) -> bool {
+        self.relayed.contains(service)
+    }
+
+    /// A relay has sent a span of a request to the service.
+    pub(super) fn learn_relayed(&mut self, service: &str) {
+        if !self.relayed.contains(service) && self.has_room() {
+            self.relayed.insert(service.into());
+        }
+    }
+
+    /// A trace waited for a relay's span of a request to the service, and none came: it may be gone.
+    pub(super) fn forget_relayed(&mut self, service: &str) {
+        if self.relayed.remove(service) {
+            self.names = self.names.saturating_sub(1);
+        }
+    }
+
+    /// Whether spans of a foreign service can be placed by the wall clock within what a relay saw: nearly all (99 %)
+    /// lie there, so that the two clocks are one.
+    pub(super) fn places(&self, service: &str) -> bool {
+        self.places.get(service).is_some_and(|&(within, all)| within * 100 >= all * 99)
+    }
+
+    /// A span of a foreign service did or did not lie within what a relay saw.
+    pub(super) fn learn_place(&mut self, service: &str, within: bool) {
+        if !self.places.contains_key(service) && self.has_room() {
+            self.places.insert(service.into(), (0, 0));
+        }
+        if let Some((inside, all)) = self.places.get_mut(service) {
+            *inside += u64::from(within);
+            *all += 1;
         }
     }
 

@@ -43,9 +43,17 @@ struct Node {
     next_server: Option<usize>,
 }
 
+/// A relay's span, and the CLIENT span of the hop that it is on; without that one here, the id of it is all there is.
+#[derive(Debug, Clone, Copy)]
+struct Relay {
+    at: usize,
+    client: Option<usize>,
+    caller: u64,
+}
+
 /// The links between the spans of a trace.
 #[derive(Debug)]
-pub(super) struct Links(Vec<Node>);
+pub(super) struct Links(Vec<Node>, Vec<Relay>);
 
 impl Links {
     /// Sorts `spans`, so that the result does not depend on the order of arrival, and follows their links.
@@ -65,13 +73,33 @@ impl Links {
             client: None,
             next_server: None,
         };
-        let mut links = Links((0..spans.len()).map(node).collect());
+        let mut links = Links((0..spans.len()).map(node).collect(), Vec::new());
         let mut chain = Vec::new();
         for at in 0..spans.len() {
             links.follow(spans, at, &mut chain);
         }
         links.pair(spans);
+        let relays = (0..spans.len()).filter(|&at| spans[at].kind == SpanKind::Wire);
+        links.1 = relays.map(|at| links.relay(spans, at)).collect();
         links
+    }
+
+    fn relay(&self, spans: &[Span], at: usize) -> Relay {
+        let above = self.0[at].above.filter(|&up| spans[up].kind == SpanKind::Client);
+        let client = above.map(|up| self.outermost(spans, up));
+        Relay { at, client, caller: spans[at].parent }
+    }
+
+    /// The relays' spans of the hop that the span at `at` is a side of: its client, or its server where that is all
+    /// there is.
+    pub(super) fn relays(&self, spans: &[Span], at: usize) -> impl Iterator<Item = usize> {
+        let span = &spans[at];
+        let is_client = span.kind == SpanKind::Client;
+        let of = move |relay: &&Relay| match relay.client {
+            Some(client) => is_client && client == at,
+            None => !is_client && relay.caller == span.parent,
+        };
+        self.1.iter().filter(of).map(|relay| relay.at)
     }
 
     /// Follows the chain of parents above the span at `at` until something is known of it.
@@ -201,8 +229,35 @@ impl Links {
             if span.edge.is_some() && (span.kind == SpanKind::Client || !self.is_top(at)) {
                 known.learn_generator();
             }
+            if span.kind == SpanKind::Server {
+                self.teach_relays(spans, at, waited, known);
+            }
         }
     }
+
+    /// Tells whether the server at `at` is reached by a relay, and whether a foreign one keeps to what that saw.
+    fn teach_relays(&self, spans: &[Span], at: usize, waited: bool, known: &mut Known) {
+        let (server, service) = (&spans[at], spans[at].source.service.as_str());
+        let side = self.0[at].client.unwrap_or(at);
+        let mut relays = self.relays(spans, side).peekable();
+        if relays.peek().is_some() {
+            known.learn_relayed(service);
+        } else if waited {
+            known.forget_relayed(service);
+        }
+        if server.record.is_empty() {
+            relays.for_each(|relay| known.learn_place(service, lies_within(server, &spans[relay])));
+        }
+    }
+}
+
+/// What the wall clocks of two processes on one kernel differ by where they are written down, in nanoseconds: SDKs round.
+const ROUNDING: u64 = 100_000;
+
+/// Whether a foreign server's span lies within what a relay saw of the exchange, both by the wall.
+fn lies_within(server: &Span, relay: &Span) -> bool {
+    let (from, until) = (relay.wall, relay.wall.saturating_add(relay.length()));
+    server.start.saturating_add(ROUNDING) >= from && server.end <= until.saturating_add(ROUNDING)
 }
 
 /// The parent of the span at `at`. Two spans may share an id (the two sides of one call, as

@@ -11,6 +11,7 @@ mod attempts;
 mod known;
 mod late;
 mod links;
+mod relays;
 mod row;
 mod runs;
 mod tally;

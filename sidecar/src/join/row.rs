@@ -108,6 +108,7 @@ impl Closer {
                     tally.joined += 1;
                     joined_sides += u64::from(self.spans[at].kind.is_half());
                 }
+                tally.joined += hop.relays.len() as u64;
             });
             rows.push(self.close_request(root, plan, known, halves));
             tally.requests.push(root.key);
@@ -138,7 +139,9 @@ impl Closer {
         let linked = (root.origin == Origin::Message).then(|| linked(first));
         let plan = Plan::of(root, first, plan);
         let stopwatch = root.hop.client.and_then(|at| self.spans[at].planned.as_ref()?.stopwatch);
-        let node = node(&root.hop, halves);
+        let placed =
+            |hop: &Hop| hop.server.is_some_and(|at| known.places(&self.spans[at].source.service));
+        let node = node(&root.hop, halves, &placed);
         let margin_ns = node.margin();
         let books = ledger::close(&node);
         let mut row = RequestRow {
@@ -191,7 +194,8 @@ impl Closer {
         rows: &mut Vec<HopRow>,
     ) {
         if let Some(books) = books.next() {
-            let sides = [hop.client, hop.server].map(|at| at.map(|at| &halves[at]));
+            let relay = hop.relays.first().copied();
+            let sides = [hop.client, hop.server, relay].map(|at| at.map(|at| &halves[at]));
             let (name, others) = (self.hop_name(hop, caller), self.attempts(hop));
             let claimed = self.claimed(hop);
             rows.push(HopRow { claimed, ..hop_row(name, sides, books, others) });
@@ -270,13 +274,15 @@ pub(crate) fn hex(number: u128) -> String {
 }
 
 /// A hop with its sides, and all below it. It needs no name here.
-fn node<'h>(hop: &Hop, halves: &'h [Half]) -> HopNode<&'h Half> {
+fn node<'h>(hop: &Hop, halves: &'h [Half], placed: &impl Fn(&Hop) -> bool) -> HopNode<&'h Half> {
     let side = |at: usize| &halves[at];
-    let children = hop.children.iter().map(|child| node(child, halves)).collect();
+    let children = hop.children.iter().map(|child| node(child, halves, placed)).collect();
     HopNode {
         name: String::new(),
         client: hop.client.map(side),
         server: hop.server.map(side),
+        relays: hop.relays.iter().map(|&at| side(at)).collect(),
+        placed: !hop.relays.is_empty() && placed(hop),
         children,
     }
 }
@@ -299,13 +305,14 @@ fn is_whole(hop: &Hop, spans: &[Span], known: &Known) -> bool {
 
 fn hop_row(
     hop: String,
-    [client, server]: [Option<&Half>; 2],
+    [client, server, relay]: [Option<&Half>; 3],
     books: HopLedger,
     others: Vec<Attempt>,
 ) -> HopRow {
     let tapped = |half: Option<&Half>| half.is_some_and(|half| half.http != 0);
     let (client_saw, server_saw) = (tapped(client), tapped(server));
-    let http = [client, server].into_iter().flatten().map(|half| half.http).find(|&v| v != 0);
+    let http =
+        [client, server, relay].into_iter().flatten().map(|half| half.http).find(|&v| v != 0);
     let counted = client.map_or(0, |half| half.attempts);
     let traffic = |half: Option<&Half>| half.map(|half| (half.outbound, half.inbound));
     let (outbound, inbound) = traffic(client).unwrap_or_default();
@@ -317,7 +324,8 @@ fn hop_row(
     let (request, reply) = match (client_saw, server_saw) {
         (true, _) => (Some(outbound), Some(inbound)),
         (false, true) => (Some(asked), Some(answered)),
-        (false, false) => (None, None),
+        // As it came from the client and went back to it: the relay's near face.
+        (false, false) => (relay.map(|half| half.inbound), relay.map(|half| half.outbound)),
     };
     let tried = if others.is_empty() { 0 } else { others.len() as u64 + 1 };
     HopRow {
@@ -331,7 +339,11 @@ fn hop_row(
         request,
         reply,
         wire_disagrees,
-        connection: client.map_or(0, |half| half.connection),
+        connection: client
+            .filter(|_| client_saw)
+            .or(relay)
+            .or(client)
+            .map_or(0, |half| half.connection),
         http: http.unwrap_or(0),
         attempts: counted.max(tried),
         others,

@@ -1,9 +1,11 @@
 //! What joining promises, as examples and properties: here which spans make which hops, in
+//! [`relays`] which relays are on them, in
 //! [`requests`] which requests there are, in [`holding`] how long and how much is held, in [`anything`] what holds
 //! for any spans.
 
 mod anything;
 mod holding;
+mod relays;
 mod requests;
 
 use std::sync::Arc;
@@ -32,6 +34,24 @@ fn measure(span: &mut Span, change: impl FnOnce(&mut Half)) {
     span.record = packed.into();
 }
 
+/// A relay's span: when it read the last byte of the request, passed it on, read that of the reply and passed that on.
+fn relay((id, parent): (u64, u64), clock: &str, times: [u64; 4]) -> Span {
+    let [taken, passed, answered, returned] = times;
+    let mut relay = span(Wire, id, parent, "relay", (taken, returned));
+    relay.source = Arc::new(Source { clock: clock.into(), ..(*relay.source).clone() });
+    measure(&mut relay, |half| {
+        half.http = 11;
+        half.marks.set(Point::LastRead, taken);
+        half.marks.set(Point::LastWrite, returned);
+        half.inbound.body = 14;
+        half.outbound.body = 68;
+        let far = half.far.get_or_insert_default();
+        far.marks.set(Point::LastWrite, passed);
+        far.marks.set(Point::LastRead, answered);
+    });
+    relay
+}
+
 /// The edge of a request that the span `of` a generator asks for.
 fn edge(of: u64, cell: &str) -> Option<Edge> {
     let said = Arc::new(Said { cell: cell.into(), round: 3, ..Said::default() });
@@ -53,7 +73,7 @@ fn span(kind: SpanKind, id: u64, parent: u64, service: &str, (start, end): (u64,
     }
 }
 
-use SpanKind::{Client, Consumer, Internal, Producer, Server};
+use SpanKind::{Client, Consumer, Internal, Producer, Server, Wire};
 
 /// The four spans of a ping: driver → gateway → echo, with an INTERNAL span in the gateway.
 fn ping() -> Vec<Span> {

@@ -186,6 +186,12 @@ impl Trace {
             return true;
         }
         let here = |id: u64| spans.iter().any(|up| up.id == id);
+        let answers = |caller: u64| {
+            spans.iter().find(|up| up.kind == SpanKind::Server && up.parent == caller)
+        };
+        let relayed = |server: &Span| {
+            spans.iter().any(|it| it.kind == SpanKind::Wire && it.parent == server.parent)
+        };
         let mut rooted = false;
         for span in spans {
             rooted |= span.parent == 0 || span.kind == SpanKind::Consumer || span.edge.is_some();
@@ -198,6 +204,8 @@ impl Trace {
                     rooted = true;
                     true
                 }
+                // A relay stands beside the server: below one caller.
+                SpanKind::Wire => answers(span.parent).is_some(),
                 _ => false,
             };
             let answered = || {
@@ -211,6 +219,9 @@ impl Trace {
                     || known.is_silent((service, span.peer.as_deref().unwrap_or_default()))
             };
             if !placed || (span.kind == SpanKind::Client && !answered()) {
+                return true;
+            }
+            if span.kind == SpanKind::Server && known.is_relayed(service) && !relayed(span) {
                 return true;
             }
         }

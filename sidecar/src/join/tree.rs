@@ -10,6 +10,7 @@
 use super::attempts;
 use super::known::Known;
 use super::links::Links;
+use super::relays;
 use crate::span::{Span, SpanKind};
 
 /// The deepest hop that is kept; closing the books recurses once per hop.
@@ -24,6 +25,8 @@ pub(super) struct Hop {
     pub(super) server: Option<usize>,
     /// Other SERVER spans below the CLIENT span.
     pub(super) others: Vec<usize>,
+    /// Relays between the two, from the client's on.
+    pub(super) relays: Vec<usize>,
     /// Hops made by the server, in order of their start.
     pub(super) children: Vec<Hop>,
     /// It was made by another process than the one that it was made from.
@@ -87,7 +90,12 @@ pub(super) fn forest(spans: &[Span], links: &Links, known: &Known) -> Forest {
         .filter_map(|at| origin(&spans[at], known).map(|(origin, key)| (origin, key, at)))
         .collect();
     forest.begins = vec![false; spans.len()];
-    begins.iter().for_each(|begin| forest.begins[begin.2] = true);
+    for &(_, _, at) in &begins {
+        forest.begins[at] = true;
+        // Relays on the way to a server whose caller is not here stand beside it.
+        let beside = (spans[at].kind == SpanKind::Server).then(|| links.relays(spans, at));
+        beside.into_iter().flatten().for_each(|relay| forest.begins[relay] = true);
+    }
     forest.fragments = (0..spans.len()).filter(|&at| forest.is_fragment(links, at)).count() as u64;
     begins.sort_by_key(|&(origin, key, _)| (origin, key));
     let mut branches = Branches::new(spans, links);
@@ -207,6 +215,7 @@ impl<'a> Branches<'a> {
         } else {
             Hop { server: Some(at), ..Hop::default() }
         };
+        hop.relays = relays::nested(self.spans, self.links.relays(self.spans, at));
         if depth >= MAX_DEPTH {
             self.too_deep |= below.is_some();
             return hop;

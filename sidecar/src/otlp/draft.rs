@@ -274,11 +274,14 @@ impl<'a> Draft<'a> {
             Some(state) if state.edge == parent || state.edge == id => (false, Some(state)),
             state => (state.is_some(), None),
         };
+        let packed = self.plain || self.packed.is_some();
+        let relays = packed && self.kind == SpanKind::Internal && reader.half.far.is_some();
+        let kind = if relays { SpanKind::Wire } else { self.kind };
         let mut span = Span {
             trace,
             id,
             parent,
-            kind: self.kind,
+            kind,
             error: self.error,
             start: self.start,
             end: self.end,
@@ -292,7 +295,7 @@ impl<'a> Draft<'a> {
             ..Span::default()
         };
         reader.sizes_ignored += self.sizes.ignored;
-        let measured = self.kind.is_half() && (self.plain || self.packed.is_some());
+        let measured = packed && (kind.is_half() || relays);
         if !(measured && reader.half.marks.first().is_some()) {
             limits::interval(self.start, self.end)?;
         }

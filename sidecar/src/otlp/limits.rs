@@ -46,6 +46,13 @@ pub(super) fn half(half: &mut Half) -> Result<(), Reason> {
         }
         half.interval = (first, last);
     }
+    let far = half.far.as_deref();
+    if let Some((first, last)) = far.and_then(|far| Some((far.marks.first()?, far.marks.last()?))) {
+        let (from, until) = half.interval;
+        if last >= LATEST_NS || until.max(last) - from.min(first) > DAY_NS {
+            return Err(Reason::Attribute);
+        }
+    }
     let sending = half.sending;
     let waits = [sending.window_wait, sending.socket_wait, sending.socket_write, sending.framing];
     let injected = half.injected.iter().map(|&(_, ns)| ns);
@@ -59,6 +66,7 @@ pub(super) fn half(half: &mut Half) -> Result<(), Reason> {
     let numbers = [half.connection, half.http, half.attempts];
     if !counted(&half.outbound)
         || !counted(&half.inbound)
+        || far.is_some_and(|far| !counted(&far.outbound) || !counted(&far.inbound))
         || numbers.into_iter().any(|number| number > MOST_BYTES)
     {
         return Err(Reason::Attribute);

@@ -1,6 +1,7 @@
 //! What the lab starts as processes of its own: the services, the sidecar, and shims of programs that are not ours.
 
 use clap::Subcommand;
+use relay::RelayConfig;
 use settings::Allocator;
 use sidecar::SidecarConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +15,7 @@ use lab_supervise::{ShimConfig, keep};
 pub(super) enum PartCommand {
     #[command(flatten)]
     Service(ServiceCommand),
+    Relay(RelayConfig),
     /// Run the sidecar
     #[command(hide = true)]
     Sidecar(Box<SidecarConfig>),
@@ -30,6 +32,7 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
             Allocator::READY.use_it();
             service.run()
         }
+        PartCommand::Relay(config) => run_relay(config),
         PartCommand::Sidecar(config) => run_sidecar(*config),
         // The exit code is that of the program that was kept.
         PartCommand::Shim(config) => keep(&config).map(|code| std::process::exit(code)),
@@ -37,17 +40,29 @@ pub(super) fn run(part: PartCommand) -> Result<Exit, Failure> {
     done.map(|()| Exit::Done).map_err(Failure::other)
 }
 
+/// One thread, so that no byte waits for another to wake up.
+fn run_relay(config: RelayConfig) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let summary = runtime.block_on(async {
+        let stop = stop_requested()?;
+        Ok::<_, anyhow::Error>(relay::run(config, stop).await?)
+    })?;
+    eprintln!("relayed {summary}");
+    Ok(())
+}
+
+/// Completes when the process is asked to stop.
+fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+    })
+}
+
 /// One thread: the sidecar must leave the cores to what is measured.
 fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
     Allocator::FRUGAL.use_it();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
-        let (mut term, mut int) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stop = async move {
-            tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
-        };
-        Ok(sidecar::run(config, stop).await?)
-    })
+    runtime.block_on(async { Ok(sidecar::run(config, stop_requested()?).await?) })
 }

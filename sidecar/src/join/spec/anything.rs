@@ -11,14 +11,17 @@ use tally::Tally;
 
 /// Spans with arbitrary links among a few ids: cycles, orphans, several roots, repeated ids.
 fn any_spans() -> impl Strategy<Value = Vec<Span>> {
-    // The sixth kind is a CLIENT span that calls a database.
-    let one = (0..6_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
+    // Beyond the kinds there is a CLIENT span that calls a database.
+    let one = (0..7_usize, 1..12_u64, 0..14_u64, 0..3_usize, 1..1_000_u64, 0..1_000_u64);
     let spans = proptest::collection::vec(one, 1..24);
     spans.prop_map(|spans| {
         let service = ["a", "b", "c"];
         let make = |(kind, id, parent, at, start, length): (usize, _, _, usize, _, _)| {
             let interval = (start, start + length);
             match SpanKind::ALL.get(kind) {
+                Some(&Wire) => {
+                    relay((id, parent), "", [start, start, start + length, start + length])
+                }
                 Some(&kind) => span(kind, id, parent, service[at], interval),
                 None => query(id, parent, service[at], interval),
             }
