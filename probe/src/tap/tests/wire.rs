@@ -77,7 +77,7 @@ impl TappedConnection {
         let claims: Arc<Claims> = Arc::default();
         let (directory, http2) = match side {
             Side::Client => (Directory::Client(Arc::clone(&outstanding)), Some(http2)),
-            Side::Server => (Directory::Server(Arc::clone(&claims), sink), None),
+            Side::Server | Side::Wire => (Directory::Server(Arc::clone(&claims), sink), None),
         };
         TappedConnection {
             conn: Some(Conn::new(side, directory, http2)),
