@@ -22,7 +22,9 @@ let
         ../docker/health
         ../test-parts
         ../docs/adding-a-hop.md
-        ../docs/measuring.md
+        ../docs/command-line.md
+        ../docs/reference.md
+        ../docs/troubleshooting.md
         ../docs/influxdb.md
       ]
       ++ lib.optional (builtins.pathExists ../grafana) ../grafana
@@ -48,6 +50,15 @@ let
       "--test"
       "judging"
     ];
+    # Made by the program itself, so that they cannot tell of other options than it has.
+    postInstall = ''
+      share=$out/share
+      mkdir -p $share/bash-completion/completions $share/zsh/site-functions $share/fish/vendor_completions.d
+      $out/bin/run-lab completions bash > $share/bash-completion/completions/run-lab
+      $out/bin/run-lab completions zsh > $share/zsh/site-functions/_run-lab
+      $out/bin/run-lab completions fish > $share/fish/vendor_completions.d/run-lab.fish
+      $out/bin/run-lab man --out $share/man/man1
+    '';
     meta = {
       description = "A lab that says where a microservice's latency goes";
       license = [
@@ -87,6 +98,7 @@ let
         mkdir -p $out/bin
         makeWrapper ${workspace}/bin/run-lab $out/bin/run-lab \
           --prefix PATH : ${lib.makeBinPath parts} ${settings}
+        ln -s ${workspace}/share $out/share
       '';
 
   stores = [

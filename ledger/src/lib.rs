@@ -5,6 +5,32 @@
 //! they telescope to its latency, whatever marks are missing or out of order, and [`close`] is the
 //! one function that does it.
 //!
+//! ```
+//! use ledger::{Half, HopNode, Kind, Side, Stage, close};
+//!
+//! // A client that waited for 10 ms, and the server behind it, which was at work for 6 ms of them.
+//! let client = Half::new(Side::Client, (0, 10_000_000));
+//! let server = Half::new(Side::Server, (2_000_000, 8_000_000));
+//! let hop = HopNode { name: "a→b".into(), client: Some(client), server: Some(server), children: vec![] };
+//!
+//! let books = close(&hop);
+//! let stage = |stage| books.hops[0].stages.get(stage).ns;
+//! assert_eq!(stage(Stage::Handler), 6_000_000);
+//! // Of the rest nobody told anything: it is not called network, and it is inferred, not measured.
+//! assert_eq!(stage(Stage::BetweenSpans), 4_000_000);
+//! assert_eq!(books.total_of(Kind::Inferred), 4_000_000);
+//! // A stopwatch of its own saw a little more than the stages explain.
+//! assert_eq!(books.residual(10_000_250), 250);
+//! ```
+//!
+//! **Units.** Marks and stages are whole nanoseconds: marks unsigned, since a clock's beginning; stages signed, since a
+//! mark out of order makes one negative, which is kept and counted ([`HopLedger::out_of_order`]). Bytes are bytes. There
+//! are no floating-point numbers: units for people are made where people read.
+//!
+//! **Errors.** Closing the books cannot fail: whatever is missing becomes a coarser stage. What is read can be wrong:
+//! [`HalfError`] and [`PackedError`] say which entry of a record and why, [`UnknownStage`] which names there are.
+//! Nothing here panics at what a peer sent.
+//!
 //! This crate does no I/O, knows no runtime and no wire format. It owns every attribute, field and
 //! tag name that crosses a process boundary ([`names`]), so that those who write a name and those
 //! who read it cannot disagree.

@@ -4,6 +4,51 @@
 //! databases through a [`Database`], and wraps its own code in [`handler`]. Marks are taken by a tap round
 //! every TCP stream, by timed codecs, and by the client and server halves; they become spans when a call
 //! is over. What the marks mean is the business of `ledger`, not of this crate.
+//!
+//! ```no_run
+//! use http::StatusCode;
+//! use probe::{MakeRoutes, Probe, Refusal, Routes, Service, ServiceConfig, SetupError};
+//! use serde_json::{Value, json};
+//!
+//! /// Says what an item costs: a cent a letter. Settings of its own would be fields.
+//! #[derive(Debug, Clone, clap::Args)]
+//! struct Pricing;
+//!
+//! impl Service for Pricing {
+//!     const NAME: &'static str = "pricing";
+//!     const PORT: u16 = 8084;
+//!
+//!     fn routes(_: ServiceConfig<Self>, _: Probe) -> Result<MakeRoutes, SetupError> {
+//!         Ok(Box::new(|| Routes::new().post_json("/price", price)))
+//!     }
+//! }
+//!
+//! /// What is inside of `handler` is the service's own code; decoding and encoding are stages of their own.
+//! async fn price(request: Value) -> Result<Value, Refusal> {
+//!     probe::handler(async {
+//!         let item = request["item"].as_str();
+//!         let refused = || Refusal::new(StatusCode::BAD_REQUEST, "item: give a text");
+//!         Ok(json!({ "cents": item.ok_or_else(refused)?.chars().count() }))
+//!     })
+//!     .await
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     probe::main::<Pricing>()
+//! }
+//! ```
+//!
+//! It listens on 127.0.0.1:8084 or where `PRICING_LISTEN` says, answers health, and sends spans to
+//! `OTEL_EXPORTER_OTLP_ENDPOINT`. In a server that is not started by this crate, [`ProbeLayer`] makes spans without a
+//! tap; calls go through a [`Client`] all the same.
+//!
+//! **Units.** Marks are nanoseconds of `CLOCK_MONOTONIC`, sizes are bytes. Settings are read with their units
+//! (`30s`, `64KiB`); none has a unit of its own.
+//!
+//! **Errors.** A call fails with a [`CallError`], which says whether the peer was not reached, was too slow, or refused,
+//! and with what; a service refuses by a [`Refusal`], which is a status and a sentence. A setting that cannot be is a
+//! [`SetupError`] before the address is bound, anything else at the start a [`RunError`]. After that nothing that a peer
+//! sends ends the process.
 
 mod accept;
 mod admission;

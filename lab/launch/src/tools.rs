@@ -23,7 +23,7 @@ pub enum Tool {
 
 /// A variable names a part that is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("{variable}={}: not a program that can be run", value.display())]
+#[error("{variable}={}: not a program that can be run; name one, or unset the variable", value.display())]
 pub struct NotAProgram {
     variable: &'static str,
     value: PathBuf,

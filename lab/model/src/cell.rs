@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::{Request, Workload};
 
 /// The protocol of the inner hop of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Protocol {
     /// JSON over HTTP/1.1.
     Rest,
@@ -30,7 +34,7 @@ impl Protocol {
 }
 
 /// How the gateway comes by the payload it sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PayloadSource {
     /// A slice of a pool of random letters made at start-up.
@@ -41,7 +45,7 @@ pub enum PayloadSource {
 }
 
 /// Settings of the services that hold for a whole cell; services are restarted where they change.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Knobs {
     /// HTTP/2 stream window in bytes, both ends of the inner hop; the library's default if absent.
@@ -58,14 +62,14 @@ pub struct Knobs {
     pub payload_source: PayloadSource,
     /// Worker threads of each service; one per core if absent.
     pub worker_threads: Option<usize>,
-    /// The gateway double of the blog: REST payloads have this many bytes whatever is declared.
+    /// A mistake to find: the gateway sends this many bytes by REST, whatever is declared.
     pub rest_size_bug: Option<u64>,
-    /// Delays to inject: stage name to nanoseconds, with the process that injects it
-    /// (`gateway:handler`, `echo:reply_encode`, `driver:request_encode`).
+    /// Delays to inject, by `PROCESS:STAGE` (`gateway:handler`, `echo:reply_encode`, `driver:request_encode`), at most
+    /// 60s. Without a process it is the gateway's.
     pub inject: BTreeMap<String, u64>,
     /// Run with probes off (for the certification of the probe).
     pub probes_off: bool,
-    /// Rows of the users table; [`DEFAULT_USERS`] if absent.
+    /// Rows of the users table; a million if absent.
     pub users: Option<u64>,
     /// Leave the users table without an index on e-mail: every question reads all of it.
     pub unindexed: bool,

@@ -167,7 +167,7 @@ pub struct Verdict {
 /// One thing that speaks against a number, or that its reader should know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Code of the rule: see `docs/measuring.md`.
+    /// Code of the rule: see `docs/reference.md`.
     pub code: String,
     /// How bad it is.
     pub status: Status,

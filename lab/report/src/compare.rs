@@ -6,6 +6,10 @@ use super::text::wrap;
 use lab_judge::result::units::{memory, percent, rate, time};
 use lab_judge::result::{CellResult, RunResult, RunsChange, RunsCompared};
 use lab_model::Environment;
+use serde_json::{Value, json};
+
+/// The version of the shape of [`compare_json`].
+const SCHEMA: u32 = 1;
 
 /// Stages below this share of the mean in both runs are left out.
 const SMALLEST_SHARE: f64 = 0.03;
@@ -50,15 +54,8 @@ pub fn compare_runs(a: &[RunResult], b: &[RunResult], compared: &[RunsCompared])
         let names: Vec<&str> = runs.iter().map(|run| run.run_id.as_str()).collect();
         let _ = writeln!(text, "{}", wrap(&format!("{letter}  {}", names.join(", ")), WIDTH, 3));
     }
-    if let Some(first) = a.first() {
-        let others = a.iter().chain(b).skip(1);
-        let mut warnings: Vec<String> =
-            others.flat_map(|other| differences(first, other)).collect();
-        warnings.sort_unstable();
-        warnings.dedup();
-        for warning in warnings {
-            let _ = writeln!(text, "{}", wrap(&format!("WARNING  {warning}"), WIDTH, 9));
-        }
+    for warning in warnings(a, b) {
+        let _ = writeln!(text, "{}", wrap(&format!("WARNING  {warning}"), WIDTH, 9));
     }
     let units = format!("NOTE     {}", OF_RUNS);
     let _ = writeln!(text, "{}\n", wrap(&units, WIDTH, 9));
@@ -73,6 +70,53 @@ pub fn compare_runs(a: &[RunResult], b: &[RunResult], compared: &[RunsCompared])
         cell.changes.iter().for_each(|change| _ = writeln!(text, "  {}", of_runs(change)));
     }
     text
+}
+
+/// The same for programs; where one run is beside one, with the numbers of both and no claim.
+#[must_use]
+pub fn compare_json(a: &[RunResult], b: &[RunResult], compared: &[RunsCompared]) -> String {
+    let names = |runs: &[RunResult]| runs.iter().map(|run| run.run_id.clone()).collect::<Vec<_>>();
+    let beside = match (a, b) {
+        ([a], [b]) => beside(a, b),
+        _ => Vec::new(),
+    };
+    let told = json!({
+        "schema": SCHEMA,
+        "a": names(a),
+        "b": names(b),
+        "warnings": warnings(a, b),
+        "cells": compared,
+        "beside": beside,
+    });
+    format!("{told:#}\n")
+}
+
+/// The cells of both, beside each other.
+fn beside(a: &RunResult, b: &RunResult) -> Vec<Value> {
+    let side = |cell: &CellResult| {
+        json!({
+            "status": cell.verdict.status.name(),
+            "codes": cell.verdict.codes().collect::<Vec<_>>(),
+            "mean_us": cell.latency_us.mean,
+            "p50_us": cell.latency_us.p50,
+            "p99_us": cell.latency_us.p99,
+            "completed_per_s": cell.load.completed_per_s,
+        })
+    };
+    let other = |id: &str| b.cells.iter().find(|cell| cell.id == id);
+    let both = a.cells.iter().filter_map(|left| Some((left, other(&left.id)?)));
+    both.map(|(left, right)| json!({ "cell": left.id, "a": side(left), "b": side(right) }))
+        .collect()
+}
+
+/// What differs between the first of the runs and any other, once each.
+fn warnings(a: &[RunResult], b: &[RunResult]) -> Vec<String> {
+    let mut all = a.iter().chain(b);
+    let Some(first) = all.next() else { return Vec::new() };
+    let mut warnings: Vec<String> = all.flat_map(|other| differences(first, other)).collect();
+    warnings.sort_unstable();
+    warnings.dedup();
+    warnings
 }
 
 fn of_runs(change: &RunsChange) -> String {

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use lab_judge::result::RunResult;
 
-pub use compare::{compare, compare_runs, places_differ};
+pub use compare::{compare, compare_json, compare_runs, places_differ};
 pub use costs::{costs, costs_json};
 pub use gate::{gate, gate_json};
 pub use html::html;

@@ -132,7 +132,9 @@ fn plans_and_help_teach() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for (arguments, named) in [
         (&["plans"][..], &["rest-vs-grpc", "blog-as-published", "12 cells", "100 requests/s"][..]),
+        (&["-h"], &["Begin with:", "Commands:", "Every command:", "--color", "--quiet"]),
         (&["--help"], &["Examples:", "Exit codes:", "130", "run-lab compare", "run-lab certify"]),
+        (&["run", "-h"], &["Cells and load:", "Real parts:", "Services:", "--help has examples"]),
         (&["certify", "--help"], &["--traces-per-second", "1000/s", "[default: 10]", "1MB", "130"]),
         (
             &["gate", "--help"],
@@ -153,6 +155,102 @@ fn plans_and_help_teach() {
         }
         assert!(!text.contains("Run the gateway"), "services are hidden subcommands");
     }
+}
+
+/// What `run-lab` prints when all goes well.
+fn told(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_run-lab"));
+    command.args(arguments).envs(variables.iter().copied()).env("PATH", "/nonexistent");
+    let output = command.output().expect("the program that was just built starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn what_is_told_to_people_is_told_to_programs() {
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&told(arguments, &[])).expect("JSON")
+    };
+    let doctor = json(&["doctor", "--json"]);
+    assert_eq!(doctor["schema"], 1);
+    let parts = doctor["parts"].as_array().expect("parts");
+    let names: Vec<_> = parts.iter().map(|part| part["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["k6", "InfluxDB", "PostgreSQL", "Grafana"]);
+    assert!(parts[0]["why_not"].as_str().is_some_and(|why| why.contains("PATH")), "{parts:?}");
+    let plans = json(&["plans", "--json"]);
+    let smoke = plans["plans"].as_array().expect("plans").iter().find(|one| one["name"] == "smoke");
+    assert_eq!(smoke.expect("a plan")["cells"], serde_json::json!(["rest-1kB", "grpc-1kB"]));
+    assert_eq!(json(&["plans", "--show", "smoke", "--json"])["rate"], 100);
+    assert!(json(&["plans", "--schema"])["properties"]["rate"].is_object());
+}
+
+#[test]
+fn colour_is_as_it_is_asked_for() {
+    let coloured = |arguments: &[&str], variables: &[(&str, &str)]| {
+        told(arguments, variables).contains('\u{1b}')
+    };
+    let quiet: &[(&str, &str)] = &[("NO_COLOR", "1")];
+    // A pipe is not coloured unless somebody insists.
+    assert!(!coloured(&["--help"], &[]));
+    assert!(coloured(&["--help", "--color", "always"], &[]));
+    assert!(coloured(&["--color=always", "--help"], quiet), "the option comes before the variable");
+    assert!(!coloured(&["--color", "never", "--help"], &[]));
+    refused(&["doctor", "--color", "perhaps"], 2, &["--color", "always"]);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (choice, coloured) in [("always", true), ("never", false), ("auto", false)] {
+        let output = run_lab(dir.path(), &["report", "nowhere", "--color", choice]);
+        assert_eq!(output.stderr.contains(&0x1b), coloured, "an error with {choice}");
+    }
+}
+
+#[test]
+fn shells_and_man_know_every_command_and_no_part_of_the_lab() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = told(&["completions", shell], &[]);
+        for word in ["doctor", "certify", "fail-on"] {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+        for hidden in ["pg-client", "sidecar", "shim"] {
+            assert!(!text.contains(&format!("run-lab {hidden}")), "{shell}: {hidden}");
+        }
+    }
+    let page = told(&["man"], &[]);
+    assert!(page.contains(".TH run\\-lab 1") || page.contains(".TH run-lab 1"), "{page}");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let out = dir.path().join("man1");
+    told(&["man", "--out", out.to_str().expect("a path")], &[]);
+    for name in ["run-lab.1", "run-lab-run.1", "run-lab-gate.1", "run-lab-doctor.1"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    assert!(!out.join("run-lab-gateway.1").exists());
+}
+
+#[test]
+fn quiet_and_verbose_exclude_each_other_and_quiet_gives_no_hints() {
+    refused(&["plans", "-q", "-v"], 2, &["--quiet", "--verbose"]);
+    assert!(told(&["plans"], &[]).contains("run-lab plans --show"));
+    assert!(!told(&["plans", "-q"], &[]).contains("run-lab plans --show"));
+}
+
+#[test]
+fn the_page_of_the_command_line_has_every_exit_code_and_every_command() {
+    const PAGE: &str = include_str!("../../../docs/command-line.md");
+    for exit in run_lab::cli::Exit::ALL {
+        let row = format!("| {} | {} |", exit as u8, exit.meaning());
+        assert!(PAGE.contains(&row), "docs/command-line.md should have {row}");
+    }
+    let help = told(&["-h"], &[]);
+    let commands = help.split("Commands:").nth(1).and_then(|text| text.split("\n\n").next());
+    let mut known = 0;
+    for line in commands.expect("commands").lines().filter(|line| line.starts_with("  ")) {
+        let Some(name) = line.split_whitespace().next().filter(|_| !line.starts_with("   ")) else {
+            continue;
+        };
+        let named = PAGE.contains(&format!("`run-lab {name}`")) || name == "help";
+        assert!(named, "docs/command-line.md does not name `run-lab {name}`");
+        known += 1;
+    }
+    assert!(known > 9, "{help}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns the public, versioned shape of a result and how it is computed from the driver's
 //! measurements and the rows of the run file. Judging is done elsewhere, showing in
-//! the reports. What each number means is written down in `docs/measuring.md`.
+//! the reports. What each number means is written down in `docs/reference.md`.
 
 mod breakdown;
 mod cell;

@@ -1,5 +1,5 @@
-//! Every rule of judging: its code, its limits, what it is about. `docs/measuring.md` lists them, and
-//! a test holds the page to this table.
+//! Every rule of judging: its code, its limits, what it is about. `docs/reference.md` lists the limits,
+//! `docs/troubleshooting.md` what to do, and tests hold both pages to this table.
 
 use lab_model::Question;
 
@@ -114,7 +114,7 @@ impl Rule {
         Reason { code: self.code.to_owned(), status, text, value, limit }
     }
 
-    /// The rule as a row of the table in `docs/measuring.md`.
+    /// The rule's limits, as a row of the table in `docs/reference.md`.
     #[must_use]
     pub fn row(&self) -> String {
         let only = |bad: Status, word: &str| {
@@ -126,11 +126,9 @@ impl Rule {
             Bound::Declared(status) => only(status, "not as declared"),
             Bound::Untold(status) => only(status, "unknown"),
         };
-        let Rule { code, value, meaning, question, .. } = self;
+        let Rule { code, question, .. } = self;
         let asked = question.map_or("", Question::name);
-        format!(
-            "| `{code}` | {asked} | {value} | {noted} | {unchecked} | {suspect} | {invalid} | {meaning} |"
-        )
+        format!("| `{code}` | {asked} | {noted} | {unchecked} | {suspect} | {invalid} |")
     }
 }
 

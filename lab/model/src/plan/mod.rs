@@ -11,21 +11,23 @@ mod knobs;
 mod naming;
 mod objective;
 mod payload;
+mod schema;
 mod unroll;
+mod written;
 
 pub use arms::ArmSettings;
 pub use catalog::{BUILT_IN, load, text};
 pub use certification::SETTLE_NS;
 pub use certification::{Certification, Certify, rate_to_keep};
-pub use file::{RATES, Rate};
+pub use file::{DURATIONS, PAIRS, RATES, Rate};
 pub use knobs::{
     Form, KNOBS, Knob, KnobError, Programs, assignment, injection, read as read_knobs,
     without_effect, written as written_knobs,
 };
 pub use objective::{Aim, Measured, Objective, ObjectiveError};
 pub use payload::{MAX_PAYLOAD, Payload, PayloadError};
+pub use schema::schema;
 pub use settings::{Size, Span};
-pub use unroll::{DURATIONS, PAIRS};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,10 @@
 //! What is asked of the system: `p99<200ms`, `errors<1%`. Missing one says nothing about whether a number can be believed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::Span;
 
@@ -144,6 +146,25 @@ impl<'de> Deserialize<'de> for Objective {
 impl Serialize for Objective {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Objective {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "objective".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let known = ALL.map(|(_, name)| name).join("|");
+        json_schema!({
+            "type": "string",
+            "title": "an objective such as `\"p99<200ms\"`",
+            "pattern": format!(r"^\s*({known})\s*[<>]\s*[0-9].*$"),
+        })
     }
 }
 

@@ -1,10 +1,14 @@
 //! The size of a payload: no more than the gateway takes.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use settings::{Size, SizeError};
+
+use super::written::size;
 
 /// The largest payload a request may ask for, in bytes (16 MiB): the gateway's own limit.
 pub const MAX_PAYLOAD: u64 = 16_777_216;
@@ -43,6 +47,20 @@ impl FromStr for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Size::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Payload {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "payload".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        size(0, MAX_PAYLOAD)
     }
 }
 

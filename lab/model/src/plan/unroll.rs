@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::arms::{Arms, arms};
 use super::certification::CERTIFY_WARMUP;
-use super::file::{self, KnobsFile, PlanFile, VariantFile};
+use super::file::{
+    self, DURATIONS, KnobsFile, MAX_IN_FLIGHT, MAX_ROUNDS, PAIRS, PlanFile, VariantFile,
+};
 use super::knobs::{Settings, without_effect};
 use super::naming::cell_id;
 use super::{Aim, Certify, Overrides, Payload, Plan, PlanError};
@@ -13,14 +15,6 @@ use crate::{Arrivals, Cell, Protocol, Workload, workload};
 
 /// Bytes of a name at most.
 const MAX_NAME: usize = 100;
-/// Rounds of a plan at most.
-const MAX_ROUNDS: u64 = 1_000;
-/// Requests in flight at most: each holds a connection, and file descriptors end.
-const MAX_IN_FLIGHT: u64 = 10_000;
-/// Pairs of certifying rounds: Student's t needs two, more than this only takes time.
-pub const PAIRS: (u64, u64) = (2, 200);
-/// Shortest and longest measured time of a round and time-out, in nanoseconds (100 ms, a day).
-pub const DURATIONS: (u64, u64) = (100_000_000, 86_400_000_000_000);
 
 pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
     let mut raw: PlanFile = toml::from_str(text)

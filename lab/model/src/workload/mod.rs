@@ -10,6 +10,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,8 +22,9 @@ pub use requests::{Expected, Request};
 pub use text::{Part, Text, Written, letters};
 
 /// What the requests of a cell are.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "workload")]
 pub struct Workload {
     /// The name used in plans, cells and reports: the key of its table, or of its file.
     #[serde(skip)]
@@ -30,30 +32,33 @@ pub struct Workload {
     /// What it is, in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// What its requests are, in the plural, for reports: `questions about users`. Its name if it does not say.
+    /// What its requests are, in the plural, for reports: `questions about users`. Its name if absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub asks: String,
-    /// Whether its cells have a payload, of the size that the plan declares.
+    /// Whether its cells have a payload, of each size in the plan's `payload`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub payload: bool,
-    /// The services behind the gateway that its requests reach.
+    /// The services behind the gateway that its requests reach, such as `echo`. A setting or a delay for another one would
+    /// have no effect, and is refused; where one asks a database and there is none, the cells are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
-    /// The k6 script of its own, in the folder `k6/`; else `requests.js` drives it.
+    /// Of built-in workloads only: the k6 script of its own, in the folder `k6/`. Any other is driven by `requests.js`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// The version of HTTP by which the first service is asked.
+    /// The version of HTTP by which the gateway is asked: `1.1`, or `2` without TLS, which k6 cannot speak.
     #[serde(default, skip_serializing_if = "is_default")]
     pub http: Http,
-    /// The payload that each hop must carry, from the edge inwards. What is not named here declares none.
+    /// The payload that each hop must carry, from the edge inwards. A cell whose wire says otherwise is INVALID; a hop that
+    /// is not named declares nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carries: Vec<Carried>,
-    /// The requests, of which each is chosen as often as its weight says.
+    /// The requests, 1 to 100, of which each is chosen as often as its weight says.
     pub request: Vec<Template>,
 }
 
 /// A version of HTTP, without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub enum Http {
     /// HTTP/1.1.
     #[default]
@@ -65,8 +70,9 @@ pub enum Http {
 }
 
 /// The payload of a hop's messages, in bytes: a number, or `"{size}"`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "carried")]
 pub struct Carried {
     /// In the request.
     pub request: Value,
@@ -75,36 +81,39 @@ pub struct Carried {
 }
 
 /// A request, with places for values: `{protocol}`, `{size}`, `{payload}`, and those that are drawn.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "request")]
 pub struct Template {
-    /// The method.
+    /// The method, in capitals.
     pub method: String,
-    /// Path and query.
+    /// Path and query, escaped as a URI is. Values that are put in are escaped.
     pub path: String,
-    /// Headers beside those that HTTP and tracing need.
+    /// Headers beside those of HTTP and of tracing, which are the load generator's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The body: a text as it stands, anything else as JSON.
+    /// The body: a text as it stands; a table, a list or a number as JSON, keys in the order of the alphabet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// How often it is chosen, beside the others.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: u32,
-    /// Where the values come from that are new in each request.
+    /// Values that are new in each request: rows, of which each request draws one, all alike; or `users`, with `email` and
+    /// `count` of the users table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<Draw>,
-    /// The answer that is right.
+    /// The answer that is right; any other is an error.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: Answer,
 }
 
 /// Values that are new in each request.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "`draw` is \"users\", or a list of rows with the same names, such as [{ id = 1 }, { id = 2 }]"
 )]
+#[schemars(inline)]
 pub enum Draw {
     /// From a source that is computed.
     From(Source),
@@ -116,8 +125,9 @@ pub enum Draw {
 pub type Row = BTreeMap<String, Value>;
 
 /// A source of values that is computed; load generators know how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Source {
     /// An e-mail of the users table, and how many of its rows have it.
     Users,
@@ -134,16 +144,16 @@ impl Source {
 }
 
 /// What an answer must be. What is not named here is not looked at.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "answer")]
 pub struct Answer {
     /// Its status.
     pub status: u16,
-    /// Fields of the JSON object that it is, each with the value that is right.
+    /// Fields of the JSON object that it is, each with the value that is right. Other fields may be there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub json: BTreeMap<String, Value>,
-    /// The field of that object that is the payload, a string. Of another length it is no error: the wire proves what
-    /// was sent, and the whole cell is judged by it.
+    /// The field of that object that is the payload, a string of any length: what was sent is proved by the wire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
     /// The whole of it, as text.

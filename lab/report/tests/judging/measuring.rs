@@ -1,22 +1,45 @@
-//! `docs/measuring.md` says what the code does.
+//! `docs/reference.md` and `docs/troubleshooting.md` say what the code does.
 
 use lab_judge::verdict::rules;
 use ledger::{Family, Stage};
 
 use crate::fixture::sample_run;
 
-const PAGE: &str = include_str!("../../../../docs/measuring.md");
+const PAGE: &str = include_str!("../../../../docs/reference.md");
+const TROUBLES: &str = include_str!("../../../../docs/troubleshooting.md");
 
 #[test]
 fn the_page_lists_every_rule_with_its_limits() {
     let rows: Vec<String> = rules::ALL.iter().map(rules::Rule::row).collect();
     let missing: Vec<&String> = rows.iter().filter(|row| !PAGE.contains(row.as_str())).collect();
-    assert!(missing.is_empty(), "docs/measuring.md should have these rows:\n{}", rows.join("\n"));
+    assert!(missing.is_empty(), "docs/reference.md should have these rows:\n{}", rows.join("\n"));
     let listed = PAGE
         .lines()
-        .filter(|line| line.starts_with("| `") && line.matches('|').count() == 9)
+        .filter(|line| line.starts_with("| `") && line.matches('|').count() == 7)
         .count();
-    assert_eq!(listed, rules::ALL.len(), "docs/measuring.md lists rules that do not exist");
+    assert_eq!(listed, rules::ALL.len(), "docs/reference.md lists rules that do not exist");
+}
+
+#[test]
+fn every_reason_has_a_section_that_says_what_to_do() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, by_code) = TROUBLES.split_once("## Reasons by code").expect("the section");
+    let sections: Vec<(&str, String)> = by_code
+        .split("\n### `")
+        .skip(1)
+        .filter_map(|section| section.split_once('`'))
+        .map(|(code, text)| (code, words(text)))
+        .collect();
+    let listed: Vec<&str> = sections.iter().map(|(code, _)| *code).collect();
+    let codes: Vec<&str> = rules::ALL.iter().map(|rule| rule.code).collect();
+    assert_eq!(listed, codes, "docs/troubleshooting.md has other codes than the rules");
+    for (rule, (code, text)) in std::iter::zip(rules::ALL, &sections) {
+        for said in [rule.value, rule.meaning] {
+            assert!(text.contains(&words(said)), "`{code}` should say {said:?}: {text}");
+        }
+        let todo = text.split_once("**Do**: ").map_or(0, |(_, todo)| todo.split(' ').count());
+        assert!(todo > 3, "`{code}` should say what to do: {text}");
+    }
 }
 
 #[test]
@@ -60,5 +83,5 @@ fn the_page_names_every_field_of_a_result() {
     found.sort_unstable();
     found.dedup();
     let missing: Vec<_> = found.iter().filter(|key| !PAGE.contains(&format!("`{key}`"))).collect();
-    assert!(missing.is_empty(), "docs/measuring.md does not name {missing:?}");
+    assert!(missing.is_empty(), "docs/reference.md does not name {missing:?}");
 }

@@ -19,7 +19,7 @@ spans for some requests), and with probes off. Both get the same load in turn, i
 off on, on off, ..., and start anew for each round. What is compared is the CPU time that they used
 for a request, and its latency by the load generator's stopwatch. A ratio of 1.02 says that
 measuring took 2 % more. The interval is Student's t over the pairs, after what the order of the
-rounds does (a machine that drifts) has been taken out; docs/measuring.md says how.
+rounds does (a machine that drifts) has been taken out; docs/reference.md says how.
 
 The rate must be one that the machine keeps up with, or the CPU per request is that of a queue.
 Defaults suit two cores: 1000/s up to 10 kB, 500/s up to 100 kB, 100/s up to 1 MB, 100 MB/s of
@@ -79,6 +79,9 @@ pub(super) struct CertifyArgs {
     /// Also write the numbers as JSON to this file; it must not exist
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print the numbers as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Measures, tells, and writes what was found.
@@ -110,20 +113,21 @@ pub(super) async fn certify(arguments: CertifyArgs) -> Result<Exit, Failure> {
     let folder = Absolute::new(dir.path()).map_err(other)?;
     let interrupt = Interrupt::listen().map_err(other)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let mut reporter = progress::reporter();
+    let mut reporter = progress::reporter(terminal::verbosity());
     let done =
         certify_cells(&cells, command, &folder, &executable, reporter.as_mut(), &interrupt).await;
     if done.as_ref().map_or(true, |certified| certified.failure.is_some()) {
         // The error names logs in it.
         let _ = dir.keep();
     }
-    publish(done?, arguments.out.as_deref())
+    publish(done?, arguments.out.as_deref(), arguments.json)
 }
 
 /// Prints and writes what was measured, and settles the exit code.
-fn publish(certified: Certified, out: Option<&Path>) -> Result<Exit, Failure> {
+fn publish(certified: Certified, out: Option<&Path>, json: bool) -> Result<Exit, Failure> {
     let Certified { costs, failure, interrupted } = certified;
-    terminal::print(lab_report::costs(&costs))?;
+    let told = if json { lab_report::costs_json(&costs) } else { lab_report::costs(&costs) };
+    terminal::print(told)?;
     if let Some(out) = out {
         write_new(out, &lab_report::costs_json(&costs)).map_err(|error| {
             Failure::other(anyhow::anyhow!("--out {}: cannot write it: {error}", out.display()))

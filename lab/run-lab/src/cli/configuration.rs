@@ -1,11 +1,12 @@
 //! Every setting of every program, as one page. The page is made from the settings themselves, and a test
 //! holds `docs/configuration.md` to it.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 
-use super::Cli;
+use super::{Cli, words};
 use lab_launch::Tool;
 use lab_model::{SERVICES, Service};
 
@@ -84,8 +85,8 @@ pub fn variables() -> Vec<(String, String)> {
 /// # Errors
 /// If something in them is refused.
 pub fn read_back(arguments: &[&str]) -> Result<String, clap::Error> {
-    let words = std::iter::once(&"run-lab").chain(arguments);
-    Ok(format!("{:#?}", settings::try_parse_from::<Cli>(words)?))
+    let words = std::iter::once(&"run-lab").chain(arguments).map(OsString::from);
+    Ok(format!("{:#?}", words::parse::<Cli>(words)?))
 }
 
 fn command<'a>(cli: &'a Command, words: &str) -> Option<&'a Command> {
@@ -108,40 +109,50 @@ pub fn configuration() -> String {
             section(command, &title, &mut page);
         }
     }
+    of_every_command(&cli, &mut page);
     own_variables(&mut page);
     page
 }
 
+/// The options that every command of `run-lab` takes.
+fn of_every_command(cli: &Command, page: &mut String) {
+    page.push_str("\n## Every command of `run-lab`\n\n");
+    list(cli.get_arguments().filter(|arg| arg.is_global_set()), page);
+}
+
 /// One program's settings. Writing to a string cannot fail.
 fn section(command: &Command, title: &str, page: &mut String) {
-    let mut rows: Vec<String> = command
-        .get_arguments()
-        .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
-        .map(row)
-        .collect();
-    rows.sort();
-    if rows.is_empty() {
+    let own =
+        |arg: &&Arg| !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version");
+    if !command.get_arguments().any(|arg| own(&arg)) {
         return;
     }
     let _ = writeln!(page, "\n## `{title}`\n");
     if let Some(about) = command.get_about() {
         let _ = writeln!(page, "{about}.\n");
     }
-    page.push_str("| option | variable | default | meaning |\n|---|---|---|---|\n");
-    for row in rows {
-        page.push_str(&row);
-    }
+    list(command.get_arguments().filter(own), page);
 }
 
-fn row(arg: &Arg) -> String {
+/// Columns of a line.
+const WIDTH: usize = 118;
+
+/// Options, an item each.
+fn list<'a>(args: impl Iterator<Item = &'a Arg>, page: &mut String) {
+    let mut items: Vec<String> = args.map(item).collect();
+    items.sort();
+    items.iter().for_each(|item| page.push_str(item));
+}
+
+fn item(arg: &Arg) -> String {
     let value = arg
         .get_value_names()
         .filter(|_| arg.get_action().takes_values())
         .map(|names| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "))
         .unwrap_or_default();
     let name = match arg.get_long() {
-        Some(long) => format!("`{}`", format!("--{long} {value}").trim_end()),
-        None => format!("`{value}`"),
+        Some(long) => format!("--{long} {value}"),
+        None => value,
     };
     let variable = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy()));
     let defaults: Vec<String> = arg
@@ -150,28 +161,41 @@ fn row(arg: &Arg) -> String {
         .filter(|_| arg.get_action().takes_values())
         .map(|value| format!("`{}`", value.to_string_lossy()))
         .collect();
+    let default = (!defaults.is_empty()).then(|| format!("default {}", defaults.join(", ")));
+    let aside: Vec<String> = variable.into_iter().chain(default).collect();
+    let aside = if aside.is_empty() { String::new() } else { format!(" ({})", aside.join("; ")) };
     let meaning = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-    format!(
-        "| {} | {} | {} | {meaning} |\n",
-        name.replace('|', "\\|"),
-        variable.unwrap_or_default(),
-        defaults.join(", ")
-    )
+    wrapped(&format!("- **`{}`**{aside}: {meaning}.", name.trim_end()))
+}
+
+/// An item of a list in lines, every one but the first under its text.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut used) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let long = word.chars().count();
+        let joint = match used {
+            0 => "",
+            _ if used + 1 + long > WIDTH => "\n  ",
+            _ => " ",
+        };
+        used = if joint.starts_with('\n') { 2 + long } else { used + joint.len() + long };
+        lines.push_str(joint);
+        lines.push_str(word);
+    }
+    lines.push('\n');
+    lines
 }
 
 /// Variables that `run-lab` reads itself.
 fn own_variables(page: &mut String) {
-    page.push_str("\n## Variables of `run-lab`\n\n| variable | meaning |\n|---|---|\n");
+    page.push_str("\n## Variables of `run-lab`\n\n");
     for tool in Tool::ALL {
-        let _ = writeln!(
-            page,
-            "| `{}` | the program of {}, instead of the one on PATH |",
-            tool.variable(),
-            tool.name()
-        );
+        let (variable, name) = (tool.variable(), tool.name());
+        let text =
+            format!("- **`{variable}`**: the program of {name}, instead of the one on PATH.");
+        page.push_str(&wrapped(&text));
     }
     for (name, meaning) in VARIABLES {
-        let _ = writeln!(page, "| `{name}` | {meaning} |");
+        page.push_str(&wrapped(&format!("- **`{name}`**: {meaning}.")));
     }
 }

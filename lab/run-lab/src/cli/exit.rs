@@ -30,6 +30,41 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// Every exit code.
+    pub const ALL: [Exit; 9] = [
+        Exit::Done,
+        Exit::Other,
+        Exit::Usage,
+        Exit::Invalid,
+        Exit::Missing,
+        Exit::NotStarted,
+        Exit::Missed,
+        Exit::Undecided,
+        Exit::Interrupted,
+    ];
+
+    /// What it says, in one line of the help.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => {
+                "done, and every cell can be believed or is only suspect; every limit is kept"
+            }
+            Exit::Other => "something else went wrong",
+            Exit::Usage => "the command line or the plan is wrong",
+            Exit::Invalid => "a cell is INVALID: what was declared is not what was sent",
+            Exit::Missing => "a part that was required is missing",
+            Exit::NotStarted => "a part did not start, or died",
+            Exit::Missed => "an objective was missed, or a limit of a change is exceeded",
+            Exit::Undecided => "asked to decide, it cannot tell",
+            Exit::Interrupted => {
+                "interrupted (once: stop and keep what was measured; twice: stop at once)"
+            }
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

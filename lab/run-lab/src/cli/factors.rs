@@ -16,8 +16,12 @@ const UNTIL_ROUNDS: u32 = 10;
 /// Rounds at least before intervals are looked at.
 const LEAST_ROUNDS: u32 = 6;
 
+/// Heading of the options that say what is held to limits, and where results go.
+pub(super) const RESULTS: &str = "What is asked, and where it goes";
+
 /// What a plan's cells are, and how they are run.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cells and load")]
 pub(super) struct FactorArgs {
     /// Run these protocols only
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
@@ -41,10 +45,10 @@ pub(super) struct FactorArgs {
     #[arg(long, value_name = "P%", value_parser = parse_percent)]
     until: Option<f64>,
     /// Inject delays, e.g. handler=5ms (by the gateway), echo:reply_encode=1ms, driver:request_encode=1ms
-    #[arg(long, value_name = "STAGE=DURATION", value_delimiter = ',')]
+    #[arg(long, value_name = "STAGE=DURATION", value_delimiter = ',', help_heading = "Services")]
     inject: Vec<String>,
     /// Set a knob of the services in every cell (repeatable), e.g. stream_window=64KiB
-    #[arg(long, value_name = "KNOB=VALUE")]
+    #[arg(long, value_name = "KNOB=VALUE", help_heading = "Services")]
     set: Vec<String>,
     /// When requests begin, instead: at equal distances, or at random as those of many users (the same in every run)
     #[arg(long, value_enum, value_name = "HOW")]
@@ -58,10 +62,10 @@ pub(super) struct FactorArgs {
     #[arg(long, value_name = "N")]
     traces_per_second: Option<Rate>,
     /// Which CPUs are whose, e.g. driver=0 services=1 (what is not named runs anywhere)
-    #[arg(long, num_args = 1.., value_name = "WHO=CPUS", value_parser = parse_pin)]
+    #[arg(long, num_args = 1.., value_name = "WHO=CPUS", value_parser = parse_pin, help_heading = "Services")]
     pin: Vec<Pin>,
     /// What is asked of each cell (repeatable), e.g. p99<200ms, errors<1%, completed>95; exit code 6 if it is missed
-    #[arg(long, value_name = "OBJECTIVE")]
+    #[arg(long, value_name = "OBJECTIVE", help_heading = RESULTS)]
     objective: Vec<Objective>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::factors::FactorArgs;
 use super::order::{Ground, RealParts, components, leave_out_database};
@@ -75,10 +75,10 @@ pub(super) struct GateArgs {
     #[arg(long, value_name = "LIMIT", required = true)]
     fail_on: Vec<Limit>,
     /// A built-in plan (see `run-lab plans`) or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = PLAN)]
+    #[arg(long, value_name = "NAME|FILE", default_value = PLAN, value_hint = ValueHint::FilePath)]
     plan: String,
     /// Folder for the results; it must not exist [default: lab-runs/PLAN-TIME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
     /// Tell what came of it as JSON
     #[arg(long)]
@@ -113,7 +113,8 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
         arms,
         executable,
     };
-    let outcome = carry_out(order, progress::reporter().as_mut(), &interrupt).await?;
+    let outcome =
+        carry_out(order, progress::reporter(terminal::verbosity()).as_mut(), &interrupt).await?;
     publish(&out, outcome, &arguments.fail_on, arguments.json)
 }
 
@@ -153,7 +154,7 @@ fn publish(
     let told = if json { lab_report::gate_json(&result) } else { lab_report::gate(&result) };
     let shown = terminal::print(told);
     if !json {
-        let _ = terminal::print(format_args!("report: {}\n", out.join(REPORT_HTML).display()));
+        terminal::hint(format_args!("report: {}\n", out.join(REPORT_HTML).display()));
     }
     if let Some(error) = outcome.failure {
         return Err(error.into());

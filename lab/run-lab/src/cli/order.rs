@@ -19,6 +19,7 @@ const MOST_AT_ONCE: u32 = 100;
 
 /// Which real parts are to be used. Those that are found are, unless something else is said.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Real parts")]
 pub(super) struct RealParts {
     /// Real parts to insist on, instead of what stands in for them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
@@ -72,8 +73,11 @@ pub(super) fn leave_out_database(plan: &mut Plan, inventory: &Inventory) -> Resu
     let before = plan.cells.len();
     plan.cells.retain(|cell| !cell.workload.asks_database());
     if plan.cells.is_empty() {
-        let missing = inventory.without(Tool::Postgres).unwrap_or_default();
-        return Err(Failure::missing(format!("the plan {} asks a database: {missing}", plan.name)));
+        let (why, how) = (inventory.why_not(Tool::Postgres), Tool::Postgres.how_to_get());
+        return Err(Failure::missing(format!(
+            "every cell of the plan {} asks PostgreSQL, which is {why}; to get it: {how}",
+            plan.name
+        )));
     }
     Ok(before - plan.cells.len())
 }

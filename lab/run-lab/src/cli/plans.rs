@@ -1,15 +1,78 @@
-//! `run-lab plans`.
+//! `run-lab plans`: the built-in plans as a list, one as it is written, and what a plan file may say.
+
+use clap::Args;
+use serde_json::{Value, json};
 
 use super::{Exit, Failure, terminal};
-use lab_model::plan::{self, BUILT_IN, Overrides, Plan, Size, Span};
+use lab_model::plan::{self, BUILT_IN, Overrides, Plan, PlanError, Size, Span};
 
-/// Lists the built-in plans.
-pub(super) fn plans() -> Result<Exit, Failure> {
-    for (name, _) in BUILT_IN {
-        terminal::print(format_args!("{}\n", describe(&plan::load(name, &Overrides::default())?)))?;
+/// What to tell of plans.
+#[derive(Debug, Args)]
+pub(super) struct PlansArgs {
+    /// Print this plan as it is written: a file to change and to give to `run-lab run --plan`
+    #[arg(long, value_name = "NAME", conflicts_with = "schema")]
+    show: Option<String>,
+    /// Print the JSON schema of plan files, for editors that check TOML
+    #[arg(long)]
+    schema: bool,
+    /// Tell it as JSON: the list, or the plan that is shown
+    #[arg(long, conflicts_with = "schema")]
+    json: bool,
+}
+
+/// Tells of plans.
+pub(super) fn plans(arguments: &PlansArgs) -> Result<Exit, Failure> {
+    if arguments.schema {
+        terminal::print_json(&plan::schema())?;
+    } else if let Some(name) = &arguments.show {
+        show(name, arguments.json)?;
+    } else {
+        let all = BUILT_IN.map(|(name, _)| plan::load(name, &Overrides::default()));
+        list(&all.into_iter().collect::<Result<Vec<_>, PlanError>>()?, arguments.json)?;
     }
-    terminal::print("A plan of your own is a TOML file: run-lab run --plan FILE\n")?;
     Ok(Exit::Done)
+}
+
+/// The plan called `name` as it is written.
+fn show(name: &str, json: bool) -> Result<(), Failure> {
+    let text = plan::text(name)?;
+    // What is no plan is refused here as a run would refuse it.
+    Plan::read(name, &text, &Overrides::default())?;
+    if !json {
+        return terminal::print(text);
+    }
+    let written: Value = toml::from_str(&text).map_err(|error| Failure::other(error.into()))?;
+    terminal::print_json(&written)
+}
+
+fn list(plans: &[Plan], json: bool) -> Result<(), Failure> {
+    if json {
+        let plans: Vec<Value> = plans.iter().map(told).collect();
+        return terminal::print_json(&json!({ "schema": SCHEMA, "plans": plans }));
+    }
+    for plan in plans {
+        terminal::print(format_args!("{}\n", describe(plan)))?;
+    }
+    terminal::hint(
+        "A plan of your own is a TOML file: run-lab run --plan FILE. To begin with one of these:\n  \
+         run-lab plans --show smoke > mine.toml\n",
+    );
+    Ok(())
+}
+
+/// The version of the shape of `--json`.
+const SCHEMA: u32 = 1;
+
+/// A plan for programs.
+fn told(plan: &Plan) -> Value {
+    json!({
+        "name": plan.name,
+        "about": plan.about,
+        "cells": plan.cells.iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>(),
+        "rounds": plan.rounds,
+        "expected_s": plan.expected_ns() as f64 / 1e9,
+        "certifies": plan.certify.is_some(),
+    })
 }
 
 /// A plan in a few lines.

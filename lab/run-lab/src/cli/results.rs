@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use super::{Exit, Failure, terminal};
 use lab_judge::result::{RunResult, compare_runs};
@@ -12,7 +12,14 @@ use lab_report::{self, REPORT_HTML, RESULT_JSON};
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// The folder of the run
+    #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
+    /// Write its reports again, in the form of this version
+    #[arg(long)]
+    write: bool,
+    /// Print the result as JSON, in the form of this version
+    #[arg(long)]
+    json: bool,
 }
 
 /// What the help of `compare` says after the options.
@@ -34,20 +41,34 @@ Exit codes:
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
     /// The folders of runs that are compared with; of just two, the second is what is compared
-    #[arg(required = true, value_name = "A")]
+    #[arg(required = true, value_name = "A", value_hint = ValueHint::DirPath)]
     a: Vec<PathBuf>,
     /// After `--`: the folders of runs that are compared
-    #[arg(last = true, value_name = "B")]
+    #[arg(last = true, value_name = "B", value_hint = ValueHint::DirPath)]
     b: Vec<PathBuf>,
+    /// Tell it as JSON
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints a run's report and rewrites its files.
+/// Prints a run's report; writes its files if that is asked for, or if there are none.
 pub(super) fn report(arguments: &ReportArgs) -> Result<Exit, Failure> {
     let result = read(&arguments.dir)?;
-    terminal::print(lab_report::terminal(&result, terminal::width(), terminal::colour()))?;
-    // After it is shown: the folder may be somebody else's, or its disk full.
-    lab_report::write_all(&arguments.dir, &result).map_err(|error| Failure::other(error.into()))?;
-    terminal::print(format_args!("\n{}\n", arguments.dir.join(REPORT_HTML).display()))?;
+    let told = if arguments.json {
+        lab_report::json(&result)
+    } else {
+        lab_report::terminal(&result, terminal::width(), terminal::colour())
+    };
+    terminal::print(told)?;
+    let page = arguments.dir.join(REPORT_HTML);
+    if arguments.write || !page.exists() {
+        // After it is shown: the folder may be somebody else's, or its disk full.
+        lab_report::write_all(&arguments.dir, &result)
+            .map_err(|error| Failure::other(error.into()))?;
+    }
+    if !arguments.json {
+        terminal::hint(format_args!("\n{}\n", page.display()));
+    }
     Ok(Exit::Done)
 }
 
@@ -64,12 +85,13 @@ pub(super) fn compare(arguments: &CompareArgs) -> Result<Exit, Failure> {
     };
     let read = |dirs: &[PathBuf]| dirs.iter().map(|dir| read(dir)).collect::<Result<Vec<_>, _>>();
     let (a, b) = (read(a)?, read(b)?);
-    if let ([a], [b]) = (a.as_slice(), b.as_slice()) {
-        terminal::print(lab_report::compare(a, b))?;
-        return Ok(Exit::Undecided);
-    }
     let compared = compare_runs(&a, &b);
-    terminal::print(lab_report::compare_runs(&a, &b, &compared))?;
+    let text = match (a.as_slice(), b.as_slice()) {
+        _ if arguments.json => lab_report::compare_json(&a, &b, &compared),
+        ([a], [b]) => lab_report::compare(a, b),
+        (a, b) => lab_report::compare_runs(a, b, &compared),
+    };
+    terminal::print(text)?;
     let told = compared.iter().any(|cell| !cell.changes.is_empty());
     Ok(if told { Exit::Done } else { Exit::Undecided })
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum as _};
+use clap::{Args, ValueEnum as _, ValueHint};
 
 use super::attach::{self, AttachArgs, NOT_STARTED};
 use super::bundle::Bundle;
-use super::factors::FactorArgs;
+use super::factors::{FactorArgs, RESULTS};
 use super::order::{DriverChoice, Ground, RealParts, components, leave_out_database};
 use super::{Exit, Failure, terminal};
 use crate::progress;
@@ -22,13 +22,14 @@ use lab_supervise::Absolute;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// A built-in plan (see `run-lab plans`) or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = BUILT_IN[0].0)]
+    #[arg(long, value_name = "NAME|FILE", default_value = BUILT_IN[0].0, value_hint = ValueHint::FilePath)]
     plan: String,
     /// Folder for the results; it must not exist [default: lab-runs/PLAN-TIME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = RESULTS)]
     out: Option<PathBuf>,
     /// Repeat the run in this folder, from the bundle in it: plan, factors, load generator; says what is otherwise here
-    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["plan", "driver", "thresholds", "no_certify"])]
+    #[arg(long, value_name = "RUN_DIR", value_hint = ValueHint::DirPath,
+          conflicts_with_all = ["plan", "driver", "thresholds", "no_certify"])]
     like: Option<PathBuf>,
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
@@ -46,8 +47,11 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     factors: FactorArgs,
     /// Leave out the certification of the probe's cost
-    #[arg(long)]
+    #[arg(long, help_heading = RESULTS)]
     no_certify: bool,
+    /// Print the result as JSON instead: what result.json holds
+    #[arg(long, help_heading = RESULTS)]
+    json: bool,
 }
 
 /// Whether a metric has these thresholds is for k6 to say.
@@ -182,9 +186,11 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     };
     let grafana = order.inventory.of(Tool::Grafana).is_some();
     let kept = order.inventory.of(Tool::Influxdb).is_some_and(|found| !found.is_elsewhere());
-    let outcome = carry_out(order, progress::reporter().as_mut(), &interrupt).await?;
+    let json = arguments.json;
+    let outcome =
+        carry_out(order, progress::reporter(terminal::verbosity()).as_mut(), &interrupt).await?;
     let shown = grafana.then(|| boards_of(&out, &outcome, kept));
-    publish(&out, outcome, shown)
+    publish(&out, outcome, shown, json)
 }
 
 /// Where the boards of the run in `out` are, whose points are `kept` in it, or why there are none.
@@ -203,17 +209,25 @@ fn boards_of(out: &Absolute, outcome: &Outcome, kept: bool) -> String {
 }
 
 /// Writes and prints the reports, and settles the exit code.
-fn publish(out: &Absolute, outcome: Outcome, boards: Option<String>) -> Result<Exit, Failure> {
+fn publish(
+    out: &Absolute,
+    outcome: Outcome,
+    boards: Option<String>,
+    json: bool,
+) -> Result<Exit, Failure> {
     let result = outcome.result;
     let written = lab_report::write_all(out, &result).map_err(|error| Failure::other(error.into()));
     // Shown even if it could not be written: it is all that is left of the run then.
-    let shown =
-        terminal::print(lab_report::terminal(&result, terminal::width(), terminal::colour()));
-    if written.is_ok() {
-        let _ = terminal::print(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
+    let shown = terminal::print(if json {
+        lab_report::json(&result)
+    } else {
+        lab_report::terminal(&result, terminal::width(), terminal::colour())
+    });
+    if written.is_ok() && !json {
+        terminal::hint(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
     }
-    if let Some(boards) = boards {
-        let _ = terminal::print(boards);
+    if let Some(boards) = boards.filter(|_| !json) {
+        terminal::hint(boards);
     }
     if let Some(error) = outcome.failure {
         // What ended the run settles the exit code, and comes last.

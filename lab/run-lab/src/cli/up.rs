@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use ledger::{date, wall};
 
 use super::factors::overlay_settings;
@@ -19,6 +19,7 @@ use lab_launch::{ADMIN_SECRET, Found, Inventory, Opening, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Knobs, Protocol, SERVICES, workload};
 use lab_supervise::{Absolute, PartError};
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
@@ -29,14 +30,17 @@ const PUSHES: &str = "/loki/api/v1/push,limit=2000,pushPeriod=500ms,level=info";
 /// What boards show of load that is made while one looks: the last five minutes, anew every five seconds.
 const LIVE: &str = "from=now-5m&to=now&refresh=5s";
 
+/// The version of the shape of `--json`.
+const SCHEMA: u32 = 1;
+
 /// What to start.
 #[derive(Debug, Args)]
 pub(super) struct UpArgs {
     /// Folder for the run file, the data and the logs; it must not exist [default: lab-runs/up-TIME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
     /// Folder of an earlier run: its points are shown, and new ones are added to them
-    #[arg(long, value_name = "RUN_DIR")]
+    #[arg(long, value_name = "RUN_DIR", value_hint = ValueHint::DirPath)]
     show: Option<PathBuf>,
     /// Where the gateway is to listen; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -52,13 +56,27 @@ pub(super) struct UpArgs {
     /// Inject delays, e.g. gateway:handler=5ms
     #[arg(long, value_name = "STAGE=DURATION", value_delimiter = ',')]
     inject: Vec<String>,
+    /// Print where everything listens as one JSON object, once it does
+    #[arg(long)]
+    json: bool,
 }
 
-/// Says what is being done, and where parts listen.
-struct Addresses;
+/// Says what is being done, and where parts listen: to people as it happens, to programs at the end.
+#[derive(Default)]
+struct Addresses {
+    json: bool,
+    /// The processes that are there, for programs.
+    processes: Vec<Value>,
+}
 
 impl Reporter for Addresses {
     fn on(&mut self, event: &LabEvent) {
+        if self.json {
+            if let LabEvent::Ready { part, address, pid } = event {
+                self.processes.push(json!({ "part": part, "address": address, "pid": pid }));
+            }
+            return;
+        }
         // Whoever does not read this may use the services all the same.
         let _ = match event {
             LabEvent::Ready { part, address, pid } => {
@@ -109,8 +127,9 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", date::compact(wall::now()));
     let (run, out) = folder(&run, arguments.out)?;
+    let mut addresses = Addresses { json: arguments.json, ..Addresses::default() };
     for tool in Tool::ALL.into_iter().filter(|tool| *tool != Tool::K6) {
-        Addresses.on(&LabEvent::Uses(inventory.component(tool)));
+        addresses.on(&LabEvent::Uses(inventory.component(tool)));
     }
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
     let setup = Setup {
@@ -126,13 +145,13 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         grafana: arguments.grafana,
     };
     std::fs::write(out.join(NAME), &run).map_err(|error| Failure::other(error.into()))?;
-    let (mut testbed, mut deaths) = TestBed::set_up(setup, &interrupt, &mut Addresses).await?;
+    let (mut testbed, mut deaths) = TestBed::set_up(setup, &interrupt, &mut addresses).await?;
     let died = tokio::select! {
-        served = serve(&mut testbed, &knobs, &setup) => match served {
+        served = serve(&mut testbed, &knobs, &setup, &mut addresses) => match served {
             Err(error) => Some(error),
             Ok(()) => tokio::select! {
                 () = interrupt.stop.cancelled() => None,
-                death = deadly(&mut deaths, inventory.requires(Tool::Grafana)) => death.map(RunError::Part),
+                death = deadly(&mut deaths, inventory.requires(Tool::Grafana), &mut addresses) => death.map(RunError::Part),
             },
         },
         () = interrupt.stop.cancelled() => None,
@@ -148,11 +167,12 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
 async fn deadly(
     deaths: &mut UnboundedReceiver<PartError>,
     boards_required: bool,
+    addresses: &mut Addresses,
 ) -> Option<PartError> {
     loop {
         match deaths.recv().await {
             Some(error) if !boards_required && only_boards(&error) => {
-                Addresses.on(&LabEvent::NoBoards { reason: error.to_string() });
+                addresses.on(&LabEvent::NoBoards { reason: error.to_string() });
             }
             other => return other,
         }
@@ -173,10 +193,15 @@ fn has_data(run: &Path) -> Result<Absolute, Failure> {
 }
 
 /// Starts the services and says how to use them.
-async fn serve(testbed: &mut TestBed, knobs: &Knobs, setup: &Setup<'_>) -> Result<(), RunError> {
+async fn serve(
+    testbed: &mut TestBed,
+    knobs: &Knobs,
+    setup: &Setup<'_>,
+    addresses: &mut Addresses,
+) -> Result<(), RunError> {
     let out = setup.out;
-    testbed.seed(knobs, &mut Addresses).await?;
-    let entry = testbed.serve(None, knobs, &mut Addresses).await?;
+    testbed.seed(knobs, addresses).await?;
+    let entry = testbed.serve(None, knobs, addresses).await?;
     let Some((pid, otlp, control)) = testbed.sidecar() else { return Ok(()) };
     let mut text = format!(
         "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
@@ -189,6 +214,27 @@ async fn serve(testbed: &mut TestBed, knobs: &Knobs, setup: &Setup<'_>) -> Resul
         attempt: format!("write k6's scripts to {}", scripts.display()),
         error,
     })?;
+    if addresses.json {
+        let of = |wanted: Tool| {
+            let found = testbed.addresses().into_iter().find(|(tool, _)| *tool == wanted);
+            found.map(|(_, address)| format!("http://{address}"))
+        };
+        let told = json!({
+            "schema": SCHEMA,
+            "gateway": entry.url.as_str(),
+            "otlp": format!("http://{otlp}"),
+            "control": format!("http://{control}"),
+            "influxdb": testbed.store().map(|store| store.url.to_string()),
+            "grafana": of(Tool::Grafana),
+            "run_file": out.join(RUN_FILE).display().to_string(),
+            "logs": out.join(LOGS).display().to_string(),
+            "scripts": scripts.display().to_string(),
+            "processes": addresses.processes,
+        });
+        // Who does not read it may use the services all the same.
+        let _ = terminal::print_json(&told);
+        return Ok(());
+    }
     let _ = writeln!(text, "\n{}", boards(testbed, setup));
     how_to(testbed, (entry.url.as_str(), otlp), &scripts, &mut text);
     text.push_str("stop with Ctrl-C\n");

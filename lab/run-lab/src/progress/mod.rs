@@ -14,14 +14,27 @@ use lab_launch::NOTHING;
 use lab_model::Component;
 use lab_model::event::Reporter;
 
-/// The reporter that suits where standard error goes: a bar needs a terminal that can move its cursor.
+/// How much is told while something goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verbosity {
+    /// What is not as it should be.
+    Quiet,
+    /// What is done, and how far it is.
+    #[default]
+    Normal,
+    /// Each second of it.
+    Verbose,
+}
+
+/// The reporter that suits where standard error goes: a bar needs a terminal that can move its cursor, and leaves out
+/// what scrolls by.
 #[must_use]
-pub fn reporter() -> Box<dyn Reporter> {
+pub fn reporter(verbosity: Verbosity) -> Box<dyn Reporter> {
     let dumb = settings::variable("TERM").is_some_and(|term| term == "dumb");
-    if std::io::stderr().is_terminal() && !dumb {
+    if std::io::stderr().is_terminal() && !dumb && verbosity == Verbosity::Normal {
         Box::new(Bar::new())
     } else {
-        Box::new(Plain::new(std::io::stderr()))
+        Box::new(Plain::new(std::io::stderr(), verbosity))
     }
 }
 

@@ -2,28 +2,56 @@
 
 use std::io::Write;
 
-use super::{clock, component_line, short};
+use super::{Verbosity, clock, component_line, short};
 use lab_judge::result::units::{percent, time};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Certificate, Requests};
 
 /// Writes a line for what is worth one.
 #[derive(Debug)]
-pub struct Plain<W>(W);
+pub struct Plain<W>(W, Verbosity);
 
 impl<W: Write + Send> Plain<W> {
-    /// Lines go to `out`.
-    pub fn new(out: W) -> Self {
-        Plain(out)
+    /// Lines go to `out`, as many as `verbosity` says.
+    pub fn new(out: W, verbosity: Verbosity) -> Self {
+        Plain(out, verbosity)
     }
 }
 
 impl<W: Write + Send> Reporter for Plain<W> {
     fn on(&mut self, event: &LabEvent) {
-        if let Some(line) = line(event) {
+        let told = match self.1 {
+            Verbosity::Quiet => line(event).filter(|_| is_trouble(event)),
+            Verbosity::Normal => line(event),
+            Verbosity::Verbose => line(event).or_else(|| second(event)),
+        };
+        if let Some(line) = told {
             // Progress that nobody can read must not stop the run.
             let _ = writeln!(self.0, "{line}");
         }
+    }
+}
+
+/// Whether an event is no progress: something is not as it was asked for.
+fn is_trouble(event: &LabEvent) -> bool {
+    use LabEvent::{NoBoards, NotCertified, Stopping};
+    matches!(event, NoBoards { .. } | NotCertified { .. } | Stopping { .. })
+}
+
+/// What is told of the seconds of a round to who wants to know.
+fn second(event: &LabEvent) -> Option<String> {
+    match event {
+        LabEvent::RoundBegan { cell, round } => {
+            Some(format!("{cell:<16} round {} begins", round + 1))
+        }
+        LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns } => Some(format!(
+            "{cell:<16} {:>5.1} s: {} ok, {in_flight} in flight, {} dropped, {} failed",
+            *elapsed_ns as f64 / 1e9,
+            requests.ok,
+            requests.dropped,
+            requests.error
+        )),
+        _ => None,
     }
 }
 
@@ -122,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_run_reads_as_lines() {
-        let mut plain = Plain::new(Vec::new());
+        let mut plain = Plain::new(Vec::new(), Verbosity::Normal);
         for event in [
             LabEvent::Began {
                 plan: "smoke".to_owned(),

@@ -28,7 +28,8 @@ impl Up {
             let line = line.expect("text");
             text.push_str(&line);
             text.push('\n');
-            if line == "stop with Ctrl-C" {
+            // The end of what people are told, or of the object that programs are.
+            if line == "stop with Ctrl-C" || line == "}" {
                 return Up { child, text };
             }
         }

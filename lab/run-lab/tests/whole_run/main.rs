@@ -4,6 +4,7 @@
 mod process;
 
 mod attach;
+mod told;
 mod up;
 
 use std::fs;

@@ -1,8 +1,10 @@
 //! What the value of a setting looks like.
 
+use schemars::{Schema, json_schema};
 use toml::Value;
 
 use super::KnobError;
+use crate::plan::written::{duration, size};
 use settings::Size;
 
 /// The form of a setting's value, with its smallest and largest.
@@ -36,6 +38,23 @@ impl Form {
                  echo:handler=5ms"
                     .to_owned()
             }
+        }
+    }
+
+    /// The same for programs.
+    pub(super) fn schema(self) -> Schema {
+        match self {
+            Form::Bytes(low, high) => size(low, high),
+            Form::Number(low, high) => {
+                json_schema!({ "type": "integer", "minimum": low, "maximum": high })
+            }
+            Form::Flag => json_schema!({ "type": "boolean" }),
+            Form::Word(words) => json_schema!({ "type": "string", "enum": words }),
+            Form::Delays => json_schema!({
+                "type": "object",
+                "title": "a table of delays such as `{ \"echo:handler\" = \"5ms\" }`",
+                "additionalProperties": duration(),
+            }),
         }
     }
 

@@ -7,6 +7,7 @@ mod effect;
 mod form;
 mod inject;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::{Table, Value};
 
 use effect::Needs;
@@ -210,6 +211,26 @@ impl Settings {
 /// If a setting is unknown, has a value of another form, or is outside its limits.
 pub fn read(table: &Table) -> Result<Knobs, KnobError> {
     Settings::read(table)?.knobs()
+}
+
+/// The schema of a table of settings: what each is for is said where a cell has it, how it is written here.
+pub(super) fn schema() -> Schema {
+    let said = SchemaGenerator::default().into_root_schema_for::<Knobs>();
+    let about =
+        |name: &str| said.get("properties").and_then(|all| all.get(name)?.get("description"));
+    let one = |knob: &Knob| {
+        let mut schema = knob.form.schema();
+        if let Some(about) = about(knob.name) {
+            schema.insert("description".to_owned(), about.clone());
+        }
+        (knob.name.to_owned(), schema.to_value())
+    };
+    json_schema!({
+        "type": "object",
+        "description": "Settings of the services. One that no cell would read is refused.",
+        "properties": KNOBS.iter().map(one).collect::<serde_json::Map<_, _>>(),
+        "additionalProperties": false,
+    })
 }
 
 #[cfg(test)]
