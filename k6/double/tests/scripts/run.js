@@ -22,7 +22,7 @@ function counted(asked) {
 }
 let next = 0;
 world.answer = (asked) => {
-  if (asked.url.endsWith('/healthz')) {
+  if (asked.url?.endsWith('/healthz')) {
     return { status: 404 };
   }
   const answers = run.answers ?? [{}];
