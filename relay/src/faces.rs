@@ -28,6 +28,10 @@ pub(crate) struct Tally {
     pub(crate) unmatched: AtomicU64,
 }
 
+/// Requests of one connection that the near face may be ahead of the far one: more than a tap follows of either protocol.
+/// What is past it is matched to nothing, and counted.
+const MOST_AHEAD: usize = 32_768;
+
 /// Where spans go; nowhere without a sidecar.
 pub(crate) type Spans = Option<Arc<Reporter>>;
 
@@ -157,7 +161,11 @@ impl Ear {
             };
             Face { passing: Arc::new(Mutex::new(passing)), near: true }
         });
-        self.order.lock().push_back(face.clone());
+        let mut order = self.order.lock();
+        if order.len() >= MOST_AHEAD {
+            return None;
+        }
+        order.push_back(face.clone());
         face
     }
 

@@ -292,7 +292,8 @@ impl Relay {
         self.stop.cancelled().await;
         loop {
             let before = passed.load(Relaxed);
-            tokio::time::sleep(QUIET).await;
+            // What is under way on a long line is on no face.
+            tokio::time::sleep(QUIET + self.config.rtt.duration()).await;
             if passed.load(Relaxed) == before {
                 return;
             }

@@ -94,10 +94,11 @@ impl Links {
     /// there is.
     pub(super) fn relays(&self, spans: &[Span], at: usize) -> impl Iterator<Item = usize> {
         let span = &spans[at];
-        let is_client = span.kind == SpanKind::Client;
         let of = move |relay: &&Relay| match relay.client {
-            Some(client) => is_client && client == at,
-            None => !is_client && relay.caller == span.parent,
+            Some(client) => client == at,
+            None => {
+                span.kind == SpanKind::Server && relay.caller == span.parent && span.parent != 0
+            }
         };
         self.1.iter().filter(of).map(|relay| relay.at)
     }

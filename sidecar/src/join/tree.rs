@@ -140,6 +140,8 @@ struct Branches<'a> {
     left_out: Vec<usize>,
     /// By the hop's name (its client or, where it has none, its server): its first child, and the next of its parent.
     children: Vec<(Option<usize>, Option<usize>)>,
+    /// Of each span, whether it is a relay of a hop already: servers that share a caller share no relay.
+    relayed: Vec<bool>,
     too_deep: bool,
 }
 
@@ -149,7 +151,8 @@ type Begin = (Origin, u64, usize);
 impl<'a> Branches<'a> {
     fn new(spans: &'a [Span], links: &'a Links) -> Self {
         let children = vec![(None, None); spans.len()];
-        Branches { spans, links, left_out: Vec::new(), children, too_deep: false }
+        let relayed = vec![false; spans.len()];
+        Branches { spans, links, left_out: Vec::new(), children, relayed, too_deep: false }
     }
 
     /// Leaves out those of several beginnings of one request that are not its answer.
@@ -215,7 +218,9 @@ impl<'a> Branches<'a> {
         } else {
             Hop { server: Some(at), ..Hop::default() }
         };
-        hop.relays = relays::nested(self.spans, self.links.relays(self.spans, at));
+        let free = self.links.relays(self.spans, at).filter(|&relay| !self.relayed[relay]);
+        hop.relays = relays::nested(self.spans, free);
+        hop.relays.iter().for_each(|&relay| self.relayed[relay] = true);
         if depth >= MAX_DEPTH {
             self.too_deep |= below.is_some();
             return hop;

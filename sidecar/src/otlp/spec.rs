@@ -201,6 +201,7 @@ fn a_record_arrives_with_its_marks_as_interval() {
         }
     });
     sent.clock = "boot".to_owned();
+    sent.wall = span.start_time_unix_nano;
     assert_eq!(decode(vec![span]).spans[0].half(), sent);
 }
 
