@@ -104,7 +104,9 @@ fn answer(lines: &mut Lines, tags: [(&str, &str); 4], evidence: &Evidence, now: 
 
 /// What a cell took, as the result has it.
 fn found(lines: &mut Lines, tags: &[(&str, &str)], cell: &CellResult, now: u64) {
-    let (low, high) = interval(cell).unwrap_or((f64::NAN, f64::NAN));
+    // Nothing takes less than no time, though rounds that differ much leave it inside the interval.
+    let ends = interval(cell).map(|(low, high)| (low.max(0.0), high));
+    let (low, high) = ends.unwrap_or((f64::NAN, f64::NAN));
     lines
         .point(names::M_RESULT, tags)
         .count(names::F_ROUNDS, cell.rounds.len() as u64)

@@ -13,10 +13,10 @@ use crate::words::Words;
 pub(crate) const UIDS: [&str; 5] =
     ["lab-breakdown", "lab-rest-vs-grpc", "lab-processes", "lab-trust", "lab-history"];
 /// Words of InfluxQL that the dashboards use.
-const LANGUAGE: [&str; 26] = [
+const LANGUAGE: [&str; 27] = [
     "AND", "AS", "BY", "DESC", "FROM", "GROUP", "KEY", "ORDER", "SELECT", "SHOW", "TAG", "VALUES",
     "WHERE", "WITH", "count", "fill", "last", "max", "mean", "min", "none", "null", "sum", "time",
-    "s", "distinct",
+    "s", "distinct", "median",
 ];
 
 /// Every query of a board, with where it is.
