@@ -9,6 +9,8 @@ use ledger::{Family, Stage};
 use super::causes::ends;
 use super::rules;
 use crate::result::units::{percent, rate, time, trimmed};
+use lab_model::Arrivals;
+
 use crate::result::{CellResult, ResourceResult, StageResult, ratio};
 
 /// From this share of a latency on it is mostly waiting.
@@ -91,6 +93,9 @@ fn process(cell: &CellResult) -> Option<&ResourceResult> {
 /// How many requests in flight the offered rate needs, where the plan allows fewer and they do not wait in queues: then
 /// the system takes as long however many come.
 pub(super) fn allowed(cell: &CellResult) -> Option<f64> {
+    if cell.factors.arrivals == Arrivals::Script {
+        return None;
+    }
     let needed = cell.factors.rate_per_s * cell.latency_us.mean / 1e6;
     let told = cell.traced.succeeded > 0 && waiting_share(cell) < LARGE;
     (told && cell.requests.dropped > 0 && needed > cell.factors.max_in_flight as f64)
