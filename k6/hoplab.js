@@ -18,6 +18,8 @@ import exec from 'k6/execution';
 const sampleEvery = every(__ENV.SAMPLE_EVERY || '1');
 // CELL:ROUND:NONCE, as run-lab wants it said. Load by hand is of no cell, no round and no run.
 const edge = __ENV.EDGE || ':0:';
+// Where the cell is `*`, as run-lab --script has it, each request is of the cell of its own scenario and operation.
+const [asked, ...rest] = edge.split(':');
 const writes = __ENV.HOPLAB ? __ENV.HOPLAB === 'on' : /^loki\b/.test(__ENV.K6_LOG_OUTPUT || '');
 
 function every(text) {
@@ -37,14 +39,34 @@ function digits(count) {
   return /[1-9a-f]/.test(text) ? text : digits(count);
 }
 
-// Whose request it is: new ids, and the headers that say so.
-export function context(sampled) {
+// A text as run-lab calls cells: other characters are hyphens, and what is too long is cut.
+const plain = (text) => Array.from(text).slice(0, 120).join('').replace(/[^A-Za-z0-9/._\-{}$ ]/g, '-');
+// As `tracestate` has it: what is no letter, digit or one of `-_.` is written as in URLs.
+const encoded = (text) => encodeURIComponent(text).replace(/[!'()*~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+
+// What the lab is told of whose request it is.
+function edgeOf(operation) {
+  if (asked !== '%2A') {
+    return edge;
+  }
+  let scenario = 'none';
+  try {
+    scenario = exec.scenario.name;
+  } catch (error) {}
+  const whole = [encoded(`${plain(scenario).replace(/ /g, '-')} ${plain(operation)}`), ...rest].join(':');
+  // A member of `tracestate` has 256 characters, and a span goes before this.
+  return whole.length <= 239 ? whole : ['', ...rest].join(':');
+}
+
+// Whose request it is: new ids, and the headers that say so. `operation` is what its author calls it, or its method and
+// path.
+export function context(sampled, operation = '') {
   const [trace, span] = [digits(32), digits(16)];
   const headers = { traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}` };
   if (sampled) {
-    headers.tracestate = `hoplab=${span}:${edge}`;
+    headers.tracestate = `hoplab=${span}:${edgeOf(operation)}`;
   }
-  return { trace, span, sampled, headers };
+  return { trace, span, sampled, headers, edge: edgeOf(operation) };
 }
 
 // Milliseconds since the test began, to the nanosecond: the only clock of a script that is finer than a millisecond.
@@ -53,7 +75,7 @@ const now = () => exec.instance.currentTestRunDuration;
 // Writes the line of a request that is over. The sidecar dates it by the time that k6's log gives the line, less `since`:
 // what has passed from the answer until here.
 function write(context, weight, over, about) {
-  const line = { v: 1, trace: context.trace, span: context.span, edge, weight };
+  const line = { v: 1, trace: context.trace, span: context.span, edge: context.edge, weight };
   // Outside of a scenario (setup, teardown) there is none.
   try {
     line.scenario = exec.scenario.name;
@@ -98,26 +120,30 @@ function traced(params, key, headers) {
 }
 
 // Of a URL, or of one that k6's `http.url` made, which has a name.
-function plain(url) {
+function plainUrl(url) {
   const template = typeof url === 'object' && url !== null && typeof url.url === 'string';
   return template ? { text: url.url, name: url.name } : { text: String(url) };
 }
 
+// What a request is called that has no name.
+const operation = (method, url) => `${method.toUpperCase()} ${parts(url).path}`;
 const tagged = (params) => params && params.tags && params.tags.name;
 
 function request(method, url, body, params) {
-  const one = context(draws());
+  const { text, name } = plainUrl(url);
+  const called = tagged(params) || name;
+  const one = context(draws(), called || operation(method, text));
   const reply = k6http.request(method, url, body, traced(params, 'headers', one.headers));
-  const { text, name } = plain(url);
-  tell(one, sampleEvery, method.toUpperCase(), text, tagged(params) || name, reply);
+  tell(one, sampleEvery, method.toUpperCase(), text, called, reply);
   return reply;
 }
 
 async function asyncRequest(method, url, body, params) {
-  const one = context(draws());
+  const { text, name } = plainUrl(url);
+  const called = tagged(params) || name;
+  const one = context(draws(), called || operation(method, text));
   const reply = await k6http.asyncRequest(method, url, body, traced(params, 'headers', one.headers));
-  const { text, name } = plain(url);
-  tell(one, sampleEvery, method.toUpperCase(), text, tagged(params) || name, reply);
+  tell(one, sampleEvery, method.toUpperCase(), text, called, reply);
   return reply;
 }
 
@@ -185,7 +211,7 @@ class Client {
   }
 
   invoke(method, message, params) {
-    const one = context(draws());
+    const one = context(draws(), tagged(params) || method.replace(/^\//, ''));
     const began = now();
     const reply = this.inner.invoke(method, message, traced(params, 'metadata', one.headers));
     this.tell(one, method, params, reply, began, now());
@@ -193,7 +219,7 @@ class Client {
   }
 
   async asyncInvoke(method, message, params) {
-    const one = context(draws());
+    const one = context(draws(), tagged(params) || method.replace(/^\//, ''));
     const began = now();
     const reply = await this.inner.asyncInvoke(method, message, traced(params, 'metadata', one.headers));
     this.tell(one, method, params, reply, began, now());

@@ -178,7 +178,7 @@ export function ask(method, url, body, tests, required, more = {}) {
   const { headers = { 'Content-Type': 'application/json' }, status = 200, route = url.split('?')[0] } = more;
   const measured = Date.now() - exec.scenario.startTime >= warmup;
   const sampled = measured && sampleEvery > 0 && exec.scenario.iterationInTest % sampleEvery === 0;
-  const one = context(sampled);
+  const one = context(sampled, `${method} ${route.slice(gateway.length)}`);
   exec.vu.metrics.metadata.trace_id = one.trace;
   exec.vu.metrics.metadata.span_id = one.span;
   exec.vu.metrics.metadata.sampled = sampled ? '1' : '0';

@@ -100,7 +100,7 @@ impl World {
         }
         self.tell(SystemTime::now(), &labels, &[(Metric::Started, 1.0)]);
         let parent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
-        let state = sampled.then(|| format!("hoplab={span:016x}:{}", self.options.edge));
+        let state = sampled.then(|| format!("hoplab={span:016x}:{}", self.edge(&question)));
         let reply =
             self.cut.run_until_cancelled(self.ask(&mut user, &question, &parent, state)).await;
         let reply = reply.map(|reply| lied(reply, &self.faults));
@@ -156,6 +156,23 @@ impl World {
         }
     }
 
+    /// What `hoplab.js` says of whose request it is: where the cell is `*`, that of its scenario and operation.
+    fn edge(&self, question: &Question) -> String {
+        let Some(rest) = self.options.edge.strip_prefix("%2A:") else {
+            return self.options.edge.clone();
+        };
+        let mut cell = String::new();
+        for byte in format!("{SCENARIO} {} {}", question.method, question.route).bytes() {
+            match byte {
+                byte if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) => {
+                    cell.push(byte.into())
+                }
+                byte => cell.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        format!("{cell}:{rest}")
+    }
+
     /// Writes the line that `hoplab.js` writes of a request that is over.
     fn write(&self, trace: u128, span: u64, question: &Question, reply: &Reply) {
         let times = &reply.times;
@@ -163,7 +180,7 @@ impl World {
             "v": 1,
             "trace": format!("{trace:032x}"),
             "span": format!("{span:016x}"),
-            "edge": self.options.edge,
+            "edge": self.edge(question),
             "weight": self.options.sample_every,
             "scenario": SCENARIO,
             "kind": "http",

@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use lab_supervise::{Absolute, External, Part, PartError, Supervisor};
+use settings::Span;
 use toml::{Table, Value};
 
 use super::Control;
@@ -179,6 +180,8 @@ pub struct Collector<'a> {
     pub spool: Option<&'a Absolute>,
     /// Whether load comes by hand: from generators that send no spans, and that nobody starts here.
     pub by_hand: bool,
+    /// How long to wait for the rest of a trace, if not as long as by default.
+    pub join_window: Option<Span>,
 }
 
 /// Starts the sidecar.
@@ -204,6 +207,9 @@ pub async fn start_sidecar(
     let env = collector.store.map(Store::env).unwrap_or_default();
     let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
+    if let Some(window) = collector.join_window {
+        arguments.extend(["--join-window".to_owned(), window.to_string()]);
+    }
     if let Some(spool) = collector.spool.filter(|_| collector.store.is_some()) {
         arguments.extend(["--spool".to_owned(), spool.text()]);
     }

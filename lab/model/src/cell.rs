@@ -97,6 +97,8 @@ pub enum Arrivals {
     Poisson,
     /// So many at a time, each when the one before it has been answered: a slow system is asked less.
     Closed(usize),
+    /// As a script of the user's own says, which nothing here reads.
+    Script,
 }
 
 /// Traces a second at most, unless a plan says otherwise: what the probe's cost is certified for.

@@ -275,6 +275,7 @@ impl Lab {
             store: None,
             spool: None,
             by_hand: false,
+            join_window: None,
         };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await?;
         let (otlp, knobs) = (sidecar.address("otlp")?, Knobs::default());

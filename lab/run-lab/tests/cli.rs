@@ -39,6 +39,12 @@ fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
     refused(&["certify", "--round", "1ms"], 2, &["--round 1ms", "100ms"]);
     refused(&["certify", "--out", "nowhere/costs.json"], 2, &["no folder nowhere"]);
     refused(&["run", "--rounds", "0"], 2, &["`rounds`", "1 to 1000"]);
+    refused(&["run", "--script", "x.js", "--rate", "5"], 2, &["--script", "--rate"]);
+    refused(&["run", "--script", "x.js", "--size", "5"], 2, &["--script", "--size"]);
+    refused(&["run", "--script", "nowhere.js"], 2, &["--script nowhere.js"]);
+    refused(&["run", "--target", "http://127.0.0.1:1"], 2, &["--sidecar"]);
+    refused(&["up", "--without", "servers"], 2, &["--without", "services, k6"]);
+    refused(&["up", "--without", "services", "--set", "nagle=true"], 2, &["are left out"]);
     refused(&["run", "--protocol", "soap"], 2, &["soap", "rest", "grpc"]);
     refused(&["run", "--inject", "encoding=1ms"], 2, &["--inject", "encoding", "request_encode"]);
     refused(&["run", "--inject", "handler"], 2, &["STAGE=DURATION"]);

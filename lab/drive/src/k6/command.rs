@@ -36,7 +36,7 @@ pub const SERVICE: &str = "k6";
 
 /// What every call begins with. k6 would warn of each request that failed, which here are counted: its log
 /// holds errors only, and goes where the part's log goes.
-const FIXED: [&str; 6] = [
+pub(super) const FIXED: [&str; 6] = [
     "run",
     "--quiet",
     "--no-color",
@@ -47,7 +47,10 @@ const FIXED: [&str; 6] = [
 /// A configuration that says nothing. Without it k6 reads the one in its user's home, whose options (no reuse of
 /// connections, more outputs, limits) would change what a cell measures. Variables named `K6_…`, which could do
 /// the same, are inherited by no part.
-const CONFIG: (&str, &str) = ("config.json", "{}\n");
+pub(super) const CONFIG: (&str, &str) = ("config.json", "{}\n");
+
+/// k6's exit code when a threshold was not kept (errext/exitcodes in its source).
+pub(super) const THRESHOLDS: i32 = 99;
 
 /// Writes the configuration that k6 is to read into the folder `into`.
 pub(super) fn write_config(into: &Path) -> io::Result<()> {

@@ -11,6 +11,7 @@ mod lines;
 mod release;
 mod requests;
 mod sample;
+mod script;
 mod spans;
 mod stream;
 mod usage;
@@ -32,6 +33,7 @@ use command::Call;
 use lab_model::workload::Http;
 use lab_model::{Arrivals, Cell, Entry, K6Measure, Requests, RoundMeasure};
 use lab_supervise::Supervisor;
+pub use script::{CELL as SCRIPT_CELL, Measured, ScriptOrder};
 use watch::Watch;
 
 /// The folder in a run's folder that holds the scripts that were run, and k6's summaries.

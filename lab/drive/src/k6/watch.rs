@@ -7,6 +7,7 @@ use ledger::clock;
 use ledger::wall::WallClock;
 use tokio_util::sync::CancellationToken;
 
+use super::command::THRESHOLDS;
 use super::joiner::Joiner;
 use super::sample;
 use super::spans::RootSpans;
@@ -19,8 +20,6 @@ use lab_supervise::{Part, PartError};
 
 /// How often progress is told and the use of CPU read.
 const TICK: Duration = Duration::from_millis(100);
-/// k6's exit code when a threshold was not kept (errext/exitcodes in its source).
-const THRESHOLDS: i32 = 99;
 
 /// How k6 came to its end.
 enum End {

@@ -9,6 +9,8 @@ use ledger::{Family, Stage};
 use super::causes::ends;
 use super::rules;
 use crate::result::units::{percent, rate, time, trimmed};
+use lab_model::Arrivals;
+
 use crate::result::{CellResult, ResourceResult, StageResult, ratio};
 
 /// From this share of a latency on it is mostly waiting.
@@ -84,13 +86,23 @@ fn process(cell: &CellResult) -> Option<&ResourceResult> {
     };
     let busy = cell.load.host_cpu_share >= MACHINE;
     let spent = cell.resources.iter().filter(|process| passed(&process.process));
-    let most = spent.max_by(|a, b| a.cores.total_cmp(&b.cores))?;
-    (ONE_CORE.contains(&most.cores) || busy && most.cores >= LARGE).then_some(most)
+    let most = spent.max_by(|a, b| wanted(a).total_cmp(&wanted(b)))?;
+    (ONE_CORE.contains(&most.cores)
+        || busy && (most.cores >= LARGE || wanted(most) >= ONE_CORE.start))
+        .then_some(most)
+}
+
+/// The cores that a process used, and those that it was ready to use and did not get.
+fn wanted(process: &ResourceResult) -> f64 {
+    process.cores * ratio(process.cpu_s + process.run_queue_wait_s, process.cpu_s)
 }
 
 /// How many requests in flight the offered rate needs, where the plan allows fewer and they do not wait in queues: then
 /// the system takes as long however many come.
 pub(super) fn allowed(cell: &CellResult) -> Option<f64> {
+    if cell.factors.arrivals == Arrivals::Script {
+        return None;
+    }
     let needed = cell.factors.rate_per_s * cell.latency_us.mean / 1e6;
     let told = cell.traced.succeeded > 0 && waiting_share(cell) < LARGE;
     (told && cell.requests.dropped > 0 && needed > cell.factors.max_in_flight as f64)
@@ -224,7 +236,11 @@ fn full_process(
         waiting.push("no part of it large".to_owned());
     }
     let machine = if cell.load.host_cpu_share >= MACHINE {
-        format!(" of a machine that was {} busy", percent(cell.load.host_cpu_share))
+        format!(
+            " of a machine that was {} busy (of the time that it wanted one it waited for {})",
+            percent(cell.load.host_cpu_share),
+            percent(process.run_queue_wait_share)
+        )
     } else {
         String::new()
     };

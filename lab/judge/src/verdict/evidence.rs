@@ -6,7 +6,7 @@
 use super::{Circumstances, Status, load, rules};
 use crate::result::units::{count, exact_bytes, http, percent, time};
 use crate::result::{CellResult, ENVELOPE_BYTES, WireResult, ratio};
-use lab_model::{Answer, Evidence, Question, Reason};
+use lab_model::{Answer, Arrivals, Evidence, Question, Reason};
 
 /// An answer to each question about `cell`, which has been judged; the worst first.
 pub(super) fn of(cell: &CellResult, run: &Circumstances) -> Vec<Evidence> {
@@ -123,6 +123,15 @@ fn claimed(hop: &WireResult) -> Option<String> {
 
 fn requests(cell: &CellResult) -> (String, Option<(f64, f64)>) {
     let (all, traced) = (cell.requests, cell.traced);
+    if cell.factors.arrivals == Arrivals::Script {
+        let text = format!(
+            "k6 tells of {} requests, {} of them answered; {} are in the ledger",
+            count(all.started),
+            count(all.ok),
+            count(traced.count)
+        );
+        return (text, None);
+    }
     let lost = traced.expected.saturating_sub(traced.count);
     let text = format!(
         "{} planned = {} started + {} dropped, all ended; of {} traced requests {} are missing (limit 0)",

@@ -3,7 +3,7 @@
 use super::{Circumstances, Reason, Status, rules};
 use crate::result::units::{count, percent, time};
 use crate::result::{CellResult, ratio};
-use lab_model::Capability;
+use lab_model::{Arrivals, Capability};
 
 /// Judges the ledgers of `cell`.
 pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
@@ -32,6 +32,17 @@ pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Re
 
 fn traces(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let traced = cell.traced;
+    // Which of its requests a script has traced it does not say.
+    if cell.factors.arrivals == Arrivals::Script {
+        if traced.succeeded == 0 {
+            reasons.extend(rules::TRACES_UNTOLD.untold(
+                "no request of this operation is in the ledger, so nothing says where its time went: have the script import \
+                 hoplab.js, and not ask by `batch`"
+                    .to_owned(),
+            ));
+        }
+        return;
+    }
     reasons.extend(rules::NO_TRACES.check(traced.succeeded as f64, |_| {
         "no successful request has a ledger (at least 1 is needed): nothing proves what was sent. \
          Look at the sidecar's log"

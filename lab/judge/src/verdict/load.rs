@@ -85,6 +85,14 @@ fn plan(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let asked = factors.rate_per_s * factors.duration_s * factors.rounds as f64;
     let chance = match factors.arrivals {
         Arrivals::Closed(users) => return reasons.extend(closed_loop(users)),
+        Arrivals::Script => {
+            return reasons.extend(rules::ARRIVALS_UNTOLD.untold(
+                "when requests were to begin is not the lab's to say and cannot be checked: where users wait for an \
+                 answer before they ask again (a closed loop), a slow system is asked less, and what would have waited is in \
+                 no number (coordinated omission)"
+                    .to_owned(),
+            ));
+        }
         Arrivals::Constant => factors.rounds as f64,
         // Five standard deviations of a number of arrivals that are independent of each other.
         Arrivals::Poisson => 5.0 * asked.sqrt(),

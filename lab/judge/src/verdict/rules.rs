@@ -204,6 +204,9 @@ rules! {
     CLOSED_LOOP = "closed_loop", None, Above(note(0.0)),
         "users of a closed loop",
         "Each waits for an answer before asking again, so a slow system is asked less: what would have waited is in no number.";
+    ARRIVALS_UNTOLD = "arrivals_untold", Some(Workload), Untold(Status::Valid),
+        "when requests were to begin, of a script of the user's own",
+        "Executors that wait for an answer ask a slow system less: what would have waited is in no number (coordinated omission).";
     SETTLING = "settling", Some(Undisturbed), Below(suspect(-0.01)),
         "seconds of latency gained per second of load",
         "Latency fell all through the round: it had not settled when the round began. Warm up longer.";
@@ -243,6 +246,9 @@ rules! {
     NO_TRACES = "no_traces", Some(Requests), Below(invalid(1.0)),
         "traced requests that succeeded",
         "No request has a ledger: nothing proves what was sent or says where the time went.";
+    TRACES_UNTOLD = "traces_untold", Some(Requests), Untold(Status::Unchecked),
+        "traced requests of an operation of a user's own script, where there are none",
+        "The script does not import `hoplab.js`, or asks by `batch`: its latency is what k6 says, and nothing tells where it went.";
     TRACES_LOST = "traces_lost", Some(Requests), Above(both(0.0, 0.01)),
         "traced requests that are not in the run file, over all sent",
         "Their spans were lost. The slow ones may be among them.";

@@ -102,7 +102,8 @@ fn apply(raw: &mut PlanFile, overrides: &Overrides) {
     raw.warmup.0 = overrides.warmup_ns.unwrap_or(raw.warmup.0);
     raw.rounds = overrides.rounds.unwrap_or(raw.rounds);
     match overrides.arrivals {
-        None => {}
+        // A script has no plan.
+        None | Some(Arrivals::Script) => {}
         Some(Arrivals::Closed(concurrency)) => raw.concurrency = Some(concurrency),
         Some(Arrivals::Constant) => raw.arrivals = Some(file::Arrivals::Constant),
         Some(Arrivals::Poisson) => raw.arrivals = Some(file::Arrivals::Poisson),

@@ -1,13 +1,14 @@
 //! What the command line changes in a plan: its factors, its settings, and what is asked of the system.
 
 use std::fmt;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
 use super::Failure;
 use crate::run::Pins;
-use lab_model::plan::{self, Objective, Overrides, Payload, Rate, Span, Until};
+use lab_model::plan::{self, Aim, Objective, Overrides, Payload, Plan, Rate, Span, Until};
 use lab_model::{Arrivals, Protocol};
 use lab_supervise::Cpus;
 
@@ -155,6 +156,21 @@ impl FactorArgs {
             .collect::<Result<_, _>>()
             .map_err(Failure::usage)?;
         Ok(())
+    }
+
+    /// What a script of the user's own is run by: how often. Everything else is its own.
+    pub(super) fn plan_of_script(&self, script: Option<&Path>) -> Plan {
+        let stem = script.and_then(Path::file_stem).unwrap_or_default();
+        Plan {
+            name: stem.to_string_lossy().into_owned(),
+            rounds: self.rounds.unwrap_or(1).max(1),
+            objectives: self
+                .objective
+                .iter()
+                .map(|&holds| Aim { holds, cells: String::new() })
+                .collect(),
+            ..Plan::default()
+        }
     }
 
     /// What is changed in a plan that has rounds of its own.

@@ -101,6 +101,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
         attached: None,
+        script: None,
         components: components(&plan, &inventory, left_out),
         inventory,
         plan,

@@ -10,6 +10,7 @@ mod exit;
 mod factors;
 mod gate;
 mod help;
+mod holder;
 mod order;
 mod part;
 mod plans;

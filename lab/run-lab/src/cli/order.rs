@@ -30,6 +30,11 @@ pub(super) struct RealParts {
 }
 
 impl RealParts {
+    /// Those that are insisted on, and those that are left out.
+    pub(super) fn of(require: Vec<Tool>, without: Vec<Tool>) -> RealParts {
+        RealParts { require, without }
+    }
+
     /// Whether `tool` is insisted on.
     pub(super) fn requires(&self, tool: Tool) -> bool {
         self.require.contains(&tool)

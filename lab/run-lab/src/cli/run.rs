@@ -31,6 +31,12 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "RUN_DIR", value_hint = ValueHint::DirPath,
           conflicts_with_all = ["plan", "driver", "thresholds", "no_certify"])]
     like: Option<PathBuf>,
+    /// Run this script of your own by k6 instead of a plan: one process of k6 is one round (--rounds repeats it), and what
+    /// it asks, how often and against which thresholds is the script's. Requests are in the ledger where it imports
+    /// hoplab.js; it is told TARGET, where the system is
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "like", "thresholds", "no_certify", "protocol", "size",
+          "rate", "duration", "warmup", "until", "inject", "set", "arrivals", "concurrency", "traces_per_second"])]
+    script: Option<PathBuf>,
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
     driver: DriverChoice,
@@ -99,6 +105,12 @@ fn asked(mut arguments: RunArgs) -> Result<(Bundle, RunArgs), Failure> {
     Ok((bundle, arguments))
 }
 
+/// Where the script is, if it is there.
+fn script_at(path: PathBuf) -> Result<Absolute, Failure> {
+    let found = std::fs::metadata(&path).and_then(|_| Absolute::new(&path));
+    found.map_err(|error| Failure::usage(format!("--script {}: {error}", path.display())))
+}
+
 /// The real parts that the run uses: none but a load generator where the system runs already.
 async fn parts(
     arguments: &mut RunArgs,
@@ -110,6 +122,10 @@ async fn parts(
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
         (_, Some(error)) if real.requires(Tool::K6) => return Err(Failure::usage(error)),
+        (DriverChoice::Builtin, None) if plan.cells.is_empty() => {
+            return Err(Failure::usage("--script is k6's: leave --driver builtin out"));
+        }
+        (DriverChoice::Auto, None) if plan.cells.is_empty() => (&[Tool::K6], &[]),
         (DriverChoice::K6, None) => (&[Tool::K6], &[]),
         (DriverChoice::Builtin, _) => (&[], &[Tool::K6]),
         (DriverChoice::Auto, _) => (&[], &[]),
@@ -146,8 +162,18 @@ async fn parts(
 
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
-    let (bundle, mut arguments) = asked(arguments)?;
-    let mut plan = bundle.plan()?;
+    let (bundle, mut arguments) = match arguments.script {
+        None => {
+            let (bundle, arguments) = asked(arguments)?;
+            (Some(bundle), arguments)
+        }
+        Some(_) => (None, arguments),
+    };
+    let mut plan = match &bundle {
+        Some(bundle) => bundle.plan()?,
+        None => arguments.factors.plan_of_script(arguments.script.as_deref()),
+    };
+    let script = arguments.script.take().map(script_at).transpose()?;
     let attached = arguments.attach.attachment()?;
     let system = attached.as_ref().map(Attachment::system).unwrap_or_default();
     plan.fits(&system)?;
@@ -161,10 +187,15 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         )));
     }
     let inventory = parts(&mut arguments, &plan, &system).await?;
-    let left_out =
-        if system.can(Capability::Seed) { leave_out_database(&mut plan, &inventory)? } else { 0 };
+    let left_out = if system.can(Capability::Seed) && script.is_none() {
+        leave_out_database(&mut plan, &inventory)?
+    } else {
+        0
+    };
     let Ground { executable, arms, run_id, out } = Ground::of(&plan, arguments.out)?;
-    bundle.write(&out)?;
+    if let Some(bundle) = &bundle {
+        bundle.write(&out)?;
+    }
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
         components: if system.is_owned() {
@@ -173,6 +204,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
             attach::components(inventory.component(Tool::K6), &system)
         },
         attached,
+        script,
         inventory,
         plan,
         thresholds: arguments.thresholds,

@@ -4,22 +4,25 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum as _, ValueHint};
 use ledger::{date, wall};
 
 use super::factors::overlay_settings;
+use super::holder::holder;
 use super::order::{RealParts, folder};
 use super::{Exit, Failure, terminal};
 use crate::progress;
 use crate::run::{
     GRAFANA_FOLDER, INFLUXDB_FOLDER, Interrupt, LOGS, NAME, RUN_FILE, RunError, Setup, TestBed,
-    only_boards, opening,
+    by_hand, only_boards, opening,
 };
 use lab_launch::{ADMIN_SECRET, Found, Inventory, Opening, Store, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Knobs, Protocol, SERVICES, workload};
+use lab_report::REPORT_HTML;
 use lab_supervise::{Absolute, PartError};
 use serde_json::{Value, json};
+use settings::Span;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
@@ -48,8 +51,18 @@ pub(super) struct UpArgs {
     /// Where Grafana is to listen, if there is one; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     grafana: SocketAddr,
-    #[command(flatten)]
-    real: RealParts,
+    /// Real parts to insist on, instead of what stands in for them
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    require: Vec<Tool>,
+    /// What to leave out: real parts even where they are found, or `services`, for services of your own
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = left_out)]
+    without: Vec<LeftOut>,
+    /// Watch the CPU and memory of the process PID under the name NAME (repeatable)
+    #[arg(long, value_name = "NAME=PID", value_parser = watched)]
+    watch: Vec<(String, u32)>,
+    /// How long the sidecar waits for the rest of a trace [default: its own, 5s]
+    #[arg(long, value_name = "DURATION")]
+    join_window: Option<Span>,
     /// Set a knob of the services (repeatable), e.g. stream_window=64KiB
     #[arg(long, value_name = "KNOB=VALUE")]
     set: Vec<String>,
@@ -59,6 +72,33 @@ pub(super) struct UpArgs {
     /// Print where everything listens as one JSON object, once it does
     #[arg(long)]
     json: bool,
+}
+
+/// Something to leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeftOut {
+    /// The lab's own services.
+    Services,
+    Part(Tool),
+}
+
+fn left_out(text: &str) -> Result<LeftOut, String> {
+    if text == "services" {
+        return Ok(LeftOut::Services);
+    }
+    let names = || Tool::value_variants().iter().filter_map(Tool::to_possible_value);
+    Tool::from_str(text, false).map(LeftOut::Part).map_err(|_| {
+        let names: Vec<_> = names().map(|name| name.get_name().to_owned()).collect();
+        format!("there are services, {}", names.join(", "))
+    })
+}
+
+/// A process and its name.
+fn watched(text: &str) -> Result<(String, u32), String> {
+    let wrong = || format!("{text:?} is not NAME=PID");
+    let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
+    let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
+    if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
 }
 
 /// Says what is being done, and where parts listen: to people as it happens, to programs at the end.
@@ -104,25 +144,48 @@ fn hold_effect(knobs: &Knobs, inventory: &Inventory) -> Result<(), Failure> {
     lab_model::plan::without_effect(asked).map_err(Failure::usage)
 }
 
-/// Starts everything, prints addresses, and stops everything on Ctrl-C.
-pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
+/// What the services are set to.
+fn settings_of(arguments: &UpArgs, services: bool) -> Result<Knobs, Failure> {
     let knobs = lab_model::plan::read_knobs(&overlay_settings(&arguments.set, &arguments.inject)?)
         .map_err(Failure::usage)?;
     if knobs.inject.keys().any(|place| place.starts_with("driver:")) {
         return Err(Failure::usage("--inject driver:…: `up` makes no load, so there is no driver"));
     }
-    if arguments.real.requires(Tool::K6) {
+    if !services && knobs != Knobs::default() {
+        return Err(Failure::usage("--set and --inject are of services, and these are left out"));
+    }
+    Ok(knobs)
+}
+
+/// The real parts that are used; `show` is whether points of an earlier run are.
+async fn parts(arguments: &UpArgs, services: bool, show: bool) -> Result<Inventory, Failure> {
+    let without = arguments.without.iter().filter_map(|one| match one {
+        LeftOut::Part(tool) => Some(*tool),
+        LeftOut::Services => None,
+    });
+    let real = RealParts::of(arguments.require.clone(), without.collect());
+    if real.requires(Tool::K6) {
         return Err(Failure::usage("--require k6: `up` makes no load; run k6 by hand against it"));
     }
-    let show = arguments.show.as_deref().map(has_data).transpose()?;
-    let more: &[Tool] = if show.is_some() { &[Tool::Influxdb] } else { &[] };
-    let inventory = arguments.real.look(more, &[Tool::K6]).await?;
-    if show.is_some() && inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere) {
+    let more: &[Tool] = if show { &[Tool::Influxdb] } else { &[] };
+    // Without services nobody asks a database.
+    let less: &[Tool] = if services { &[Tool::K6] } else { &[Tool::K6, Tool::Postgres] };
+    let inventory = real.look(more, less).await?;
+    if show && inventory.of(Tool::Influxdb).is_some_and(Found::is_elsewhere) {
         // Points that wait in the run's folder would go there, and be gone from here.
         return Err(Failure::usage(
             "--show: LAB_INFLUXDB_URL names another InfluxDB than the one of that run; unset it",
         ));
     }
+    Ok(inventory)
+}
+
+/// Starts everything, prints addresses, and stops everything on Ctrl-C.
+pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
+    let services = !arguments.without.contains(&LeftOut::Services);
+    let knobs = settings_of(&arguments, services)?;
+    let show = arguments.show.as_deref().map(has_data).transpose()?;
+    let inventory = parts(&arguments, services, show.is_some()).await?;
     hold_effect(&knobs, &inventory)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let run = format!("up-{}", date::compact(wall::now()));
@@ -132,13 +195,15 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         addresses.on(&LabEvent::Uses(inventory.component(tool)));
     }
     let executable = std::env::current_exe().map_err(|error| Failure::other(error.into()))?;
+    let all = SERVICES.iter().collect::<Vec<_>>();
     let setup = Setup {
+        join_window: arguments.join_window,
         out: &out,
         executable: &executable,
         run: &run,
         inventory: &inventory,
         // Whoever asks by hand may ask any of them.
-        reached: &SERVICES.iter().collect::<Vec<_>>(),
+        reached: if services { &all } else { &[] },
         show: show.as_ref(),
         by_hand: true,
         listen: arguments.gateway,
@@ -147,7 +212,7 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
     std::fs::write(out.join(NAME), &run).map_err(|error| Failure::other(error.into()))?;
     let (mut testbed, mut deaths) = TestBed::set_up(setup, &interrupt, &mut addresses).await?;
     let died = tokio::select! {
-        served = serve(&mut testbed, &knobs, &setup, &mut addresses) => match served {
+        served = serve(&mut testbed, &knobs, &setup, (services, &arguments.watch), &mut addresses) => match served {
             Err(error) => Some(error),
             Ok(()) => tokio::select! {
                 () = interrupt.stop.cancelled() => None,
@@ -157,10 +222,37 @@ pub(super) async fn up(arguments: UpArgs) -> Result<Exit, Failure> {
         () = interrupt.stop.cancelled() => None,
     };
     let closed = testbed.close().await;
+    told(&out, &run, &inventory, arguments.json).await;
+    if died.is_some()
+        && let Some(holder) = holder(arguments.gateway.port())
+    {
+        terminal::warn(&format!("{} is held by {holder}", arguments.gateway));
+    }
     match died {
         Some(error) => Err(error.into()),
         None => closed.map(|_| Exit::Done).map_err(Failure::from),
     }
+}
+
+/// Prints the breakdown of what was asked meanwhile and writes the reports. What cannot be told ends nothing.
+async fn told(out: &Absolute, run: &str, inventory: &Inventory, json: bool) {
+    let parts = Tool::ALL.into_iter().filter(|tool| *tool != Tool::K6);
+    let components = parts.map(|tool| inventory.component(tool)).collect();
+    let result = match by_hand(&out.join(RUN_FILE), run, components).await {
+        Ok(Some(result)) => result,
+        Ok(None) => return,
+        Err(error) => return terminal::warn(&error.to_string()),
+    };
+    if let Err(error) = lab_report::write_all(out, &result) {
+        terminal::warn(&error.to_string());
+    }
+    // Programs have read what they wanted.
+    if json {
+        return;
+    }
+    // Whoever stopped it may read no more.
+    let _ = terminal::print(lab_report::terminal(&result, terminal::width(), terminal::colour()));
+    let _ = terminal::print(format_args!("\nreport: {}\n", out.join(REPORT_HTML).display()));
 }
 
 /// The first death that ends what is shown; a Grafana that goes takes its boards along, which is told.
@@ -197,11 +289,16 @@ async fn serve(
     testbed: &mut TestBed,
     knobs: &Knobs,
     setup: &Setup<'_>,
+    (services, watch): (bool, &[(String, u32)]),
     addresses: &mut Addresses,
 ) -> Result<(), RunError> {
     let out = setup.out;
-    testbed.seed(knobs, addresses).await?;
-    let entry = testbed.serve(None, knobs, addresses).await?;
+    testbed.watch(watch).await?;
+    let mut entry = None;
+    if services {
+        testbed.seed(knobs, addresses).await?;
+        entry = Some(testbed.serve(None, knobs, addresses).await?);
+    }
     let Some((pid, otlp, control)) = testbed.sidecar() else { return Ok(()) };
     let mut text = format!(
         "sidecar   http://{otlp} takes spans, http://{control} tells counters (process {pid})\n\
@@ -221,7 +318,7 @@ async fn serve(
         };
         let told = json!({
             "schema": SCHEMA,
-            "gateway": entry.url.as_str(),
+            "gateway": entry.as_ref().map(|entry| entry.url.as_str()),
             "otlp": format!("http://{otlp}"),
             "control": format!("http://{control}"),
             "influxdb": testbed.store().map(|store| store.url.to_string()),
@@ -236,7 +333,16 @@ async fn serve(
         return Ok(());
     }
     let _ = writeln!(text, "\n{}", boards(testbed, setup));
-    how_to(testbed, (entry.url.as_str(), otlp), &scripts, &mut text);
+    match &entry {
+        Some(entry) => how_to(testbed, (entry.url.as_str(), otlp), &scripts, &mut text),
+        None => {
+            let _ = writeln!(
+                text,
+                "\nservices yours: OTEL_EXPORTER_OTLP_ENDPOINT=http://{otlp}\n\
+                 load     run-lab run --plan FILE --target http://HOST:PORT --sidecar http://{control}"
+            );
+        }
+    }
     text.push_str("stop with Ctrl-C\n");
     let _ = terminal::print(text);
     Ok(())

@@ -59,6 +59,7 @@ pub async fn certify_cells(
         reached: &reached,
         show: None,
         by_hand: false,
+        join_window: None,
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };

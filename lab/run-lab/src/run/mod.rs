@@ -4,6 +4,7 @@
 //! end with a measurement that says so. Judging and showing it are not done here.
 
 mod attached;
+mod by_hand;
 mod certify;
 mod costs;
 mod counters;
@@ -17,6 +18,7 @@ mod opening;
 mod points;
 mod real_parts;
 mod round;
+mod script;
 mod setup;
 mod shown;
 mod tags;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use sidecar::runfile::{RunFile, RunFileError};
 
 pub use attached::Attachment;
+pub use by_hand::by_hand;
 pub use costs::{Certified, certify_cells};
 pub use environment::capture;
 use halt::Halt;
@@ -64,6 +67,8 @@ const ASIDE: Duration = Duration::from_secs(5);
 pub struct Order {
     /// The system, if it runs already.
     pub attached: Option<Attachment>,
+    /// The script of the user's own that drives instead of the plan's cells.
+    pub script: Option<Absolute>,
     /// The plan.
     pub plan: Plan,
     /// The folder of the run; it exists and is empty.
@@ -189,6 +194,7 @@ pub async fn carry_out(
         reached: &reached,
         show: None,
         by_hand: false,
+        join_window: None,
         listen: ANY_PORT,
         grafana: ANY_PORT,
     };
@@ -222,7 +228,11 @@ pub async fn carry_out(
         halt: halt.token.clone(),
         http: reqwest::Client::builder().no_proxy().timeout(ASIDE).build().unwrap_or_default(),
     };
-    let mut failure = load.run(&mut measure).await.err();
+    let driven = match &order.script {
+        None => load.run(&mut measure).await,
+        Some(script) => load.run_script(script, &mut measure).await,
+    };
+    let mut failure = driven.err();
     // A death explains what went wrong after it.
     failure = halt.death().map(RunError::Part).or(failure);
     let interrupted = interrupt.stop.is_cancelled();

@@ -57,6 +57,17 @@ impl TestBed {
         Ok(())
     }
 
+    /// Has the sidecar watch these processes, each under its name.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn watch(&self, processes: &[(String, u32)]) -> Result<(), PartError> {
+        for (name, pid) in processes {
+            self.control.watch(name, *pid, false).await?;
+        }
+        Ok(())
+    }
+
     /// Nonce of the run that is open; none for load by hand.
     pub(super) fn nonce(&self) -> Option<&str> {
         self.opened.as_ref().map(|opened| &*opened.nonce)

@@ -30,7 +30,7 @@ const OF_A_USER: f64 = 2_000.0;
 fn expected_rate(cell: &Cell) -> f64 {
     match cell.arrivals {
         Arrivals::Closed(users) => users as f64 * OF_A_USER,
-        Arrivals::Constant | Arrivals::Poisson => cell.rate,
+        Arrivals::Constant | Arrivals::Poisson | Arrivals::Script => cell.rate,
     }
 }
 

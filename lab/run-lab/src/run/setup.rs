@@ -6,6 +6,7 @@ use std::path::Path;
 use lab_launch::Inventory;
 use lab_model::Service;
 use lab_supervise::Absolute;
+use settings::Span;
 
 /// What a testbed is set up from.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,8 @@ pub struct Setup<'a> {
     pub show: Option<&'a Absolute>,
     /// Whether load comes by hand.
     pub by_hand: bool,
+    /// How long the sidecar waits for the rest of a trace, if not as long as by default.
+    pub join_window: Option<Span>,
     /// Where the gateway is to listen.
     pub listen: SocketAddr,
     /// Where Grafana is to listen.

@@ -369,6 +369,7 @@ async fn begin(
         store: real_parts.store(),
         spool: spool.as_ref(),
         by_hand: setup.by_hand,
+        join_window: setup.join_window,
     };
     let (sidecar, control) = start_sidecar(supervisor, collector).await?;
     for part in real_parts.processes() {

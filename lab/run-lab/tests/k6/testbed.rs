@@ -56,6 +56,7 @@ impl Lab {
             store: None,
             spool: None,
             by_hand: false,
+            join_window: None,
         };
         let (sidecar, control) = start_sidecar(&supervisor, collector).await.expect("a sidecar");
         let otlp = sidecar.address("otlp").expect("an address");

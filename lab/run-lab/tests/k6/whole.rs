@@ -173,3 +173,50 @@ pub(crate) async fn k6_writes_to_influxdb_only_if_it_is_asked_to() {
         "{code:?} {text}"
     );
 }
+
+pub(crate) async fn a_script_of_ones_own_is_run_as_it_stands_once_a_round() {
+    let dir = dir();
+    // As somebody has it in a folder of their own, with what it imports.
+    let own = dir.path().join("own");
+    lab_drive::k6::write_scripts(&own).expect("scripts");
+    let program = Program::told(dir.path(), "").path.to_string_lossy().into_owned();
+    let arguments = [
+        "run",
+        "--script",
+        "own/ping.js",
+        "--rounds",
+        "2",
+        "--without",
+        "influxdb,postgres,grafana",
+    ];
+    // What the script is told is between it and whoever runs it.
+    let env = [
+        ("LAB_K6", program.as_str()),
+        ("LAB_INFLUXD", ""),
+        ("RATE", "50"),
+        ("DURATION", "1s"),
+        ("SIZE", "10"),
+    ];
+    let run = Run::start(dir.path(), &arguments, &env);
+    let (code, text) = tokio::task::spawn_blocking(|| run.end()).await.expect("it ends");
+    let result = result(dir.path());
+    assert_eq!(code, Some(0), "{text} {:#}", result["cells"]);
+    let cells = result["cells"].as_array().expect("cells");
+    let [cell] = &cells[..] else { panic!("{result:#}") };
+    assert_eq!(
+        (&cell["id"], &cell["factors"]["rounds"]),
+        (&"load POST /rest/ping".into(), &2.into())
+    );
+    let (requests, traced) = (&cell["requests"], &cell["traced"]);
+    assert!(requests["ok"].as_u64() >= Some(90), "{requests}");
+    // Every request that it says it made is in the ledger, from k6 on.
+    assert_eq!(traced["count"], requests["started"], "{traced} {requests}");
+    let hops: Vec<_> =
+        cell["wire"].as_array().expect("hops").iter().map(|hop| &hop["hop"]).collect();
+    assert_eq!(hops, ["k6→gateway", "gateway→echo"], "{cell:#}");
+    let reasons = cell["verdict"]["reasons"].to_string();
+    assert!(reasons.contains("coordinated omission"), "{reasons}");
+    let calls = words(dir.path());
+    let driven: Vec<_> = calls.iter().filter(|call| call.contains("ping.js")).collect();
+    assert_eq!(driven.len(), 2, "{calls:?}");
+}

@@ -22,6 +22,32 @@ fn ping(address: &str, protocol: &str) -> String {
     answer
 }
 
+/// The same by REST with a trace of its own, which is recorded.
+fn traced(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let head = "POST /rest/ping HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                traceparent: 00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01\r\nContent-Length: 12\r\n\r\n\
+                {\"size\": 10}";
+    stream.write_all(head.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn services_are_left_out_for_somebody_elses_whose_process_is_watched() {
+    let dir = dir();
+    let watch = format!("mine={}", std::process::id());
+    let without = "services,influxdb,postgres,grafana";
+    let arguments = ["--without", without, "--watch", &watch, "--join-window", "2s"];
+    let up = Up::start(dir.path(), &arguments, &[]);
+    assert!(up.text.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:"), "{}", up.text);
+    assert!(!up.text.contains("gateway"), "{}", up.text);
+    assert_eq!(up.stop(), Some(0));
+    // Nothing was asked, so there is nothing to tell.
+    assert!(!dir.path().join("up/report.html").exists());
+}
+
 #[test]
 fn everything_that_is_not_there_is_said_and_the_rest_serves_until_it_is_stopped() {
     let dir = dir();
@@ -38,7 +64,15 @@ fn everything_that_is_not_there_is_said_and_the_rest_serves_until_it_is_stopped(
     let load = up.says("load");
     let script = load.split(' ').next_back().expect("a script");
     assert!(dir.path().join(script).is_file(), "{load}");
+    let traced = traced(address);
+    assert!(traced.starts_with("HTTP/1.1 200"), "{traced}");
     assert_eq!(up.stop(), Some(0));
+    let result = std::fs::read_to_string(dir.path().join("up/result.json")).expect("a result");
+    let result: serde_json::Value = serde_json::from_str(&result).expect("JSON");
+    let cell = &result["cells"][0];
+    assert!(cell["id"].as_str().is_some_and(|id| id.ends_with("/rest/ping")), "{cell:#}");
+    assert_eq!(cell["traced"]["count"], 1, "{cell:#}");
+    assert!(dir.path().join("up/report.html").is_file());
     assert!(gone(gateway) && gone(echo));
     assert!(dir.path().join("up/run.sqlite").is_file());
 }
@@ -57,7 +91,8 @@ fn a_port_that_is_taken_is_named_with_the_part_that_wanted_it() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{error}");
     let named = taken.to_string();
-    for text in ["gateway", named.as_str(), "in use"] {
+    let holder = format!("is held by process {} (", std::process::id());
+    for text in ["gateway", named.as_str(), "in use", &holder] {
         assert!(error.contains(text), "should name {text:?}: {error}");
     }
 }

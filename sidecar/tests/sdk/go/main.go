@@ -78,7 +78,9 @@ func front(mux *http.ServeMux, url, address string) {
 func echo(mux *http.ServeMux) {
 	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
-		io.Copy(w, r.Body)
+		// A server of HTTP/1.1 throws away what it has not read when it begins to answer.
+		body, _ := io.ReadAll(r.Body)
+		w.Write(body)
 	})
 }
 

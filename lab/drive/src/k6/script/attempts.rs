@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ledger::{clock, date};
 use ledger::wall::WallClock;
+use ledger::{clock, date};
 use serde::Deserialize;
 
 use crate::builtin::Entries;
@@ -44,6 +44,7 @@ struct Tags<'a> {
     scenario: Cow<'a, str>,
     #[serde(borrow)]
     name: Cow<'a, str>,
+    service: &'a str,
     method: &'a str,
     status: &'a str,
     expected_response: &'a str,
@@ -52,8 +53,13 @@ struct Tags<'a> {
 }
 
 /// Metrics that are read; the first bytes of other lines are looked at, no more.
-const READ: [&str; 4] =
-    ["http_req_duration", "http_req_blocked", "http_req_failed", "dropped_iterations"];
+const READ: [&str; 5] = [
+    "http_req_duration",
+    "http_req_blocked",
+    "http_req_failed",
+    "grpc_req_duration",
+    "dropped_iterations",
+];
 
 /// A request, as far as its lines have come.
 #[derive(Debug, Default)]
@@ -117,6 +123,14 @@ impl Attempts {
                 let end_ns = self.wall.to_mark(data.time.and_then(date::parse)?);
                 self.ended(end_ns, &tags, value != 0.0);
             }
+            // k6 tells nothing else of a call by gRPC.
+            "grpc_req_duration" => {
+                self.open = Open { duration_ns: ns()?, blocked_ns: 0 };
+                let end_ns = self.wall.to_mark(data.time.and_then(date::parse)?);
+                let name = Cow::Owned(format!("{}/{}", tags.service, tags.method));
+                let failed = tags.status != "0";
+                self.ended(end_ns, &Tags { name, ..tags }, failed);
+            }
             "dropped_iterations" => {
                 let all = self.dropped.entry(tags.scenario.into_owned()).or_default();
                 *all += value.clamp(0.0, 1e9) as u64;
@@ -136,10 +150,10 @@ impl Attempts {
         if self.cells.len() >= MOST && !self.cells.contains_key(&id) {
             id = cell_id(&tags.scenario, "", OTHER);
         }
-        let counted = self.cells.entry(id).or_insert_with(|| Counted {
-            entries: Entries::new(),
-            span_ns: (begin_ns, end_ns),
-        });
+        let counted = self
+            .cells
+            .entry(id)
+            .or_insert_with(|| Counted { entries: Entries::new(), span_ns: (begin_ns, end_ns) });
         counted.span_ns = (counted.span_ns.0.min(begin_ns), counted.span_ns.1.max(end_ns));
         let entries = &mut counted.entries;
         entries.requests.planned += 1;
@@ -188,9 +202,10 @@ impl Attempts {
     /// tell which requests they would have made.
     pub(super) fn close(mut self) -> Attempts {
         for (scenario, dropped) in std::mem::take(&mut self.dropped) {
-            let of = |id: &str| id.split(' ').next() == Some(&*text(&scenario));
-            let own = self.cells.iter_mut().filter(|(id, _)| of(id));
-            let most = own.max_by_key(|(_, counted)| counted.entries.requests.started);
+            let own = text(&scenario).replace(' ', "-");
+            let of = |id: &str| id.split(' ').next() == Some(&*own);
+            let all = self.cells.iter_mut().filter(|(id, _)| of(id));
+            let most = all.max_by_key(|(_, counted)| counted.entries.requests.started);
             if let Some((_, counted)) = most {
                 counted.entries.requests.planned += dropped;
                 counted.entries.requests.dropped += dropped;
@@ -307,13 +322,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_line_of_k6_is_counted() {
-        let counted = attempts("{\"metric\":\"http_req_duration\",\nx\n{\"metric\":\"http_req_failed\",\"type\":\"Point\",\"data\":{\"value\":1}}");
+        let counted = attempts(
+            "{\"metric\":\"http_req_duration\",\nx\n{\"metric\":\"http_req_failed\",\"type\":\"Point\",\"data\":{\"value\":1}}",
+        );
         assert_eq!((counted.refused, counted.cells.len()), (2, 0));
     }
 
     #[test]
     fn names_past_a_bound_are_one() {
-        let lines: String = (0..MOST + 9).map(|n| request("s", &format!("n{n}"), (0.0, 1.0), 0)).collect();
+        let lines: String =
+            (0..MOST + 9).map(|n| request("s", &format!("n{n}"), (0.0, 1.0), 0)).collect();
         let counted = attempts(&lines);
         assert_eq!(counted.cells.len(), MOST + 1);
         assert_eq!(counted.cells["s other"].entries.requests.ok, 9);
@@ -321,7 +339,8 @@ mod tests {
 
     /// Recorded from k6 2.2.0 with the lab's own script, which is one script among many.
     fn recorded(case: &str) -> (String, Attempts) {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../k6/double/tests/recorded");
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../k6/double/tests/recorded");
         let text = std::fs::read_to_string(folder.join(case).join("stream.ndjson")).unwrap();
         let counted = attempts(&text);
         (text, counted)

@@ -81,9 +81,11 @@ impl K6 {
             }
             None => "file=/dev/stderr,level=error".to_owned(),
         };
-        arguments.extend(["--log-output".into(), log.into()]);
+        arguments.extend([OsString::from("--log-output"), OsString::from(log)]);
         arguments.extend(self.release.arguments().iter().map(OsString::from));
-        arguments.extend(["--out".into(), json, order.script.into()]);
+        let config = self.out.join(command::CONFIG.0);
+        arguments.extend(["--config".into(), config.into(), "--out".into(), json]);
+        arguments.push(order.script.into());
         foreign.arguments = arguments;
         foreign.env = vec![
             ("TARGET", order.entry.url.clone()),
@@ -149,7 +151,11 @@ impl K6 {
         let lines_refused = attempts.refused;
         let measured = measured(attempts.close(), order.number, &readings, thresholds_failed);
         if measured.is_empty() && !halt.is_cancelled() {
-            return Err(K6Error::Nothing { cell: CELL.to_owned(), round: order.number, lines_refused });
+            return Err(K6Error::Nothing {
+                cell: CELL.to_owned(),
+                round: order.number,
+                lines_refused,
+            });
         }
         Ok(measured)
     }
@@ -165,11 +171,8 @@ fn measured(
     let start_ns = attempts.start_ns.unwrap_or_else(clock::now);
     let end_ns = attempts.cells.values().map(|cell| cell.span_ns.1).max().unwrap_or(start_ns);
     let (driver_cpu_ns, host_cpu_share) = readings.used();
-    let facts = K6Measure {
-        thresholds_failed,
-        lines_refused: attempts.refused,
-        ..K6Measure::default()
-    };
+    let facts =
+        K6Measure { thresholds_failed, lines_refused: attempts.refused, ..K6Measure::default() };
     let one = |(id, counted): (String, attempts::Counted)| {
         let entries = counted.entries;
         let measure = RoundMeasure {

@@ -1,0 +1,83 @@
+//! The load of a run by a script of the user's own: one process of k6 is one round, and cells are what it asked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::RunError;
+use super::load::Load;
+use lab_drive::k6::{K6, SCRIPT_CELL, ScriptOrder};
+use lab_model::event::LabEvent;
+use lab_model::{Arrivals, Cell, CellMeasure, Knobs, MAX_TRACES_PER_SECOND, Protocol};
+use lab_model::{RoundMeasure, RunMeasure, Workload};
+use lab_supervise::PartError;
+
+impl Load<'_> {
+    /// Runs the script as often as there are rounds; what was measured is in `measure`.
+    pub(super) async fn run_script(
+        &mut self,
+        script: &Path,
+        measure: &mut RunMeasure,
+    ) -> Result<(), RunError> {
+        let Some(by) = self.k6.clone() else { return Ok(()) };
+        for round in 0..self.plan.rounds {
+            self.testbed.stop_services().await;
+            if self.halt.is_cancelled() {
+                return Ok(());
+            }
+            for (id, measured) in self.script_round(&by, script, round).await? {
+                // Whether a script has thresholds only k6 knows, until one is missed.
+                measure.asked.thresholds |= measured.k6.is_some_and(|k6| k6.thresholds_failed);
+                let known = measure.cells.iter().position(|known| known.cell.id == id);
+                let at = known.unwrap_or_else(|| {
+                    measure
+                        .cells
+                        .push(CellMeasure { cell: cell(id, &measured), rounds: Vec::new() });
+                    measure.cells.len() - 1
+                });
+                let told = self.points.load(&measure.cells[at].cell, &measured).await;
+                measure.cells[at].rounds.push(measured);
+                told.map_err(PartError::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn script_round(
+        &mut self,
+        by: &K6,
+        script: &Path,
+        number: u32,
+    ) -> Result<Vec<(String, RoundMeasure)>, RunError> {
+        let entry = self.testbed.serve(None, &Knobs::default(), self.reporter).await?;
+        let name = || SCRIPT_CELL.to_owned();
+        self.reporter.on(&LabEvent::RoundBegan { cell: name(), round: number });
+        let (supervisor, halt, reporter) =
+            (&self.testbed.supervisor, &self.halt, &mut *self.reporter);
+        let mut tell = |requests, elapsed_ns| {
+            let cell = name();
+            reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight: 0, elapsed_ns });
+        };
+        let order = ScriptOrder { script, number, entry: &entry };
+        Ok(by.script(supervisor, order, halt, &mut tell).await?)
+    }
+}
+
+/// The cell that requests of `measured` are of, which nothing had declared.
+fn cell(id: String, measured: &RoundMeasure) -> Cell {
+    let duration_ns = measured.end_ns.saturating_sub(measured.start_ns).max(1);
+    let operation = id.split_once(' ').map_or(&*id, |(_, operation)| operation).to_owned();
+    Cell {
+        protocol: Protocol::Rest,
+        workload: Arc::new(Workload::unknown(&operation, false)),
+        payload_bytes: 0,
+        rate: measured.requests.planned as f64 / (duration_ns as f64 / 1e9),
+        duration_ns,
+        warmup_ns: 0,
+        max_in_flight: 0,
+        knobs: Knobs::default(),
+        arm: None,
+        arrivals: Arrivals::Script,
+        traces_per_second: MAX_TRACES_PER_SECOND,
+        id,
+    }
+}
