@@ -45,9 +45,9 @@ fn drive(program: &Program) -> (Option<i32>, String, Value) {
     let arguments = [
         "run",
         "--target",
-        &target,
+        target.as_str(),
         "--sidecar",
-        &control,
+        control.as_str(),
         "--driver",
         "k6",
         "--plan",
@@ -55,8 +55,8 @@ fn drive(program: &Program) -> (Option<i32>, String, Value) {
         "--duration",
         "2s",
     ];
-    let k6 = program.path.to_string_lossy();
-    let (code, text) = Run::start(&place, &arguments, &[("LAB_K6", &k6)]).end();
+    let k6 = program.path.to_string_lossy().into_owned();
+    let (code, text) = Run::start(&place, &arguments, &[("LAB_K6", k6.as_str())]).end();
     let result = result(&place);
     assert_eq!(up.stop(), Some(0));
     (code, text, result)
