@@ -86,20 +86,26 @@ fn using(mut fixture: Fixture, cores: f64) -> Fixture {
 
 #[test]
 fn a_service_without_cpu_is_named_with_the_capacity_that_follows_and_what_waits_for_it() {
-    check(expect![[r#"
+    check(
+        expect![[r#"
         84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
         The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
         98 % of the mean is waiting for it (5.33 s before it reads, starts or takes an answer back) against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
-    "#]], &using(run(vec![generating(Some(1))], 1), 0.97));
+    "#]],
+        &using(run(vec![generating(Some(1))], 1), 0.97),
+    );
 }
 
 #[test]
 fn what_a_setting_says_is_no_diagnosis_where_nothing_that_was_counted_is_full() {
-    check(expect![[r#"
+    check(
+        expect![[r#"
         84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
         The system is overloaded: it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
         98 % of the mean is waiting in queues, so the latency is mostly their length; no process whose CPU was counted is full.
-    "#]], &run(vec![generating(None)], 1));
+    "#]],
+        &run(vec![generating(None)], 1),
+    );
 }
 
 #[test]
@@ -114,10 +120,13 @@ fn a_plan_that_allows_too_few_requests_in_flight_is_no_overload() {
     latency.reset();
     latency.saturating_record_n(401_000_000, round.requests.ok);
     round.latency = latency;
-    check(expect![[r#"
+    check(
+        expect![[r#"
         99.9 % of the mean is the echo's handler; framing is <0.1 % and flow control is 0 %.
         The plan allows 10 requests in flight, and 160/s of 401 ms each need 65: what was dropped is the plan's own limit (max_in_flight), and no queue of the system.
-    "#]], &fixture);
+    "#]],
+        &fixture,
+    );
 }
 
 #[test]
@@ -128,18 +137,24 @@ fn windows_that_are_full_and_a_generator_that_is_are_named_and_no_queue_of_the_s
     };
     let mut stalled = delayed(1, Stage::RequestWindowWait, 4_000_000);
     behind(&mut stalled);
-    check(expect![[r#"
+    check(
+        expect![[r#"
         92 % of the mean is waiting for HTTP/2 windows on gateway→echo; framing is 0.5 %.
         Messages of gateway→echo stand still until a HTTP/2 window opens: raise stream and connection window, or ask for less than 100/s.
-    "#]], &stalled);
+    "#]],
+        &stalled,
+    );
     let mut busy = run(vec![cell(Protocol::Rest, 10)], 1);
     behind(&mut busy);
     busy.run.cells[0].rounds[0].driver_cpu_ns = 4_900_000_000;
-    check(expect![[r#"
+    check(
+        expect![[r#"
         50 % of the mean is waiting for the other side to read (above all request wire of driver→gateway, 14 %), 18 % queueing (above all send queue of driver→gateway, 3.2 %), 13 % the load generator itself (above all driver lag of driver→gateway, 7.4 %); framing is 3.9 %; flow control is 0 %.
         The load generator is what is full: it used 0.98 cores, and 38 % of the arrivals were dropped.
         Of the system that says nothing: ask for less than 100/s, or drive from another machine.
-    "#]], &busy);
+    "#]],
+        &busy,
+    );
 }
 
 #[test]
@@ -159,11 +174,14 @@ fn what_waits_outside_a_foreign_span_is_not_called_network_and_is_told_against_i
         stages.add(Stage::Handler, handler, Kind::Measured);
         (row.hops[0].request, row.hops[0].reply) = (None, None);
     }
-    check(expect![[r#"
+    check(
+        expect![[r#"
         87 % of the mean is unseen, between the two spans of driver→gateway (network, queues, libraries and the scheduler in one), 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
         The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
         98 % of the mean is waiting for it (590 ms before it reads, starts or takes an answer back, 4.74 s before and after its own span, where nobody else is busy) against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
-    "#]], &fixture);
+    "#]],
+        &fixture,
+    );
 }
 
 #[test]

@@ -24,7 +24,8 @@ const CLI: &str = "lab/run-lab/tests/cli.rs";
 const SDKS: &str =
     "its parts are set by .ci/sdk, which starts its own programs; this one stands for the reader's";
 const GRAFANA: &str = "it needs a Grafana, which is its user's own program";
-const K6: &str = "it needs a k6, which is its user's own program; the scripts run in k6/double/tests/scripts";
+const K6: &str =
+    "it needs a k6, which is its user's own program; the scripts run in k6/double/tests/scripts";
 const NIX: &str =
     "it needs Nix; `.ci/long flake` does it against a stand-in for nixpkgs (docs/nix.md)";
 const CLUSTER: &str = "it needs a cluster; docker/kubernetes/check builds the manifests and holds them to their schemas";
@@ -57,13 +58,7 @@ const COMMANDS: &[(&str, Known)] = &[
     ("(cd services/pricing", Script(".ci/hop", "docs/adding-a-hop.md")),
     ("target/debug/run-lab run --plan price.toml", Script(".ci/hop", "docs/adding-a-hop.md")),
     ("run-lab doctor", Test(CLI, "what_is_told_to_people_is_told_to_programs")),
-    (
-        "run-lab plans",
-        Test(
-            "lab/run-lab/tests/plan_files.rs",
-            "every_built_in_plan_is_accepted_by_the_schema_and_by_a_run",
-        ),
-    ),
+    ("run-lab plans", Test("lab/run-lab/tests/cli.rs", "a_plan_is_shown_as_it_is_written")),
     ("run-lab completions", Test(CLI, "shells_and_man_know_every_command_and_no_part_of_the_lab")),
     ("run-lab man", Test(CLI, "shells_and_man_know_every_command_and_no_part_of_the_lab")),
     (
@@ -96,14 +91,8 @@ const COMMANDS: &[(&str, Known)] = &[
     ("opentelemetry-instrument", NotRun(SDKS)),
     ("node --require", NotRun(SDKS)),
     ("java -javaagent", NotRun(SDKS)),
-    (
-        "run-lab sidecar",
-        Test("lab/run-lab/tests/whole_run/attach.rs", "fn "),
-    ),
-    (
-        "run-lab run --plan pages.toml --target",
-        Test("lab/run-lab/tests/foreign/main.rs", "fn "),
-    ),
+    ("run-lab sidecar", Test("lab/run-lab/tests/whole_run/attach.rs", "fn ")),
+    ("run-lab run --plan pages.toml --target", Test("lab/run-lab/tests/foreign/main.rs", "fn ")),
     ("export K6_LOG_OUTPUT", NotRun(K6)),
     ("k6 run", NotRun(K6)),
     ("export LAB_", NotRun(GRAFANA)),

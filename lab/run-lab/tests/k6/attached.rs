@@ -18,7 +18,10 @@ pub(crate) async fn what_runs_already_is_driven_by_k6_and_its_latency_is_broken_
     for cell in result["cells"].as_array().expect("cells") {
         let (requests, traced) = (&cell["requests"], &cell["traced"]);
         assert!(requests["ok"].as_u64() > Some(150), "{requests}");
-        assert_eq!((&requests["started"], &traced["expected"]), (&requests["ok"], &traced["count"]));
+        assert_eq!(
+            (&requests["started"], &traced["expected"]),
+            (&requests["ok"], &traced["count"])
+        );
         let stages = cell["stages"].as_array().expect("stages");
         let of = |hop: &str| stages.iter().filter(|stage| stage["hop"] == hop).count();
         assert!(of("k6→gateway") > 0 && of("gateway→echo") > 0, "{stages:?}");
