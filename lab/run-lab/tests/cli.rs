@@ -191,6 +191,16 @@ fn what_is_told_to_people_is_told_to_programs() {
 }
 
 #[test]
+fn a_plan_is_shown_as_it_is_written() {
+    for (name, text) in lab_model::plan::BUILT_IN {
+        assert_eq!(told(&["plans", "--show", name], &[]), text);
+    }
+    let schema = include_str!("../../../docs/plan.schema.json");
+    assert_eq!(told(&["plans", "--schema"], &[]), schema);
+    refused(&["plans", "--show", "no-such-plan"], 2, &["no-such-plan", "rest-vs-grpc"]);
+}
+
+#[test]
 fn colour_is_as_it_is_asked_for() {
     let coloured = |arguments: &[&str], variables: &[(&str, &str)]| {
         told(arguments, variables).contains('\u{1b}')

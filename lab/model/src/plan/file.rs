@@ -29,8 +29,7 @@ pub const PAIRS: (u64, u64) = (2, 200);
 pub const DURATIONS: (u64, u64) = (100_000_000, 86_400_000_000_000);
 
 /// A plan: the factors of an experiment, and how each combination of them is run.
-///
-/// What is said here of a key is what `docs/plans.md` and the schema say of it.
+// What is said here of a key is what `docs/plans.md` and the schema say of it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "A plan of run-lab")]
@@ -102,6 +101,7 @@ pub(super) struct PlanFile {
     #[schemars(range(min = 1, max = MAX_IN_FLIGHT))]
     pub(super) concurrency: Option<usize>,
     /// Requests traced in a second at most, chosen by dice; 200 if absent.
+    #[serde(default)]
     #[schemars(schema_with = "rate")]
     pub(super) traces_per_second: Option<Rate>,
     /// What is asked of the system. Missing it is exit code 6, and no verdict.

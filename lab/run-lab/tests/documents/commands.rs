@@ -58,13 +58,7 @@ const COMMANDS: &[(&str, Known)] = &[
     ("(cd services/pricing", Script(".ci/hop", "docs/adding-a-hop.md")),
     ("target/debug/run-lab run --plan price.toml", Script(".ci/hop", "docs/adding-a-hop.md")),
     ("run-lab doctor", Test(CLI, "what_is_told_to_people_is_told_to_programs")),
-    (
-        "run-lab plans",
-        Test(
-            "lab/run-lab/tests/plan_files.rs",
-            "every_built_in_plan_is_accepted_by_the_schema_and_by_a_run",
-        ),
-    ),
+    ("run-lab plans", Test("lab/run-lab/tests/cli.rs", "a_plan_is_shown_as_it_is_written")),
     ("run-lab completions", Test(CLI, "shells_and_man_know_every_command_and_no_part_of_the_lab")),
     ("run-lab man", Test(CLI, "shells_and_man_know_every_command_and_no_part_of_the_lab")),
     (

@@ -2,7 +2,6 @@
 //! every built-in plan is accepted by the schema and by `--plan`.
 
 use std::fmt::Write as _;
-use std::process::Command;
 
 use expect_test::expect_file;
 use lab_model::plan::{self, BUILT_IN, Overrides, Plan};
@@ -62,18 +61,16 @@ fn the_page_of_plans_and_the_schema_are_what_the_reader_takes() {
 }
 
 #[test]
-fn every_built_in_plan_is_accepted_by_the_schema_and_by_a_run() {
+fn every_built_in_plan_is_accepted_by_the_schema_and_as_a_file() {
     let schema = jsonschema::validator_for(&plan::schema()).expect("a schema");
     let dir = tempfile::tempdir().expect("a folder");
-    for (name, _) in BUILT_IN {
-        let shown = run_lab(&["plans", "--show", name]);
-        let json = run_lab(&["plans", "--show", name, "--json"]);
-        let json: Value = serde_json::from_str(&json).expect("JSON");
+    for (name, text) in BUILT_IN {
+        let json: Value = toml::from_str(text).expect("TOML");
         let errors: Vec<String> =
             schema.iter_errors(&json).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
         let path = dir.path().join(format!("{name}.toml"));
-        std::fs::write(&path, &shown).expect("a file");
+        std::fs::write(&path, text).expect("a file");
         let path = path.to_str().expect("a path");
         let [file, built_in] = [path, name].map(|plan| plan::load(plan, &Overrides::default()));
         assert_eq!(file.expect("a plan"), built_in.expect("a plan"), "{name}");
@@ -150,13 +147,6 @@ fn a_default_that_is_written_out_changes_nothing() {
     assert!(written > 8, "{written} keys have defaults");
 }
 
-fn run_lab(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_run-lab")).args(arguments).output();
-    let output = output.expect("the program that was just built starts");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
-
 /// The page that says what the schema says.
 fn page(schema: &Value) -> String {
     let mut page = HEAD.to_owned();
@@ -217,7 +207,9 @@ fn form(value: &Value) -> String {
         return format!("`{only}`");
     }
     let limits = match (&value["minimum"], &value["maximum"]) {
-        (Value::Number(low), Value::Number(high)) => format!(" from {low} to {high}"),
+        (Value::Number(low), Value::Number(high)) => {
+            format!(" from {} to {}", low.as_f64().unwrap_or(0.0), high.as_f64().unwrap_or(0.0))
+        }
         _ => String::new(),
     };
     match value["type"].as_str() {
