@@ -3,6 +3,7 @@
 mod arm;
 mod attach;
 mod bundle;
+mod by_hand;
 mod certify;
 mod configuration;
 mod doctor;

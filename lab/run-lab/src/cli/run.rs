@@ -10,7 +10,7 @@ use super::factors::{FactorArgs, RESULTS};
 use super::order::{DriverChoice, Ground, RealParts, components, leave_out_database};
 use super::{Exit, Failure, terminal};
 use crate::progress;
-use crate::run::{Attachment, Interrupt, Order, Outcome, boards, carry_out};
+use crate::run::{Attachment, Interrupt, Order, Outcome, Pins, boards, carry_out};
 use lab_drive::k6;
 use lab_launch::{Inventory, Tool};
 use lab_model::plan::{BUILT_IN, Overrides, Plan};
@@ -160,6 +160,16 @@ async fn parts(
     Ok(inventory)
 }
 
+/// The CPUs of services that run already are not chosen here.
+fn refuse_pins(system: &System, pins: &Pins) -> Result<(), Failure> {
+    match (system, &pins.services) {
+        (System::Attached { target, .. }, Some(_)) => Err(Failure::usage(format!(
+            "--pin services: {target} runs already, and its CPUs are not the lab's to choose"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let (bundle, mut arguments) = match arguments.script {
@@ -180,12 +190,8 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     if !system.can(Capability::Certify) {
         plan.certify = None;
     }
-    if let (System::Attached { target, .. }, Some(_)) = (&system, arguments.factors.pins().services)
-    {
-        return Err(Failure::usage(format!(
-            "--pin services: {target} runs already, and its CPUs are not the lab's to choose"
-        )));
-    }
+    let pins = arguments.factors.pins();
+    refuse_pins(&system, &pins)?;
     let inventory = parts(&mut arguments, &plan, &system).await?;
     let left_out = if system.can(Capability::Seed) && script.is_none() {
         leave_out_database(&mut plan, &inventory)?
@@ -198,10 +204,9 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     }
     let interrupt = Interrupt::listen().map_err(|error| Failure::other(error.into()))?;
     let order = Order {
-        components: if system.is_owned() {
-            components(&plan, &inventory, left_out)
-        } else {
-            attach::components(inventory.component(Tool::K6), &system)
+        components: match system.is_owned() {
+            true => components(&plan, &inventory, left_out),
+            false => attach::components(inventory.component(Tool::K6), &system),
         },
         attached,
         script,
@@ -209,7 +214,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         plan,
         thresholds: arguments.thresholds,
         arms,
-        pins: arguments.factors.pins(),
+        pins,
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum as _, ValueHint};
 use ledger::{date, wall};
 
+use super::by_hand::how_to;
 use super::factors::overlay_settings;
 use super::holder::holder;
 use super::order::{RealParts, folder};
@@ -16,7 +17,7 @@ use crate::run::{
     GRAFANA_FOLDER, INFLUXDB_FOLDER, Interrupt, LOGS, NAME, RUN_FILE, RunError, Setup, TestBed,
     by_hand, only_boards, opening,
 };
-use lab_launch::{ADMIN_SECRET, Found, Inventory, Opening, Store, Tool};
+use lab_launch::{ADMIN_SECRET, Found, Inventory, Opening, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::{Knobs, Protocol, SERVICES, workload};
 use lab_report::REPORT_HTML;
@@ -25,11 +26,6 @@ use serde_json::{Value, json};
 use settings::Span;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Has a request traced, each under a trace of its own: whether it is, is for the caller to say.
-const TRACED: &str =
-    r#"-H "traceparent: 00-$(tr -d - </proc/sys/kernel/random/uuid)-0000000000000001-01""#;
-/// Where k6 is to push its log, behind the sidecar's address: what it says of a request there is the edge of it.
-const PUSHES: &str = "/loki/api/v1/push,limit=2000,pushPeriod=500ms,level=info";
 /// What boards show of load that is made while one looks: the last five minutes, anew every five seconds.
 const LIVE: &str = "from=now-5m&to=now&refresh=5s";
 
@@ -370,35 +366,4 @@ fn boards(testbed: &TestBed, setup: &Setup<'_>) -> String {
          edit     sign in at http://{grafana}/login as admin, with the password in {}",
         secret.display()
     )
-}
-
-/// How to make load. Writing to a string cannot fail.
-fn how_to(
-    testbed: &TestBed,
-    (gateway, otlp): (&str, SocketAddr),
-    scripts: &Path,
-    text: &mut String,
-) {
-    let _ = writeln!(
-        text,
-        "\nask      curl -d '{{\"size\": 10}}' -H 'Content-Type: application/json' {TRACED} {gateway}/grpc/ping"
-    );
-    if testbed.users().is_some() {
-        let ask = format!("{gateway}/rest/users/count?email=common0@example.com");
-        let _ = writeln!(text, "         curl {TRACED} {ask}");
-    }
-    let _ = writeln!(
-        text,
-        "load     K6_LOG_OUTPUT=loki=http://{otlp}{PUSHES} k6 run -e GATEWAY={gateway} -e PROTOCOL=grpc -e SIZE=1000 -e RATE=100 {}",
-        scripts.join("ping.js").display()
-    );
-    if let Some(Store { url, database, .. }) = testbed.store() {
-        let own = testbed.addresses().iter().any(|(tool, _)| *tool == Tool::Influxdb);
-        let secret = if own {
-            ", user lab with the secret in the folder of its data (secret-of-reader: one that only reads)"
-        } else {
-            ""
-        };
-        let _ = writeln!(text, "points   {url}, database {database}{secret}");
-    }
 }

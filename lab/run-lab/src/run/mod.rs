@@ -48,7 +48,7 @@ use lab_drive::builtin::Driver;
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
 use lab_judge::result::{CellResult, RunResult};
 use lab_judge::verdict;
-use lab_launch::{ANY_PORT, ControlError, Inventory, Place, Tool};
+use lab_launch::{ControlError, Inventory, Place, Tool};
 use lab_model::event::{LabEvent, Reporter};
 use lab_model::plan::Plan;
 use lab_model::{ArmProgram, Asked, CellMeasure, Component, Environment, RunMeasure};
@@ -186,18 +186,7 @@ pub async fn carry_out(
     let mut measure = nothing_yet(&order);
     let driver = start_driver(order.pins.driver.as_ref())?;
     let reached = order.plan.reaches();
-    let setup = Setup {
-        out: &order.out,
-        executable: &order.executable,
-        run: &order.run_id,
-        inventory: &order.inventory,
-        reached: &reached,
-        show: None,
-        by_hand: false,
-        join_window: None,
-        listen: ANY_PORT,
-        grafana: ANY_PORT,
-    };
+    let setup = Setup::of(&order, &reached);
     let (mut testbed, deaths) = match &order.attached {
         None => TestBed::set_up(setup, interrupt, reporter).await?,
         Some(attached) => TestBed::attach(setup, attached, interrupt).await?,
@@ -208,11 +197,7 @@ pub async fn carry_out(
     }
     testbed.cpus.clone_from(&order.pins.services);
     if let Some(why) = testbed.no_boards() {
-        order.inventory.no_use(Tool::Grafana, why);
-        let role = Tool::Grafana.role();
-        for part in measure.components.iter_mut().filter(|part| part.role == role) {
-            *part = order.inventory.component(Tool::Grafana);
-        }
+        order.leave_out_boards(why, &mut measure);
     }
     let halt = Halt::new(interrupt, deaths, order.inventory.requires(Tool::Grafana));
     let points = testbed.points();

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lab_launch::Inventory;
-use lab_model::Service;
+use lab_launch::{ANY_PORT, Inventory, Tool};
+use lab_model::{RunMeasure, Service};
 use lab_supervise::Absolute;
 use settings::Span;
+
+use super::Order;
 
 /// What a testbed is set up from.
 #[derive(Debug, Clone, Copy)]
@@ -31,4 +33,33 @@ pub struct Setup<'a> {
     pub listen: SocketAddr,
     /// Where Grafana is to listen.
     pub grafana: SocketAddr,
+}
+
+impl<'a> Setup<'a> {
+    /// That of a run, whose requests reach these services.
+    pub(super) fn of(order: &'a Order, reached: &'a [&'static Service]) -> Setup<'a> {
+        Setup {
+            out: &order.out,
+            executable: &order.executable,
+            run: &order.run_id,
+            inventory: &order.inventory,
+            reached,
+            show: None,
+            by_hand: false,
+            join_window: None,
+            listen: ANY_PORT,
+            grafana: ANY_PORT,
+        }
+    }
+}
+
+impl Order {
+    /// There is a Grafana, and it is of no use.
+    pub(super) fn leave_out_boards(&mut self, why: &str, measure: &mut RunMeasure) {
+        self.inventory.no_use(Tool::Grafana, why);
+        let role = Tool::Grafana.role();
+        for part in measure.components.iter_mut().filter(|part| part.role == role) {
+            *part = self.inventory.component(Tool::Grafana);
+        }
+    }
 }
