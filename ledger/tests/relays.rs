@@ -1,5 +1,7 @@
 //! Relays on the wire of a hop: their place, their own time, and what they tell of foreign servers.
 
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 use ledger::{Far, Half, HopNode, Kind, Point, RequestLedger, Side, Stage, close};
 
 /// A side of ours, with these marks.

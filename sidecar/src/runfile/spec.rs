@@ -12,6 +12,17 @@ use super::{
 use crate::sink::{Batch, Sink as _};
 use crate::stats::SinkCounts;
 
+fn traffic(from: u64) -> Traffic {
+    Traffic {
+        payload: from,
+        body: from + 1,
+        wire: from + 2,
+        frames: from + 3,
+        framing: from + 4,
+        headers: from + 5,
+    }
+}
+
 /// A request in which every field has a value of its own.
 fn request(n: u64) -> RequestRow {
     let mut stages = StageSet::default();
@@ -19,14 +30,6 @@ fn request(n: u64) -> RequestRow {
         let kind = [Kind::Measured, Kind::Inferred, Kind::Absent][at % 3];
         stages.add(stage, if kind == Kind::Absent { 0 } else { at as i64 * 10 - 50 }, kind);
     }
-    let traffic = |from| Traffic {
-        payload: from,
-        body: from + 1,
-        wire: from + 2,
-        frames: from + 3,
-        framing: from + 4,
-        headers: from + 5,
-    };
     let hop = |depth| HopRow {
         hop: format!("a→b{depth}"),
         depth,

@@ -1,6 +1,8 @@
 //! What the scripts in `k6/` do, by Node with stand-ins for k6's own modules (`stubs/`), and by the real k6 where there
 //! is one: what they ask, which answers they take for right, and what they say in the end.
 
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
 mod asked;
 mod grammar;
 mod imported;

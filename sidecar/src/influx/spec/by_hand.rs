@@ -53,7 +53,7 @@ fn a_cell_by_hand_begins_once_with_its_first_answer_and_says_what_it_is_listed_u
     windows.requests(&[failed], START + 1);
     assert!(of(&all(&mut windows, START + 2), names::M_CELL).is_empty());
     let row = by_hand("/rest/ping", "?→gateway", Some(10));
-    windows.requests(&[row.clone()], START + 3);
+    windows.requests(std::slice::from_ref(&row), START + 3);
     let points = all(&mut windows, START + 4);
     let [began] = of(&points, names::M_CELL)[..] else { panic!("{points:?}") };
     assert_eq!(tag(began, names::T_GROUP), "02 10 B = 10");

@@ -49,7 +49,7 @@ fn a_service_that_is_known_to_be_asked_from_outside_is_not_waited_for_a_caller_o
     joiner.known().write().learn_edge("gateway");
     joiner.offer(span(Server, 1, 99, "gateway", (1, 5)), SECOND);
     let due = joiner.due(2 * SECOND, 9);
-    let [row] = &closed(&mut joiner, due)[0].rows[..] else { panic!("one request") };
+    let [row] = &closed(&joiner, due)[0].rows[..] else { panic!("one request") };
     assert!(row.whole && row.edge_assumed && row.unasked, "{row:?}");
 }
 
