@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use settings::PeerUrl;
 
 use super::Failure;
@@ -64,4 +64,33 @@ pub(super) fn components(driver: Component, system: &System) -> Vec<Component> {
         there("target", target, "it ran already: the lab neither starts, restarts nor changes it"),
         there("sidecar", sidecar, "it keeps the rows of the run"),
     ]
+}
+
+/// Something to leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// The lab's own services.
+    Services,
+    /// A real part.
+    Part(Tool),
+}
+
+/// `services`, or a real part.
+pub(super) fn left_out(text: &str) -> Result<LeftOut, String> {
+    if text == "services" {
+        return Ok(LeftOut::Services);
+    }
+    let names = || Tool::value_variants().iter().filter_map(Tool::to_possible_value);
+    Tool::from_str(text, false).map(LeftOut::Part).map_err(|_| {
+        let names: Vec<_> = names().map(|name| name.get_name().to_owned()).collect();
+        format!("there are services, {}", names.join(", "))
+    })
+}
+
+/// A process and its name.
+pub(super) fn watched(text: &str) -> Result<(String, u32), String> {
+    let wrong = || format!("{text:?} is not NAME=PID");
+    let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
+    let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
+    if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
 }

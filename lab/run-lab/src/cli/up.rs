@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum as _, ValueHint};
+use clap::{Args, ValueHint};
 use ledger::{date, wall};
 
+use super::attach::{LeftOut, left_out, watched};
 use super::by_hand::how_to;
 use super::factors::overlay_settings;
 use super::holder::holder;
@@ -68,33 +69,6 @@ pub(super) struct UpArgs {
     /// Print where everything listens as one JSON object, once it does
     #[arg(long)]
     json: bool,
-}
-
-/// Something to leave out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LeftOut {
-    /// The lab's own services.
-    Services,
-    Part(Tool),
-}
-
-fn left_out(text: &str) -> Result<LeftOut, String> {
-    if text == "services" {
-        return Ok(LeftOut::Services);
-    }
-    let names = || Tool::value_variants().iter().filter_map(Tool::to_possible_value);
-    Tool::from_str(text, false).map(LeftOut::Part).map_err(|_| {
-        let names: Vec<_> = names().map(|name| name.get_name().to_owned()).collect();
-        format!("there are services, {}", names.join(", "))
-    })
-}
-
-/// A process and its name.
-fn watched(text: &str) -> Result<(String, u32), String> {
-    let wrong = || format!("{text:?} is not NAME=PID");
-    let (name, pid) = text.split_once('=').ok_or_else(wrong)?;
-    let pid = pid.parse().ok().filter(|&pid| pid != 0).ok_or_else(wrong)?;
-    if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), pid)) }
 }
 
 /// Says what is being done, and where parts listen: to people as it happens, to programs at the end.

@@ -40,11 +40,11 @@ pub use halt::only_boards;
 pub use interrupt::Interrupt;
 use points::Points;
 pub use real_parts::{GRAFANA_FOLDER, INFLUXDB_FOLDER, boards};
+use round::start_driver;
 pub use setup::Setup;
 pub use shown::{NAME, opening};
 pub use testbed::{TestBed, Unwritten};
 
-use lab_drive::builtin::Driver;
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
 use lab_judge::result::{CellResult, RunResult};
 use lab_judge::verdict;
@@ -335,17 +335,6 @@ fn lost_by_k6(measure: &mut RunMeasure) {
     if lost > 0 {
         measure.spans_lost.insert(format!("lost.{}", k6::SERVICE), lost);
     }
-}
-
-fn start_driver(cpus: Option<&Cpus>) -> Result<Driver, RunError> {
-    let started = match cpus {
-        Some(cpus) => cpus.start(Driver::start),
-        None => Driver::start(),
-    };
-    started.map_err(|error| RunError::System {
-        attempt: "start the driver's thread".to_owned(),
-        error,
-    })
 }
 
 /// Why a run ends before its time, if it does, in one line: the whole story of a failure is told at the

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lab_drive::builtin::{Driver, Gateway, Round, Running, Sampling};
 use lab_model::{Arrivals, Cell};
+use lab_supervise::Cpus;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -44,4 +45,16 @@ pub(super) fn begin(
     driver
         .begin(Arc::new(target), round, halt.clone())
         .map_err(|error| RunError::System { attempt: "start the pacer's timer".to_owned(), error })
+}
+
+/// Starts the load generator, on some CPUs if they are named.
+pub(super) fn start_driver(cpus: Option<&Cpus>) -> Result<Driver, RunError> {
+    let started = match cpus {
+        Some(cpus) => cpus.start(Driver::start),
+        None => Driver::start(),
+    };
+    started.map_err(|error| RunError::System {
+        attempt: "start the driver's thread".to_owned(),
+        error,
+    })
 }
