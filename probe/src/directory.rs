@@ -108,7 +108,12 @@ impl Exchange for Arc<Record> {
     fn tell(&self, event: Event) {
         match event {
             Event::FirstRead(at) => self.set(Point::FirstRead, at),
-            Event::LastRead(at) => self.set(Point::LastRead, at),
+            Event::LastRead(at) => {
+                self.set(Point::LastRead, at);
+                // What came after an earlier read came before this one. After the last read of a connection that is
+                // closed then, nothing comes.
+                self.set(Point::NextIo, 0);
+            }
             Event::NextIo(at) => self.set(Point::NextIo, at),
             Event::Received(at, traffic) => {
                 self.set(Point::EosRead, at);

@@ -54,8 +54,8 @@ fn the_tour_prints_what_it_says() {
 #[test]
 fn a_wrong_comparison_is_found_to_be_wrong() {
     let dir = tempfile::tempdir().expect("a folder");
-    // The smallest payload alone, for a moment: what is wrong does not take long.
-    let plan = "run-lab run --plan blog-as-published --size 10 --duration 300ms";
+    // For a moment: what is wrong does not take long.
+    let plan = "run-lab run --plan blog-as-published --duration 300ms";
     let printed = run(&format!("{plan}; echo exit code $?"), dir.path());
     for said in
         ["INVALID", "payload_bytes: declared 10 B, the wire carried 100,000 B", "exit code 3"]

@@ -45,6 +45,18 @@ fn a_call_with_lengths_is_marked_on_the_client() {
 }
 
 #[test]
+fn after_the_last_read_of_a_connection_there_may_be_no_other_call_and_none_before_it_counts() {
+    let mut tapped = TappedConnection::new(Side::Client, false);
+    let (context, record) = tapped.call();
+    tapped.write(&post(context, 100));
+    tapped.read(&ok(70)[..50]);
+    tapped.read(&ok(70)[50..]);
+    assert_eq!(record.get(Point::NextIo), 0, "the call before was that of the last read");
+    tapped.read(&[]);
+    assert!(record.get(Point::NextIo) >= record.get(Point::LastRead));
+}
+
+#[test]
 fn chunk_sizes_terminator_and_trailers_are_not_payload() {
     let mut tapped = TappedConnection::new(Side::Client, false);
     let (context, record) = tapped.call();

@@ -360,7 +360,8 @@ mod tests {
             assert_eq!((requests.started, counted.refused), (points("http_reqs"), 0), "{case}");
             assert_eq!(requests.started, requests.ok + requests.error, "{case}");
             assert_eq!(requests.dropped > 0, points("dropped_iterations") > 0, "{case}");
-            assert_eq!(requests.ok > 0, ["ok", "dropped"].contains(&case), "{case}: {requests:?}");
+            // Whether an answer is right is for a script's own checks: not-found was answered 200, and k6 counts that.
+            assert_eq!(requests.ok > 0, case != "refused", "{case}: {requests:?}");
         }
     }
 }
