@@ -119,6 +119,8 @@ fn what_is_slow_and_what_is_wrong_with_somebody_elses_system_is_told() {
     let claimed = reason(wrong, "payload_claimed");
     assert!(claimed.contains("declared 1,000 B") && claimed.contains("100,0"), "{claimed}");
     // The right ones are not told of.
+    assert_ne!(cell(&result, "rest-page-1kB")["verdict"]["status"], "INVALID");
+    assert_ne!(large["verdict"]["status"], "INVALID", "{:#}", large["verdict"]);
     let right = cell(&result, "rest-page-1kB")["verdict"]["reasons"].to_string();
     assert!(!right.contains("\"payload_bytes\"") && !right.contains("payload_claimed"), "{right}");
     drop(stack);
