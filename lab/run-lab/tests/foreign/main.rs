@@ -38,7 +38,7 @@ payload = ["1kB"]
 fn plan() -> String {
     let (_, rest) = PAGE.split_once("```toml\n").unwrap();
     let (plan, _) = rest.split_once("```").unwrap();
-    assert!(plan.contains("rate = 15"), "{plan}");
+    assert!(plan.contains("rate = 60"), "{plan}");
     format!("{plan}{MORE}")
 }
 
