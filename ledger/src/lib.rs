@@ -11,7 +11,7 @@
 //! // A client that waited for 10 ms, and the server behind it, which was at work for 6 ms of them.
 //! let client = Half::new(Side::Client, (0, 10_000_000));
 //! let server = Half::new(Side::Server, (2_000_000, 8_000_000));
-//! let hop = HopNode { name: "a→b".into(), client: Some(client), server: Some(server), children: vec![] };
+//! let hop = HopNode { client: Some(client), server: Some(server), ..HopNode::default() };
 //!
 //! let books = close(&hop);
 //! let stage = |stage| books.hops[0].stages.get(stage).ns;

@@ -96,7 +96,7 @@ pub(super) fn print(text: impl Display) -> Result<(), Failure> {
 /// Prints `value` as JSON, for programs.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(format_args!("{value:#}\n"))
 }

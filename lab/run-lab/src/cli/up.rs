@@ -288,7 +288,7 @@ async fn serve(
         };
         let told = json!({
             "schema": SCHEMA,
-            "gateway": entry.as_ref().map(|entry| entry.url.as_str()),
+            "entry": entry.as_ref().map(|entry| entry.url.as_str()),
             "otlp": format!("http://{otlp}"),
             "control": format!("http://{control}"),
             "influxdb": testbed.store().map(|store| store.url.to_string()),

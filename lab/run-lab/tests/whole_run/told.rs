@@ -97,7 +97,7 @@ fn where_everything_listens_is_told_to_programs() {
     let processes = told["processes"].as_array().expect("processes");
     let parts: Vec<_> = processes.iter().map(|one| one["part"].as_str().expect("a name")).collect();
     assert!(parts.contains(&"gateway") && parts.contains(&"echo"), "{parts:?}");
-    assert!(told["gateway"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")));
+    assert!(told["entry"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")));
     assert!(told["grafana"].is_null() && told["influxdb"].is_null(), "{told}");
     assert_eq!(up.stop(), Some(0));
 }
