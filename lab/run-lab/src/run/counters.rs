@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 /// The counter of rows that it could not write.
 pub(super) const ROWS_FAILED: &str = "rows_failed";
 
+/// Traces that it has not closed, at the moment.
+pub(super) const TRACES_OPEN: &str = "traces_open";
+
 /// The counter of runs that were opened.
 pub(super) const RUNS_OPENED: &str = "runs_opened";
 

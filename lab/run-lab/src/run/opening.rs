@@ -6,13 +6,18 @@ use lab_model::Cell;
 use lab_supervise::PartError;
 use ledger::clock;
 use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
 
 use super::RunError;
 use super::attached::{Attachment, Elsewhere};
+use super::counters::TRACES_OPEN;
 use super::interrupt::Interrupt;
 use super::points::Points;
 use super::setup::Setup;
 use super::testbed::{TestBed, supervisor};
+
+/// Most that is waited for spans: SDKs export every five seconds, and a sidecar waits as long for what is missing.
+const LAST_SPANS: Duration = Duration::from_secs(12);
 
 impl TestBed {
     /// Makes ready to measure a system that runs already.
@@ -64,6 +69,18 @@ impl TestBed {
     pub async fn watch(&self, processes: &[(String, u32)]) -> Result<(), PartError> {
         for (name, pid) in processes {
             self.control.watch(name, *pid, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Services that are not ours are not stopped, which would have them send what they hold: their last spans come when
+    /// their exporters' time has come. Until then the requests that they are missed in are open.
+    pub(super) async fn wait_for_spans(&self) -> Result<(), PartError> {
+        let end = Instant::now() + LAST_SPANS;
+        while Instant::now() < end
+            && self.control.stats().await?.get(TRACES_OPEN).is_some_and(|&open| open > 0)
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }

@@ -280,6 +280,9 @@ impl TestBed {
     /// If the sidecar does not close its books.
     pub(super) async fn close_books(&mut self) -> Result<Closed, PartError> {
         self.stop_services().await;
+        if self.attached.is_some() {
+            self.wait_for_spans().await?;
+        }
         let (now, reason) = self.control.flush(self.nonce()).await?;
         let number = self.opened.as_ref().map(|opened| opened.number);
         let taken = number.is_some_and(|own| now.get(RUNS_OPENED).is_some_and(|&all| all > own));
