@@ -328,6 +328,11 @@ fn now_ms() -> u64 {
     ledger::wall::WallClock::read().to_wall(ledger::clock::now()) / 1_000_000
 }
 
+/// The beginning of this second, in milliseconds: what begins is dated by its second.
+fn this_second() -> u64 {
+    now_ms() / 1_000 * 1_000
+}
+
 /// How long something is waited for that happens within seconds on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -368,7 +373,7 @@ async fn ask_traced(gateway: String) {
 pub(crate) async fn what_up_writes_is_offered_and_every_panel_of_the_sidecar_shows_it(part: Part) {
     let influxd = InfluxDb::start(part).await;
     let dir = dir();
-    let from = now_ms();
+    let from = this_second();
     let up = start_up(dir.path(), &["--without", "grafana,postgres"], &running(&influxd));
     let name = tokio::select! {
         name = until_all_is_shown(&influxd, from, panels::NOT_BY_HAND) => name,
@@ -409,7 +414,7 @@ async fn ping(up: &Up, protocol: &str) {
 pub(crate) async fn load_by_k6_by_hand_has_its_own_line_as_high_as_the_stack(part: Part) {
     let influxd = InfluxDb::start(part).await;
     let dir = dir();
-    let from = now_ms();
+    let from = this_second();
     let up = start_up(dir.path(), &["--without", "grafana,postgres"], &running(&influxd));
     let name = tokio::select! {
         name = until_all_is_shown(&influxd, from, panels::NOT_BY_HAND) => name,
@@ -474,7 +479,7 @@ pub(crate) async fn a_system_of_somebody_elses_under_up_is_shown_by_what_its_req
 ) {
     let influxd = InfluxDb::start(part).await;
     let dir = dir();
-    let from = now_ms();
+    let from = this_second();
     let up = start_up(dir.path(), &["--without", "grafana,postgres"], &running(&influxd));
     let exempt = [panels::NOT_BY_HAND, panels::NOT_WITHOUT_A_PAYLOAD].concat();
     let name = tokio::select! {
@@ -498,7 +503,7 @@ const NOT_YET: &[(&str, &str)] = panels::NOT_BY_HAND;
 pub(crate) async fn a_run_is_offered_and_shown_while_its_first_round_goes_on(part: Part) {
     let influxd = InfluxDb::start(part).await;
     let dir = dir();
-    let from = now_ms();
+    let from = this_second();
     let arguments = [
         "run",
         "--plan",
