@@ -28,6 +28,7 @@ use crate::replay::Replay;
 use crate::silence::{Lively, Patience};
 use crate::transport::TransportError;
 use crate::upload::Upload;
+use crate::wrapped::Wrapped;
 
 /// Streams reset by this side of which h2 remembers that it did so, for a second. Of those that it forgot, each
 /// answer that still comes counts as an error, and at the 1,025th of these it ends the connection with all calls.
@@ -218,9 +219,8 @@ impl Http2 {
             .await
             .map_err(|error| failed(error.into()))?;
         let signs = Arc::<Signs>::default();
-        let lively =
-            Lively::new(stream.into_inner(), Arc::clone(&self.patience), Arc::clone(&signs));
-        let handshake = self.builder.handshake(lively).await;
+        let lively = Lively::new(Arc::clone(&self.patience), Arc::clone(&signs));
+        let handshake = self.builder.handshake(Wrapped::new(stream.into_inner(), lively)).await;
         let (sender, connection) = handshake.map_err(|error| failed(cause(error)))?;
         self.executor.execute(drive(connection, Arc::clone(&signs)));
         Ok(Connection { sender, signs })

@@ -6,7 +6,7 @@ use ledger::names;
 use opentelemetry::trace::{
     SpanContext as OtelContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::{Context as Otel, Key, KeyValue, global};
+use opentelemetry::{Context as Otel, Key, global};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -54,17 +54,12 @@ impl OwnSpans {
 /// What a process says of itself by the standard: `OTEL_RESOURCE_ATTRIBUTES`, and the name of the service, which is
 /// `service` where nothing says another.
 fn resource(service: &str) -> Resource {
-    let own = Resource::builder_empty().with_service_name(service.to_owned()).build();
-    // The later of two says what counts, and only what a variable says is there to be later.
-    let said =
-        Resource::builder_empty().with_detector(Box::new(EnvResourceDetector::new())).build();
-    let named = settings::text(NAME);
-    let both = own.iter().chain(said.iter()).map(|(key, value)| (key.clone(), value.clone()));
-    let both = both.map(|(key, value)| KeyValue::new(key, value));
+    // The later of two says what counts.
     let resource = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attributes(both);
-    match named {
+        .with_service_name(service.to_owned())
+        .with_detector(Box::new(EnvResourceDetector::new()));
+    match settings::text(NAME) {
         Some(name) => resource.with_service_name(name).build(),
         None => resource.build(),
     }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::keepalive::Signs;
+use crate::wrapped::{self, Wrapper};
 
 /// How long a peer may be silent that is known to be near. Half of it has passed when it is asked by a PING.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -54,10 +55,9 @@ impl Patience {
     }
 }
 
-/// A stream that knows when its peer is silent.
+/// Somebody round a stream who knows when its peer is silent.
 #[derive(Debug)]
-pub(crate) struct Lively<IO> {
-    io: IO,
+pub(crate) struct Lively {
     patience: Arc<Patience>,
     signs: Arc<Signs>,
     opened: u64,
@@ -71,13 +71,12 @@ pub(crate) struct Lively<IO> {
     armed: bool,
 }
 
-impl<IO> Lively<IO> {
+impl Lively {
     /// `signs` are told when the connection should be left.
-    pub(crate) fn new(io: IO, patience: Arc<Patience>, signs: Arc<Signs>) -> Self {
+    pub(crate) fn new(patience: Arc<Patience>, signs: Arc<Signs>) -> Self {
         let timer = Box::pin(tokio::time::sleep(SHORTEST));
         let opened = clock::now();
         Lively {
-            io,
             patience,
             signs,
             opened,
@@ -132,118 +131,93 @@ impl<IO> Lively<IO> {
             }
         }
     }
-
-    fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = result {
-            self.unanswered += *bytes as u64;
-        }
-    }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Lively<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Wrapper<IO> for Lively {
     fn poll_read(
-        self: Pin<&mut Self>,
+        &mut self,
+        io: &mut IO,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_read(cx, buf);
+        let result = Pin::new(io).poll_read(cx, buf);
         if result.is_ready() {
-            this.read()
+            self.read()
         } else {
-            this.waits(cx)
+            self.waits(cx)
         }
         result
     }
-}
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Lively<IO> {
     fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.wrote(&result);
-        result
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        &mut self,
+        io: &mut IO,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.wrote(&result);
+        let result = wrapped::write(io, cx, bufs);
+        if let Poll::Ready(Ok(bytes)) = &result {
+            self.unanswered += *bytes as u64;
+        }
         result
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use crate::wrapped::Wrapped;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-    fn pair() -> (Lively<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Signs>) {
+    type Near = Wrapped<DuplexStream, Lively>;
+
+    fn pair() -> (Near, DuplexStream, Arc<Signs>, Arc<Patience>) {
         let (near, far) = tokio::io::duplex(1_000);
-        let signs = Arc::<Signs>::default();
-        (Lively::new(near, Arc::default(), Arc::clone(&signs)), far, signs)
+        let (signs, patience) = (Arc::<Signs>::default(), Arc::<Patience>::default());
+        let lively = Lively::new(Arc::clone(&patience), Arc::clone(&signs));
+        (Wrapped::new(near, lively), far, signs, patience)
     }
 
-    async fn read_within(lively: &mut Lively<tokio::io::DuplexStream>, limit: Duration) {
-        let _ = tokio::time::timeout(limit, lively.read_u8()).await;
+    async fn read_within(near: &mut Near, limit: Duration) {
+        let _ = tokio::time::timeout(limit, near.read_u8()).await;
     }
 
     #[tokio::test]
     async fn a_peer_that_answers_nothing_is_silent_and_one_that_was_asked_nothing_is_not() {
-        let (mut lively, _far, signs) = pair();
-        read_within(&mut lively, SHORTEST * 2).await;
+        let (mut near, _far, signs, patience) = pair();
+        read_within(&mut near, SHORTEST * 2).await;
         assert!(!signs.silent.load(Relaxed), "nothing was written");
-        lively.write_u8(1).await.unwrap();
+        near.write_u8(1).await.unwrap();
         // Nobody asks it here, so it takes as long as for a peer that may not be asked.
-        read_within(&mut lively, SHORTEST * UNASKED as u32).await;
+        read_within(&mut near, SHORTEST * UNASKED as u32).await;
         assert!(signs.silent.load(Relaxed));
-        assert_eq!(lively.patience.left.load(Relaxed), 1);
-        assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 2, "more patience");
+        assert_eq!(patience.left.load(Relaxed), 1);
+        assert!(patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 2, "more patience");
     }
 
     #[tokio::test]
     async fn a_peer_that_was_left_and_speaks_after_all_is_given_longer_from_then_on() {
-        let (mut lively, mut far, signs) = pair();
+        let (mut near, mut far, signs, patience) = pair();
         far.write_u8(1).await.unwrap();
-        lively.read_u8().await.unwrap();
-        let before = lively.patience.allowance(0);
-        lively.write_u8(1).await.unwrap();
-        read_within(&mut lively, SHORTEST * UNASKED as u32).await;
+        near.read_u8().await.unwrap();
+        let before = patience.allowance(0);
+        near.write_u8(1).await.unwrap();
+        read_within(&mut near, SHORTEST * UNASKED as u32).await;
         assert!(signs.silent.load(Relaxed));
         far.write_u8(1).await.unwrap();
-        lively.read_u8().await.unwrap();
-        assert_eq!(lively.patience.left.load(Relaxed), 0, "it is there");
-        assert_eq!(lively.patience.allowance(0), before + SHORTEST.as_nanos() as u64);
+        near.read_u8().await.unwrap();
+        assert_eq!(patience.left.load(Relaxed), 0, "it is there");
+        assert_eq!(patience.allowance(0), before + SHORTEST.as_nanos() as u64);
     }
 
     #[tokio::test]
     async fn a_peer_that_answers_late_is_heard_and_the_next_is_given_as_long() {
-        let (mut lively, mut far, _) = pair();
-        lively.write_u8(1).await.unwrap();
-        read_within(&mut lively, SHORTEST * 2).await;
+        let (mut near, mut far, _, patience) = pair();
+        near.write_u8(1).await.unwrap();
+        read_within(&mut near, SHORTEST * 2).await;
         far.write_u8(1).await.unwrap();
-        lively.read_u8().await.unwrap();
-        assert!(lively.patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 8);
-        assert!(lively.patience.allowance(1 << 20) > lively.patience.allowance(0) + 1_000_000_000);
+        near.read_u8().await.unwrap();
+        assert!(patience.allowance(0) >= SHORTEST.as_nanos() as u64 * 8);
+        assert!(patience.allowance(1 << 20) > patience.allowance(0) + 1_000_000_000);
     }
 }
