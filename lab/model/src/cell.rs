@@ -137,6 +137,25 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// One that nothing declared: what was asked of `operation`, so many times within `duration_ns`.
+    #[must_use]
+    pub fn undeclared(id: String, operation: &str, asked: u64, duration_ns: u64) -> Cell {
+        Cell {
+            protocol: Protocol::Rest,
+            workload: Arc::new(Workload::unknown(operation, false)),
+            payload_bytes: 0,
+            rate: asked as f64 / (duration_ns as f64 / 1e9),
+            duration_ns,
+            warmup_ns: 0,
+            max_in_flight: 0,
+            knobs: Knobs::default(),
+            arm: None,
+            arrivals: Arrivals::Script,
+            traces_per_second: MAX_TRACES_PER_SECOND,
+            id,
+        }
+    }
+
     /// What is asked, and which answers are right, in the order of the workload's templates.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {

@@ -52,14 +52,11 @@ impl Tally {
 
     /// Enters a planned request: started, or dropped.
     pub(super) fn arrived(&self, planned: u64, started: bool) {
-        let mut entries = self.entries();
-        entries.requests.planned += 1;
-        entries.requests.started += u64::from(started);
-        entries.requests.dropped += u64::from(!started);
-        let second = entries.second(planned.saturating_sub(self.start_ns));
-        second.planned += 1;
-        second.started += u64::from(started);
-        second.dropped += u64::from(!started);
+        let planned = planned.saturating_sub(self.start_ns);
+        match started {
+            true => self.entries().started(planned),
+            false => self.entries().dropped(planned, 1),
+        }
     }
 
     /// Enters the end of a started request.
@@ -76,22 +73,7 @@ impl Tally {
         entries.sent(planned, called.saturating_sub(arrival.planned));
         entries.last_end = entries.last_end.max(now);
         entries.traced += u64::from(arrival.traced);
-        entries.second(now.saturating_sub(self.start_ns)).completed += 1;
-        match outcome {
-            Ok(()) => {
-                entries.requests.ok += 1;
-                entries.latency.saturating_record(latency);
-                let second = entries.second(planned);
-                second.ok += 1;
-                second.latency_sum_us += latency as f64 / 1_000.0;
-                second.latency_count += 1;
-            }
-            Err(text) => {
-                entries.requests.error += 1;
-                entries.second(planned).error += 1;
-                entries.failed(text);
-            }
-        }
+        entries.ended(planned, now.saturating_sub(self.start_ns), outcome.map(|()| latency));
     }
 
     /// Enters a started request that was abandoned; `called` if its call had begun.
@@ -157,8 +139,53 @@ impl Entries {
         *self.second(planned).late.get_or_insert(0) += late;
     }
 
+    /// Enters a request that was planned so long after the start, and begun.
+    pub(crate) fn started(&mut self, since_start_ns: u64) {
+        self.requests.planned += 1;
+        self.requests.started += 1;
+        let second = self.second(since_start_ns);
+        second.planned += 1;
+        second.started += 1;
+    }
+
+    /// Enters so many that were planned so long after the start, and not begun.
+    pub(crate) fn dropped(&mut self, since_start_ns: u64, count: u64) {
+        self.requests.planned += count;
+        self.requests.dropped += count;
+        let second = self.second(since_start_ns);
+        second.planned += count;
+        second.dropped += count;
+    }
+
+    /// Enters the end of a request that began and ended so long after the start: its latency, or what the error said.
+    pub(crate) fn ended(
+        &mut self,
+        began_ns: u64,
+        ended_ns: u64,
+        outcome: Result<u64, Cow<'static, str>>,
+    ) {
+        self.second(ended_ns).completed += 1;
+        let latency = match outcome {
+            Ok(latency) => latency,
+            Err(text) => return self.failed(began_ns, text),
+        };
+        self.requests.ok += 1;
+        self.latency.saturating_record(latency);
+        let second = self.second(began_ns);
+        second.ok += 1;
+        second.latency_sum_us += latency as f64 / 1_000.0;
+        second.latency_count += 1;
+    }
+
+    /// Enters an error of a request that began so long after the start.
+    pub(crate) fn failed(&mut self, began_ns: u64, text: Cow<'static, str>) {
+        self.requests.error += 1;
+        self.second(began_ns).error += 1;
+        self.note(text);
+    }
+
     /// Counts what an error said, within the bound of different texts.
-    pub(crate) fn failed(&mut self, text: Cow<'static, str>) {
+    fn note(&mut self, text: Cow<'static, str>) {
         if let Some(count) = self.errors.get_mut(text.as_ref()) {
             *count += 1;
         } else {

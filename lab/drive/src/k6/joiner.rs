@@ -137,9 +137,7 @@ impl Joiner {
             // Those past the table's bound are placed in the first second: nothing says when they began.
             let at = usize::try_from(index).ok().and_then(|index| began.get(index).copied());
             let since = self.since(at.unwrap_or(0));
-            self.entries.requests.error += 1;
-            self.entries.second(since).error += 1;
-            self.entries.failed(Cow::Borrowed("k6 did not tell how the request ended"));
+            self.entries.failed(since, Cow::Borrowed("k6 did not tell how the request ended"));
         }
     }
 
@@ -173,22 +171,11 @@ impl Joiner {
         if at < origin.saturating_add(self.warmup_ns) {
             return;
         }
-        let since = self.since(at);
-        let requests = &mut self.entries.requests;
-        requests.planned += count;
-        requests.dropped += count;
-        let second = self.entries.second(since);
-        second.planned += count;
-        second.dropped += count;
+        self.entries.dropped(self.since(at), count);
     }
 
     fn started(&mut self, at: u64) {
-        let since = self.since(at);
-        self.entries.requests.planned += 1;
-        self.entries.requests.started += 1;
-        let second = self.entries.second(since);
-        second.planned += 1;
-        second.started += 1;
+        self.entries.started(self.since(at));
     }
 
     fn tell(&mut self, request: Request, sample: Sample<'_>) -> Option<Joined> {
@@ -231,20 +218,8 @@ impl Joiner {
         self.facts.connected += u64::from(connecting > 0);
         self.facts.connecting_ns = self.facts.connecting_ns.saturating_add(connecting);
         self.last_end = self.last_end.max(ended);
-        let (began, over) = (self.since(started), self.since(ended));
-        self.entries.second(over).completed += 1;
-        if answered {
-            self.entries.requests.ok += 1;
-            self.entries.latency.saturating_record(latency);
-            let second = self.entries.second(began);
-            second.ok += 1;
-            second.latency_sum_us += latency as f64 / 1_000.0;
-            second.latency_count += 1;
-        } else {
-            self.entries.requests.error += 1;
-            self.entries.second(began).error += 1;
-            self.entries.failed(Cow::Owned(open.failure.clone()));
-        }
+        let outcome = if answered { Ok(latency) } else { Err(open.failure.clone().into()) };
+        self.entries.ended(self.since(started), self.since(ended), outcome);
         let end = self.wall.to_mark(ended);
         let start = end.saturating_sub(latency).max(1);
         Some(Joined {

@@ -160,9 +160,18 @@ fn interesting(line: &[u8]) -> bool {
     if line.starts_with(br#"{"type":"Metric""#) {
         return false;
     }
-    let Some(name) = line.strip_prefix(br#"{"metric":""#) else { return true };
-    let end = name.iter().position(|&byte| byte == b'"').unwrap_or(name.len());
-    Metric::from_name(&name[..end]).is_some()
+    metric_of(line).is_none_or(|name| Metric::from_name(name).is_some())
+}
+
+/// The metric that a line begins with the name of, as k6 writes it.
+pub(super) fn metric_of(line: &[u8]) -> Option<&[u8]> {
+    let name = line.strip_prefix(br#"{"metric":""#)?;
+    name.split(|&byte| byte == b'"').next()
+}
+
+/// A duration that k6 gives in milliseconds; `None` if it cannot be one.
+pub(super) fn nanoseconds(ms: f64) -> Option<u64> {
+    (0.0..=LONGEST_MS).contains(&ms).then(|| (ms * 1e6).round() as u64)
 }
 
 fn request(metadata: &Metadata<'_>) -> Option<Request> {
@@ -184,9 +193,7 @@ fn request(metadata: &Metadata<'_>) -> Option<Request> {
 fn integer(metric: Metric, value: f64) -> Option<u64> {
     let within = |largest: f64| (0.0..=largest).contains(&value);
     match metric {
-        Metric::Duration | Metric::Blocked | Metric::Connecting => {
-            within(LONGEST_MS).then(|| (value * 1e6).round() as u64)
-        }
+        Metric::Duration | Metric::Blocked | Metric::Connecting => nanoseconds(value),
         // Milliseconds since 1970: whole ones, so the product is exact.
         Metric::Origin => within(1.7e13).then(|| value as u64 * 1_000_000),
         Metric::Started | Metric::Answered | Metric::Dropped => {

@@ -5,15 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 use sidecar::runfile::{RequestKind, RequestRow, RunFile, RunFileError};
 
 use super::environment::capture;
 use lab_judge::result::{CellRows, Latencies, RunResult};
-use lab_model::{Arrivals, Cell, CellMeasure, Component, Knobs, MAX_TRACES_PER_SECOND, Protocol};
-use lab_model::{Requests, RoundMeasure, RunMeasure, System, Workload};
+use lab_model::{Cell, CellMeasure, Component, Requests, RoundMeasure, RunMeasure, System};
 
 /// Operations that are told apart; later ones are [`OTHER`].
 const MOST: usize = 200;
@@ -135,20 +133,7 @@ fn measure(
         driver_cpu_ns: 0,
         host_cpu_share: 0.0,
     };
-    let cell = Cell {
-        protocol: Protocol::Rest,
-        workload: Arc::new(Workload::unknown(&operation, false)),
-        payload_bytes: 0,
-        rate: requests.started as f64 / (duration_ns as f64 / 1e9),
-        duration_ns,
-        warmup_ns: 0,
-        max_in_flight: 0,
-        knobs: Knobs::default(),
-        arm: None,
-        arrivals: Arrivals::Script,
-        traces_per_second: MAX_TRACES_PER_SECOND,
-        id: operation,
-    };
+    let cell = Cell::undeclared(operation.clone(), &operation, requests.started, duration_ns);
     CellMeasure { cell, rounds: vec![round] }
 }
 

@@ -1,14 +1,12 @@
 //! The load of a run by a script of the user's own: one process of k6 is one round, and cells are what it asked.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::RunError;
 use super::load::Load;
 use lab_drive::k6::{K6, SCRIPT_CELL, ScriptOrder};
 use lab_model::event::LabEvent;
-use lab_model::{Arrivals, Cell, CellMeasure, Knobs, MAX_TRACES_PER_SECOND, Protocol};
-use lab_model::{RoundMeasure, RunMeasure, Workload};
+use lab_model::{Cell, CellMeasure, Knobs, RoundMeasure, RunMeasure};
 use lab_supervise::PartError;
 
 impl Load<'_> {
@@ -66,18 +64,5 @@ impl Load<'_> {
 fn cell(id: String, measured: &RoundMeasure) -> Cell {
     let duration_ns = measured.end_ns.saturating_sub(measured.start_ns).max(1);
     let operation = id.split_once(' ').map_or(&*id, |(_, operation)| operation).to_owned();
-    Cell {
-        protocol: Protocol::Rest,
-        workload: Arc::new(Workload::unknown(&operation, false)),
-        payload_bytes: 0,
-        rate: measured.requests.planned as f64 / (duration_ns as f64 / 1e9),
-        duration_ns,
-        warmup_ns: 0,
-        max_in_flight: 0,
-        knobs: Knobs::default(),
-        arm: None,
-        arrivals: Arrivals::Script,
-        traces_per_second: MAX_TRACES_PER_SECOND,
-        id,
-    }
+    Cell::undeclared(id, &operation, measured.requests.planned, duration_ns)
 }

@@ -11,6 +11,7 @@ use ledger::{clock, date};
 use serde::Deserialize;
 
 use crate::builtin::Entries;
+use crate::k6::sample::{metric_of, nanoseconds};
 use lab_model::Requests;
 
 /// Scenarios × operations that are told apart; later ones are [`OTHER`].
@@ -19,8 +20,6 @@ const MOST: usize = 200;
 const OTHER: &str = "other";
 /// Bytes of the name of an operation.
 const LONGEST: usize = 120;
-/// The longest duration that is believed, in milliseconds: a day.
-const LONGEST_MS: f64 = 86_400_000.0;
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -115,7 +114,7 @@ impl Attempts {
         }
         let value = data.value?;
         let tags = data.tags.unwrap_or_default();
-        let ns = || (0.0..=LONGEST_MS).contains(&value).then(|| (value * 1e6).round() as u64);
+        let ns = || nanoseconds(value);
         match metric {
             "http_req_duration" => self.open.duration_ns = ns()?,
             "http_req_blocked" => self.open.blocked_ns = ns()?,
@@ -155,33 +154,10 @@ impl Attempts {
             .entry(id)
             .or_insert_with(|| Counted { entries: Entries::new(), span_ns: (begin_ns, end_ns) });
         counted.span_ns = (counted.span_ns.0.min(begin_ns), counted.span_ns.1.max(end_ns));
-        let entries = &mut counted.entries;
-        entries.requests.planned += 1;
-        entries.requests.started += 1;
         let (began, ended) = (begin_ns.saturating_sub(start_ns), end_ns.saturating_sub(start_ns));
-        entries.second(ended).completed += 1;
-        let outcome = if failed { Err(why(tags)) } else { Ok(latency) };
-        match &outcome {
-            Ok(_) => {
-                entries.requests.ok += 1;
-                entries.latency.saturating_record(latency);
-            }
-            Err(_) => entries.requests.error += 1,
-        }
-        let second = entries.second(began);
-        second.planned += 1;
-        second.started += 1;
-        match outcome {
-            Ok(_) => {
-                second.ok += 1;
-                second.latency_sum_us += latency as f64 / 1e3;
-                second.latency_count += 1;
-            }
-            Err(why) => {
-                second.error += 1;
-                entries.failed(why.into());
-            }
-        }
+        counted.entries.started(began);
+        let outcome = if failed { Err(why(tags).into()) } else { Ok(latency) };
+        counted.entries.ended(began, ended, outcome);
     }
 
     /// What became of all requests so far.
@@ -217,9 +193,7 @@ impl Attempts {
 
 /// Whether a line may be one that is read.
 fn interesting(line: &[u8]) -> bool {
-    let Some(name) = line.strip_prefix(br#"{"metric":""#) else { return false };
-    let end = name.iter().position(|&byte| byte == b'"').unwrap_or(name.len());
-    READ.iter().any(|read| read.as_bytes() == &name[..end])
+    metric_of(line).is_some_and(|name| READ.iter().any(|read| read.as_bytes() == name))
 }
 
 /// What went wrong, in k6's words, else by its status.
