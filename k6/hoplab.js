@@ -61,12 +61,12 @@ function edgeOf(operation) {
 // Whose request it is: new ids, and the headers that say so. `operation` is what its author calls it, or its method and
 // path.
 export function context(sampled, operation = '') {
-  const [trace, span] = [digits(32), digits(16)];
+  const [trace, span, edge] = [digits(32), digits(16), edgeOf(operation)];
   const headers = { traceparent: `00-${trace}-${span}-${sampled ? '01' : '00'}` };
   if (sampled) {
-    headers.tracestate = `hoplab=${span}:${edgeOf(operation)}`;
+    headers.tracestate = `hoplab=${span}:${edge}`;
   }
-  return { trace, span, sampled, headers, edge: edgeOf(operation) };
+  return { trace, span, sampled, headers, edge };
 }
 
 // Milliseconds since the test began, to the nanosecond: the only clock of a script that is finer than a millisecond.
@@ -129,22 +129,26 @@ function plainUrl(url) {
 const operation = (method, url) => `${method.toUpperCase()} ${parts(url).path}`;
 const tagged = (params) => params && params.tags && params.tags.name;
 
-function request(method, url, body, params) {
+// A request that is about to be made: its parameters, and what is to be done with its reply.
+function begin(method, url, params) {
   const { text, name } = plainUrl(url);
   const called = tagged(params) || name;
   const one = context(draws(), called || operation(method, text));
-  const reply = k6http.request(method, url, body, traced(params, 'headers', one.headers));
-  tell(one, sampleEvery, method.toUpperCase(), text, called, reply);
-  return reply;
+  const told = (reply) => {
+    tell(one, sampleEvery, method.toUpperCase(), text, called, reply);
+    return reply;
+  };
+  return { params: traced(params, 'headers', one.headers), told };
+}
+
+function request(method, url, body, params) {
+  const call = begin(method, url, params);
+  return call.told(k6http.request(method, url, body, call.params));
 }
 
 async function asyncRequest(method, url, body, params) {
-  const { text, name } = plainUrl(url);
-  const called = tagged(params) || name;
-  const one = context(draws(), called || operation(method, text));
-  const reply = await k6http.asyncRequest(method, url, body, traced(params, 'headers', one.headers));
-  tell(one, sampleEvery, method.toUpperCase(), text, called, reply);
-  return reply;
+  const call = begin(method, url, params);
+  return call.told(await k6http.asyncRequest(method, url, body, call.params));
 }
 
 // Each request of a batch says that it is not traced, so that no service traces a part of it on its own.
@@ -211,26 +215,31 @@ class Client {
   }
 
   invoke(method, message, params) {
-    const one = context(draws(), tagged(params) || method.replace(/^\//, ''));
-    const began = now();
-    const reply = this.inner.invoke(method, message, traced(params, 'metadata', one.headers));
-    this.tell(one, method, params, reply, began, now());
-    return reply;
+    const call = this.begin(method, params);
+    return call.told(this.inner.invoke(method, message, call.params));
   }
 
   async asyncInvoke(method, message, params) {
-    const one = context(draws(), tagged(params) || method.replace(/^\//, ''));
-    const began = now();
-    const reply = await this.inner.asyncInvoke(method, message, traced(params, 'metadata', one.headers));
-    this.tell(one, method, params, reply, began, now());
-    return reply;
+    const call = this.begin(method, params);
+    return call.told(await this.inner.asyncInvoke(method, message, call.params));
   }
 
-  tell(one, method, params, reply, began, over) {
+  // A call that is about to be made: its parameters, and what is to be done with its reply.
+  begin(method, params) {
+    const name = tagged(params) || method.replace(/^\//, '');
+    const one = context(draws(), name);
+    const began = now();
+    const told = (reply) => {
+      this.tell(one, name, reply, began, now());
+      return reply;
+    };
+    return { params: traced(params, 'metadata', one.headers), told };
+  }
+
+  tell(one, name, reply, began, over) {
     if (!one.sampled || !writes) {
       return;
     }
-    const name = tagged(params) || method.replace(/^\//, '');
     const about = { kind: 'grpc', name, named: true, peer: this.address, status: reply.status };
     if (reply.status !== k6grpc.StatusOK) {
       about.error = (reply.error && reply.error.message) || `status ${reply.status}`;
