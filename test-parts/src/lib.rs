@@ -21,6 +21,7 @@ pub use find::{Found, NotAProgram};
 pub use fuzz::fuzz;
 pub use influxdb::{InfluxDb, Series};
 pub use part::Part;
+pub use port::Port;
 pub use postgres::Postgres;
 
 /// The `main` of a test file whose tests need real parts.

@@ -11,13 +11,19 @@ const COUNT: u32 = 12_000;
 
 /// A port of loopback. Other tests, of this process and of others, keep away from it as long as this value lives.
 #[derive(Debug)]
-pub(crate) struct Port {
-    pub(crate) number: u16,
+pub struct Port {
+    /// What it is to be bound to.
+    pub number: u16,
     _lock: File,
 }
 
 impl Port {
-    pub(crate) fn reserve() -> Port {
+    /// One that nobody listens on.
+    ///
+    /// # Panics
+    /// If every port is taken.
+    #[must_use]
+    pub fn reserve() -> Port {
         static TRIES: AtomicU32 = AtomicU32::new(0);
         let user = rustix::process::getuid().as_raw();
         let folder = std::env::temp_dir().join(format!("test-parts-{user}"));

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use crate::setting::{config, service, start};
@@ -13,9 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_target_that_is_not_there_is_an_error_that_names_it() {
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
+    let address = "127.0.0.1:1".parse::<std::net::SocketAddr>().unwrap();
     let error = relay::run(config(address), std::future::pending()).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains(&address.to_string()) && text.contains("refused"), "{text}");
@@ -24,14 +22,15 @@ async fn a_target_that_is_not_there_is_an_error_that_names_it() {
 
 #[tokio::test]
 async fn callers_are_reset_while_the_service_is_away_and_served_when_it_is_back() {
-    let away = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    // Bound, so that it is nobody else's, and heard by nobody until it listens.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = away.local_addr().unwrap();
-    drop(away);
     let relay = start(config(address)).await;
     let mut stream = relay.connect().await;
     let end = timeout(PATIENCE, stream.read(&mut [0; 8])).await.unwrap();
     assert!(matches!(&end, Err(error) if error.kind() == ErrorKind::ConnectionReset), "{end:?}");
-    let back = TcpListener::bind(address).await.unwrap();
+    let back = away.listen(8).unwrap();
     let mut stream = relay.connect().await;
     stream.write_all(b"ping").await.unwrap();
     let (mut served, _) = back.accept().await.unwrap();

@@ -148,7 +148,7 @@ async fn unknown_routes_and_methods_are_errors_in_json() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_echo_that_is_down_is_502() {
-    let down = TcpListener::bind(FREE).await.unwrap().local_addr().unwrap();
+    let down = "127.0.0.1:1".parse().unwrap();
     let gateway = start_gateway(down, Probe::off()).await;
     for protocol in PROTOCOLS {
         refused(format!("{gateway}/{protocol}/ping"), r#"{"size": 1}"#, 502, &["echo"]).await;

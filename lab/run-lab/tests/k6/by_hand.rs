@@ -74,10 +74,7 @@ pub(crate) async fn by_hand_every_sampled_request_has_its_edge_in_the_ledger(pro
 
 pub(crate) async fn by_hand_a_dead_gateway_is_no_latency_and_no_success(program: Program) {
     let lab = Lab::start(&program, &Knobs::default()).await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = nobody.local_addr().expect("an address").to_string();
-    drop(nobody);
-    let run = ping(&program, lab.dir.path(), &lab.otlp().to_string(), &address).await;
+    let run = ping(&program, lab.dir.path(), &lab.otlp().to_string(), "127.0.0.1:1").await;
     let said = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(said.contains("no latency: none of ") && number(&said, "none of ") > 100, "{said}");
     assert_eq!(run.status.code(), Some(THRESHOLDS), "{said}");

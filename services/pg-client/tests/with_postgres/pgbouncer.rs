@@ -3,7 +3,6 @@
 //! Two users services share its two connections to the server, so that each
 //! finds the other's statements under the names of its own.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,21 +11,21 @@ use probe::Probe;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use test_parts::{Part, Postgres};
+use test_parts::{Part, Port, Postgres};
 
 use crate::service::{get, seed, start};
 
 /// A PgBouncer in front of a server, which ends with this.
 struct PgBouncer {
     child: Child,
-    port: u16,
+    port: Port,
     _folder: tempfile::TempDir,
 }
 
 impl PgBouncer {
     async fn start(program: &Path, url: &str, mode: &str) -> PgBouncer {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::reserve();
         let behind = url.rsplit_once('@').unwrap().1;
         let (address, name) = behind.split_once('/').unwrap();
         let (host, server_port) = address.rsplit_once(':').unwrap();
@@ -37,8 +36,9 @@ impl PgBouncer {
         let name = name.split('?').next().unwrap();
         let text = format!(
             "[databases]\n{name} = host={host} port={server_port} dbname={name}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
+             listen_port = {}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
              default_pool_size = 2\n",
+            port.number,
             users.display()
         );
         std::fs::write(&ini, text).unwrap();
@@ -50,9 +50,10 @@ impl PgBouncer {
             command.args(["-u", "nobody"]);
         }
         let child = command.arg(&ini).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let number = port.number;
         let bouncer = PgBouncer { child, port, _folder: folder };
         for _ in 0..1_000 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            if tokio::net::TcpStream::connect(("127.0.0.1", number)).await.is_ok() {
                 return bouncer;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -64,7 +65,7 @@ impl PgBouncer {
     fn url(&self, url: &str) -> String {
         let (before, behind) = url.rsplit_once('@').unwrap();
         let (_, name) = behind.split_once('/').unwrap();
-        format!("{before}@127.0.0.1:{}/{name}", self.port)
+        format!("{before}@127.0.0.1:{}/{name}", self.port.number)
     }
 }
 
