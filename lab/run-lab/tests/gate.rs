@@ -75,7 +75,9 @@ fn a_delay_is_a_regression_in_its_family_and_in_no_other() {
 #[test]
 fn two_arms_that_are_alike_are_never_told_apart() {
     let dir = dir();
-    let limits = ["--fail-on", "mean>5%", "--fail-on", "serialization>20us"];
+    // At the limit itself one in forty of such runs errs by what an interval of 95 % is, so these are well above what
+    // twelve short rounds differ by; how often it errs is asked by `.ci/gate`, of many.
+    let limits = ["--fail-on", "mean>100%", "--fail-on", "serialization>20us"];
     let output = gate(dir.path(), &limits);
     let text = String::from_utf8_lossy(&output.stdout);
     // How sure it is hangs on what else this machine does.
