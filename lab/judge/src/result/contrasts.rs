@@ -57,8 +57,7 @@ pub struct Part {
 /// The claims that `cells` allow.
 pub(super) fn claims(cells: &[CellResult]) -> Vec<ContrastResult> {
     let pairs = pairs(cells);
-    let rounds: Vec<_> =
-        pairs.iter().map(|(first, second)| in_both(first, second, |round| round.traced)).collect();
+    let rounds: Vec<_> = pairs.iter().map(|(first, second)| paired(first, second)).collect();
     let arms: Vec<_> = rounds.iter().map(|(first, second)| (&**first, &**second)).collect();
     let computed = contrasts(&arms);
     let all = std::iter::zip(pairs, std::iter::zip(&rounds, computed));
@@ -105,6 +104,12 @@ pub fn without_arm<'a>(id: &'a str, factors: &Factors) -> &'a str {
     let without =
         factors.arm.as_ref().and_then(|arm| id.strip_suffix(arm.as_str())?.strip_suffix('-'));
     without.unwrap_or(id)
+}
+
+/// The rounds of two cells that a claim about them is made from.
+#[must_use]
+pub fn paired(first: &CellResult, second: &CellResult) -> (Vec<Round>, Vec<Round>) {
+    in_both(first, second, |round| round.traced)
 }
 
 /// The rounds that both cells have, in order. One in which nothing `counts` says nothing.

@@ -37,7 +37,7 @@ pub use cell::{
     Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
 pub use claims::{ClaimedResult, ENVELOPE_BYTES, holds_payload};
-pub use contrasts::{ContrastResult, Part, RESIDUAL, pairs, without_arm};
+pub use contrasts::{ContrastResult, Part, RESIDUAL, paired, pairs, without_arm};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;
 pub use gate::{Check, GateResult, Ruling, gate};
