@@ -132,7 +132,7 @@ pub use routes::Routes;
 pub use scope::{Context, spawn};
 pub use server::ServerOptions;
 pub use service::{MakeRoutes, RunError, Service, ServiceConfig, SetupError, main, run, serve};
-pub use settings::ServiceArgs;
+pub use settings::{ServiceArgs, stdin_closed};
 pub use slot::handler;
 pub use stopwatch::Stopwatch;
 pub use transport::{TransportError, causes};

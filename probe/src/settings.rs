@@ -152,23 +152,22 @@ impl ServiceArgs {
                 _ => std::future::pending().await,
             }
         };
-        let closed = async {
-            if !self.stop_with_stdin {
-                return std::future::pending().await;
-            }
-            // A thread of its own: a runtime would wait for its blocked read at shutdown.
-            let (closed, end) = tokio::sync::oneshot::channel();
-            std::thread::spawn(move || {
-                let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-                let _ = closed.send(());
-            });
-            let _ = end.await;
-        };
         tokio::select! {
             () = signalled => {}
-            () = closed => {}
+            () = stdin_closed(), if self.stop_with_stdin => {}
         }
     }
+}
+
+/// Completes when standard input is closed, as it is when whoever started this process ends, however that ends.
+pub async fn stdin_closed() {
+    // A thread of its own: a runtime would wait for its blocked read at shutdown.
+    let (closed, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = closed.send(());
+    });
+    let _ = end.await;
 }
 
 /// Reads `STAGE=DURATION`.

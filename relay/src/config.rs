@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use settings::Span;
-
-use crate::rate::Rate;
+use settings::{Bandwidth, Span};
 
 /// What the help says after the options.
 pub(crate) const AFTER: &str = "\
@@ -37,13 +35,16 @@ pub struct RelayConfig {
     pub rtt: Span,
     /// Carry no more than this in each direction, over all connections (kbit, Mbit, Gbit a second)
     #[arg(long, value_name = "RATE")]
-    pub bandwidth: Option<Rate>,
+    pub bandwidth: Option<Bandwidth>,
     /// Where spans go: OTLP over gRPC, which is the sidecar's --listen. Without it none are made
     #[arg(long, value_name = "URL")]
     pub sidecar: Option<String>,
     /// Name of this relay in spans and reports
     #[arg(long, value_name = "NAME", default_value = "relay")]
     pub name: String,
+    /// Stop when standard input is closed, so that no relay outlives the program that started it
+    #[arg(long)]
+    pub stop_with_stdin: bool,
 }
 
 /// Reads `HOST:PORT`; whether there is such a host is found out later.

@@ -10,9 +10,7 @@ mod config;
 mod faces;
 mod line;
 mod pump;
-mod rate;
 mod serve;
 
 pub use config::RelayConfig;
-pub use rate::{Rate, RateError};
 pub use serve::{RelayError, Summary, run, serve, serve_reporting};

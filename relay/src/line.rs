@@ -2,8 +2,7 @@
 //! they would share a cable.
 
 use parking_lot::Mutex;
-
-use crate::rate::Rate;
+use settings::Bandwidth;
 
 /// Bytes that are read at a time.
 pub(crate) const CHUNK: usize = 64 << 10;
@@ -15,14 +14,14 @@ const MOST_UNDER_WAY: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Line {
     delay_ns: u64,
-    rate: Option<Rate>,
+    rate: Option<Bandwidth>,
     /// When it has carried what was put on it so far.
     free: Mutex<u64>,
 }
 
 impl Line {
     /// A line on which each byte is under way for `delay_ns`, after it was put on it at `rate`.
-    pub(crate) fn new(delay_ns: u64, rate: Option<Rate>) -> Line {
+    pub(crate) fn new(delay_ns: u64, rate: Option<Bandwidth>) -> Line {
         Line { delay_ns, rate, free: Mutex::new(0) }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ledger::Side;
 use probe::tap::{Tap, Tapped};
-use probe::{ProbeError, Reporter};
+use probe::{ProbeError, Reporter, stdin_closed};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -130,7 +130,11 @@ pub async fn run(
         writeln!(out, "listening {}", listener.local_addr()?)?;
         out.flush()?;
     }
-    serve(listener, config, shutdown).await
+    let with_stdin = config.stop_with_stdin;
+    let stop = async {
+        tokio::select! { () = shutdown => {}, () = stdin_closed(), if with_stdin => {} }
+    };
+    serve(listener, config, stop).await
 }
 
 /// Relays on a bound listener until `shutdown` completes.

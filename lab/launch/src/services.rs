@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use lab_supervise::{Absolute, External, Part, PartError, Supervisor};
-use settings::Span;
+use settings::{Bandwidth, Span};
 use toml::{Table, Value};
 
 use super::Control;
@@ -40,6 +40,8 @@ pub fn withheld(name: &str) -> bool {
 pub struct Services {
     /// Each after those that it calls.
     parts: Vec<(&'static Service, Part)>,
+    /// The relays before those that others call, where their settings ask for a distance.
+    ways: Vec<(&'static Service, Part)>,
     /// The settings they were started with.
     pub knobs: Knobs,
 }
@@ -47,7 +49,11 @@ pub struct Services {
 impl Services {
     /// Stops them: each before those that it calls.
     pub async fn stop(mut self) {
-        while let Some((_, part)) = self.parts.pop() {
+        while let Some((service, part)) = self.parts.pop() {
+            // Nobody comes by it any more: whoever does is stopped.
+            if let Some(at) = self.ways.iter().position(|(to, _)| *to == service) {
+                self.ways.remove(at).1.stop().await;
+            }
             part.stop().await;
         }
     }
@@ -55,6 +61,11 @@ impl Services {
     /// Every part, each after those that it calls.
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().map(|(_, part)| part)
+    }
+
+    /// The relays between them, if there are some.
+    pub fn ways(&self) -> impl Iterator<Item = &Part> {
+        self.ways.iter().map(|(_, part)| part)
     }
 
     /// Where load generators ask.
@@ -111,18 +122,59 @@ pub async fn start_services(
     knobs: &Knobs,
     target: Target<'_>,
 ) -> Result<Services, PartError> {
-    let mut services = Services { parts: Vec::new(), knobs: knobs.clone() };
+    let mut services = Services { parts: Vec::new(), ways: Vec::new(), knobs: knobs.clone() };
     let database = target.database_url.is_some();
     for service in Service::started(target.reached, database) {
-        match start(supervisor, service, target, &services).await {
-            Ok(part) => services.parts.push((service, part)),
-            Err(error) => {
-                services.stop().await;
-                return Err(error);
-            }
+        if let Err(error) = add(supervisor, service, target, &mut services).await {
+            services.stop().await;
+            return Err(error);
         }
     }
     Ok(services)
+}
+
+/// Starts `service`, and a relay before it where there is to be one.
+async fn add(
+    supervisor: &Supervisor,
+    service: &'static Service,
+    target: Target<'_>,
+    running: &mut Services,
+) -> Result<(), PartError> {
+    let part = start(supervisor, service, target, running).await?;
+    let at = part.address("")?;
+    running.parts.push((service, part));
+    if let Some((name, arguments)) = way(service, at, &running.knobs, target.otlp) {
+        let relay = supervisor.start(&name, &arguments, &[]).await?;
+        running.ways.push((service, relay));
+    }
+    Ok(())
+}
+
+/// The name of the relay before `service`, which is at `to`, and its command; nothing where `knobs` ask for none.
+fn way(
+    service: &Service,
+    to: SocketAddr,
+    knobs: &Knobs,
+    otlp: SocketAddr,
+) -> Option<(String, Vec<String>)> {
+    let wanted = knobs.rtt.is_some() || knobs.bandwidth.is_some();
+    if !wanted || service.callers.is_empty() {
+        return None;
+    }
+    let name = format!("relay-{}", service.name);
+    let mut arguments: Vec<String> =
+        ["relay", "--stop-with-stdin", "--name", &name].map(str::to_owned).into();
+    let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    option("--listen", ANY_PORT.to_string());
+    option("--to", to.to_string());
+    option("--rtt", Span(knobs.rtt.unwrap_or_default()).to_string());
+    if let Some(bits) = knobs.bandwidth {
+        option("--bandwidth", Bandwidth(bits).to_string());
+    }
+    if !knobs.probes_off {
+        option("--sidecar", format!("http://{otlp}"));
+    }
+    Some((name, arguments))
 }
 
 /// Starts `service`; those that it calls are among `running`.
@@ -134,7 +186,8 @@ async fn start(
 ) -> Result<Part, PartError> {
     let mut arguments = arguments(service, &running.knobs, target);
     for (called, part) in running.parts.iter().filter(|(called, _)| service.calls(called)) {
-        let at = format!("{}=http://{}", called.name, part.address("")?);
+        let way = running.ways.iter().find(|(to, _)| to == called).map_or(part, |(_, way)| way);
+        let at = format!("{}=http://{}", called.name, way.address("")?);
         arguments.extend(["--peer".to_owned(), at]);
     }
     let database = database_variable(service);
@@ -292,6 +345,28 @@ mod tests {
             "--stream-window 65536 --connection-per-request --nagle --payload-source per_request \
              --worker-threads 1 --rest-size-bug 100000 --inject handler=5ns"
         );
+    }
+
+    #[test]
+    fn a_distance_is_a_relay_before_each_service_that_another_calls() {
+        let (to, otlp) = (([127, 0, 0, 1], 81).into(), ([127, 0, 0, 1], 4317).into());
+        let way = |name: &str, knobs: &Knobs| {
+            let (name, words) = super::way(Service::named(name).unwrap(), to, knobs, otlp)?;
+            Some(format!("{name}: {}", words.join(" ")))
+        };
+        let far = Knobs { rtt: Some(10_000_000), bandwidth: Some(100_000_000), ..Knobs::default() };
+        assert_eq!(
+            way("echo", &far).as_deref(),
+            Some(
+                "relay-echo: relay --stop-with-stdin --name relay-echo --listen 127.0.0.1:0 --to 127.0.0.1:81 --rtt 10ms \
+                 --bandwidth 100Mbit --sidecar http://127.0.0.1:4317"
+            )
+        );
+        assert!(way("gateway", &far).is_none(), "nobody of ours calls it");
+        assert!(way("echo", &Knobs::default()).is_none());
+        // No distance is one, too: what the relay itself takes is then in every arm.
+        let near = Knobs { rtt: Some(0), probes_off: true, ..Knobs::default() };
+        assert!(way("pg-client", &near).unwrap().ends_with("--to 127.0.0.1:81 --rtt 0s"));
     }
 
     #[test]

@@ -58,6 +58,13 @@ pub struct Knobs {
     pub connection_per_request: bool,
     /// Leave Nagle's algorithm on (TCP_NODELAY off).
     pub nagle: bool,
+    /// How far the gateway is from the services that it calls, there and back. The lab puts its relay between them, which
+    /// holds every byte back; with `0s` it holds nothing back. Without this and `bandwidth` there is no relay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<u64>,
+    /// What the line between them carries in each direction, all connections together: whole bits a second with a unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
     /// How the gateway comes by its payload.
     pub payload_source: PayloadSource,
     /// Worker threads of each service; one per core if absent.

@@ -38,7 +38,7 @@ fn has_type(form: Form, value: &Value) -> bool {
         Form::Bytes(..) => matches!(value, Value::Integer(0..)) || value.is_str(),
         Form::Number(..) => matches!(value, Value::Integer(0..)),
         Form::Flag => value.is_bool(),
-        Form::Word(_) => value.is_str(),
+        Form::Word(_) | Form::Duration(_) | Form::Bandwidth => value.is_str(),
         Form::Delays => value.is_table(),
     }
 }
@@ -131,6 +131,8 @@ fn every_knob_of_the_services_has_a_form_and_each_form_an_effect() {
             Form::Bytes(low, _) | Form::Number(low, _) => Value::Integer(low as i64),
             Form::Flag => Value::Boolean(true),
             Form::Word(words) => Value::String(words[1].to_owned()),
+            Form::Duration(_) => Value::String("0s".to_owned()),
+            Form::Bandwidth => Value::String("1kbit".to_owned()),
             Form::Delays => Value::Table(one("handler", &Value::String("1ms".to_owned()))),
         };
         let knobs = read_knobs(&one(knob.name, &value)).expect("the smallest value");
@@ -140,6 +142,8 @@ fn every_knob_of_the_services_has_a_form_and_each_form_an_effect() {
         stream_window: Some(1),
         connection_window: Some(1),
         frame_size: Some(1),
+        rtt: Some(1),
+        bandwidth: Some(1),
         worker_threads: Some(1),
         rest_size_bug: Some(1),
         users: Some(1),

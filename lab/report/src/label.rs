@@ -3,6 +3,7 @@
 use lab_judge::result::units::{count, payload, rate, time};
 use lab_judge::result::{CellResult, RunResult, Subject};
 use lab_model::{Knobs, PayloadSource, Protocol};
+use settings::{Bandwidth, Span};
 
 /// The protocol's name for people.
 pub(super) const fn protocol(protocol: Protocol) -> &'static str {
@@ -83,6 +84,12 @@ pub(super) fn knobs(knobs: &Knobs) -> Vec<String> {
     parts.extend(sizes.into_iter().filter_map(|(name, size)| {
         size.map(|size| format!("{name} {}", payload(u64::from(size))))
     }));
+    if let Some(ns) = knobs.rtt {
+        parts.push(format!("RTT {}", Span(ns)));
+    }
+    if let Some(bits) = knobs.bandwidth {
+        parts.push(format!("a line of {}", Bandwidth(bits)));
+    }
     let flags = [
         (knobs.connection_per_request, "a connection per request"),
         (knobs.nagle, "Nagle on"),

@@ -38,6 +38,7 @@ pub(crate) fn config(to: SocketAddr) -> RelayConfig {
         bandwidth: None,
         sidecar: None,
         name: "relay".to_owned(),
+        stop_with_stdin: false,
     }
 }
 

@@ -336,6 +336,7 @@ fn hop_row(
         concurrent_ns: books.concurrent_ns,
         detached_ns: books.detached_ns,
         clipped_ns: books.clipped_ns,
+        by_relay: relay.is_some() && !client_saw && !server_saw,
         request,
         reply,
         wire_disagrees,

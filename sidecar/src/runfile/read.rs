@@ -272,6 +272,7 @@ fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
             request: claim("claimed_request_bytes")?,
             reply: claim("claimed_reply_bytes")?,
         },
+        by_relay: newer(row, "by_relay")?.is_some_and(|yes: i64| yes != 0),
         wire_disagrees: row.try_get("wire_disagrees")?,
         connection: unsigned(row, "connection")?,
         http: unsigned(row, "http")?,

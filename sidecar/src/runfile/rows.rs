@@ -212,13 +212,15 @@ pub struct HopRow {
     pub detached_ns: i64,
     /// Time by which foreign spans did not fit the ones around them.
     pub clipped_ns: i64,
-    /// What the request put on the wire (as the client's tap counted, else the server's); unknown where no tap
-    /// looked.
+    /// What the request put on the wire (as the client's tap counted, else the server's, else a relay's); unknown where
+    /// none looked.
     #[serde(with = "json::traffic")]
     pub request: Option<Traffic>,
     /// What the reply put on the wire.
     #[serde(with = "json::traffic")]
     pub reply: Option<Traffic>,
+    /// Both are a relay's count, for no end was tapped: of bodies, in which it tells no payload apart.
+    pub by_relay: bool,
     /// What its server's span claims, else its client's, whether a tap looked or not.
     pub claimed: Claimed,
     /// Both ends were tapped and counted different body bytes.

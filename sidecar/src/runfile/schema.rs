@@ -78,6 +78,7 @@ pub(super) fn hop() -> Table {
         ("inferred", TEXT),
         ("claimed_request_bytes", "INTEGER"),
         ("claimed_reply_bytes", "INTEGER"),
+        ("by_relay", INTEGER),
     ]);
     for message in ["request", "reply"] {
         all.extend(TRAFFIC.iter().map(|part| (format!("{message}_{part}"), "INTEGER")));

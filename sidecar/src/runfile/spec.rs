@@ -41,6 +41,7 @@ fn request(n: u64) -> RequestRow {
         request: (depth == 0).then(|| traffic(n)),
         reply: (depth == 0).then(|| traffic(n + 10)),
         claimed: Claimed { request: (depth == 1).then_some(n), reply: Some(n + 3) },
+        by_relay: depth == 0,
         wire_disagrees: depth == 0,
         connection: 3,
         http: 20,

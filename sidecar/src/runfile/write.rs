@@ -169,7 +169,8 @@ fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q>
         .bind(injected.join(" "))
         .bind(inferred.join(" "))
         .bind(row.claimed.request.map(int))
-        .bind(row.claimed.reply.map(int));
+        .bind(row.claimed.reply.map(int))
+        .bind(row.by_relay);
     for traffic in [&row.request, &row.reply] {
         let values = traffic.map(|traffic| {
             let Traffic { payload, body, wire, frames, framing, headers } = traffic;

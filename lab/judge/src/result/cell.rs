@@ -56,6 +56,9 @@ pub struct CellResult {
     pub injected: Vec<Injected>,
     /// CPU and memory of every process while the cell's rounds ran.
     pub resources: Vec<ResourceResult>,
+    /// Processes that were there and were no more before the last of its rounds ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedResult>,
     /// What the database says of its own part, where there is one.
     #[serde(default)]
     pub database: Option<DatabaseResult>,
@@ -102,6 +105,18 @@ pub struct RoundResult {
     pub second_half_us: Option<f64>,
     /// CPU time of all services per request, where they are ours.
     pub cpu_us_per_request: Option<f64>,
+}
+
+/// A process that ended while there were requests to come.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndedResult {
+    /// Service name.
+    pub process: String,
+    /// Its process id.
+    pub pid: u32,
+    /// How long before the end of the cell's last round it was seen last, in seconds.
+    pub seen_before_end_s: f64,
 }
 
 /// What the database says of its own part of the query's round trip.

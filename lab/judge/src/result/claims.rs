@@ -1,6 +1,7 @@
-//! What the spans of a hop claim that it carried: their own size attributes, for where no tap looked.
+//! Bodies of a hop whose payload nobody told apart: as a relay counted them where no end was tapped, or as spans claim
+//! them by their own size attributes where nobody counted.
 //!
-//! A claim is of a body: the payload in its envelope, and nothing here knows how long that envelope is.
+//! A body is the payload in its envelope. How long that may be is declared with the payload, or taken from here.
 
 use serde::{Deserialize, Serialize};
 use sidecar::runfile::Claimed;
@@ -8,31 +9,40 @@ use sidecar::runfile::Claimed;
 use super::ratio;
 use super::rounding::round;
 
-/// The most bytes of a body that are taken for the envelope of its payload.
+/// The most bytes of a body that are taken for the envelope of its payload, where a plan does not say.
 pub const ENVELOPE_BYTES: u64 = 1_024;
 
-/// What spans claim of the bodies of one hop. Nobody here counted it.
+/// What is known of the bodies of one hop.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ClaimedResult {
-    /// Body of the request, mean of the requests of which it is claimed.
+pub struct BodiesResult {
+    /// Body of the request, mean of the requests of which it is known.
     pub request_body_bytes: Option<f64>,
     /// Body of the reply, likewise.
     pub response_body_bytes: Option<f64>,
-    /// Smallest and largest request body, of the requests that no tap saw.
+    /// Smallest and largest request body, of the requests that are judged by it: nobody counted their payload.
     pub request_body_range: Option<(u64, u64)>,
     /// Smallest and largest reply body, likewise.
     pub response_body_range: Option<(u64, u64)>,
-    /// Requests that no tap saw and of whose declared payloads every one is claimed.
+    /// Those requests, as far as a body is known for every payload that is declared of them.
     pub checked: u64,
-    /// Requests that no tap saw and that claim a body, in either direction, that is not one of the declared payload.
+    /// Those of them with a body, in either direction, that is not one of the declared payload.
     pub mismatches: u64,
 }
 
-/// Whether a body of `bytes` may be that of a payload of so many.
+/// Whether a body of `bytes` may be that of a payload of so many, in an envelope of no more than `envelope`.
 #[must_use]
-pub fn holds_payload(bytes: u64, payload: u64) -> bool {
-    bytes.checked_sub(payload).is_some_and(|envelope| envelope <= ENVELOPE_BYTES)
+pub fn holds_payload(bytes: u64, payload: u64, envelope: u64) -> bool {
+    bytes.checked_sub(payload).is_some_and(|rest| rest <= envelope)
+}
+
+/// What is declared of the messages of a hop.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Declared {
+    pub(super) request: Option<u64>,
+    pub(super) reply: Option<u64>,
+    /// Of a body, beside the payload, at most.
+    pub(super) envelope: Option<u64>,
 }
 
 /// What is added up of one hop.
@@ -49,23 +59,24 @@ pub(super) struct Claims {
 struct Bodies {
     count: u64,
     bytes: u64,
-    unseen: Option<(u64, u64)>,
+    judged: Option<(u64, u64)>,
 }
 
 impl Claims {
-    /// Adds what is claimed of a request, which a tap has `seen` or not.
+    /// Adds what is known of the bodies of a request, which is judged by it or not.
     pub(super) fn take(
         &mut self,
-        declared: (Option<u64>, Option<u64>),
+        declared: Declared,
         Claimed { request, reply }: Claimed,
-        seen: bool,
+        judged: bool,
     ) {
-        self.request.take(request, seen);
-        self.reply.take(reply, seen);
-        if seen {
+        self.request.take(request, judged);
+        self.reply.take(reply, judged);
+        if !judged {
             return;
         }
-        let both = [(declared.0, request), (declared.1, reply)];
+        let envelope = declared.envelope.unwrap_or(ENVELOPE_BYTES);
+        let both = [(declared.request, request), (declared.reply, reply)];
         let told = both.iter().filter_map(|&(declared, body)| declared.zip(body));
         // Of a message without a body SDKs say nothing, so an empty payload need not be claimed.
         let lacks = |&(declared, body): &(Option<u64>, Option<u64>)| {
@@ -73,17 +84,17 @@ impl Claims {
         };
         let all_told = told.clone().count() > 0 && !both.iter().any(lacks);
         self.checked += u64::from(all_told);
-        let wrong = told.clone().any(|(declared, body)| !holds_payload(body, declared));
+        let wrong = told.clone().any(|(declared, body)| !holds_payload(body, declared, envelope));
         self.mismatches += u64::from(wrong);
     }
 
-    /// What was claimed; nothing where nobody said anything.
-    pub(super) fn close(self) -> Option<ClaimedResult> {
-        (self.request.count + self.reply.count > 0).then(|| ClaimedResult {
+    /// What was known; nothing where nobody said anything.
+    pub(super) fn close(self) -> Option<BodiesResult> {
+        (self.request.count + self.reply.count > 0).then(|| BodiesResult {
             request_body_bytes: self.request.mean(),
             response_body_bytes: self.reply.mean(),
-            request_body_range: self.request.unseen,
-            response_body_range: self.reply.unseen,
+            request_body_range: self.request.judged,
+            response_body_range: self.reply.judged,
             checked: self.checked,
             mismatches: self.mismatches,
         })
@@ -91,12 +102,12 @@ impl Claims {
 }
 
 impl Bodies {
-    fn take(&mut self, body: Option<u64>, seen: bool) {
+    fn take(&mut self, body: Option<u64>, judged: bool) {
         let Some(bytes) = body else { return };
         self.count += 1;
         self.bytes = self.bytes.saturating_add(bytes);
-        if !seen {
-            widen(&mut self.unseen, bytes);
+        if judged {
+            widen(&mut self.judged, bytes);
         }
     }
 

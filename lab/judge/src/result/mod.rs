@@ -33,10 +33,10 @@ use lab_model::{ArmProgram, Component, Environment, ProbeCost, RunMeasure, Syste
 
 pub use breakdown::Latencies;
 pub use cell::{
-    CellResult, DatabaseResult, FamilyResult, Injected, K6Result, LoadResult, MarksResult,
-    Residual, ResourceResult, RoundResult, StageResult, Traced,
+    CellResult, DatabaseResult, EndedResult, FamilyResult, Injected, K6Result, LoadResult,
+    MarksResult, Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
-pub use claims::{ClaimedResult, ENVELOPE_BYTES, holds_payload};
+pub use claims::{BodiesResult, ENVELOPE_BYTES, holds_payload};
 pub use contrasts::{ContrastResult, Part, RESIDUAL, paired, pairs, without_arm};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sidecar::runfile::ProcessSample;
 
-use super::cell::ResourceResult;
+use super::cell::{EndedResult, ResourceResult};
 use super::rounding::{ratio, round};
 use lab_model::CellMeasure;
 
@@ -42,6 +42,36 @@ pub(super) fn resources(measure: &CellMeasure, samples: &[ProcessSample]) -> Vec
         measure.rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
     let started: u64 = measure.rounds.iter().map(|round| round.requests.started).sum();
     used.into_iter().map(|(name, used)| used.result(name, elapsed, started)).collect()
+}
+
+/// So many samples of the machine without one of a process, and it has ended: one may be late.
+const MISSED: usize = 3;
+
+/// The processes that were sampled and are no more, well before the last round of the cell ended. One that was started
+/// anew under its name has not ended.
+pub(super) fn ended(measure: &CellMeasure, samples: &[ProcessSample]) -> Vec<EndedResult> {
+    let Some(end) = measure.rounds.iter().map(|round| round.end_ns).max() else {
+        return Vec::new();
+    };
+    let mut last: BTreeMap<&str, &ProcessSample> = BTreeMap::new();
+    for sample in samples {
+        let known = last.entry(&sample.process).or_insert(sample);
+        if sample.at_ns >= known.at_ns {
+            *known = sample;
+        }
+    }
+    // The machine is sampled whenever any process is.
+    let since = |seen: u64| {
+        let of_machine = samples.iter().filter(|sample| sample.pid == 0);
+        of_machine.filter(|sample| sample.at_ns > seen && sample.at_ns <= end).count()
+    };
+    let gone = last.into_values().filter(|sample| sample.pid != 0 && since(sample.at_ns) >= MISSED);
+    gone.map(|sample| EndedResult {
+        process: sample.process.clone(),
+        pid: sample.pid,
+        seen_before_end_s: round((end - sample.at_ns) as f64 / 1e9, 1e3),
+    })
+    .collect()
 }
 
 /// Whether the process was sampled in the round, or on both sides of it.

@@ -141,6 +141,7 @@ impl<'a> CellRows<'a> {
             marks: self.marks,
             injected,
             resources: resources::resources(measure, samples),
+            ended: resources::ended(measure, samples),
             database,
             k6: k6(measure),
             explanation: String::new(),

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::Traffic;
 use serde::{Deserialize, Serialize};
-use sidecar::runfile::{HopRow, RequestRow};
+use sidecar::runfile::{Claimed, HopRow, RequestRow};
 
-use super::claims::{ClaimedResult, Claims, widen};
+use super::claims::{BodiesResult, Claims, Declared, ENVELOPE_BYTES, widen};
 use super::rounding::round;
 use lab_model::Cell;
 
-/// What one hop put on the wire, in means per request unless said otherwise; absent where no tap looked.
+/// What one hop put on the wire, in means per request unless said otherwise; absent where nobody looked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WireResult {
@@ -28,6 +28,9 @@ pub struct WireResult {
     pub declared_request_bytes: Option<u64>,
     /// Payload that the cell declares for the reply, where it declares one.
     pub declared_response_bytes: Option<u64>,
+    /// Bytes of a body beside the payload at most, where the cell declares it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared_envelope_bytes: Option<u64>,
     /// Smallest and largest request payload of any request.
     pub request_payload_range: Option<(u64, u64)>,
     /// Smallest and largest reply payload of any request.
@@ -58,17 +61,28 @@ pub struct WireResult {
     pub on_known_connection: u64,
     /// HTTP versions seen: 11, 20.
     pub http: Vec<u64>,
-    /// Requests of this hop that were seen by a tap.
+    /// Requests of this hop that were counted, by a tap or a relay.
     pub seen: u64,
-    /// Requests of this hop that no tap saw.
+    /// Requests of this hop that nobody counted.
     pub unseen: u64,
+    /// The bodies of those that a relay alone counted; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relayed: Option<BodiesResult>,
     /// What spans claim of the bodies; absent where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub claimed: Option<ClaimedResult>,
+    pub claimed: Option<BodiesResult>,
     /// Requests whose two ends counted different body bytes.
     pub disagreements: u64,
     /// Requests that were put on a connection more than once.
     pub retried: u64,
+}
+
+impl WireResult {
+    /// Bytes of a body beside the payload at most.
+    #[must_use]
+    pub fn envelope(&self) -> u64 {
+        self.declared_envelope_bytes.unwrap_or(ENVELOPE_BYTES)
+    }
 }
 
 /// What the hops of a cell put on the wire, from the edge inwards, while its rows come one by one.
@@ -89,9 +103,10 @@ impl Wire {
     }
 }
 
-/// The payload that a hop must carry, where its workload declares one.
-fn declared(cell: &Cell, depth: u32) -> (Option<u64>, Option<u64>) {
-    cell.workload.declared(depth as usize, cell.payload_bytes)
+/// What a hop must carry, where its workload declares it.
+fn declared(cell: &Cell, depth: u32) -> Declared {
+    let (request, reply) = cell.workload.declared(depth as usize, cell.payload_bytes);
+    Declared { request, reply, envelope: cell.workload.envelope(depth as usize) }
 }
 
 /// What is added up of one hop.
@@ -108,20 +123,23 @@ struct Hop {
     on_known_connection: u64,
     http: BTreeSet<u64>,
     seen: u64,
+    /// Those of them whose payload was counted.
+    tapped: u64,
     unseen: u64,
+    relayed: Claims,
     claims: Claims,
     disagreements: u64,
     retried: u64,
 }
 
 impl Hop {
-    fn take(&mut self, declared: (Option<u64>, Option<u64>), round: u32, hop: &HopRow) {
+    fn take(&mut self, declared: Declared, round: u32, hop: &HopRow) {
         if hop.connection != 0 {
             self.connections.entry(round).or_default().insert(hop.connection);
         }
         let seen = hop.request.is_some() && hop.reply.is_some();
-        self.claims.take(declared, hop.claimed, seen);
-        // Only of a hop that a tap looked at is anything known.
+        self.claims.take(declared, hop.claimed, !seen);
+        // Only of a hop that somebody looked at is anything known.
         let (Some(request), Some(reply)) = (&hop.request, &hop.reply) else {
             self.unseen += 1;
             return;
@@ -129,29 +147,42 @@ impl Hop {
         self.seen += 1;
         self.request += *request;
         self.reply += *reply;
-        widen(&mut self.request_payload, request.payload);
-        widen(&mut self.reply_payload, reply.payload);
-        let differs = |declared: Option<u64>, found| declared.is_some_and(|it| it != found);
-        let mismatch = differs(declared.0, request.payload) || differs(declared.1, reply.payload);
-        self.payload_mismatches += u64::from(mismatch);
+        if hop.by_relay {
+            let counted = Claimed { request: Some(request.body), reply: Some(reply.body) };
+            self.relayed.take(declared, counted, true);
+        } else {
+            self.payload(declared, request.payload, reply.payload);
+        }
         self.on_known_connection += u64::from(hop.connection != 0);
         self.http.extend((hop.http != 0).then_some(hop.http));
         self.disagreements += u64::from(hop.wire_disagrees);
         self.retried += u64::from(hop.attempts > 1);
     }
 
+    /// The payloads of a request, as taps counted them.
+    fn payload(&mut self, declared: Declared, request: u64, reply: u64) {
+        self.tapped += 1;
+        widen(&mut self.request_payload, request);
+        widen(&mut self.reply_payload, reply);
+        let differs = |declared: Option<u64>, found| declared.is_some_and(|it| it != found);
+        let mismatch = differs(declared.request, request) || differs(declared.reply, reply);
+        self.payload_mismatches += u64::from(mismatch);
+    }
+
     fn close(self, cell: &Cell, depth: u32, name: String) -> WireResult {
-        let (declared_request_bytes, declared_response_bytes) = declared(cell, depth);
-        let average = |sum: u64| (self.seen > 0).then(|| round(sum as f64 / self.seen as f64, 1e3));
+        let declared = declared(cell, depth);
+        let mean = |sum: u64, of: u64| (of > 0).then(|| round(sum as f64 / of as f64, 1e3));
+        let average = |sum| mean(sum, self.seen);
         let (request, reply) = (self.request, self.reply);
         let rounds = self.connections.values();
         WireResult {
             hop: name,
             depth,
-            request_payload_bytes: average(request.payload),
-            response_payload_bytes: average(reply.payload),
-            declared_request_bytes,
-            declared_response_bytes,
+            request_payload_bytes: mean(request.payload, self.tapped),
+            response_payload_bytes: mean(reply.payload, self.tapped),
+            declared_request_bytes: declared.request,
+            declared_response_bytes: declared.reply,
+            declared_envelope_bytes: declared.envelope,
             request_payload_range: self.request_payload,
             response_payload_range: self.reply_payload,
             payload_mismatches: self.payload_mismatches,
@@ -169,6 +200,7 @@ impl Hop {
             http: self.http.into_iter().collect(),
             seen: self.seen,
             unseen: self.unseen,
+            relayed: self.relayed.close(),
             claimed: self.claims.close(),
             disagreements: self.disagreements,
             retried: self.retried,

@@ -17,6 +17,8 @@ pub(super) enum Cause {
     WireIn,
     /// Until the client reads the reply.
     WireOut,
+    /// A relay, and the distance that it stands for.
+    Relay,
     /// Any other stage, by its family.
     Of(Family),
 }
@@ -28,6 +30,7 @@ impl Cause {
             Stage::SendQueue | Stage::RequestReceiverQueue | Stage::Dispatch => Cause::Before,
             Stage::RequestWire => Cause::WireIn,
             Stage::ReplyWire => Cause::WireOut,
+            Stage::RequestRelay | Stage::ReplyRelay => Cause::Relay,
             stage if stage.family() == Family::Queue => Cause::After,
             stage => Cause::Of(stage.family()),
         }
@@ -115,6 +118,7 @@ impl Part<'_> {
             Cause::After => format!("queueing of the reply ({})", self.named(time)),
             Cause::WireIn => format!("between writing a request and the {server} reading it"),
             Cause::WireOut => format!("between writing a reply and the {client} reading it"),
+            Cause::Relay => format!("the relay on {hop}, with the distance that it makes"),
             Cause::Of(Family::Backend) if self.is(Stage::QueryRoundTrip) => {
                 format!("the query's round trip to {server}")
             }

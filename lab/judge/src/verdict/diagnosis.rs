@@ -120,8 +120,9 @@ fn waiting_share(cell: &CellResult) -> f64 {
 }
 
 fn waits(stage: &StageResult) -> bool {
-    // Within one machine a wire is a process that has yet to read.
-    [Family::Queue, Family::Network].iter().any(|family| family.name() == stage.family)
+    // Within one machine a wire is a process that has yet to read. A relay holds back as long for one as for many.
+    let relay = [Stage::RequestRelay, Stage::ReplyRelay].iter().any(|it| it.name() == stage.stage);
+    !relay && [Family::Queue, Family::Network].iter().any(|family| family.name() == stage.family)
 }
 
 fn sum(cell: &CellResult, which: impl Fn(&StageResult) -> bool) -> f64 {

@@ -5,7 +5,7 @@
 
 use super::{Circumstances, Status, load, rules};
 use crate::result::units::{count, exact_bytes, http, percent, time};
-use crate::result::{CellResult, ENVELOPE_BYTES, WireResult, ratio};
+use crate::result::{BodiesResult, CellResult, WireResult, ratio};
 use lab_model::{Answer, Arrivals, Evidence, Question, Reason};
 
 /// An answer to each question about `cell`, which has been judged; the worst first.
@@ -82,22 +82,29 @@ fn yes(cell: &CellResult, run: &Circumstances, question: Question) -> (String, O
 }
 
 fn workload(cell: &CellResult) -> (String, Option<(f64, f64)>) {
-    let wrong: u64 = cell.wire.iter().map(|hop| hop.payload_mismatches).sum();
+    let relayed = |hop: &WireResult| hop.relayed.map_or(0, |relayed| relayed.mismatches);
+    let wrong: u64 = cell.wire.iter().map(|hop| hop.payload_mismatches + relayed(hop)).sum();
     let hop = |hop: &WireResult| {
         let spoken: Vec<String> = hop.http.iter().map(|&version| http(version)).collect();
         format!("{} {}", hop.hop, spoken.join(", "))
     };
-    let counted: Vec<String> = cell.wire.iter().filter(|wire| wire.seen > 0).map(hop).collect();
-    let claimed: Vec<String> = cell.wire.iter().filter_map(claimed).collect();
+    let tapped = cell.wire.iter().filter(|wire| wire.request_payload_range.is_some());
+    let counted: Vec<String> = tapped.map(hop).collect();
+    let relayed: Vec<String> =
+        cell.wire.iter().filter_map(|hop| bodies(hop, hop.relayed)).collect();
+    let claimed: Vec<String> =
+        cell.wire.iter().filter_map(|hop| bodies(hop, hop.claimed)).collect();
     let mut ways = Vec::new();
     if !counted.is_empty() {
         ways.push(format!("counted on the connections ({})", counted.join("; ")));
     }
+    if !relayed.is_empty() {
+        ways.push(format!("counted by a relay (bodies at {})", relayed.join("; ")));
+    }
     if !claimed.is_empty() {
         ways.push(format!(
-            "claimed by spans where no tap counted (bodies at {}; up to {} over the payload are envelope)",
-            claimed.join("; "),
-            exact_bytes(ENVELOPE_BYTES)
+            "claimed by spans where nobody counted (bodies at {})",
+            claimed.join("; ")
         ));
     }
     let text = format!(
@@ -109,16 +116,18 @@ fn workload(cell: &CellResult) -> (String, Option<(f64, f64)>) {
     (text, Some((wrong as f64, 0.0)))
 }
 
-/// The bodies that spans claim of the requests of `hop` that no tap saw.
-fn claimed(hop: &WireResult) -> Option<String> {
-    let claimed = hop.claimed.filter(|claimed| claimed.checked > 0)?;
-    let both = [("request", claimed.request_body_range), ("reply", claimed.response_body_range)];
+/// What is known of bodies of `hop` of which nobody told the payload apart, and how much of them may be none.
+fn bodies(hop: &WireResult, known: Option<BodiesResult>) -> Option<String> {
+    let known = known.filter(|known| known.checked > 0)?;
+    let both = [("request", known.request_body_range), ("reply", known.response_body_range)];
     let bodies = both.into_iter().filter_map(|(direction, range)| {
         let (least, most) = range?;
         let from = if least == most { String::new() } else { format!("{} to ", count(least)) };
         Some(format!("{from}{} for the {direction}", exact_bytes(most)))
     });
-    Some(format!("{} of {}", hop.hop, bodies.collect::<Vec<_>>().join(" and ")))
+    let bodies = bodies.collect::<Vec<_>>().join(" and ");
+    let envelope = exact_bytes(hop.envelope());
+    Some(format!("{} of {bodies}, of which up to {envelope} are envelope", hop.hop))
 }
 
 fn requests(cell: &CellResult) -> (String, Option<(f64, f64)>) {

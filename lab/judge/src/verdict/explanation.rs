@@ -150,7 +150,12 @@ pub(super) fn family_words(name: &str) -> &'static str {
 
 /// A small request mostly waits for processes to be woken, four times.
 fn waking(cell: &CellResult) -> Option<String> {
-    (share(cell, Family::Network) >= LARGE).then(|| {
+    // A relay holds messages back where nobody sleeps.
+    let wires = cell.stages.iter().filter(|stage| {
+        let relay = [Stage::RequestRelay, Stage::ReplyRelay];
+        stage.family == Family::Network.name() && !relay.iter().any(|it| it.name() == stage.stage)
+    });
+    (wires.map(|stage| stage.share).sum::<f64>() >= LARGE).then(|| {
         "Within one machine that waiting is not a wire but a process being woken, once for each message: \
          no protocol changes it."
             .to_owned()
@@ -208,6 +213,6 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
         Cause::Of(Family::Unseen) => {
             "Nobody looked between these spans: a relay or the lab's probe on the connection would tell.".to_owned()
         }
-        Cause::Of(_) => return None,
+        Cause::Relay | Cause::Of(_) => return None,
     })
 }

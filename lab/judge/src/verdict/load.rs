@@ -6,10 +6,15 @@ use super::{Circumstances, Reason, Status};
 use crate::result::units::{count, percent, rate, time, trimmed};
 use crate::result::{CellResult, ratio};
 use lab_contrast::{Level, Mean};
-use lab_model::Arrivals;
+use lab_model::{Arrivals, Capability};
 
 /// Judges accounting, rate, errors and saturation of `cell`.
 pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Reason>) {
+    // It explains what follows. Those of the lab's own system are started and stopped with its rounds, and the death of one
+    // is known by its parent.
+    if !run.system.can(Capability::Restart) {
+        ended(cell, reasons);
+    }
     accounting(cell, reasons);
     if !run.incomplete {
         plan(cell, reasons);
@@ -323,6 +328,25 @@ fn by_k6(cell: &CellResult, reasons: &mut Vec<Reason>) {
             "of {} requests k6's stream does not say everything (limit 0): they count as errors, and \
              their latency is not known",
             count(k6.not_joined)
+        )
+    }));
+}
+
+/// Who died while there were requests to come.
+fn ended(cell: &CellResult, reasons: &mut Vec<Reason>) {
+    reasons.extend(rules::PROCESS_ENDED.check(cell.ended.len() as f64, |_| {
+        let ended: Vec<String> = cell
+            .ended
+            .iter()
+            .map(|one| {
+                let ago = time(one.seen_before_end_s * 1e6);
+                format!("{} (process {}), last seen {ago} before the end", one.process, one.pid)
+            })
+            .collect();
+        format!(
+            "a process ended before the last round did: {}. Requests that pass it fail since then, and spans that it had yet to \
+             send are lost. Look at its log, start it anew, and measure again",
+            ended.join("; ")
         )
     }));
 }

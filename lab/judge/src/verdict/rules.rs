@@ -162,14 +162,17 @@ rules! {
     PAYLOAD_BYTES = "payload_bytes", Some(Workload), Declared(Status::Invalid),
         "payload bytes of a message, of every traced request",
         "A hop carried another payload than the cell declares: the number is about something else.";
+    PAYLOAD_RELAYED = "payload_relayed", Some(Workload), Declared(Status::Invalid),
+        "body bytes of a message as a relay counted them, of every traced request whose ends have no taps; over the payload they may be the declared envelope, 1,024 B where none is",
+        "A hop carried another payload than the cell declares: the number is about something else.";
     PAYLOAD_CLAIMED = "payload_claimed", Some(Workload), Declared(Status::Invalid),
-        "body bytes of a message as its spans claim them, of every traced request that no tap saw; up to 1,024 B over the payload are its envelope",
+        "body bytes of a message as its spans claim them, of every traced request that nobody counted; over the payload they may be the declared envelope, 1,024 B where none is",
         "A hop carried another payload than the cell declares, by its own services' word: the number is about something else.";
     PAYLOAD_UNPROVED = "payload_unproved", Some(Workload), Above(suspect(0.0)),
-        "requests of an edge or inner hop that no tap saw and of which no span claims sizes, over all",
+        "requests of an edge or inner hop that neither tap nor relay saw and of which no span claims sizes, over all",
         "Nothing counted what these requests put on the wire, so the workload is not proved.";
     PAYLOAD_UNTOLD = "payload_untold", Some(Workload), Untold(Status::Unchecked),
-        "bytes of an edge or inner hop on whose connections no tap looked at all, and that are not claimed of every request",
+        "bytes of an edge or inner hop on whose connections neither tap nor relay looked at all, and that are not claimed of every request",
         "What was declared may have been sent, and nothing here can tell. A relay or a service with taps can.";
     PROTOCOL_ON_THE_WIRE = "protocol_on_the_wire", Some(Workload), Declared(Status::Invalid),
         "HTTP version of the inner hop (11 for rest, 20 for grpc)",
@@ -240,6 +243,9 @@ rules! {
     HOST_SATURATED = "host_saturated", Some(Undisturbed), Above(suspect(0.95)),
         "CPU of the whole machine in the busiest round, as a share of all cores",
         "Load generator and services compete for the CPU. Ask for less, or use more cores.";
+    PROCESS_ENDED = "process_ended", Some(Undisturbed), Above(suspect(0.0)),
+        "processes of a system that the lab does not start that were sampled, and were gone before the last round of the cell had ended",
+        "Requests that pass such a process fail from then on, and what it had yet to send of its spans is lost.";
     WAITING_FOR_CPU = "waiting_for_cpu", Some(Undisturbed), Above(Limits { note: Some(0.25), suspect: Some(0.5), invalid: None }),
         "time in the run queue over that and CPU time, of the process at an end of a hop that waited most",
         "Its threads were ready and did not get a CPU; that time is in its stages. A note where `rate_not_kept` tells of dropped arrivals.";

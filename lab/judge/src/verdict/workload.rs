@@ -1,10 +1,10 @@
-//! Was the workload the declared one? Payload, protocol and connections, as the taps counted them; where no tap
-//! looked, payloads as spans claim them.
+//! Was the workload the declared one? Payload, protocol and connections, as taps counted them, else bodies as a relay
+//! did; where nobody looked, bodies as spans claim them.
 
 use super::rules::{self, Rule};
 use super::{Circumstances, Reason};
 use crate::result::units::{count, exact_bytes, http, percent};
-use crate::result::{CellResult, WireResult, holds_payload, ratio};
+use crate::result::{BodiesResult, CellResult, WireResult, holds_payload, ratio};
 use lab_model::{Capability, Protocol};
 
 /// Judges what the hops of `cell` put on the wire.
@@ -17,15 +17,15 @@ pub(super) fn judge(cell: &CellResult, run: &Circumstances, reasons: &mut Vec<Re
         wire(hop, reasons);
     }
     for hop in cell.wire.iter().filter(|hop| hop.depth == 1) {
-        // Elsewhere a cell's protocol is a name that the plan gives it.
+        // Elsewhere a cell's protocol is a name that the plan gives it, and no plan says how connections are kept.
         if run.system.can(Capability::Shape) {
             protocol(cell, hop, reasons);
+            connections(cell, hop, reasons);
         }
-        connections(cell, hop, reasons);
     }
 }
 
-/// Whether there are requests of `hop` of which nothing tells what they sent: no tap, and no span.
+/// Whether there are requests of `hop` of which nothing tells what they sent: no tap, no relay, and no span.
 fn untold(hop: &WireResult) -> Option<Reason> {
     let claimed = hop.claimed.map_or(0, |claimed| claimed.checked);
     let (unseen, all) = (hop.unseen.saturating_sub(claimed), hop.seen + hop.unseen);
@@ -70,9 +70,14 @@ fn payload(cell: &CellResult, reasons: &mut Vec<Reason>) {
         |legs| format!("the wire carried {legs}"),
     ));
     reasons.extend(of(
+        &rules::PAYLOAD_RELAYED,
+        cell.wire.iter().flat_map(relayed).collect(),
+        |legs| format!("the relay counted bodies of {legs}"),
+    ));
+    reasons.extend(of(
         &rules::PAYLOAD_CLAIMED,
         cell.wire.iter().flat_map(claimed).collect(),
-        |legs| format!("the spans claimed bodies of {legs}, where no tap counted"),
+        |legs| format!("the spans claimed bodies of {legs}, where nobody counted"),
     ));
 }
 
@@ -103,11 +108,21 @@ fn counted(hop: &WireResult) -> Vec<Wrong> {
     wrong(hop, ranges, (hop.payload_mismatches, hop.seen), |bytes, declared| bytes == declared)
 }
 
-/// The same of those that no tap saw, as their spans claim.
+/// The same of those whose ends have no taps, as a relay counted them.
+fn relayed(hop: &WireResult) -> Vec<Wrong> {
+    hop.relayed.map_or_else(Vec::new, |relayed| bodies(hop, relayed, relayed.checked))
+}
+
+/// The same of those that nobody counted, as their spans claim.
 fn claimed(hop: &WireResult) -> Vec<Wrong> {
-    let Some(claimed) = hop.claimed else { return Vec::new() };
-    let ranges = [claimed.request_body_range, claimed.response_body_range];
-    wrong(hop, ranges, (claimed.mismatches, hop.unseen), holds_payload)
+    hop.claimed.map_or_else(Vec::new, |claimed| bodies(hop, claimed, hop.unseen))
+}
+
+fn bodies(hop: &WireResult, known: BodiesResult, all: u64) -> Vec<Wrong> {
+    let ranges = [known.request_body_range, known.response_body_range];
+    wrong(hop, ranges, (known.mismatches, all), |bytes, declared| {
+        holds_payload(bytes, declared, hop.envelope())
+    })
 }
 
 fn wrong(

@@ -6,11 +6,12 @@ use std::path::Path;
 use super::{Overrides, Plan, PlanError};
 
 /// Name and text of every built-in plan; the first is the default.
-pub const BUILT_IN: [(&str, &str); 7] = [
+pub const BUILT_IN: [(&str, &str); 8] = [
     ("rest-vs-grpc", include_str!("../../plans/rest-vs-grpc.toml")),
     ("blog", include_str!("../../plans/blog.toml")),
     ("blog-as-published", include_str!("../../plans/blog-as-published.toml")),
     ("one-connection", include_str!("../../plans/one-connection.toml")),
+    ("over-a-distance", include_str!("../../plans/over-a-distance.toml")),
     ("users", include_str!("../../plans/users.toml")),
     ("gate", include_str!("../../plans/gate.toml")),
     ("smoke", include_str!("../../plans/smoke.toml")),

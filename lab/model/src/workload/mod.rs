@@ -78,6 +78,10 @@ pub struct Carried {
     pub request: Value,
     /// In the reply.
     pub reply: Value,
+    /// Bytes of a body beside the payload, at most, where bodies alone are known: as a relay counts them or spans claim
+    /// them. 1024 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<u64>,
 }
 
 /// A request, with places for values: `{protocol}`, `{size}`, `{payload}`, and those that are drawn.
@@ -230,5 +234,11 @@ impl Workload {
     pub fn declared(&self, depth: usize, size: u64) -> (Option<u64>, Option<u64>) {
         let bytes = |written: &Value| written.as_u64().or_else(|| self.payload.then_some(size));
         self.carries.get(depth).map_or((None, None), |hop| (bytes(&hop.request), bytes(&hop.reply)))
+    }
+
+    /// The bytes that a body at that hop may have beside its payload, where the workload declares it.
+    #[must_use]
+    pub fn envelope(&self, depth: usize) -> Option<u64> {
+        self.carries.get(depth)?.envelope
     }
 }

@@ -10,7 +10,7 @@ use lab_judge::result::units::{
 use lab_judge::result::{CellResult, RunResult, WireResult, holds_payload};
 use lab_model::{Reason, Status};
 
-/// What was declared against what the taps counted, and what spans claim where there was none.
+/// What was declared against what taps and relays counted, and what spans claim where there were none.
 pub(super) fn workload(result: &RunResult) -> Markup {
     let headings = [
         "cell",
@@ -48,17 +48,22 @@ fn wire_row(table: &mut Table, cell: &CellResult, hop: &WireResult) {
         (_, Some(reply)) => format!("{} reply", exact_bytes(reply)),
         _ => "–".to_owned(),
     };
+    let relayed = hop.relayed.unwrap_or_default();
     let claimed = hop.claimed.unwrap_or_default();
     table.row(&[
         &cell.id,
         &hop.hop,
         &if versions.is_empty() { "not seen".to_owned() } else { versions.join(", ") },
         &declared,
-        &carried(hop.declared_request_bytes, hop.request_payload_range, claimed.request_body_range),
         &carried(
-            hop.declared_response_bytes,
+            (hop.declared_request_bytes, hop.envelope()),
+            hop.request_payload_range,
+            [relayed.request_body_range, claimed.request_body_range],
+        ),
+        &carried(
+            (hop.declared_response_bytes, hop.envelope()),
             hop.response_payload_range,
-            claimed.response_body_range,
+            [relayed.response_body_range, claimed.response_body_range],
         ),
         &counted(hop.request_wire_bytes),
         &counted(hop.response_wire_bytes),
@@ -74,24 +79,25 @@ fn counted(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), mean)
 }
 
-/// What was carried, and whether that is what was declared: the payload that taps counted, else the body that spans
-/// claim.
+/// What was carried, and whether that is what was declared: the payload that taps counted, else the body that a relay
+/// counted, else the one that spans claim.
 fn carried(
-    declared: Option<u64>,
+    (declared, envelope): (Option<u64>, u64),
     counted: Option<(u64, u64)>,
-    claimed: Option<(u64, u64)>,
+    [relayed, claimed]: [Option<(u64, u64)>; 2],
 ) -> Markup {
-    let Some((least, most)) = counted.or(claimed) else {
+    let ways = [(counted, ""), (relayed, " of body"), (claimed, " of body, claimed")];
+    let known = ways.into_iter().find_map(|(range, how)| Some((range?, how)));
+    let Some(((least, most), how)) = known else {
         return "not seen".render();
     };
-    let how = if counted.is_some() { "" } else { " of body, claimed" };
     let text = if least == most {
         format!("{}{how}", exact_bytes(least))
     } else {
         format!("{} … {}{how}", count(least), exact_bytes(most))
     };
     let right = |bytes, declared| {
-        if counted.is_some() { bytes == declared } else { holds_payload(bytes, declared) }
+        if counted.is_some() { bytes == declared } else { holds_payload(bytes, declared, envelope) }
     };
     match declared {
         Some(declared) if right(least, declared) && right(most, declared) => {

@@ -1,8 +1,11 @@
 //! What verdicts rest on: five questions about every cell, and what would show that the answer is no.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use lab_judge::result::CellResult;
 use lab_model::{K6Measure, Protocol, Question, Status};
+use ledger::Traffic;
 use serde_json::Value;
 use sidecar::runfile::Claimed;
 
@@ -81,17 +84,15 @@ fn workload(expected: Expect, cell: &CellResult) {
 fn where_no_tap_looked_the_sizes_that_spans_claim_say_what_was_sent() {
     workload(
         expect![[r#"
-            VALID yes: of 500 requests 0 carried another payload than declared, claimed by spans where no tap counted (bodies at driver→gateway of 24 B for the request and 68 B for the reply;
-            gateway→echo of 24 B for the request and 68 B for the reply;
-            up to 1,024 B over the payload are envelope);
+            VALID yes: of 500 requests 0 carried another payload than declared, claimed by spans where nobody counted (bodies at driver→gateway of 24 B for the request and 68 B for the reply, of which up to 1,024 B are envelope;
+            gateway→echo of 24 B for the request and 68 B for the reply, of which up to 1,024 B are envelope);
             limit 0
         "#]],
         &spoilt(1, |fixture| foreign(fixture, 0..2, 24, 68)),
     );
     workload(
         expect![[r#"
-            VALID yes: of 500 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1), and claimed by spans where no tap counted (bodies at gateway→echo of 24 B for the request and 24 to 1,034 B for the reply;
-            up to 1,024 B over the payload are envelope);
+            VALID yes: of 500 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1), and claimed by spans where nobody counted (bodies at gateway→echo of 24 B for the request and 24 to 1,034 B for the reply, of which up to 1,024 B are envelope);
             limit 0
         "#]],
         &spoilt(1, |fixture| {
@@ -105,7 +106,7 @@ fn where_no_tap_looked_the_sizes_that_spans_claim_say_what_was_sent() {
 fn another_payload_than_declared_is_invalid_by_claims_too() {
     workload(
         expect![[r#"
-        INVALID payload_claimed no: declared 10 B, the spans claimed bodies of 100,237 B in the reply of driver→gateway (every time), 100,237 B in the reply of gateway→echo (every time), where no tap counted;
+        INVALID payload_claimed no: declared 10 B, the spans claimed bodies of 100,237 B in the reply of driver→gateway (every time), 100,237 B in the reply of gateway→echo (every time), where nobody counted;
         the number is that of another payload: mend the service
     "#]],
         &spoilt(1, |fixture| foreign(fixture, 0..2, 14, 100_237)),
@@ -121,6 +122,67 @@ fn another_payload_than_declared_is_invalid_by_claims_too() {
         assert_eq!((claimed.checked, claimed.mismatches), (500, 1));
         assert_eq!(cell.verdict.reasons[0].value, bytes as f64);
         assert_eq!(cell.verdict.reasons[0].limit, 10.0);
+    }
+}
+
+/// As if a relay had been put before the inner service, and nothing else known of that: bodies of so many bytes.
+fn relayed(fixture: &mut Fixture, request: u64, reply: u64) {
+    for row in &mut fixture.rows {
+        let hop = &mut row.hops[1];
+        let counted = |body| Some(Traffic { body, wire: body + 150, ..Traffic::default() });
+        (hop.request, hop.reply, hop.by_relay) = (counted(request), counted(reply), true);
+    }
+}
+
+/// The same where the plan says how much of a body is no payload.
+fn declaring(fixture: &mut Fixture, envelope: u64) {
+    for measure in &mut fixture.run.cells {
+        let workload = Arc::make_mut(&mut measure.cell.workload);
+        workload.carries[1].envelope = Some(envelope);
+    }
+}
+
+#[test]
+fn the_bodies_that_a_relay_counts_are_the_proof_of_a_foreign_hop() {
+    let cell = spoilt(1, |fixture| relayed(fixture, 22, 68));
+    workload(
+        expect![[r#"
+            VALID yes: of 500 requests 0 carried another payload than declared, counted on the connections (driver→gateway HTTP/1.1), and counted by a relay (bodies at gateway→echo of 22 B for the request and 68 B for the reply, of which up to 1,024 B are envelope);
+            limit 0
+        "#]],
+        &cell,
+    );
+    let hop = &cell.wire[1];
+    assert_eq!((hop.seen, hop.unseen, hop.request_payload_bytes), (500, 0, None));
+    assert_eq!(hop.request_body_bytes, Some(22.0));
+    workload(
+        expect![[r#"
+            INVALID payload_relayed no: declared 10 B, the relay counted bodies of 100,012 B in the request of gateway→echo (every time);
+            the number is that of another payload: mend the service
+        "#]],
+        &spoilt(1, |fixture| relayed(fixture, 100_012, 22)),
+    );
+}
+
+#[test]
+fn a_declared_envelope_is_all_that_a_body_may_have_beside_its_payload() {
+    for (envelope, bytes, expected) in [
+        (12, 22, "VALID"),
+        (11, 22, "INVALID payload_relayed"),
+        (12, 9, "INVALID payload_relayed"),
+        (2_000, 2_010, "VALID"),
+        (0, 10, "VALID"),
+    ] {
+        let cell = spoilt(1, |fixture| {
+            relayed(fixture, bytes, bytes);
+            declaring(fixture, envelope);
+        });
+        assert_eq!(verdict(&cell), expected, "{bytes} B with {envelope} B of envelope");
+        let cell = spoilt(1, |fixture| {
+            foreign(fixture, 1..2, bytes, bytes);
+            declaring(fixture, envelope);
+        });
+        assert_eq!(verdict(&cell), expected.replace("relayed", "claimed"));
     }
 }
 

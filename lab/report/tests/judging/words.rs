@@ -48,6 +48,17 @@ fn queueing_is_told_by_its_stages_and_framing_is_never_left_out() {
 }
 
 #[test]
+fn a_distance_is_told_as_the_relays_that_makes_it_and_no_process_is_said_to_wake() {
+    let far = delayed(1, Stage::RequestRelay, 5_000_000).result();
+    let text = &far.cells[0].explanation;
+    assert!(
+        text.contains("% of the mean is the relay on gateway→echo, with the distance"),
+        "{text}"
+    );
+    assert!(!text.contains("being woken"), "{text}");
+}
+
+#[test]
 fn a_slow_handler_is_the_services_own() {
     check(
         expect![[r#"

@@ -78,8 +78,10 @@ fn verdict_fields<'a>(point: Fields<'a>, verdict: &Verdict) -> Fields<'a> {
 
 /// Requests of a cell whose two ends counted different bytes, or whose payload is not the declared one.
 fn bytes_disagree(cell: &CellResult) -> u64 {
-    let claimed = |hop: &WireResult| hop.claimed.map_or(0, |claimed| claimed.mismatches);
-    let wrong = |hop: &WireResult| hop.disagreements + hop.payload_mismatches + claimed(hop);
+    let bodies = |hop: &WireResult| {
+        [hop.relayed, hop.claimed].into_iter().flatten().map(|of| of.mismatches).sum::<u64>()
+    };
+    let wrong = |hop: &WireResult| hop.disagreements + hop.payload_mismatches + bodies(hop);
     cell.wire.iter().map(wrong).sum()
 }
 

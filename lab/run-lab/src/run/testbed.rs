@@ -166,7 +166,7 @@ impl TestBed {
             self.stop_services().await;
             self.arm = arm.cloned();
             let services = self.start(knobs).await?;
-            for part in services.parts() {
+            for part in services.parts().chain(services.ways()) {
                 let (part, address, pid) = (part.name.clone(), part.address("")?, part.pid);
                 self.control.watch(&part, pid, false).await.map_err(PartError::from)?;
                 reporter.on(&LabEvent::Ready { part, address, pid });

@@ -1,8 +1,11 @@
-//! The foreign system: a gateway in Python, a service in Go, and the sidecar that both send their spans to.
+//! Foreign systems: services in Python and Go, the sidecar that they send their spans to, and relays between them.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
 
 /// What `.ci/sdk` puts in this place.
 fn installed(path: &str) -> PathBuf {
@@ -22,14 +25,44 @@ pub(crate) struct Stack {
     pub(crate) gateway: String,
     /// Where its sidecar is controlled.
     pub(crate) control: String,
+    /// Where the sidecar takes spans.
+    otlp: String,
     programs: Vec<Child>,
 }
 
 impl Stack {
-    /// Starts it, with a sidecar that keeps rows in `dir`.
-    pub(crate) fn start(dir: &Path) -> Stack {
-        let mut stack =
-            Stack { gateway: String::new(), control: String::new(), programs: Vec::new() };
+    /// A gateway in Python and a service in Go, with a relay between them or without.
+    pub(crate) fn pages(dir: &Path, relayed: bool) -> Stack {
+        let mut stack = Stack::sidecar(dir);
+        let mut go = Command::new(installed("go/shop"));
+        go.arg("echo");
+        let mut echo = stack.serve(go, "echo");
+        if relayed {
+            echo = stack.relay("relay", &echo, &[]).0;
+        }
+        stack.gateway = stack.python("gateway", &["gateway.py", &echo]);
+        stack
+    }
+
+    /// Two services in Python that are late where they are asked to, with a relay between them, and a longer way by
+    /// another; answers the process of the first relay, too.
+    pub(crate) fn late(dir: &Path, distance: &str) -> (Stack, u32) {
+        let mut stack = Stack::sidecar(dir);
+        let back = stack.python("back", &["late.py", "back"]);
+        let (near, relay) = stack.relay("relay", &back, &[]);
+        let (far, _) = stack.relay("far", &back, &["--rtt", distance]);
+        stack.gateway = stack.python("front", &["late.py", "front", &near, &far]);
+        (stack, relay)
+    }
+
+    /// Starts a sidecar that keeps rows in `dir`, and nothing beside it.
+    fn sidecar(dir: &Path) -> Stack {
+        let mut stack = Stack {
+            gateway: String::new(),
+            control: String::new(),
+            otlp: String::new(),
+            programs: Vec::new(),
+        };
         let mut sidecar = Command::new(env!("CARGO_BIN_EXE_run-lab"));
         sidecar.args(["sidecar", "--otlp", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
         sidecar.args(["--stop-with-stdin", "--run-file"]).arg(dir.join("rows.sqlite"));
@@ -38,22 +71,42 @@ impl Stack {
             let word = said.split(' ').find_map(|word| word.strip_prefix(name)).unwrap();
             format!("http://{}", word.trim_start_matches('='))
         };
-        let otlp = address("otlp");
-        stack.control = address("control");
-
-        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign");
-        let mut go = Command::new(installed("go/shop"));
-        go.arg("echo");
-        let echo = stack.serve(go, "echo", &otlp);
-
-        let mut python = Command::new(installed("python/bin/opentelemetry-instrument"));
-        python.arg(installed("python/bin/python")).arg(own.join("gateway.py")).arg(&echo);
-        stack.gateway = stack.serve(python, "gateway", &otlp);
+        (stack.otlp, stack.control) = (address("otlp"), address("control"));
         stack
     }
 
-    /// Starts a service whose spans go to `otlp`; answers where it is.
-    fn serve(&mut self, mut command: Command, name: &str, otlp: &str) -> String {
+    /// Spans that the sidecar has taken so far.
+    pub(crate) fn spans(&self) -> u64 {
+        let host = self.control.trim_start_matches("http://");
+        let mut asked = TcpStream::connect(host).unwrap();
+        write!(asked, "GET /stats HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        asked.read_to_string(&mut answer).unwrap();
+        let (_, stats) = answer.split_once("\r\n\r\n").unwrap();
+        let stats: Value = serde_json::from_str(stats).unwrap();
+        stats["spans_received"].as_u64().unwrap_or_else(|| panic!("{stats}"))
+    }
+
+    /// Puts a relay called `name` before the service at `to`; answers where it is, and its process.
+    fn relay(&mut self, name: &str, to: &str, more: &[&str]) -> (String, u32) {
+        let mut relay = Command::new(env!("CARGO_BIN_EXE_run-lab"));
+        relay.args(["relay", "--listen", "127.0.0.1:0", "--stop-with-stdin", "--name", name]);
+        relay.args(["--to", to.trim_start_matches("http://"), "--sidecar", &self.otlp]).args(more);
+        let at = format!("http://{}", self.run(relay, "listening "));
+        (at, self.programs[self.programs.len() - 1].id())
+    }
+
+    /// Starts a program of this folder by OpenTelemetry's launcher for Python.
+    fn python(&mut self, name: &str, words: &[&str]) -> String {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign");
+        let mut python = Command::new(installed("python/bin/opentelemetry-instrument"));
+        python.arg(installed("python/bin/python")).arg(own.join(words[0])).args(&words[1..]);
+        self.serve(python, name)
+    }
+
+    /// Starts a service whose spans go to the sidecar; answers where it is.
+    fn serve(&mut self, mut command: Command, name: &str) -> String {
+        let otlp = &self.otlp;
         for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
             command.env_remove(variable);
         }

@@ -4,6 +4,7 @@
 mod process;
 
 mod attach;
+mod distance;
 mod told;
 mod up;
 

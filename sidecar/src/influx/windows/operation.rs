@@ -69,7 +69,9 @@ impl OperationWindow {
                 *self.wire_bytes.get_or_insert(0) += traffic.wire;
             }
         }
-        if let Some(reply) = row.hops.first().and_then(|edge| edge.reply) {
+        // A relay tells no payload apart.
+        let edge = row.hops.first().filter(|edge| !edge.by_relay);
+        if let Some(reply) = edge.and_then(|edge| edge.reply) {
             *self.payload_bytes.get_or_insert(0) += reply.payload;
         }
     }

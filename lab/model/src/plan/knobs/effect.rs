@@ -13,6 +13,8 @@ pub(super) enum Needs {
     Nothing,
     /// Something by HTTP/2.
     Http2,
+    /// Something of a service behind the gateway.
+    Inner,
     /// A payload for this service: the gateway makes it.
     Payload(&'static str),
     /// The same by HTTP/1.1.
@@ -37,7 +39,8 @@ impl Needs {
         let inner = !workload.calls.is_empty();
         let (met, why) = match self {
             Needs::Nothing => (true, ""),
-            Needs::Http2 if !inner => (false, NO_INNER),
+            Needs::Http2 | Needs::Inner if !inner => (false, NO_INNER),
+            Needs::Inner => (true, ""),
             Needs::Http2 => (protocol == Protocol::Grpc, NOT_HTTP2),
             Needs::Payload(to) => (payload(to), NO_PAYLOAD),
             Needs::RestPayload(to) => (payload(to) && protocol == Protocol::Rest, NOT_REST),

@@ -5,7 +5,7 @@ use toml::Value;
 
 use super::KnobError;
 use crate::plan::written::{duration, size};
-use settings::Size;
+use settings::{Bandwidth, Size, Span};
 
 /// The form of a setting's value, with its smallest and largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Form {
     Word(&'static [&'static str]),
     /// Delays, by the place they are injected into.
     Delays,
+    /// A duration, no longer than this.
+    Duration(Span),
+    /// What a line carries.
+    Bandwidth,
 }
 
 impl Form {
@@ -38,6 +42,12 @@ impl Form {
                  echo:handler=5ms"
                     .to_owned()
             }
+            Form::Duration(longest) => {
+                format!("a duration in quotes such as \"10ms\", at most {longest}")
+            }
+            Form::Bandwidth => {
+                "whole bits a second with a unit, in quotes, such as \"100Mbit\", from 1kbit to 1000Gbit".to_owned()
+            }
         }
     }
 
@@ -54,6 +64,12 @@ impl Form {
                 "type": "object",
                 "title": "a table of delays such as `{ \"echo:handler\" = \"5ms\" }`",
                 "additionalProperties": duration(),
+            }),
+            Form::Duration(_) => duration(),
+            Form::Bandwidth => json_schema!({
+                "type": "string",
+                "title": "a bandwidth such as `\"100Mbit\"`",
+                "pattern": r"^\s*[0-9]+\s*[kMG]?bit(/s)?\s*$",
             }),
         }
     }
@@ -75,6 +91,16 @@ impl Form {
             }
             (Form::Bytes(low, high), Value::String(text)) => match text.parse::<Size>() {
                 Ok(size) => within(size.0, low, high),
+                Err(_) => Err(self.refused(knob, value)),
+            },
+            (Form::Duration(longest), Value::String(text)) => {
+                match Span::within(Span(0)..=longest)(text) {
+                    Ok(span) => within(span.0, 0, longest.0),
+                    Err(_) => Err(self.refused(knob, value)),
+                }
+            }
+            (Form::Bandwidth, Value::String(text)) => match text.parse::<Bandwidth>() {
+                Ok(Bandwidth(bits)) => within(bits, 0, u64::MAX),
                 Err(_) => Err(self.refused(knob, value)),
             },
             (Form::Flag, Value::Boolean(_)) => Ok(value.clone()),

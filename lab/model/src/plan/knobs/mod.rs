@@ -16,6 +16,8 @@ pub use form::Form;
 use inject::delays;
 pub use inject::injection;
 
+use settings::Span;
+
 use crate::plan::MAX_PAYLOAD;
 use crate::{Knobs, Service};
 
@@ -58,15 +60,20 @@ impl Programs {
 /// Largest HTTP/2 window (RFC 9113, 6.9.1), in bytes.
 const MAX_WINDOW: u64 = (1 << 31) - 1;
 
+/// The longest distance: what a relay takes.
+const FARTHEST: Span = Span::seconds(60);
+
 /// Every setting. Limits: a connection window begins with 65,535 bytes and only grows (RFC 9113, 6.9.2); frames are
 /// 16 KiB to 16 MiB (6.5.2); a users table has each common e-mail's worth of rows at least, and at most what a disk
 /// takes in minutes; PostgreSQL takes 100 connections unless it is told otherwise.
-pub const KNOBS: [Knob; 13] = [
+pub const KNOBS: [Knob; 15] = [
     knob("stream_window", Form::Bytes(1, MAX_WINDOW), Programs::Services, Needs::Http2),
     knob("connection_window", Form::Bytes(65_535, MAX_WINDOW), Programs::Services, Needs::Http2),
     knob("frame_size", Form::Bytes(16_384, 16_777_215), Programs::Services, Needs::Http2),
     knob("connection_per_request", Form::Flag, Programs::Service("gateway"), Needs::Nothing),
     knob("nagle", Form::Flag, Programs::Services, Needs::Nothing),
+    knob("rtt", Form::Duration(FARTHEST), Programs::None, Needs::Inner),
+    knob("bandwidth", Form::Bandwidth, Programs::None, Needs::Inner),
     knob(
         "payload_source",
         Form::Word(&["pool", "per_request"]),
@@ -271,7 +278,7 @@ mod tests {
             };
             let needed = match knob.needs {
                 Needs::Payload(name) | Needs::RestPayload(name) => Some(name),
-                Needs::Nothing | Needs::Http2 | Needs::Database => None,
+                Needs::Nothing | Needs::Http2 | Needs::Inner | Needs::Database => None,
             };
             for name in of.into_iter().chain(needed) {
                 assert!(Service::named(name).is_some(), "{}: {name}", knob.name);

@@ -12,11 +12,11 @@ const MOST: u64 = 1_000_000_000_000;
 
 /// Bits a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rate(u64);
+pub struct Bandwidth(pub u64);
 
-/// Why a text is no rate.
+/// Why a text is no bandwidth.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RateError {
+pub enum BandwidthError {
     /// Not a whole number with a unit.
     #[error(
         "{0:?} is not a bandwidth: write whole bits a second with a unit (kbit, Mbit, Gbit), such as 100Mbit"
@@ -27,24 +27,26 @@ pub enum RateError {
     Outside(String),
 }
 
-impl Rate {
+impl Bandwidth {
     /// How long so many bytes take, in nanoseconds.
-    pub(crate) fn takes(self, bytes: usize) -> u64 {
+    #[must_use]
+    pub const fn takes(self, bytes: usize) -> u64 {
         let bits = bytes as u128 * 8;
-        (bits * 1_000_000_000 / u128::from(self.0)) as u64
+        (bits * 1_000_000_000 / self.0 as u128) as u64
     }
 
     /// What it carries in so many nanoseconds, in bytes.
-    pub(crate) fn carries(self, ns: u64) -> u64 {
-        (u128::from(self.0) * u128::from(ns) / 8_000_000_000) as u64
+    #[must_use]
+    pub const fn carries(self, ns: u64) -> u64 {
+        (self.0 as u128 * ns as u128 / 8_000_000_000) as u64
     }
 }
 
-impl FromStr for Rate {
-    type Err = RateError;
+impl FromStr for Bandwidth {
+    type Err = BandwidthError;
 
-    fn from_str(text: &str) -> Result<Self, RateError> {
-        let unreadable = || RateError::Unreadable(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, BandwidthError> {
+        let unreadable = || BandwidthError::Unreadable(text.to_owned());
         let trimmed = text.trim_ascii();
         let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = trimmed.split_at(digits);
@@ -54,15 +56,15 @@ impl FromStr for Rate {
         if digits == 0 {
             return Err(unreadable());
         }
-        let outside = || RateError::Outside(text.to_owned());
+        let outside = || BandwidthError::Outside(text.to_owned());
         let number: u64 = number.parse().map_err(|_| outside())?;
         let rate = number.checked_mul(factor).ok_or_else(outside)?;
-        (LEAST..=MOST).contains(&rate).then_some(Rate(rate)).ok_or_else(outside)
+        (LEAST..=MOST).contains(&rate).then_some(Bandwidth(rate)).ok_or_else(outside)
     }
 }
 
 /// In the largest unit that keeps it a whole number.
-impl fmt::Display for Rate {
+impl fmt::Display for Bandwidth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = UNITS.iter().find(|(_, factor)| self.0.is_multiple_of(*factor));
         let (unit, factor) = whole.copied().unwrap_or(("bit", 1));
@@ -75,28 +77,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_read_as_it_is_written_and_what_is_none_is_named() {
+    fn a_bandwidth_is_read_as_it_is_written_and_what_is_none_is_named() {
         for (text, shown) in
             [("100Mbit", "100Mbit"), ("1500 kbit/s", "1500kbit"), ("1Gbit", "1Gbit")]
         {
-            assert_eq!(text.parse::<Rate>().unwrap().to_string(), shown);
+            assert_eq!(text.parse::<Bandwidth>().unwrap().to_string(), shown);
         }
         for text in ["", "fast", "Mbit", "1.5Mbit", "-1Mbit", "10", "10MB"] {
-            let error = text.parse::<Rate>().unwrap_err();
+            let error = text.parse::<Bandwidth>().unwrap_err();
             assert!(
-                matches!(&error, RateError::Unreadable(told) if told == text),
+                matches!(&error, BandwidthError::Unreadable(told) if told == text),
                 "{text} {error}"
             );
         }
         for text in ["0bit", "999bit", "1001Gbit", "99999999999999999999Gbit"] {
-            assert!(matches!(text.parse::<Rate>(), Err(RateError::Outside(_))), "{text}");
+            assert!(matches!(text.parse::<Bandwidth>(), Err(BandwidthError::Outside(_))), "{text}");
         }
     }
 
     #[test]
     fn a_line_of_100_mbit_carries_a_megabyte_in_80_ms() {
-        let rate: Rate = "100Mbit".parse().unwrap();
-        assert_eq!(rate.takes(1_000_000), 80_000_000);
-        assert_eq!(rate.carries(80_000_000), 1_000_000);
+        let line: Bandwidth = "100Mbit".parse().unwrap();
+        assert_eq!(line.takes(1_000_000), 80_000_000);
+        assert_eq!(line.carries(80_000_000), 1_000_000);
     }
 }
