@@ -5,6 +5,7 @@ mod process;
 
 mod attach;
 mod told;
+mod trace;
 mod up;
 
 use std::fs;
