@@ -236,6 +236,8 @@ pub async fn carry_out(
     let no_boards = testbed.no_boards().map(str::to_owned).or_else(|| halt.boards_gone());
     testbed.stop().await;
     drop(driver);
+    // Whoever asks while the books are closed goes without what would have come.
+    let interrupted = interrupt.stop.is_cancelled();
     Ok(Outcome { result, failure, interrupted, no_boards })
 }
 

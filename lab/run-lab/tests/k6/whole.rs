@@ -227,7 +227,7 @@ pub(crate) async fn a_script_of_ones_own_is_run_as_it_stands_once_a_round() {
     let written = written.lock().expect("nobody panicked");
     for measurement in ["hop", "request", "load", "cell", "verdict", "result"] {
         let of_it = written.lines().filter(|line| line.starts_with(&format!("{measurement},")));
-        let tags: BTreeSet<_> = of_it.map(|line| tags(line)).collect();
+        let tags: BTreeSet<_> = of_it.map(tags).collect();
         let expected = r"cell=load\ POST\ /rest/ping,protocol=none,payload=none";
         let whole_run = "cell=none,protocol=none,payload=none";
         assert!(tags.contains(expected), "{measurement}: {tags:?}");
