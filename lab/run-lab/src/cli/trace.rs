@@ -17,11 +17,12 @@ const SCHEMA: u32 = 1;
 
 /// What the help of `trace` says after the options.
 pub(super) const AFTER: &str = "\
-Each hop has a line with its own time in the colours of families, dots where it waits for a call of its own; the lines
-below it are its stages where they lay in time. How a stage is known: measured (two marks on one clock), inferred (a
-difference of durations), unseen (nobody told: network, queues, libraries and the scheduler in one).
+Each hop has a line with its own time in the colours of families, dots where it waits for a
+call of its own; the lines below it are its stages where they lay in time. How a stage is known:
+measured (two marks on one clock), inferred (a difference of durations), unseen (nobody told:
+network, queues, libraries and the scheduler in one).
 
-Only requests that were sampled are there: some 200 a second of each cell, unless a plan says otherwise.
+Only requests that were sampled are there: at most 200 a second, unless a plan says otherwise.
 
 Examples:
   run-lab trace                                   the ten slowest of the newest run in lab-runs
