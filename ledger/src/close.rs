@@ -60,6 +60,7 @@ fn close_hop<H: Borrow<Half>>(
         let place = hops.len();
         close_hop(child, depth + 1, share.part, hops);
         let below = &mut hops[place];
+        below.at_ns = share.at_ns;
         below.concurrent_ns = share.concurrent_ns;
         below.detached_ns = share.detached_ns;
         below.clipped_ns = below.clipped_ns.wrapping_add(share.clipped_ns);

@@ -44,6 +44,8 @@ pub(crate) struct Share {
     pub(crate) clipped_ns: i64,
     /// It returned before it began.
     pub(crate) backwards: bool,
+    /// When what counts of it began, after its caller had the request; unknown where the call has no place.
+    pub(crate) at_ns: Option<i64>,
 }
 
 const NOTHING: Share = Share {
@@ -52,6 +54,7 @@ const NOTHING: Share = Share {
     detached_ns: 0,
     clipped_ns: 0,
     backwards: false,
+    at_ns: None,
 };
 
 /// What became of all calls of a server.
@@ -127,6 +130,7 @@ pub(crate) fn share<H: Borrow<Half>>(
         let Some((client, (start, end))) = placed(call) else {
             continue;
         };
+        shares.of[at].at_ns = Some(between(span.0, start));
         if start > end {
             shares.of[at].backwards = true;
             continue;
@@ -149,6 +153,7 @@ pub(crate) fn share<H: Borrow<Half>>(
         let share = &mut shares.of[at];
         share.concurrent_ns = share.concurrent_ns.wrapping_sub(between(window.0, window.1));
         share.part = if window == (start, end) { Part::All } else { Part::Within(window) };
+        share.at_ns = Some(between(span.0, window.0));
         shares.carved.push(window);
     }
     shares

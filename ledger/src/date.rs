@@ -10,6 +10,12 @@ pub fn rfc3339(wall_ns: u64) -> String {
     to_the_second(wall_ns).to_string()
 }
 
+/// The same to the nanosecond: `2026-11-23T14:53:00.123456789Z`.
+#[must_use]
+pub fn exact(wall_ns: u64) -> String {
+    Timestamp::from_nanosecond(wall_ns.into()).unwrap_or(Timestamp::MAX).to_string()
+}
+
 /// `20261123T145300Z`: sorts by time, and fits in names of files and runs.
 #[must_use]
 pub fn compact(wall_ns: u64) -> String {
@@ -49,6 +55,7 @@ mod tests {
             assert_eq!(rfc3339(seconds * SECOND + 999_999_999), text);
             assert_eq!(parse(text), Some(seconds * SECOND), "{text}");
         }
+        assert_eq!(exact(1_795_445_580_000_012_000), "2026-11-23T14:53:00.000012Z");
         assert_eq!(compact(1_795_445_580 * SECOND), "20261123T145300Z");
         assert_eq!(rfc3339(u64::MAX), "2554-07-21T23:34:33Z");
     }

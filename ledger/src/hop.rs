@@ -87,6 +87,9 @@ pub struct HopLedger {
     /// One of the two sides is missing. A call to a database has but one, and so has a request that begins at its
     /// server.
     pub unjoined: bool,
+    /// When what counts of this call began, after its caller had the request, in nanoseconds on the caller's clock.
+    /// Unknown of the edge, which nobody called for, and of calls that have no place there.
+    pub at_ns: Option<i64>,
     /// Time of this call beside another that was waited for longer, or beside its parent, which did not wait for it;
     /// in nanoseconds, in no sum.
     pub concurrent_ns: i64,

@@ -72,6 +72,22 @@ fn a_foreign_call_that_ends_a_little_after_its_parent_was_waited_for() {
     assert_eq!(books.hops[1].detached_ns, 20);
 }
 
+#[test]
+fn where_a_call_lies_is_told_by_the_clock_of_its_caller() {
+    // The server is on a clock of its own, which its calls share.
+    let calls = vec![call(7_010, 7_030), call(7_020, 7_090), call(6_990, 6_995)];
+    let books = close(&hop((0, 500), Some((7_000, 7_100)), calls));
+    let places: Vec<_> = books.hops.iter().map(|hop| hop.at_ns).collect();
+    assert_eq!(places, [None, Some(10), Some(20), Some(-10)]);
+    // Of a call that began before its caller had the request, what counts begins with that.
+    let books = close(&served(100, 200, vec![call(50, 150)]));
+    assert_eq!((books.hops[1].at_ns, books.hops[1].stages.total()), (Some(0), 50));
+    let mut elsewhere = call(10, 30);
+    elsewhere.client.as_mut().unwrap().elsewhere = true;
+    let books = close(&served(100, 200, vec![elsewhere]));
+    assert_eq!((books.hops[1].at_ns, books.hops[1].stages.total()), (None, 20));
+}
+
 /// Marks of a server of ours from 1,000 to 2,000.
 fn marked(children: Vec<HopNode>) -> HopNode {
     use Point::*;

@@ -11,6 +11,7 @@ mod gate;
 mod headline;
 mod html;
 mod label;
+mod single;
 mod terminal;
 mod text;
 
@@ -23,6 +24,7 @@ pub use compare::{compare, compare_json, compare_runs, places_differ};
 pub use costs::{costs, costs_json};
 pub use gate::{gate, gate_json};
 pub use html::html;
+pub use single::{single, slowest};
 pub use terminal::terminal;
 
 /// Name of the result in a run's folder.

@@ -67,6 +67,12 @@ fn wrong_arguments_are_usage_errors_that_name_the_value_and_the_limit() {
     refused(&["run", "--concurrency", "4", "--rate", "9"], 2, &["--concurrency", "--rate"]);
     refused(&["run", "--like", "nowhere"], 2, &["--like nowhere", "bundle.json"]);
     refused(&["run", "--driver", "k6", "--arrivals", "poisson"], 2, &["equal distances"]);
+    refused(&["trace", "no-id"], 2, &["no-id", "hexadecimal"]);
+    refused(&["trace", "--slowest", "0"], 2, &["--slowest", "1..=1000"]);
+    refused(&["trace", "4b", "--slowest", "3"], 2, &["--slowest"]);
+    refused(&["trace"], 2, &["lab-runs", "--run", "--sidecar"]);
+    refused(&["trace", "--run", "."], 2, &["is no run", "run.sqlite"]);
+    refused(&["trace", "--sidecar", "http://127.0.0.1:1"], 1, &["/rows", "127.0.0.1:1"]);
     refused(&["frobnicate"], 2, &["frobnicate"]);
 }
 

@@ -10,19 +10,46 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
 use super::{Parts, Refusal, refuse, run_of};
-use crate::runfile::{RunFile, RunFileError, Wanted};
+use crate::runfile::{MOST_SINGLE, RunFile, RunFileError, Single, Wanted};
 
 /// Which requests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WhichRows {
-    /// Nonce of their run. Without one, those that belong to no run: load by hand.
+    /// Nonce of their run, or [`ALL`]. Without one, those that belong to no run: load by hand.
     run: Option<String>,
     /// Their cell; all, if there is none.
     cell: Option<String>,
     /// Whether with their hops.
     #[serde(default = "yes")]
     hops: bool,
+    /// Those of the traces whose id begins so.
+    trace: Option<String>,
+    /// So many, the slowest first.
+    slowest: Option<u32>,
+}
+
+/// In the place of a nonce: whatever run they belong to, and those of none.
+const ALL: &str = "all";
+
+impl WhichRows {
+    /// The single requests that are asked for, if it is single ones.
+    fn single(&self) -> Result<Option<Single>, String> {
+        match (&self.trace, self.slowest) {
+            (Some(_), Some(_)) => Err("trace= or slowest=, not both".to_owned()),
+            (Some(id), None) if is_id(id) => Ok(Some(Single::Trace(id.to_ascii_lowercase()))),
+            (Some(_), None) => Err("trace= is 1 to 32 hexadecimal digits".to_owned()),
+            (None, Some(most)) if (1..=MOST_SINGLE).contains(&most) => {
+                Ok(Some(Single::Slowest { most, cell: self.cell.clone() }))
+            }
+            (None, Some(_)) => Err(format!("slowest= is 1 to {MOST_SINGLE}")),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Which samples.
@@ -43,12 +70,22 @@ pub(super) async fn rows(
     State(parts): State<Parts>,
     which: Result<Query<WhichRows>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(WhichRows { run, cell, hops }) = which.map_err(bad_query)?;
-    let run = run_of(&parts, run.as_deref())?.number();
-    let file = open(&parts).await?;
+    let Query(which) = which.map_err(bad_query)?;
+    let single = which.single().map_err(|why| refuse(StatusCode::BAD_REQUEST, why))?;
+    let run = match which.run.as_deref() {
+        Some(ALL) => None,
+        run => Some(run_of(&parts, run)?.number()),
+    };
+    let mut file = open(&parts).await?;
+    if let Some(single) = single {
+        let broken = |error: Broken| refuse(StatusCode::INTERNAL_SERVER_ERROR, error);
+        let rows = file.read_single(&single, run).await.map_err(|error| broken(error.into()))?;
+        return Ok(answer(lines(&rows).map_err(broken)?.into()));
+    }
+    let WhichRows { cell, hops, .. } = which;
     let begin = (file, cell, 0);
     let lines = stream::try_unfold(begin, move |(mut file, cell, after)| async move {
-        let wanted = Wanted { cell: cell.as_deref(), run: Some(run), alone: !hops };
+        let wanted = Wanted { cell: cell.as_deref(), run, alone: !hops };
         match file.requests_after(wanted, after).await? {
             Some((last, rows)) => Ok(Some((lines(&rows)?, (file, cell, last)))),
             None => file.close().await.map(|()| None).map_err(Broken::from),

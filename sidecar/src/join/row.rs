@@ -332,6 +332,7 @@ fn hop_row(
         hop,
         depth: u32::try_from(books.depth).unwrap_or(u32::MAX),
         unjoined: books.unjoined,
+        at_ns: books.at_ns,
         stages: books.stages,
         concurrent_ns: books.concurrent_ns,
         detached_ns: books.detached_ns,

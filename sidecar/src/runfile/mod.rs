@@ -8,12 +8,14 @@ mod json;
 mod read;
 mod rows;
 mod schema;
+mod single;
 mod sink;
 mod write;
 
 pub use file::{RunFile, RunFileError};
 pub(crate) use read::Wanted;
 pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
+pub use single::{MOST_SINGLE, Single};
 pub(crate) use sink::RunFileSink;
 
 #[cfg(test)]

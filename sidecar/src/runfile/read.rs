@@ -186,7 +186,7 @@ impl RunFile {
 }
 
 /// Writers store nothing below zero in these columns.
-fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+pub(super) fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
     row.try_get::<i64, _>(column).map(|value| u64::try_from(value).unwrap_or(0))
 }
 
@@ -198,7 +198,7 @@ fn newer(row: &SqliteRow, column: &str) -> Result<Option<i64>, sqlx::Error> {
     }
 }
 
-fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
+pub(super) fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     let stopwatch: Option<i64> = row.try_get("stopwatch_ns")?;
     let late: u32 = row.try_get("late")?;
     Ok(RequestRow {
@@ -242,7 +242,7 @@ fn aside(row: &SqliteRow) -> Result<Aside, sqlx::Error> {
     })
 }
 
-fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
+pub(super) fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
     let inferred: &str = row.try_get("inferred")?;
     let injected: &str = row.try_get("injected")?;
     let others: &str = row.try_get("others")?;
@@ -262,6 +262,7 @@ fn hop(row: &SqliteRow) -> Result<HopRow, sqlx::Error> {
         hop: row.try_get("hop")?,
         depth: row.try_get("depth")?,
         unjoined: row.try_get("unjoined")?,
+        at_ns: newer(row, "at_ns")?,
         stages,
         concurrent_ns: row.try_get("concurrent_ns")?,
         detached_ns: row.try_get("detached_ns")?,

@@ -203,6 +203,9 @@ pub struct HopRow {
     pub depth: u32,
     /// A client or a server half is missing.
     pub unjoined: bool,
+    /// When what counts of this call began, after its caller had the request, in nanoseconds; unknown of the edge, and
+    /// of calls that have no place on their caller's clock.
+    pub at_ns: Option<i64>,
     /// Every stage's time and kind.
     #[serde(with = "json::stages")]
     pub stages: StageSet,

@@ -66,6 +66,7 @@ pub(super) fn hop() -> Table {
         ("hop", TEXT),
         ("depth", INTEGER),
         ("unjoined", INTEGER),
+        ("at_ns", "INTEGER"),
         ("concurrent_ns", INTEGER),
         ("detached_ns", INTEGER),
         ("clipped_ns", INTEGER),

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
     Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow, RunFile, RunFileError,
-    RunFileSink,
+    RunFileSink, Single,
 };
 use crate::sink::{Batch, Sink as _};
 use crate::stats::SinkCounts;
@@ -34,6 +34,7 @@ fn request(n: u64) -> RequestRow {
         hop: format!("a→b{depth}"),
         depth,
         unjoined: depth == 1,
+        at_ns: (depth == 1).then_some(44),
         stages: stages.clone(),
         concurrent_ns: 41,
         detached_ns: 42,
@@ -115,18 +116,20 @@ async fn what_is_written_is_read_back() {
 }
 
 #[tokio::test]
-async fn a_file_written_before_claims_were_kept_is_read_without_them() {
+async fn a_file_written_before_claims_and_places_were_kept_is_read_without_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.db");
     let mut file = RunFile::create(&path).await.unwrap();
     file.write(&[request(2)], &[]).await.unwrap();
-    for column in ["claimed_request_bytes", "claimed_reply_bytes"] {
+    for column in ["claimed_request_bytes", "claimed_reply_bytes", "at_ns"] {
         let drop = sqlx::AssertSqlSafe(format!("ALTER TABLE hop DROP COLUMN {column}"));
         sqlx::query(drop).execute(&mut file.connection).await.unwrap();
     }
     file.close().await.unwrap();
     let mut expected = request(2);
-    expected.hops.iter_mut().for_each(|hop| hop.claimed = Claimed::default());
+    for hop in &mut expected.hops {
+        (hop.claimed, hop.at_ns) = (Claimed::default(), None);
+    }
     let mut reader = RunFile::open(&path).await.unwrap();
     assert_eq!(reader.read_requests().await.unwrap(), [expected]);
 }
@@ -202,6 +205,30 @@ async fn a_cell_is_read_without_the_others_and_some_requests_at_a_time() {
         let expected: Vec<_> = requests.iter().filter(|row| row.cell == cell).cloned().collect();
         assert_eq!(read, expected, "{cell}");
     }
+}
+
+#[tokio::test]
+async fn single_requests_are_found_by_the_beginning_of_their_trace_and_by_their_latency() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = RunFile::create(folder.path().join("run.db")).await.unwrap();
+    let slow = |n| RequestRow { latency_ns: n as i64, ..request(n) };
+    let mut requests: Vec<_> = (0..600).map(slow).collect();
+    // As certifications are, which no cell asks for.
+    requests.push(RequestRow { cell: String::new(), ..slow(9_999) });
+    file.write(&requests, &[]).await.unwrap();
+    let found = file.read_single(&Single::Trace(request(7).trace_id), None).await.unwrap();
+    assert_eq!(found, requests[7..8]);
+    let begins = format!("{:031x}", 7);
+    let found = file.read_single(&Single::Trace(begins), None).await.unwrap();
+    assert_eq!(found, requests[0x70..0x80]);
+    let of = |most, cell: Option<&str>| Single::Slowest { most, cell: cell.map(str::to_owned) };
+    let found = file.read_single(&of(2, None), None).await.unwrap();
+    // 599 is work that nobody waited for.
+    assert_eq!(found, [slow(598), slow(597)]);
+    let found = file.read_single(&of(2, Some("rest-10B")), Some(7)).await.unwrap();
+    assert_eq!(found, [slow(588), slow(582)]);
+    let cells = file.count_by_cell().await.unwrap();
+    assert_eq!(cells, [("", 1), ("grpc-10B", 400), ("rest-10B", 200)].map(|(c, n)| (c.into(), n)));
 }
 
 #[tokio::test]

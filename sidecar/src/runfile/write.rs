@@ -158,6 +158,7 @@ fn bind_hop<'q>(query: Insert<'q>, (request, row): (i64, &HopRow)) -> Insert<'q>
         .bind(row.hop.clone())
         .bind(row.depth)
         .bind(row.unjoined)
+        .bind(row.at_ns)
         .bind(row.concurrent_ns)
         .bind(row.detached_ns)
         .bind(row.clipped_ns)

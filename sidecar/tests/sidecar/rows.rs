@@ -54,6 +54,18 @@ async fn a_lab_reads_the_rows_of_its_own_run_cell_by_cell() {
     let alone = of(&format!("?run={second}&cell=rest-1kB&hops=false")).await;
     assert!(alone.len() == 1 && alone[0].hops.is_empty(), "{alone:?}");
     assert!(of(&format!("?run={first}&cell=rest%2010B")).await.is_empty());
+    // Single ones, whatever run they are of.
+    let one = &written[1_200];
+    let id = &one.trace_id;
+    assert_eq!(of(&format!("?run=all&trace={id}")).await, std::slice::from_ref(one));
+    assert_eq!(
+        of(&format!("?run=all&trace={}", &id[..4].to_uppercase())).await,
+        written[1_200..1_201]
+    );
+    assert!(of(&format!("?run={first}&trace={id}")).await.is_empty());
+    let slowest = of(&format!("?run={second}&slowest=2&cell=rest-10B")).await;
+    assert_eq!(slowest.len(), 2, "{slowest:?}");
+    assert_eq!(of("?run=all&slowest=1000").await.len(), 1_000);
     assert_eq!(sidecar.stats().await.runs_opened, 2);
     sidecar.stop().await;
 }
@@ -78,9 +90,16 @@ async fn samples_of_processes_come_from_the_time_that_is_asked_for() {
 #[tokio::test]
 async fn what_is_wrong_with_a_question_about_rows_is_said() {
     let sidecar = Running::start("").await;
-    for (path, status) in
-        [("/rows?run=guess", 404), ("/rows?round=1", 400), ("/samples?from=-1", 400)]
-    {
+    for (path, status) in [
+        ("/rows?run=guess", 404),
+        ("/rows?round=1", 400),
+        ("/rows?trace=4bf9xyz", 400),
+        ("/rows?trace=", 400),
+        ("/rows?slowest=0", 400),
+        ("/rows?slowest=1001", 400),
+        ("/rows?slowest=1&trace=4b", 400),
+        ("/samples?from=-1", 400),
+    ] {
         let (answered, said) = sidecar.status(path).await;
         assert_eq!(answered, status, "{path}: {said}");
         assert!(said["error"].is_string(), "{path}: {said}");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::factors::Factors;
 use super::latency::{CurvePoint, LatencyResult, SecondResult, SendDelay};
+use super::request::RequestResult;
 use super::wire::WireResult;
 use lab_model::{Evidence, Requests, Verdict};
 
@@ -72,6 +73,9 @@ pub struct CellResult {
     /// What the verdict rests on: an answer to each question, the worst first. Empty in results of earlier versions.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+    /// Its slowest requests, until the run has taken those of all cells.
+    #[serde(skip)]
+    pub(super) slowest: Vec<RequestResult>,
 }
 
 /// One round of a cell. Times are microseconds.

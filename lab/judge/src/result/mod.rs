@@ -11,16 +11,19 @@ mod contrasts;
 mod costs;
 mod factors;
 mod gate;
+mod in_time;
 mod latency;
 mod load;
 mod objectives;
 mod precision;
 mod probe;
+mod request;
 mod resources;
 mod rounding;
 mod rounds;
 mod rows;
 mod runs;
+mod slowest;
 mod subject;
 pub mod units;
 mod wire;
@@ -41,15 +44,18 @@ pub use contrasts::{ContrastResult, Part, RESIDUAL, paired, pairs, without_arm};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;
 pub use gate::{Check, GateResult, Ruling, gate};
+pub use in_time::in_time;
 pub use lab_contrast::{Difference, Ratio};
 pub use latency::{CurvePoint, LatencyResult, SecondResult, SendDelay};
 pub use load::on_the_clock;
 pub use objectives::ObjectiveResult;
 pub use precision::{interval, precision};
 pub use probe::certificate;
+pub use request::{HopInTime, Piece, RequestResult, sum};
 pub use rounding::ratio;
 pub use rows::CellRows;
 pub use runs::{RunsChange, RunsCompared, compare_runs};
+pub use slowest::SLOWEST;
 pub use subject::Subject;
 pub use wire::WireResult;
 
@@ -106,6 +112,9 @@ pub struct RunResult {
     /// Whether the second arm keeps the limits that it was held to, where it was.
     #[serde(default)]
     pub gate: Option<GateResult>,
+    /// The slowest requests that were traced, of all cells, the slowest first: each a ledger drawn in time.
+    #[serde(default)]
+    pub slowest: Vec<RequestResult>,
 }
 
 /// A result that could not be read.
@@ -147,7 +156,8 @@ impl RunResult {
 }
 
 /// The result of a run that has these `cells`; nothing in it is judged yet.
-pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
+pub(crate) fn assemble(run: &RunMeasure, mut cells: Vec<CellResult>) -> RunResult {
+    let slowest = slowest::of_all(cells.iter_mut().map(|cell| &mut cell.slowest));
     RunResult {
         schema: SCHEMA,
         run_id: run.run_id.clone(),
@@ -166,6 +176,7 @@ pub(crate) fn assemble(run: &RunMeasure, cells: Vec<CellResult>) -> RunResult {
         arms: run.asked.arms.clone(),
         objectives: objectives::objectives(&cells, &run.asked.objectives, run.asked.thresholds),
         gate: None,
+        slowest,
         cells,
     }
 }

@@ -13,6 +13,7 @@ use super::cell::{CellResult, DatabaseResult, Injected, K6Result, MarksResult, T
 use super::factors::Factors;
 use super::rounding::{self, Mean, ratio};
 use super::rounds::Rounds;
+use super::slowest::Slowest;
 use super::wire::Wire;
 use super::{load, resources};
 use lab_model::{CellMeasure, Verdict};
@@ -33,6 +34,7 @@ pub struct CellRows<'a> {
     marks: MarksResult,
     injected: BTreeMap<(String, Stage), u64>,
     round_trip: Mean,
+    slowest: Slowest,
 }
 
 impl<'a> CellRows<'a> {
@@ -51,6 +53,7 @@ impl<'a> CellRows<'a> {
             marks: MarksResult::default(),
             injected: BTreeMap::new(),
             round_trip: Mean::default(),
+            slowest: Slowest::default(),
         }
     }
 
@@ -61,6 +64,7 @@ impl<'a> CellRows<'a> {
         }
         self.traced += 1;
         self.weight.take(row.weight);
+        self.slowest.take(row);
         self.marks.unjoined += u64::from(!row.error && !row.whole);
         if !row.counts() {
             return;
@@ -147,6 +151,7 @@ impl<'a> CellRows<'a> {
             explanation: String::new(),
             verdict: Verdict::default(),
             evidence: Vec::new(),
+            slowest: self.slowest.close(),
         }
     }
 

@@ -12,6 +12,7 @@ mod graphs;
 mod markup;
 mod payload;
 mod proof;
+mod slowest;
 mod stages;
 mod svg;
 
@@ -166,17 +167,24 @@ impl Section {
     }
 }
 
-/// The sections of `result`: nothing is said of what was asked where nothing was.
+/// The sections of `result`: nothing is said of what was asked where nothing was, nor of single requests where none was
+/// traced.
 fn sections(result: &RunResult) -> impl Iterator<Item = &'static Section> {
-    let asked = crate::asked::anything(result);
-    SECTIONS.iter().filter(move |section| asked || section.id != ASKED)
+    let (asked, traced) = (crate::asked::anything(result), !result.slowest.is_empty());
+    SECTIONS.iter().filter(move |section| match section.id {
+        ASKED => asked,
+        SLOWEST => traced,
+        _ => true,
+    })
 }
 
 /// The section on what was asked of the system.
 const ASKED: &str = "asked";
+/// The section on the slowest requests.
+const SLOWEST: &str = "slowest";
 
 /// Every section, in the order of the page.
-const SECTIONS: [Section; 15] = [
+const SECTIONS: [Section; 16] = [
     Section::new(
         "answer",
         "By how much, and why",
@@ -209,6 +217,13 @@ const SECTIONS: [Section; 15] = [
         "Over time",
         "Latency by the second in which a request was planned, mean of the rounds. A rising line is a queue that grows.",
         graphs::over_time,
+    ),
+    Section::new(
+        SLOWEST,
+        "The slowest ten",
+        "Single requests of those that were traced, each drawn in time: a lane is a hop, a colour the kind of work or \
+             waiting, grey the time in which it waited for the lane below.",
+        slowest::section,
     ),
     Section::new(
         "cells",

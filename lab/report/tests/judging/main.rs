@@ -9,6 +9,7 @@ mod golden;
 mod measuring;
 mod pages;
 mod results;
+mod singles;
 mod terminal;
 mod verdicts;
 mod words;

@@ -1,6 +1,6 @@
 //! `--target` and `--sidecar`: a system that runs already, in place of one that the lab starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum as _};
 use settings::PeerUrl;
@@ -23,6 +23,21 @@ pub(super) struct AttachArgs {
     /// The token that this sidecar asks for (its own --token-file)
     #[arg(long, value_name = "FILE", requires = "sidecar")]
     token_file: Option<PathBuf>,
+    /// Where this sidecar takes spans, http://HOST:PORT, if not by the port that it says on the host of --sidecar: behind
+    /// a port that is passed on, for example
+    #[arg(long, value_name = "URL", requires = "sidecar")]
+    otlp: Option<PeerUrl>,
+}
+
+/// The token in the file at `path`, if one is named.
+pub(super) fn token(path: Option<&Path>) -> Result<Option<Token>, Failure> {
+    let token = path.map(|path| {
+        let read = std::fs::read_to_string(path);
+        read.map(|text| Token(text.trim().to_owned())).map_err(|error| {
+            Failure::usage(format!("--token-file {}: cannot read it: {error}", path.display()))
+        })
+    });
+    token.transpose()
 }
 
 impl AttachArgs {
@@ -34,14 +49,9 @@ impl AttachArgs {
     /// The system that they name, if they do.
     pub(super) fn attachment(&self) -> Result<Option<Attachment>, Failure> {
         let (Some(target), Some(sidecar)) = (&self.target, &self.sidecar) else { return Ok(None) };
-        let token = self.token_file.as_ref().map(|path| {
-            let read = std::fs::read_to_string(path);
-            read.map(|text| Token(text.trim().to_owned())).map_err(|error| {
-                Failure::usage(format!("--token-file {}: cannot read it: {error}", path.display()))
-            })
-        });
-        let (target, sidecar, token) = (target.clone(), sidecar.clone(), token.transpose()?);
-        Ok(Some(Attachment { target, sidecar, token }))
+        let token = token(self.token_file.as_deref())?;
+        let (target, sidecar, otlp) = (target.clone(), sidecar.clone(), self.otlp.clone());
+        Ok(Some(Attachment { target, sidecar, token, otlp }))
     }
 }
 

@@ -12,7 +12,7 @@ use lab_model::{SERVICES, Service};
 
 /// Commands of `run-lab` with settings, before and after those of the services.
 const COMMANDS: [&[&str]; 2] =
-    [&["run", "gate", "up", "certify", "report", "compare"], &["sidecar", "doctor"]];
+    [&["run", "gate", "up", "certify", "report", "trace", "compare"], &["sidecar", "doctor"]];
 
 /// Every command with settings: its words after `run-lab`, and what the page calls it. Services and the sidecar are
 /// programs of their own, too, and may have commands themselves.

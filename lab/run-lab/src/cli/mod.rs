@@ -19,6 +19,7 @@ mod results;
 mod run;
 mod shell;
 mod terminal;
+mod trace;
 mod up;
 mod words;
 
@@ -62,6 +63,9 @@ enum Command {
     /// Show runs beside others that were made apart: from three of each on, with intervals
     #[command(after_help = help::MORE, after_long_help = results::AFTER)]
     Compare(results::CompareArgs),
+    /// Show single requests: the slowest of a run, or one as a ledger drawn in time
+    #[command(after_help = help::MORE, after_long_help = trace::AFTER)]
+    Trace(trace::TraceArgs),
     /// Hold a change against limits: two arms in one session, 0 kept, 6 exceeded, 7 cannot tell
     #[command(after_help = help::MORE, after_long_help = gate::AFTER)]
     Gate(Box<gate::GateArgs>),
@@ -103,6 +107,7 @@ fn run_command(command: Command) -> Result<Exit, Failure> {
         Command::Up(arguments) => block_on(up::up(*arguments)),
         Command::Report(arguments) => results::report(&arguments),
         Command::Compare(arguments) => results::compare(&arguments),
+        Command::Trace(arguments) => block_on(trace::trace(arguments)),
         Command::Gate(arguments) => block_on(gate::gate(*arguments)),
         Command::Certify(arguments) => block_on(certify::certify(arguments)),
         Command::Doctor(arguments) => block_on(doctor::doctor(arguments)),

@@ -16,6 +16,8 @@ pub struct Attachment {
     pub sidecar: PeerUrl,
     /// The token that this asks for, if it does.
     pub token: Option<Token>,
+    /// Where it takes spans, if not where it says.
+    pub otlp: Option<PeerUrl>,
 }
 
 impl Attachment {
@@ -32,11 +34,20 @@ impl Attachment {
         Entry { url: self.target.to_string(), name }
     }
 
-    /// Where spans go, as the sidecar says.
+    /// Where spans go: where somebody says, else on the sidecar's host, by the port that it says.
     pub(super) fn otlp(&self, opened: &Opened) -> String {
+        if let Some(otlp) = &self.otlp {
+            return otlp.to_string();
+        }
         let host = self.sidecar.uri().host().unwrap_or_default();
         format!("http://{host}:{}", opened.otlp)
     }
+}
+
+/// The request that a line of a sidecar's answer is.
+pub(super) fn row_of(line: &[u8]) -> Result<RequestRow, String> {
+    let row = serde_json::from_slice(line);
+    row.map_err(|error| format!("a row that this version cannot read: {error}"))
 }
 
 /// The rows of one run, asked of the sidecar that has them.
@@ -60,8 +71,7 @@ impl Elsewhere<'_> {
     ) -> Result<(), ControlError> {
         let questions = [("run", &*self.opened.nonce), ("cell", cell), ("hops", hops)];
         let mut read = |line: &[u8]| {
-            let row = serde_json::from_slice(line);
-            take(&row.map_err(|error| format!("a row that this version cannot read: {error}"))?);
+            take(&row_of(line)?);
             Ok(())
         };
         self.control.lines("/rows", &questions, &mut read).await

@@ -3,7 +3,7 @@
 use ledger::names;
 use sidecar::{Fields, Lines};
 
-use super::tags::{payload, tags};
+use super::tags::{payload, protocol, tags};
 use lab_judge::result::{
     CellResult, ContrastResult, Difference, RunResult, WireResult, interval, pairs,
 };
@@ -26,7 +26,8 @@ pub(super) fn of(result: &RunResult, run: &str, now: u64) -> Vec<Lines> {
         let mut lines = Lines::default();
         for cell in cells {
             let payload = payload_of(cell);
-            let tags = tags(run, &cell.id, cell.factors.protocol.name(), &payload);
+            let protocol = protocol(cell.factors.protocol, cell.factors.arrivals);
+            let tags = tags(run, &cell.id, protocol, &payload);
             verdict(&mut lines, &tags, result, cell, now);
             for evidence in &cell.evidence {
                 answer(&mut lines, tags, evidence, now);

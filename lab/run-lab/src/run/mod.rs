@@ -21,6 +21,7 @@ mod round;
 mod script;
 mod setup;
 mod shown;
+mod singles;
 mod tags;
 mod testbed;
 
@@ -43,6 +44,7 @@ pub use real_parts::{GRAFANA_FOLDER, INFLUXDB_FOLDER, boards};
 use round::start_driver;
 pub use setup::Setup;
 pub use shown::{NAME, opening};
+pub use singles::Singles;
 pub use testbed::{TestBed, Unwritten};
 
 use lab_drive::k6::{self, K6, K6Error, Output, Release};
@@ -234,6 +236,8 @@ pub async fn carry_out(
     let no_boards = testbed.no_boards().map(str::to_owned).or_else(|| halt.boards_gone());
     testbed.stop().await;
     drop(driver);
+    // Whoever asks while the books are closed goes without what would have come.
+    let interrupted = interrupt.stop.is_cancelled();
     Ok(Outcome { result, failure, interrupted, no_boards })
 }
 

@@ -34,6 +34,7 @@ impl TestBed {
         let control = control.map_err(PartError::from)?;
         let mut testbed = TestBed::bare(supervisor, control);
         testbed.attached = Some(attached.clone());
+        testbed.stop = interrupt.stop.clone();
         Ok((testbed, died))
     }
 
@@ -74,15 +75,22 @@ impl TestBed {
     }
 
     /// Services that are not ours are not stopped, which would have them send what they hold: their last spans come when
-    /// their exporters' time has come. Until then the requests that they are missed in are open.
+    /// their exporters' time has come. Until then the requests that they are missed in are open. Whoever interrupts the
+    /// run goes without them.
     pub(super) async fn wait_for_spans(&self) -> Result<(), PartError> {
-        let end = Instant::now() + LAST_SPANS;
-        while Instant::now() < end
-            && self.control.stats().await?.get(TRACES_OPEN).is_some_and(|&open| open > 0)
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        if self.attached.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let end = Instant::now() + LAST_SPANS;
+        let all_there = async {
+            while Instant::now() < end
+                && self.control.stats().await?.get(TRACES_OPEN).is_some_and(|&open| open > 0)
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(())
+        };
+        self.stop.run_until_cancelled(all_there).await.unwrap_or(Ok(()))
     }
 
     /// Nonce of the run that is open; none for load by hand.

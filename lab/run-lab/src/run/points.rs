@@ -6,7 +6,7 @@ use ledger::{clock, names};
 use sidecar::Lines;
 
 use super::judged;
-use super::tags::{payload, tags};
+use super::tags::{payload, protocol, tags};
 use lab_drive::{builtin, k6};
 use lab_judge::result::{RunResult, on_the_clock};
 use lab_launch::{Announced, Control, ControlError, Opened};
@@ -58,8 +58,8 @@ impl Points {
         let mut lines = Lines::default();
         let payload = payload(&cell.workload, cell.payload_bytes);
         let group = sidecar::group(payload.parse().ok());
-        let [run, id, protocol, payload] =
-            tags(&self.run, &cell.id, cell.protocol.name(), &payload);
+        let protocol = protocol(cell.protocol, cell.arrivals);
+        let [run, id, protocol, payload] = tags(&self.run, &cell.id, protocol, &payload);
         lines
             .point(names::M_CELL, &[run, id, protocol, payload, (names::T_GROUP, &group)])
             .text(names::F_EVENT, event)
@@ -97,8 +97,8 @@ impl Points {
         length_ns: u64,
     ) {
         let payload = payload(&cell.workload, cell.payload_bytes);
-        let [run, id, protocol, payload] =
-            tags(&self.run, &cell.id, cell.protocol.name(), &payload);
+        let protocol = protocol(cell.protocol, cell.arrivals);
+        let [run, id, protocol, payload] = tags(&self.run, &cell.id, protocol, &payload);
         let by = if measured.k6.is_some() { k6::SERVICE } else { builtin::SERVICE };
         let tags = [run, id, protocol, payload, (names::T_GENERATOR, by)];
         let mut fields = load_fields(lines.point(names::M_LOAD, &tags), second);

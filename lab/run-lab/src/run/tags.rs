@@ -1,6 +1,6 @@
 //! The tags of a cell's points, whoever writes them.
 
-use lab_model::Workload;
+use lab_model::{Arrivals, Protocol, Workload};
 use ledger::names;
 
 /// The tags of a cell's points.
@@ -16,6 +16,14 @@ pub(super) fn tags<'a>(
         (names::T_PROTOCOL, protocol),
         (names::T_PAYLOAD, payload),
     ]
+}
+
+/// The tag of a protocol: of what a script of the user's own asks, none is declared.
+pub(super) fn protocol(protocol: Protocol, arrivals: Arrivals) -> &'static str {
+    match arrivals {
+        Arrivals::Script => names::NO_CELL,
+        Arrivals::Constant | Arrivals::Poisson | Arrivals::Closed(_) => protocol.name(),
+    }
 }
 
 /// The tag of a declared payload.

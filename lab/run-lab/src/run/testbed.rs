@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::attached::Attachment;
 use super::counters::{ROWS_FAILED, RUNS_OPENED, lost_spans, missing_points, since};
@@ -49,6 +50,8 @@ pub struct TestBed {
     pub(super) attached: Option<Attachment>,
     /// Where services run; anywhere if absent.
     pub(super) cpus: Option<Cpus>,
+    /// Cancelled when nothing is to be waited for.
+    pub(super) stop: CancellationToken,
     /// The sidecar, if it is ours.
     sidecar: Option<Part>,
     real_parts: RealParts,
@@ -109,6 +112,7 @@ impl TestBed {
             before: Default::default(),
             attached: None,
             cpus: None,
+            stop: CancellationToken::new(),
             sidecar: None,
             real_parts: RealParts::default(),
             services: None,
@@ -280,9 +284,7 @@ impl TestBed {
     /// If the sidecar does not close its books.
     pub(super) async fn close_books(&mut self) -> Result<Closed, PartError> {
         self.stop_services().await;
-        if self.attached.is_some() {
-            self.wait_for_spans().await?;
-        }
+        self.wait_for_spans().await?;
         let (now, reason) = self.control.flush(self.nonce()).await?;
         let number = self.opened.as_ref().map(|opened| opened.number);
         let taken = number.is_some_and(|own| now.get(RUNS_OPENED).is_some_and(|&all| all > own));
@@ -378,8 +380,7 @@ async fn begin(
     for part in real_parts.processes() {
         control.watch(&part.name, part.pid, true).await.map_err(PartError::from)?;
     }
-    // The sidecar samples itself.
-    // This process drives, but where load comes by hand: there it only watches.
+    // The sidecar samples itself. This process drives, but where load comes by hand: there it only watches.
     let own = if setup.by_hand { env!("CARGO_PKG_NAME") } else { SERVICE };
     control.watch(own, std::process::id(), false).await.map_err(PartError::from)?;
     Ok((sidecar, control))

@@ -21,6 +21,8 @@ enum Known {
 use Known::{NotRun, Script, Test, Tour};
 
 const CLI: &str = "lab/run-lab/tests/cli.rs";
+const ATTACH: &str = "lab/run-lab/tests/documents/attach.rs";
+const FOLLOWED: &str = "fn a_system_that_runs_already_is_brought_to_a_verdict_as_the_page_says";
 const SDKS: &str =
     "its parts are set by .ci/sdk, which starts its own programs; this one stands for the reader's";
 const GRAFANA: &str = "it needs a Grafana, which is its user's own program";
@@ -91,8 +93,14 @@ const COMMANDS: &[(&str, Known)] = &[
     ("opentelemetry-instrument", NotRun(SDKS)),
     ("node --require", NotRun(SDKS)),
     ("java -javaagent", NotRun(SDKS)),
-    ("run-lab sidecar", Test("lab/run-lab/tests/whole_run/attach.rs", "fn ")),
-    ("run-lab run --plan pages.toml --target", Test("lab/run-lab/tests/foreign/main.rs", "fn ")),
+    (
+        "run-lab sidecar --run-file rows.sqlite --otlp",
+        Test("lab/run-lab/tests/whole_run/attach.rs", "fn "),
+    ),
+    ("run-lab sidecar --run-file rows.sqlite", Test(ATTACH, FOLLOWED)),
+    ("run-lab run --plan pages.toml --target", Test(ATTACH, FOLLOWED)),
+    ("run-lab run --script shop.js", Test(ATTACH, FOLLOWED)),
+    ("run-lab trace", Test(ATTACH, FOLLOWED)),
     ("export K6_LOG_OUTPUT", NotRun(K6)),
     ("k6 run", NotRun(K6)),
     ("export LAB_", NotRun(GRAFANA)),

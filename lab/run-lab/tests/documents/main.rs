@@ -1,6 +1,7 @@
 //! The documents, held to what a reader may expect: short lines, small tables, links that lead somewhere, and commands
 //! of which each is run by a test or is said not to be, and why.
 
+mod attach;
 mod commands;
 mod page;
 mod tour;

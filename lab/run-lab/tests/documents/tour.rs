@@ -40,7 +40,7 @@ fn the_tour_prints_what_it_says() {
         let steps =
             steps.iter().map(|step| if step == SHORTER.0 { SHORTER.1 } else { step.as_str() });
         let script = steps.collect::<Vec<_>>().join("\n");
-        let printed = run(&script, dir.path());
+        let printed = run(&script, dir.path(), &[]);
         let shown = blocks.get(at + 1).filter(|next| next.language == "text");
         let shown = shown.unwrap_or_else(|| panic!("line {}: what does it print?", block.line));
         if let Err(missing) = holds(&printed, &shown.text) {
@@ -56,7 +56,7 @@ fn a_wrong_comparison_is_found_to_be_wrong() {
     let dir = tempfile::tempdir().expect("a folder");
     // For a moment: what is wrong does not take long.
     let plan = "run-lab run --plan blog-as-published --duration 300ms";
-    let printed = run(&format!("{plan}; echo exit code $?"), dir.path());
+    let printed = run(&format!("{plan}; echo exit code $?"), dir.path(), &[]);
     for said in
         ["INVALID", "payload_bytes: declared 10 B, the wire carried 100,000 B", "exit code 3"]
     {
@@ -65,7 +65,7 @@ fn a_wrong_comparison_is_found_to_be_wrong() {
 }
 
 /// Runs a script in `dir`, and returns what it printed. What stays until it is told to stop is told when it has said all.
-fn run(script: &str, dir: &Path) -> String {
+pub(crate) fn run(script: &str, dir: &Path, env: &[(&str, &str)]) -> String {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_run-lab"));
     let programs = program.parent().expect("a folder");
     let mut command = Command::new("bash");
@@ -80,7 +80,7 @@ fn run(script: &str, dir: &Path) -> String {
     let becomes = if stays { "exec " } else { "" };
     command.arg("-c").arg(format!("exec 2>&1\n{becomes}{script}")).current_dir(dir);
     command.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-    command.env("LAB_K6", programs.join("examples/k6_double"));
+    command.env("LAB_K6", programs.join("examples/k6_double")).envs(env.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("bash");
     let printed = read(&mut child, stays);
@@ -114,7 +114,7 @@ fn read(child: &mut Child, stays: bool) -> String {
 }
 
 /// Whether `printed` has what is `shown`, in its order; `…` stands for anything. Else the first piece that is not there.
-fn holds(printed: &str, shown: &str) -> Result<(), String> {
+pub(crate) fn holds(printed: &str, shown: &str) -> Result<(), String> {
     let printed = plain(printed);
     let mut rest = printed.as_str();
     for piece in shown.split('…').map(plain).filter(|piece| !piece.is_empty()) {

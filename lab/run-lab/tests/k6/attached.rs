@@ -33,13 +33,58 @@ pub(crate) async fn what_runs_already_is_driven_by_k6_and_its_latency_is_broken_
     }
 }
 
+pub(crate) async fn what_runs_already_is_asked_by_a_script_of_ones_own() {
+    let run = tokio::task::spawn_blocking(ask);
+    let (code, text, result) = run.await.expect("it ends");
+    assert_eq!(code, Some(0), "{text} {:#}", result["cells"]);
+    let attached = &result["system"]["attached"];
+    assert!(attached["target"].is_string() && attached["sidecar"].is_string(), "{attached}");
+    let [cell] = &result["cells"].as_array().expect("cells")[..] else { panic!("{result:#}") };
+    assert_eq!(cell["id"], "load POST /rest/ping");
+    assert_eq!(cell["factors"]["rounds"], 2);
+    let (requests, traced) = (&cell["requests"], &cell["traced"]);
+    assert!(requests["ok"].as_u64() >= Some(90), "{requests}");
+    // Each of them is in the ledger from k6 on, by services that the lab did not start.
+    assert_eq!(traced["count"], requests["started"], "{traced} {requests}");
+    let wire = cell["wire"].as_array().expect("hops");
+    let hops: Vec<_> = wire.iter().map(|hop| hop["hop"].as_str().expect("a name")).collect();
+    assert_eq!(hops, ["k6→gateway", "gateway→echo"]);
+    let reasons = cell["verdict"]["reasons"].to_string();
+    assert!(reasons.contains("coordinated omission"), "{reasons}");
+    // The rows are the sidecar's: the result keeps the slowest.
+    assert_eq!(result["slowest"].as_array().map(Vec::len), Some(10));
+}
+
+/// What a run of a script ends with whose system somebody else has started.
+fn ask() -> (Option<i32>, String, Value) {
+    let dir = dir();
+    let up = Up::start(dir.path(), &["--without", "influxdb,postgres,grafana"], &[]);
+    let (target, control) = (format!("http://{}", up.part("gateway").0), control(&up));
+    let place = dir.path().join("run");
+    std::fs::create_dir(&place).expect("a folder");
+    lab_drive::k6::write_scripts(&place.join("own")).expect("scripts");
+    let script = ["run", "--script", "own/ping.js", "--rounds", "2"];
+    let system = ["--target", target.as_str(), "--sidecar", control.as_str()];
+    let k6 = Program::double().path.to_string_lossy().into_owned();
+    let env = [("LAB_K6", k6.as_str()), ("RATE", "50"), ("DURATION", "1s"), ("SIZE", "10")];
+    let (code, text) = Run::start(&place, &[&script[..], &system].concat(), &env).end();
+    let result = result(&place);
+    assert_eq!(up.stop(), Some(0));
+    (code, text, result)
+}
+
+/// Where the sidecar of `up` is controlled.
+fn control(up: &Up) -> String {
+    let control = up.says("sidecar").split("http://").nth(2).expect("an address");
+    format!("http://{}", control.split(' ').next().expect("an address"))
+}
+
 /// What a run of the lab's own services, started by somebody else, ends with: its code, what it says, and its result.
 fn drive(program: &Program) -> (Option<i32>, String, Value) {
     let dir = dir();
     let up = Up::start(dir.path(), &["--without", "influxdb,postgres,grafana"], &[]);
     let target = format!("http://{}", up.part("gateway").0);
-    let control = up.says("sidecar").split("http://").nth(2).expect("an address");
-    let control = format!("http://{}", control.split(' ').next().expect("an address"));
+    let control = control(&up);
     let place = dir.path().join("run");
     std::fs::create_dir(&place).expect("a folder");
     let arguments = [

@@ -102,6 +102,7 @@ fn main() -> ExitCode {
             whole::times_are_checked_by_containment_and_a_lie_of_a_millisecond_is_caught,
             whole::k6_writes_to_influxdb_only_if_it_is_asked_to,
             whole::a_script_of_ones_own_is_run_as_it_stands_once_a_round,
+            attached::what_runs_already_is_asked_by_a_script_of_ones_own,
             workloads::a_workload_of_a_plan_file_is_driven_by_the_built_in_driver,
             workloads::a_plan_file_is_all_that_a_run_needs_for_a_workload,
         }

@@ -4,7 +4,9 @@
 #[expect(dead_code, reason = "other tests look closer at a process")]
 pub(crate) mod process;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, StatusCode, Uri};
 use process::{Run, dir, result};
@@ -131,9 +133,17 @@ pub(crate) async fn times_are_checked_by_containment_and_a_lie_of_a_millisecond_
     }
 }
 
-/// An InfluxDB 1.8 that takes everything and keeps nothing.
-async fn influxdb() -> String {
-    let answer = |uri: Uri| async move {
+/// What was written to an InfluxDB, in line protocol.
+type Written = Arc<Mutex<String>>;
+
+/// An InfluxDB 1.8 that takes everything, and keeps it as it came.
+async fn influxdb() -> (String, Written) {
+    let written = Written::default();
+    let kept = Arc::clone(&written);
+    let answer = async move |uri: Uri, body: String| {
+        if uri.path().ends_with("/write") {
+            kept.lock().expect("nobody panicked").push_str(&body);
+        }
         let mut headers = HeaderMap::new();
         headers.insert("X-Influxdb-Version", "1.8.10".parse().expect("a version"));
         match uri.path() {
@@ -150,11 +160,11 @@ async fn influxdb() -> String {
     let address = listener.local_addr().expect("an address");
     let router = axum::Router::new().fallback(answer);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
+    (format!("http://{address}"), written)
 }
 
 pub(crate) async fn k6_writes_to_influxdb_only_if_it_is_asked_to() {
-    let url = influxdb().await;
+    let (url, _) = influxdb().await;
     for asked in [false, true] {
         let dir = dir();
         let more: &[&str] = if asked { &["--k6-influxdb"] } else { &[] };
@@ -180,19 +190,13 @@ pub(crate) async fn a_script_of_ones_own_is_run_as_it_stands_once_a_round() {
     let own = dir.path().join("own");
     lab_drive::k6::write_scripts(&own).expect("scripts");
     let program = Program::told(dir.path(), "").path.to_string_lossy().into_owned();
-    let arguments = [
-        "run",
-        "--script",
-        "own/ping.js",
-        "--rounds",
-        "2",
-        "--without",
-        "influxdb,postgres,grafana",
-    ];
+    let rounds = ["run", "--script", "own/ping.js", "--rounds", "2"];
+    let arguments = [&rounds[..], &["--without", "postgres,grafana"]].concat();
+    let (url, written) = influxdb().await;
     // What the script is told is between it and whoever runs it.
     let env = [
         ("LAB_K6", program.as_str()),
-        ("LAB_INFLUXD", ""),
+        ("LAB_INFLUXDB_URL", &url),
         ("RATE", "50"),
         ("DURATION", "1s"),
         ("SIZE", "10"),
@@ -219,4 +223,27 @@ pub(crate) async fn a_script_of_ones_own_is_run_as_it_stands_once_a_round() {
     let calls = words(dir.path());
     let driven: Vec<_> = calls.iter().filter(|call| call.contains("ping.js")).collect();
     assert_eq!(driven.len(), 2, "{calls:?}");
+    // All that InfluxDB is told of it is of that cell, by the same tags.
+    let written = written.lock().expect("nobody panicked");
+    for measurement in ["hop", "request", "load", "cell", "verdict", "result"] {
+        let of_it = written.lines().filter(|line| line.starts_with(&format!("{measurement},")));
+        let tags: BTreeSet<_> = of_it.map(tags).collect();
+        let expected = r"cell=load\ POST\ /rest/ping,protocol=none,payload=none";
+        let whole_run = "cell=none,protocol=none,payload=none";
+        assert!(tags.contains(expected), "{measurement}: {tags:?}");
+        // A verdict is of the run as a whole too.
+        let others = tags.iter().any(|tags| *tags != expected && *tags != whole_run);
+        assert!(
+            !others && (tags.len() == 1 || measurement == "verdict"),
+            "{measurement}: {tags:?}"
+        );
+    }
+}
+
+/// The tags of a point that say which cell it is of.
+fn tags(line: &str) -> &str {
+    let begin = line.find("cell=").expect("a cell");
+    let payload = begin + line[begin..].find("payload=").expect("a payload");
+    let end = line[payload..].find([',', ' ']).expect("more");
+    &line[begin..payload + end]
 }

@@ -5,13 +5,18 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Query;
 use axum::routing::get;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::up::Up;
 use crate::process::{self, dir, result};
+
+/// How long a run waits for spans that have not come, unless somebody interrupts it.
+const LAST_SPANS: Duration = Duration::from_secs(12);
 
 /// A service of somebody else: it makes a payload of `bytes(n)` where `n` were asked for, and tells nothing of itself.
 fn shop(bytes: fn(usize) -> usize) -> SocketAddr {
@@ -184,6 +189,28 @@ fn what_cannot_be_done_with_a_system_that_is_not_ours_is_refused_before_anything
     let alone = alone.expect("it starts");
     assert_eq!(alone.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&alone.stderr).contains("--sidecar"));
+}
+
+#[test]
+fn who_does_not_want_to_wait_for_the_last_spans_is_not_kept() {
+    let dir = dir();
+    std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
+    // A trace is held for longer than anybody waits.
+    let held = ["--run-file", "rows.sqlite", "--join-window", "60s"];
+    let sidecar = Sidecar::start(dir.path(), &held);
+    let target = format!("http://{}", shop(|n| n));
+    let given = ["--driver", "builtin", "--target", &target, "--sidecar", &sidecar.control];
+    let given = [&["run", "--plan", "orders.toml"], &given[..]].concat();
+    let mut run = process::Run::start(dir.path(), &given, &[("PATH", "/nonexistent")]);
+    run.line("closing the books");
+    let (own, asked) = (Pid::from_child(&run.child), Instant::now());
+    kill_process(own, Signal::INT).expect("it waits for spans");
+    let (code, text) = run.end();
+    assert_eq!(code, Some(130), "{text}");
+    assert!(asked.elapsed() < LAST_SPANS, "{:?}", asked.elapsed());
+    // What there was by then is told.
+    let result = result(dir.path());
+    assert_eq!(result["cells"][0]["requests"]["ok"], 100, "{}", result["cells"][0]["requests"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod process;
 mod attach;
 mod distance;
 mod told;
+mod trace;
 mod up;
 
 use std::fs;

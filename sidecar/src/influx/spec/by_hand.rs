@@ -74,6 +74,42 @@ fn load_by_hand_is_never_in_a_cell_of_a_plan() {
     assert_eq!(found, [["rest-10B by hand", "rest", "10"], ["none"; 3]]);
 }
 
+/// A request of a script of somebody's own, in a cell of the run that nobody announced.
+fn of_a_script(cell: &str) -> RequestRow {
+    RequestRow { cell: cell.into(), ..request(START, 5_000) }
+}
+
+#[test]
+fn what_a_script_asks_for_is_in_a_cell_of_its_own_which_begins_with_its_first_answer() {
+    let mut windows = windows();
+    windows.requests(&[of_a_script("default GET /page"), of_a_script("rest-10B")], START + 1);
+    let points = all(&mut windows, START + 2);
+    let found: Vec<_> = of(&points, names::M_REQUEST).into_iter().map(tags).collect();
+    assert_eq!(found, [["default GET /page", "none", "none"], ["rest-10B", "rest", "10"]]);
+    let began: Vec<_> = of(&points, names::M_CELL).into_iter().map(tags).collect();
+    assert_eq!(began, [["default GET /page", "none", "none"]]);
+    // Nobody who is of no run has one.
+    let stranger = RequestRow { unasked: true, ..of_a_script("default GET /other") };
+    windows.requests(&[stranger], START + 3);
+    let found: Vec<_> = all(&mut windows, START + 4);
+    assert!(of(&found, names::M_REQUEST).into_iter().any(|point| tags(point) == ["none"; 3]));
+}
+
+#[test]
+fn cells_of_scripts_are_bounded_too_and_share_what_is_past_the_bound() {
+    let mut windows = windows();
+    let rows: Vec<_> = (0..1_000).map(|n| of_a_script(&format!("default GET /{n}"))).collect();
+    windows.requests(&rows, START + 1);
+    windows.requests(&[by_hand("GET /one-more", "?→shop", None)], START + 1);
+    let points = all(&mut windows, START + 2);
+    let cells: Vec<_> = of(&points, names::M_REQUEST).into_iter().map(tags).collect();
+    let cells: std::collections::BTreeSet<_> = cells.into_iter().collect();
+    assert!(cells.contains(&["other", "none", "none"]));
+    assert_eq!(cells.len(), 265);
+    let counted = of(&points, names::M_REQUEST).into_iter().map(|p| field(p, names::F_COUNT));
+    assert_eq!(counted.sum::<f64>(), 1_001.0);
+}
+
 #[test]
 fn the_latency_of_load_by_hand_is_told_where_its_generator_tells_it() {
     let mut windows = windows();

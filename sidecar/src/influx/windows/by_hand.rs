@@ -14,25 +14,28 @@ const UNNAMED: &str = "unnamed";
 
 /// What a request by hand is grouped by, and whether its payload is known.
 pub(super) fn tags(row: &RequestRow) -> Tags {
-    let none = || names::NO_CELL.to_owned();
     let mut parts = row.operation.split(['/', ' ']).filter(|part| !part.is_empty());
     let Some(protocol) = parts.find(|part| names::PROTOCOLS.contains(part)) else {
-        let name = if row.operation.is_empty() { UNNAMED } else { &row.operation };
-        return Tags { cell: bounded(name), protocol: none(), payload: none() };
+        return named(if row.operation.is_empty() { UNNAMED } else { &row.operation });
     };
     let counted = row.hops.first().and_then(|edge| edge.reply).map(|reply| reply.payload);
     let (of_it, payload) = match counted.filter(|&bytes| bytes > 0) {
         Some(bytes) => (Size(bytes).to_string(), bytes.to_string()),
-        None => (parts.collect::<Vec<_>>().join("-"), none()),
+        None => (parts.collect::<Vec<_>>().join("-"), names::NO_CELL.to_owned()),
     };
     let cell = bounded(&[protocol, &of_it].join("-"));
     Tags { cell, protocol: protocol.to_owned(), payload }
 }
 
-/// What is past the bound of cells by hand.
-pub(super) fn other() -> Tags {
+/// A cell of which no more is known than what it is called.
+pub(super) fn named(name: &str) -> Tags {
     let none = || names::NO_CELL.to_owned();
-    Tags { cell: OTHER.to_owned(), protocol: none(), payload: none() }
+    Tags { cell: bounded(name), protocol: none(), payload: none() }
+}
+
+/// What is past a bound.
+pub(super) fn other() -> Tags {
+    named(OTHER)
 }
 
 /// The same where a plan has a cell of that name.

@@ -18,6 +18,8 @@ pub(super) const MOST_OPERATIONS: usize = 32;
 const MOST_GENERATORS: usize = 8;
 /// Cells of requests that no run asked for; later ones are [`OTHER`].
 pub(super) const MOST_BY_HAND: usize = 64;
+/// Cells that a run did not announce, beside those: of a script it is known what it asks when it has asked.
+pub(super) const MOST_UNANNOUNCED: usize = 200;
 
 /// Why a cell cannot be announced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +43,8 @@ pub(super) struct Cell {
     generators: Vec<String>,
     seen: Vec<bool>,
     /// No plan has it.
-    by_hand: bool,
-    /// Of a cell by hand: the first second that had a request of it, until that is written.
+    unplanned: bool,
+    /// Of such a cell: the first second that had a request of it, until that is written.
     began: Option<u64>,
     has_begun: bool,
 }
@@ -56,7 +58,7 @@ impl Cell {
             operations: Vec::new(),
             generators: Vec::new(),
             seen: Vec::new(),
-            by_hand: false,
+            unplanned: false,
             began: None,
             has_begun: false,
         }
@@ -64,7 +66,7 @@ impl Cell {
 
     /// Notes that a request of it was answered in `second`. Of a cell of a plan the lab says when it begins.
     pub(super) fn begins(&mut self, second: u64) {
-        if self.by_hand && !self.has_begun {
+        if self.unplanned && !self.has_begun {
             (self.began, self.has_begun) = (Some(second), true);
         }
     }
@@ -143,14 +145,14 @@ pub(super) struct Cells {
     all: Vec<Cell>,
     by_name: HashMap<String, usize>,
     /// Those that no plan has, by the name that their requests give them.
-    by_hand: HashMap<String, usize>,
+    unplanned: HashMap<String, usize>,
 }
 
 impl Cells {
     pub(super) fn new() -> Cells {
         let none = || names::NO_CELL.to_owned();
         let tags = Tags { cell: none(), protocol: none(), payload: none() };
-        Cells { all: vec![Cell::new(tags)], by_name: HashMap::new(), by_hand: HashMap::new() }
+        Cells { all: vec![Cell::new(tags)], by_name: HashMap::new(), unplanned: HashMap::new() }
     }
 
     /// Announces a cell; one announced again with other tags gets these from its next window on.
@@ -160,7 +162,7 @@ impl Cells {
         {
             return Ok(());
         }
-        if self.all.len() - self.by_hand.len() > MOST_CELLS {
+        if self.all.len() - self.unplanned.len() > MOST_CELLS {
             return Err(PlanError::TooMany { cell: tags.cell });
         }
         self.by_name.insert(tags.cell.clone(), self.all.len());
@@ -170,27 +172,33 @@ impl Cells {
 
     /// The place of the cell called `name`; that of no cell, if it was not announced.
     pub(super) fn find(&self, name: &str) -> usize {
-        self.by_name.get(name).copied().unwrap_or(0)
+        let found = self.by_name.get(name).or_else(|| self.unplanned.get(name));
+        found.copied().unwrap_or(0)
     }
 
     /// The place of the cell that `row` belongs to.
     pub(super) fn of(&mut self, row: &RequestRow) -> usize {
-        if !row.unasked || !row.cell.is_empty() {
-            return self.find(&row.cell);
-        }
-        let mut tags = by_hand::tags(row);
-        if self.by_name.contains_key(&tags.cell) {
-            tags = by_hand::beside_a_plan(tags);
-        }
-        if let Some(&at) = self.by_hand.get(&tags.cell) {
+        if let Some(&at) = self.by_name.get(&row.cell) {
             return at;
         }
-        if self.by_hand.len() >= MOST_BY_HAND {
+        let (mut tags, most) = match (row.unasked, row.cell.is_empty()) {
+            (true, true) => (by_hand::tags(row), MOST_BY_HAND),
+            (false, false) => (by_hand::named(&row.cell), MOST_BY_HAND + MOST_UNANNOUNCED),
+            // Of a run and of no cell, as certifications are; or somebody's who says what no run asked for.
+            (false, true) | (true, false) => return 0,
+        };
+        if row.unasked && self.by_name.contains_key(&tags.cell) {
+            tags = by_hand::beside_a_plan(tags);
+        }
+        if let Some(&at) = self.unplanned.get(&tags.cell) {
+            return at;
+        }
+        if self.unplanned.len() >= most {
             tags = by_hand::other();
         }
         let all = &mut self.all;
-        *self.by_hand.entry(tags.cell.clone()).or_insert_with(|| {
-            all.push(Cell { by_hand: true, ..Cell::new(tags) });
+        *self.unplanned.entry(tags.cell.clone()).or_insert_with(|| {
+            all.push(Cell { unplanned: true, ..Cell::new(tags) });
             all.len() - 1
         })
     }
