@@ -95,13 +95,12 @@ pub(crate) fn points(look: Look<'_>, frame: &Frame, size: Size) -> String {
         pairs.filter_map(|(x, y)| Some((x.as_f64()?, y.as_f64()?))).collect()
     };
     let all: Vec<Vec<(f64, f64)>> = lines.iter().map(places).collect();
-    let entry =
-        |(at, ([name, _, column], places)): (usize, (&[&str; 3], &Vec<(f64, f64)>))| Entry {
-            name: (*name).to_owned(),
-            colour: look.colour(column, at),
-            values: places.iter().map(|(_, y)| *y).collect(),
-        };
-    let entries: Vec<Entry> = lines.iter().zip(&all).enumerate().map(entry).collect();
+    let entry = |at: usize| Entry {
+        name: lines[at][0].to_owned(),
+        colour: look.colour(lines[at][2], at),
+        values: all[at].iter().map(|(_, y)| *y).collect(),
+    };
+    let entries: Vec<Entry> = (0..lines.len()).map(entry).collect();
     let (below, size) = legend(look, entries.clone(), size);
     let ends = |of: fn(&(f64, f64)) -> f64| {
         let values = all.iter().flatten().map(of);

@@ -39,7 +39,7 @@ impl<'a> Look<'a> {
         let overrides = self.panel["fieldConfig"]["overrides"].as_array();
         let of_it = overrides.into_iter().flatten().filter(|one| fits(&one["matcher"], field));
         let said = of_it.flat_map(|one| one["properties"].as_array().into_iter().flatten());
-        let last = said.filter(|property| property["id"] == id).last();
+        let last = said.filter(|property| property["id"] == id).next_back();
         let of_all = || {
             let defaults = &self.panel["fieldConfig"]["defaults"];
             id.split('.').fold(defaults, |value, key| &value[key])
@@ -119,9 +119,9 @@ impl<'a> Look<'a> {
             return None;
         }
         let limits = self.limits(field);
-        let reached =
+        let mut reached =
             limits.into_iter().filter(|(least, _)| least.is_none_or(|least| number >= least));
-        reached.last().map(|(_, colour)| colour)
+        reached.next_back().map(|(_, colour)| colour)
     }
 }
 
