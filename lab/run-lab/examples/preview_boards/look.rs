@@ -38,8 +38,8 @@ impl<'a> Look<'a> {
     pub(crate) fn property(&self, field: &str, id: &str) -> &'a Value {
         let overrides = self.panel["fieldConfig"]["overrides"].as_array();
         let of_it = overrides.into_iter().flatten().filter(|one| fits(&one["matcher"], field));
-        let said = of_it.flat_map(|one| one["properties"].as_array().into_iter().flatten());
-        let last = said.filter(|property| property["id"] == id).next_back();
+        let mut said = of_it.flat_map(|one| one["properties"].as_array().into_iter().flatten());
+        let last = said.rfind(|property| property["id"] == id);
         let of_all = || {
             let defaults = &self.panel["fieldConfig"]["defaults"];
             id.split('.').fold(defaults, |value, key| &value[key])
