@@ -1,13 +1,14 @@
 //! Closing the books: from what each side of each hop measured to one ledger whose stages add up.
 //!
-//! A hop is a walk along marks. The client's walk has a hole where the wire is; relays on it and the server fill
-//! it ([`crate::wire`]).
-//! A foreign span is the case with no marks at all, a lost half the case with nothing to fill the hole:
-//! neither is special. A database sends no spans: the hole of a call to one is the round trip of its query,
-//! which its client measures.
+//! A hop is a walk along marks. The client's walk has a hole, the time between its last write and its first read of the
+//! reply. Relays on the wire and the server say what happened in the hole ([`crate::wire`]).
+//! Two cases need no rule of their own: a span of a foreign SDK has no marks at all, and of a lost half nothing fills
+//! the hole. A database sends no spans: the hole of a call to one is the round trip of its query, which its client
+//! measures.
 //!
-//! Every instant of a residence is booked once: under the call that was being waited for ([`crate::critical`]),
-//! else under the stage it lies in. What ran beside that, or outside, is counted apart and is in no sum.
+//! The time between a server's reading of the request and its reply is its *residence*. Every instant of it is booked
+//! once: under the call that was being waited for ([`crate::critical`]), else under the stage it lies in. What ran
+//! beside that, or outside of it, is counted apart and is in no sum.
 
 use std::borrow::Borrow;
 

@@ -1,8 +1,8 @@
 //! Which of the calls of a server its request waited for, and when: the critical path through one residence.
 //!
-//! Walking back from the end of the residence, an instant belongs to the call in flight that returned last, else to
-//! the server's own stage. Calls are timed by the process that made them, so they lie on one clock with the
-//! residence; those that do not (`elsewhere`) have a length and no place.
+//! Walking back from the end of the residence, an instant belongs to the call under way that returned last; where none
+//! was under way it belongs to the server's own stage. Calls are timed by the process that made them, so they lie on
+//! the clock of the residence. Calls that another process timed (`elsewhere`) have a length but no place on that clock.
 //! After Eaton et al., "Distributed Latency Profiling through Critical Path Tracing", ACM Queue 20(1), 2022.
 
 use std::borrow::Borrow;

@@ -31,7 +31,7 @@ impl Edge {
         format!("{KEY}={:016x}:{}", self.span, said(&self.cell, self.round, &self.nonce))
     }
 
-    /// Reads the member's value; nothing of one that is written otherwise.
+    /// Reads the member's value; `None` if it is written in any other way.
     #[must_use]
     pub fn read(value: &str) -> Option<Edge> {
         let (span, rest) = value.split_once(':')?;
@@ -45,8 +45,8 @@ impl Edge {
     }
 }
 
-/// `CELL:ROUND:NONCE` as a member has it: what is the same for all requests of a round. Where the cell's name is too
-/// long for a member it is left out: the generator's own span says it too.
+/// `CELL:ROUND:NONCE`, the part of a member that is the same for all requests of a round. A cell's name that is too
+/// long for a member is left out: the load generator's own span has it, too.
 #[must_use]
 pub fn said(cell: &str, round: u32, nonce: &str) -> String {
     let said = |cell: &str| format!("{cell}:{round}:{nonce}");
@@ -68,7 +68,7 @@ fn encoded(cell: &str) -> String {
     text
 }
 
-/// The name that was encoded so. A `%` that begins no two digits stands for itself.
+/// The name that was encoded so. A `%` without two hexadecimal digits after it stands for itself.
 fn decoded(text: &str) -> Option<String> {
     let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let bytes = text.as_bytes();

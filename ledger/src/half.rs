@@ -21,8 +21,8 @@ pub enum Side {
     Wire,
 }
 
-/// What a relay saw on its *far* face, towards the server: its outbound message is the request. What its [`Half`] has
-/// besides is of the *near* face, towards the client, on which it is read.
+/// What a relay saw on its *far* face, the connection to the server: there the request goes out and the reply comes in.
+/// Everything else in a relay's [`Half`] was seen on the *near* face, the connection to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Far {
     /// The marks taken there.
@@ -42,9 +42,8 @@ pub struct Far {
 pub struct Half {
     /// Which side this is.
     pub side: Side,
-    /// Start and end of the span on the clock of its own process, in nanoseconds. For a foreign
-    /// span this is wall time: only the difference, and comparisons within one process, mean
-    /// anything.
+    /// Start and end of the span on the clock of its own process, in nanoseconds. A foreign span has
+    /// them in wall time: then use only their difference, and compare them only within one process.
     pub interval: (u64, u64),
     /// Start of the span by the wall, as its process told it, in nanoseconds since 1970; 0 if unknown.
     pub wall: u64,
@@ -52,7 +51,7 @@ pub struct Half {
     pub clock: String,
     /// The marks taken. None at all for a foreign span.
     pub marks: Marks,
-    /// Where the time of the outbound message went while it was being sent.
+    /// Where the time went while the outbound message was being sent.
     pub sending: Sending,
     /// What the outbound message put on the wire.
     pub outbound: Traffic,
@@ -66,10 +65,10 @@ pub struct Half {
     pub attempts: u64,
     /// Kind of database called, where it was one: such a call has no other side (client only).
     pub database: Option<String>,
-    /// Made by another process than the side it was called from, on a clock of its own: how long the call took is
-    /// known, but not when (client only).
+    /// The call was timed by another process than the one that it belongs to, on a clock of its own: how long the call
+    /// took is known, but not when (client only).
     pub elsewhere: bool,
-    /// The call had more than one message in one direction, so that only its beginning and its end are marked.
+    /// The call streamed: it had more than one message in one direction, so only its beginning and its end are marked.
     pub streaming: bool,
     /// Injected delays, as the injector measured them, in nanoseconds.
     pub injected: Vec<(Stage, u64)>,
@@ -138,7 +137,7 @@ impl Half {
         self.interval.1.wrapping_sub(self.interval.0).cast_signed()
     }
 
-    /// From when the call was to be made (planned, else made) until it returned, as its caller sees it.
+    /// From the planned start of the call, or where nothing was planned from its start, until it returned to its caller.
     #[must_use]
     pub fn call(&self) -> (u64, u64) {
         let (start, end) = self.interval;
@@ -147,8 +146,8 @@ impl Half {
         (start, mark(Point::CallEnd).unwrap_or(end))
     }
 
-    /// From the last byte of the inbound message to the last byte of the outbound one, as far as this side, a
-    /// server, knows.
+    /// The residence of a request in a server: from the last byte of the request to the last byte of the reply, as far
+    /// as the server knows.
     #[must_use]
     pub fn residence(&self) -> (u64, u64) {
         let (start, end) = self.interval;

@@ -18,8 +18,8 @@ pub struct HopNode<H = Half> {
     pub server: Option<H>,
     /// Relays between the two, from the client's on.
     pub relays: Vec<H>,
-    /// Spans of the server, a foreign one, were nearly always within what the relays before it saw by the wall clock: so
-    /// this one may be placed by it.
+    /// The server's spans come from a foreign SDK, and by the wall clock nearly all of them lay within what the relays
+    /// before it saw: so this span, too, may be placed by the wall clock.
     pub placed: bool,
     /// Calls made by the server of this hop.
     pub children: Vec<HopNode<H>>,
@@ -54,9 +54,10 @@ impl<H: Borrow<Half>> HopNode<H> {
         self.relays.iter().map(Borrow::borrow)
     }
 
-    /// By how much the server was at work inside its client's call: from the call to the server's first read, or from its
-    /// last write to the call's end, whichever is less, in nanoseconds. Below 0 one side's times are wrong: nothing can
-    /// be read before it is asked for. `None` unless both read one clock, and the server the bytes.
+    /// How much room the client's call leaves around the server's work, in nanoseconds: from the begin of the call to the
+    /// server's first read, or from the server's last write to the end of the call, whichever is less. Below 0 the times
+    /// of one side are wrong: nothing can be read before it is asked for. `None` unless both sides read the same clock
+    /// and the server's connection was tapped.
     #[must_use]
     pub fn margin(&self) -> Option<i64> {
         let (client, server) = (self.client()?, self.server()?);
@@ -84,8 +85,8 @@ pub struct HopLedger {
     pub out_of_order: u32,
     /// The reply began before the request's last byte was written.
     pub early: bool,
-    /// One of the two sides is missing. A call to a database has but one, and so has a request that begins at its
-    /// server.
+    /// One of the two sides is missing. A call to a database has only one side, and so has a request that begins at
+    /// its server: of these nothing is missing.
     pub unjoined: bool,
     /// When what counts of this call began, after its caller had the request, in nanoseconds on the caller's clock.
     /// Unknown of the edge, which nobody called for, and of calls that have no place there.

@@ -197,6 +197,10 @@ pub const F_LATENCY_COUNT: &str = "latency_count";
 /// Field of [`M_LOAD`]: the part of the round's time that the point stands for, in seconds. `ok` over it is the rate.
 pub const F_SECONDS: &str = "seconds";
 
+/// Field of [`M_LOAD`]: the part of the round's time in which arrivals were planned that the point stands for, in seconds.
+/// `planned` over it is the rate that was asked for.
+pub const F_PLANNED_SECONDS: &str = "planned_seconds";
+
 /// Field of [`M_PROCESS`]: CPU used, in cores.
 pub const F_CPU_CORES: &str = "cpu_cores";
 /// Field of [`M_PROCESS`]: resident memory, in bytes.
@@ -256,6 +260,10 @@ pub const F_RATIO_HIGH: &str = "ratio_high";
 pub const F_ANSWER: &str = "answer";
 /// Field of [`M_CONTRAST`] of the means: by how much, with its interval, in words; or why nothing is claimed.
 pub const F_BY: &str = "by";
+/// Field of [`M_CONTRAST`] of the means: what the first spends most of its time on, in words.
+pub const F_FIRST_MOSTLY: &str = "first_mostly";
+/// Field of [`M_CONTRAST`] of the means: what the second spends most of its time on, in words.
+pub const F_SECOND_MOSTLY: &str = "second_mostly";
 
 /// Field of [`M_EVIDENCE`]: what was looked at, with number and limit, in words.
 pub const F_TEXT: &str = "text";

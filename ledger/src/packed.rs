@@ -1,10 +1,10 @@
 //! The record of one side of a hop as bytes: marks, times of sending, traffic, and where the span stands
 //! among those of its process. One attribute of a span, [`crate::names::PACKED`].
 //!
-//! The first byte is the version of the form. Then come entries: a tag, the length of what follows, both
-//! as [`varint`]s, and numbers as varints. A reader skips tags that it does not know, and numbers that
-//! an entry has beyond those it knows, so that a writer may say more. What the text form says, this says
-//! too (`packed_and_plain_spans_are_the_same_record`).
+//! The first byte is the version of the form. Then come entries: a tag, the length of the content, and the content, all
+//! of them numbers written as [`varint`]s. A reader skips tags that it does not know, and numbers at the end of an entry
+//! that it does not know, so that a later writer may add some. Both forms, this and the text, hold the same record
+//! (`packed_and_plain_spans_are_the_same_record`).
 
 use crate::half::{Far, Half};
 use crate::marks::{Marks, Point, Sending, Traffic};
@@ -13,7 +13,7 @@ use crate::stage::Stage;
 /// The version that is written, and the only one that is read.
 const VERSION: u8 = 1;
 
-/// What an entry is about. Content are never given anew.
+/// What an entry is about. A number that was used once is never given to something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Tag {
@@ -46,7 +46,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Appends where a span stands to its packed record: an entry may stand at its end.
+    /// Appends to a packed record where its span stands: entries may come in any order, so this one may be the last.
     pub fn pack(self, out: &mut Vec<u8>) {
         numbers(out, Tag::Origin, &[self.instance, self.sequence]);
     }

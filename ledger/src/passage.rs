@@ -1,4 +1,4 @@
-//! Who stands at the outer end of a piece of wire: a client, or a relay that passed an exchange on.
+//! The outer end of a piece of wire: a client, or a relay that passed a request and its reply on.
 
 use crate::half::Half;
 use crate::marks::Point;

@@ -46,7 +46,7 @@ impl Family {
         Family::Backend,
     ];
 
-    /// The name used in files, tags and reports.
+    /// The name used in files, tags and fields.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,6 +60,23 @@ impl Family {
             Family::Delivery => "delivery",
             Family::Unseen => "unseen",
             Family::Backend => "backend",
+        }
+    }
+
+    /// The name for people, in reports and on boards.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Family::Generator => "load generator",
+            Family::FlowControl => "flow control",
+            Family::Network => "network and receive wait",
+            Family::Queue
+            | Family::Serialization
+            | Family::Socket
+            | Family::Framing
+            | Family::Delivery
+            | Family::Unseen
+            | Family::Backend => self.name(),
         }
     }
 
@@ -103,7 +120,7 @@ macro_rules! stages {
                 match self { $(Stage::$stage => Family::$family,)* }
             }
 
-            /// The name used in files, tags and reports.
+            /// The name used in files, tags and fields.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Stage::$stage => $name,)* }

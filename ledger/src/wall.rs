@@ -1,14 +1,14 @@
 //! Between the clock of the lab and the wall clock.
 //!
 //! Both run at the same speed (the kernel slews them together), so their difference holds until somebody sets
-//! the wall clock. No duration of the lab is computed from wall times: they say when something was for those who
-//! read about it, and they place what others tell in them.
+//! the wall clock. No duration of the lab is computed from wall times. They tell a reader when something was, and they
+//! place what other programs date by the wall clock.
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::clock;
 
-/// Readings of which the one least disturbed counts.
+/// How often both clocks are read; the reading that was disturbed least is taken.
 const TRIES: u32 = 5;
 
 /// How far the wall clock, in nanoseconds since 1970, is ahead of [`clock::now`].

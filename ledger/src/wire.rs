@@ -1,8 +1,9 @@
-//! The hole that the wire leaves in a client's walk, and what fills it: relays from the outermost in, then the server,
-//! each where its clock allows.
+//! The hole that the wire leaves in a client's walk, and what fills it: relays, from the one next to the client inwards,
+//! then the server, as far as their clocks can be compared.
 //!
-//! Where both ends of a piece of wire were looked at by one clock, the two ways over it are measured stages; otherwise
-//! what the inner end leaves of the hole is one inferred stage, called network only where taps looked at both ends.
+//! Where both ends of a piece of wire were tapped by one clock, the way there and the way back are two measured stages.
+//! Otherwise they are one inferred stage: the hole less what the inner end accounts for. It is called network only where
+//! taps looked at both ends.
 //! A relay that passes on to a foreign server measures all of the time between; where the server's span can be
 //! placed in it by the wall clock, what is before it and after it are told apart.
 

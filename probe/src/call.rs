@@ -19,9 +19,9 @@ pub struct Call {
     pub root: Option<Root>,
     /// The request that the call is made for, where that is not the one that the current task works on.
     pub parent: Option<Context>,
-    /// How long it may take. Less is taken where the request that it is made for has less left.
+    /// How long it may take. Where the request that it is made for has less time left, that is the limit.
     pub timeout: Option<Duration>,
-    /// The path as a template (`/users/{id}`), where the path itself names one thing among many.
+    /// The path as a template (`/users/{id}`), where the path itself has an id in it.
     pub route: Option<Arc<str>>,
 }
 
@@ -71,8 +71,8 @@ impl Root {
         ]
     }
 
-    /// What the request whose span is `span` carries: where it begins, in `tracestate`. One that is not traced
-    /// carries nothing, for no span will tell of it.
+    /// What the request carries in `tracestate`: that `span` is its beginning, its edge. A request that is not traced
+    /// carries nothing, since no span will tell of it.
     pub(crate) fn carried(&self, span: u64) -> Option<Arc<Carried>> {
         let nonce = self.nonce.as_deref().filter(|_| self.sampled)?;
         let edge = Edge { span, cell: (*self.cell).into(), round: self.round, nonce: nonce.into() };

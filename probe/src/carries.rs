@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-/// A message that says it of itself.
+/// A message that knows how many of its bytes are payload.
 pub trait Carries {
     /// Bytes of application payload in the message.
     fn payload_bytes(&self) -> u64 {
@@ -13,13 +13,13 @@ pub trait Carries {
 impl Carries for Infallible {}
 impl Carries for serde_json::Value {}
 
-/// Somebody who knows it of messages that do not say it: those of other crates, say.
+/// Knows how many bytes are payload in messages that cannot say it themselves, such as those of other crates.
 pub trait Weigh<T> {
     /// Bytes of application payload in `message`.
     fn payload_bytes(message: &T) -> u64;
 }
 
-/// Messages say it themselves.
+/// Asks the messages themselves ([`Carries`]).
 #[derive(Debug, Clone, Copy)]
 pub struct ByCarries;
 

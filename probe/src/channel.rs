@@ -1,5 +1,5 @@
-//! What requests of a client go through, generated ones too: trace context and deadline are put on each, and it is
-//! sent over connections of the client's version of HTTP.
+//! The channel that all requests of a client go through, also those of generated gRPC clients. It puts trace context and
+//! deadline on each request and sends it over a connection of the client's version of HTTP.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::transport::TransportError;
 /// The connections of a client.
 #[derive(Debug, Clone)]
 pub(crate) enum Wire {
-    /// HTTP/1.1: one for each call at a time.
+    /// HTTP/1.1: a connection carries one call at a time.
     Http1(Box<legacy::Client<Connector, Replay>>),
-    /// HTTP/2: one for all.
+    /// HTTP/2: one connection carries all calls.
     Http2(Arc<Http2>),
 }
 

@@ -81,8 +81,8 @@ impl Client {
         self.connector.opened()
     }
 
-    /// Sends any request, whose URI is a path and a query, and reads the whole reply, whatever its status. Bytes are
-    /// counted as payload in neither direction.
+    /// Sends any request and reads the whole reply, whatever its status. The request's URI is a path with a query, without
+    /// a host. No bytes count as payload, in either direction.
     ///
     /// # Errors
     /// There was no reply, or it broke off.
@@ -101,8 +101,8 @@ impl Client {
         self.run(ongoing, exchange, call.timeout).await
     }
 
-    /// Sends any request, as [`Self::send`] does, and hands over the reply with its body unread: for replies that are
-    /// long or never end, and for upgrades. The call is over with the reply's head.
+    /// Sends any request, as [`Self::send`] does, and returns the reply with its body unread: for replies that are long or
+    /// never end, and for upgrades. The call counts as over when the reply's head is there.
     ///
     /// # Errors
     /// There was no reply.
@@ -116,7 +116,7 @@ impl Client {
         self.run(ongoing, self.sent(request), call.timeout).await
     }
 
-    /// Sends any request with a body of JSON and reads a reply of JSON. Messages need not say what they carry.
+    /// Sends any request with a body of JSON and reads a reply of JSON. No bytes count as payload.
     ///
     /// # Errors
     /// [`CallError`] tells no reply, a reply other than 2xx, and an unreadable reply apart.
@@ -132,7 +132,7 @@ impl Client {
         self.json_with(request, call, |_| 0, |_| 0).await
     }
 
-    /// The same; what each message carries is what these functions say of it.
+    /// As [`Self::json`], where functions say how many bytes of each message are payload.
     ///
     /// # Errors
     /// As [`Self::json`].
@@ -369,7 +369,7 @@ async fn within<R, E>(
     }
 }
 
-/// What comes first of a body, which may break off and may be longer.
+/// The beginning of a body, up to a limit. The body may be longer, or break off.
 async fn beginning(mut body: Received, most: usize) -> Bytes {
     let mut bytes = BytesMut::new();
     while bytes.len() < most

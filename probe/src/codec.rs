@@ -13,11 +13,11 @@ use crate::slot::Slot;
 #[derive(Debug)]
 pub struct TimedCodec<T, U>(PhantomData<(T, U)>);
 
-/// The same for any message, whoever's it is. None of it counts as payload.
+/// The same for messages of any type. None of their bytes count as payload.
 #[derive(Debug)]
 pub struct AnyCodec<T, U>(PhantomData<(T, U)>);
 
-/// The same for any message, whose payload `W` knows.
+/// The same for messages of any type; `W` knows how many of their bytes are payload.
 #[derive(Debug)]
 pub struct WeighingCodec<T, U, W>(PhantomData<(T, U, W)>);
 

@@ -30,15 +30,15 @@ impl Database {
         Database { probe: probe.clone(), peer }
     }
 
-    /// The same, whose spans say where it is.
+    /// The same; its spans name the address, too.
     #[must_use]
     pub fn at(mut self, host: &str, port: u16) -> Database {
         self.peer.address = Some((host.into(), port));
         self
     }
 
-    /// Begins a call below the request that is being served; `name` is its span's. Next is asking for
-    /// a connection.
+    /// Begins a call as a part of the request that is being served; `name` is the name of its span. The caller asks for
+    /// a connection next.
     pub async fn begin(&self, name: &'static str) -> Query {
         let ongoing =
             Ongoing::begin(&self.probe, &self.peer, || Said::query(name), &Call::default());
@@ -49,15 +49,15 @@ impl Database {
     }
 }
 
-/// A call to a database. Dropped before [`Query::end`], it was given up.
+/// A call to a database. If it is dropped before [`Query::end`], the call was given up.
 #[derive(Debug)]
 pub struct Query {
     ongoing: Ongoing,
 }
 
 impl Query {
-    /// There is a connection, and the query is about to be sent on it. Called again for another
-    /// attempt, all before it counts as waiting.
+    /// There is a connection, and the query is about to be sent on it. If this is called again, for another
+    /// attempt, all time before counts as waiting.
     pub async fn sent(&self) {
         if let Some(slot) = self.ongoing.slot() {
             slot.record.attempt(0, 0);

@@ -1,8 +1,8 @@
-//! A request and its answer as a caller words them who has neither as a message.
+//! A request and its answer for callers that have no message types for them.
 
 use http::{Request, StatusCode};
 
-/// A request as its caller words it, and how its answer is read.
+/// How a request is made, and how its answer is read.
 #[derive(Debug)]
 pub struct Exchange<B, D> {
     /// Method, path with query, and headers. The peer's address and the trace context are added.

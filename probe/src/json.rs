@@ -1,6 +1,7 @@
 //! Timed JSON: bodies of requests and replies, as arguments and results of handlers.
 //!
-//! Messages that say what they carry ([`Carries`]) have [`JsonBody`] and [`JsonReply`]; any other has [`Json`].
+//! Messages that know how many of their bytes are payload ([`Carries`]) use [`JsonBody`] and [`JsonReply`]; all others
+//! use [`Json`].
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -211,7 +212,7 @@ impl Refusal {
     }
 }
 
-/// The one rule of which status a body earns that cannot be read.
+/// The status that answers a body which cannot be read: the one place that decides it.
 impl From<JsonError> for Refusal {
     fn from(error: JsonError) -> Self {
         let status = match &error {

@@ -1,7 +1,7 @@
-//! The probe round a service that somebody else serves: a layer over hyper, tonic or axum as they are.
+//! The probe for a service that is not served by this crate: a tower layer over hyper, tonic or axum.
 //!
-//! No tap is there, so that of the wire nothing is known: a span begins with the request's head and ends with the last
-//! of the reply that the server takes.
+//! Without a tap nothing is known of the wire: a span begins with the request's head and ends when the server has taken
+//! the last of the reply.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! For how long a server keeps whom, and how many: its limits, and how often each was the reason for a connection to
-//! be closed or a request to be refused.
+//! The limits of a server: how long it waits for its peers and how many it keeps, and how often each limit was the reason
+//! for closing a connection or refusing a request.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use serde::Serialize;
 /// What a peer must keep to. A pace below [`SLOWEST`] counts as standing still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first byte of a request's head to its last.
+    /// Time for the head of a request, from its first byte to its last.
     pub head: Duration,
-    /// For the body of a request: to its end, and more where it comes at a pace. A body by gRPC may take as long as it
-    /// likes, but not pause for longer.
+    /// Time for the body of a request, from its beginning to its end; more where it comes at a pace. A body by gRPC may
+    /// take as long as it likes, but no pause in it may be longer than this.
     pub body: Duration,
-    /// Without a request.
+    /// How long a connection may be without a request.
     pub idle: Duration,
-    /// For a peer to take a piece of a reply.
+    /// Time for a peer to take a piece of a reply.
     pub write: Duration,
     /// Connections at a time.
     pub connections: usize,
@@ -25,8 +25,8 @@ pub struct Limits {
 /// Bytes a second that are a pace: what Apache's mod_reqtimeout asks for by default.
 pub(crate) const SLOWEST: u64 = 500;
 
-/// Of the file descriptors of a process, connections that others open may take so many quarters. The rest is for
-/// connections to others, for files, for telemetry.
+/// How many quarters of the process's file descriptors connections from others may take. The rest is for connections to
+/// others, for files and for telemetry.
 const QUARTERS: usize = 3;
 /// What is taken for the number of descriptors where the kernel says that there is no limit.
 const MANY: u64 = 1 << 20;
@@ -87,7 +87,7 @@ impl Reason {
     }
 }
 
-/// How often each reason was one.
+/// How often each reason applied.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     counts: [AtomicU64; Reason::ALL.len()],

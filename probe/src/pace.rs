@@ -31,7 +31,7 @@ pub(crate) struct Pace {
     pub(crate) tally: Arc<Tally>,
 }
 
-/// A body under watch. There is no timer until the body has to be waited for: mostly it is there with its head.
+/// A body that is watched. A timer is set only when the body has to be waited for: mostly it has come with its head.
 pub(crate) struct Paced<B> {
     body: B,
     pace: Pace,

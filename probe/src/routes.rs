@@ -1,5 +1,5 @@
 //! What a service answers: its HTTP routes, its gRPC services, and what every service answers besides
-//! (health by either protocol, a route or a method that there is not).
+//! (health by either protocol, and requests for routes or methods that do not exist).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const CONNECTIONS: &str = "/connections";
 #[derive(Debug)]
 pub struct Routes<S = ()> {
     http: Router<S>,
-    /// Method and path of each HTTP route, for whoever asks for one that there is not.
+    /// Method and path of each HTTP route, to be listed to callers that ask for one that does not exist.
     known: Vec<(String, String)>,
     /// Names of the gRPC services, for the health of each.
     grpc: Vec<&'static str>,
@@ -49,7 +49,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// Answers GET requests for `path`. What follows a `?` says which query is expected
-    /// (`/users/count?email=E`), and is only told to whoever asks for a route that there is not.
+    /// (`/users/count?email=E`); it is only shown to callers that ask for a route that does not exist.
     #[must_use]
     pub fn get<H: Handler<T, S>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.route("GET", path, get(handler))

@@ -1,11 +1,11 @@
-//! Which request work belongs to that is done elsewhere: in a task of its own, on a queue, in another's callback.
+//! Tells work that is done elsewhere (in a task of its own, on a queue, in a callback) which request it belongs to.
 
 use crate::context::SpanContext;
 use crate::deadline::{self, Deadline};
 use crate::slot::Slot;
 
-/// The request that a task is working on. Calls made below it are part of its trace; what else the work does marks
-/// nothing of it, for its reply may be on its way by then.
+/// The request that a task is working on. Calls that the task makes are part of the request's trace. Nothing else that
+/// the task does is marked, since the reply may be on its way by then.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     slot: Option<Slot>,
@@ -13,7 +13,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// That of the current task; outside of any request one that says nothing.
+    /// The one of the current task; outside of any request an empty one.
     #[must_use]
     pub fn current() -> Context {
         Context { slot: Slot::above().map(Slot::detached), deadline: Deadline::current() }

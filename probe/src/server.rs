@@ -40,12 +40,13 @@ use crate::standing::{Crowd, Flight, Standing};
 use crate::tap::{LONGEST_HEAD, Tap, Tapped};
 use crate::wrapped::Wrapped;
 
-/// Streams of one connection that its peer has reset and that nobody has looked at yet. h2 ends the connection, and
-/// every other caller's call with it, at the 21st; callers here give up together when a service stands still, and are
-/// no attackers. A call that was reset is small: its head.
+/// How many streams of one connection may have been reset by the peer before the server has looked at them. By default
+/// h2 ends the connection at the 21st, and with it the calls of all other callers. Callers here give up together when a
+/// service stands still, and are no attackers. A stream that was reset takes little memory: that of its head.
 const RESETS: usize = 16_384;
-/// A connection of HTTP/2 whose peer says nothing for this part of the time that it may be idle is asked by a PING
-/// whether the peer is there, and after as long again it is over: a peer may vanish without a word, with calls open.
+/// When the peer of an HTTP/2 connection has said nothing for this part of the time that a connection may be idle, it is
+/// asked by a PING whether it is there. After as long again without an answer the connection is closed: a peer may
+/// vanish without a word while calls are open.
 const PING_AFTER: u32 = 3;
 
 /// How long a connection of HTTP/1.1 may be quiet, once the server is to stop, before it is closed. Its
@@ -88,9 +89,9 @@ pub(crate) struct Server {
     builder: auto::Builder<TokioExecutor>,
     nodelay: bool,
     connections: TaskTracker,
-    /// Replies are the last of their connections from now on.
+    /// From now on each reply is the last one of its connection.
     stopping: Arc<AtomicBool>,
-    /// Connections say goodbye now.
+    /// Connections are closed now, each with what its protocol has for that.
     goodbye: CancellationToken,
 }
 
@@ -182,7 +183,7 @@ impl Server {
     /// [`GRACE`]. Nothing must be accepted any more.
     ///
     /// HTTP/2 has a way to say which request is the last one; HTTP/1.1 has only the answer to it. So
-    /// each answer says `connection: close` first, and only who is quiet is closed without one.
+    /// each answer says `connection: close` first, and only quiet connections are closed without an answer.
     pub(crate) async fn stop(self) {
         self.stopping.store(true, Relaxed);
         self.connections.close();
@@ -248,7 +249,7 @@ impl tower::Service<Request<Incoming>> for Measured {
     }
 }
 
-/// A reply that its peer may take now.
+/// A reply that is ready for its peer to take.
 fn on_its_way(
     reply: Response,
     call: Option<Arc<crate::record::Record>>,

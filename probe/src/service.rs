@@ -23,10 +23,10 @@ use crate::settings::ServiceArgs;
 use crate::standing::Crowd;
 use crate::workers::{MakeRouter, Workers};
 
-/// Why a service cannot be what its settings ask for.
+/// A setting with which a service cannot run.
 pub type SetupError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes the routes of a worker, with the clients that they have for themselves.
+/// Makes the routes of one worker thread, with clients of its own.
 pub type MakeRoutes = Box<dyn Fn() -> Routes + Send + Sync>;
 
 /// A service of the lab: its own settings, and what it answers with them.
@@ -43,8 +43,8 @@ pub trait Service: Args + Send {
     /// to a database, say). Otherwise each worker thread has a runtime of its own.
     const ONE_RUNTIME: bool = false;
 
-    /// What it answers. Each worker calls what is returned once; what all workers are to share is made before it.
-    /// Settings that cannot be are refused here, before the address is bound.
+    /// What it answers. Each worker thread calls the returned function once to make its own routes; what all workers
+    /// share is made before the function is returned. Impossible settings are refused here, before the address is bound.
     ///
     /// # Errors
     /// A setting is impossible.
@@ -73,7 +73,7 @@ pub struct ServiceConfig<S> {
     pub shared: ServiceArgs,
 }
 
-/// With everything else as by default.
+/// The default settings.
 impl<S: Service> From<S> for ServiceConfig<S> {
     fn from(own: S) -> Self {
         let shared = ServiceArgs::default();
@@ -180,7 +180,7 @@ fn run_as_one<S: Service>(config: ServiceConfig<S>, shared: &ServiceArgs) -> Res
     })
 }
 
-/// This thread accepts and exports; the workers do the rest.
+/// This thread accepts connections and exports spans; the workers do the rest.
 fn run_by_workers<S: Service>(
     config: ServiceConfig<S>,
     shared: &ServiceArgs,

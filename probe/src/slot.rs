@@ -69,7 +69,7 @@ impl Slot {
         CURRENT.try_with(Slot::clone).ok()
     }
 
-    /// The same for work that marks nothing of it.
+    /// The same for work that sets no marks of the call.
     pub(crate) fn detached(self) -> Slot {
         Slot { marks: false, ..self }
     }

@@ -1,7 +1,7 @@
 //! An independent stopwatch round a whole call, outside the probe.
 //!
-//! Adjacent marks always telescope, so their sum alone proves nothing. The caller times the call
-//! with a clock of its own, and the root span waits to carry what it read.
+//! Stages are differences of neighbouring marks, so they always add up, and their sum alone proves nothing. Therefore
+//! the caller times the call by itself, and the root span waits to carry that time.
 
 use std::sync::Arc;
 

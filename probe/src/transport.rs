@@ -1,4 +1,4 @@
-//! Why a request got no reply: the whole chain of causes in one line, and what it is worth as a status.
+//! Why a request got no reply: the whole chain of causes in one line, and the status that a gateway answers for it.
 
 use std::error::Error;
 use std::io;
@@ -59,7 +59,7 @@ impl TransportError {
         self.status
     }
 
-    /// The same in a word, for `error.type`.
+    /// The same in one word, for the span attribute `error.type`.
     pub(crate) fn kind(&self) -> &'static str {
         self.kind
     }

@@ -1,5 +1,5 @@
-//! A clock that rings to some microseconds: the runtime's own is no finer than a millisecond, and a distance of one
-//! millisecond would be two.
+//! A timer that is right to some microseconds. The runtime's own is no finer than a millisecond: a delay of one
+//! millisecond would become two.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,8 +1,8 @@
-//! What the taps on the two faces of a connection see of an exchange, put together: one span for each whose caller had
-//! it sampled.
+//! Puts together what the taps on both faces of a connection see of a request and its reply: one span for each sampled
+//! request.
 //!
-//! The *near* face is the one towards who calls, the *far* face the one towards who answers. Both see the same requests
-//! in the same order, for no byte is changed: so the n-th of one is the n-th of the other.
+//! The *near* face is the connection to the client, the *far* face the one to the server. No byte is changed, so both see
+//! the same requests in the same order: the n-th on one face is the n-th on the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use probe::{RelayedExchange, Reporter, SpanContext};
 /// What passed a relay.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Connections by what was spoken on them; others had no byte of a client's.
+    /// Connections by the protocol that was spoken on them. One on which the client sent nothing is in none of these.
     pub(crate) http1: AtomicU64,
     pub(crate) http2: AtomicU64,
     pub(crate) tls: AtomicU64,
@@ -24,12 +24,12 @@ pub(crate) struct Tally {
     /// Requests that were seen, and those of them that were sampled.
     pub(crate) requests: AtomicU64,
     pub(crate) sampled: AtomicU64,
-    /// Requests of which one face saw something else than the other.
+    /// Requests that looked different on the two faces.
     pub(crate) unmatched: AtomicU64,
 }
 
-/// Requests of one connection that the near face may be ahead of the far one: more than a tap follows of either protocol.
-/// What is past it is matched to nothing, and counted.
+/// How many requests of one connection the near face may be ahead of the far one: more than a tap follows in either
+/// protocol. Requests beyond that are matched to nothing, and counted.
 const MOST_AHEAD: usize = 32_768;
 
 /// Where spans go; nowhere without a sidecar.
@@ -119,7 +119,7 @@ impl Exchange for Face {
     }
 }
 
-/// Requests that the near face has seen and the far face has not: of those that are not sampled, that there was one.
+/// Requests that the near face has seen and the far face has not. Of one that is not sampled only its place is kept.
 type Order = Arc<Mutex<VecDeque<Option<Face>>>>;
 
 /// Who listens to the tap of one face.

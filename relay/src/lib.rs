@@ -1,9 +1,9 @@
-//! A relay of TCP connections with a tap on each face: what goes over the wire of a hop is known without a word of
-//! either end, whatever language they are written in.
+//! A relay of TCP connections with a tap on each side: it sees what goes over the wire between two programs, whatever
+//! language they are written in, and needs nothing of either.
 //!
-//! It changes no byte, passes back-pressure and the end of either direction on, and may hold bytes back as a distance
-//! or a narrow line would ([`line`]). What its taps see of a request whose caller had it sampled becomes a span
-//! ([`faces`]). It knows TCP, and of HTTP no more than the tap does.
+//! It changes no byte. It passes back-pressure on, and the end of either direction, and it can hold bytes back as a long
+//! or a narrow line would ([`line`]). Of a sampled request it makes a span of what its taps saw ([`faces`]). It knows
+//! TCP; of HTTP it knows what the tap knows.
 
 mod alarm;
 mod config;

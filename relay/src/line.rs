@@ -6,8 +6,8 @@ use settings::Bandwidth;
 
 /// Bytes that are read at a time.
 pub(crate) const CHUNK: usize = 64 << 10;
-/// What is under way of one connection at most, where no bandwidth says how much fits a line: no more than that is held
-/// in memory.
+/// Most bytes of one connection that are under way, and held in memory, where no bandwidth says how much fits on the
+/// line.
 const MOST_UNDER_WAY: usize = 16 << 20;
 
 /// One direction of a line.
@@ -15,7 +15,7 @@ const MOST_UNDER_WAY: usize = 16 << 20;
 pub(crate) struct Line {
     delay_ns: u64,
     rate: Option<Bandwidth>,
-    /// When it has carried what was put on it so far.
+    /// When the last of what was put on it so far will have left this end.
     free: Mutex<u64>,
 }
 
@@ -38,8 +38,8 @@ impl Line {
         free.saturating_add(self.delay_ns)
     }
 
-    /// How many bytes of a connection may be under way. With nothing to hold back it is what was just read: whoever
-    /// sends is to feel it where nobody takes.
+    /// How many bytes of a connection may be under way. Where nothing is held back that is one read: a sender is to feel
+    /// at once that its receiver takes nothing.
     pub(crate) fn room(&self) -> usize {
         if self.is_direct() {
             return 1;

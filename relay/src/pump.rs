@@ -1,6 +1,7 @@
-//! One direction of a connection: what is read on one face is written on the other, no byte changed, and so is its end.
+//! One direction of a connection: bytes that are read on one face are written on the other, unchanged, and the end of the
+//! stream is passed on as well.
 //!
-//! Whoever does not take holds up whoever sends: while there is no room, nothing is read.
+//! A receiver that does not take holds up its sender: while there is no room, nothing is read.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,9 +28,9 @@ struct Held {
 /// Why a direction ended before its time.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// Whoever sends is gone.
+    /// The sender is gone.
     Source(io::Error),
-    /// Whoever takes is gone.
+    /// The receiver is gone.
     Sink(io::Error),
 }
 

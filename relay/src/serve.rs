@@ -1,4 +1,4 @@
-//! A relay at work: connections as they come, each with one of its own to the service, until it is asked to stop.
+//! A relay at work: it accepts connections, opens one to the service for each, and goes on until it is asked to stop.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -50,7 +50,7 @@ pub enum RelayError {
     /// Spans cannot be sent where they were to go.
     #[error(transparent)]
     Spans(#[from] ProbeError),
-    /// Something of the kernel is not to be had.
+    /// The kernel refused something that the relay needs.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -62,11 +62,11 @@ pub struct Summary {
     pub connections: u64,
     /// Those of them that spoke HTTP/1.1.
     pub http1: u64,
-    /// HTTP/2.
+    /// Those that spoke HTTP/2.
     pub http2: u64,
-    /// TLS: of their requests nothing is known.
+    /// Those that spoke TLS: of their requests nothing is known.
     pub tls: u64,
-    /// Something else: the same.
+    /// Connections that spoke something else: of their requests nothing is known either.
     pub unknown: u64,
     /// Connections for which the service could not be reached.
     pub refused: u64,
@@ -76,7 +76,7 @@ pub struct Summary {
     pub requests: u64,
     /// Those of them that were sampled.
     pub sampled: u64,
-    /// Requests of which the two faces saw something else.
+    /// Requests that looked different on the two faces.
     pub unmatched: u64,
     /// Spans that were made and not delivered.
     pub lost: u64,

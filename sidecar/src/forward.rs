@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses between tries: the first, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often an export is tried that is answered with a wish to come again. Where nobody answers there is no end.
+/// How often an export is tried that the receiver asks to send again later. Where nobody answers it is tried for ever.
 const TRIES: u32 = 10;
 /// How long the queue may take to empty when the sidecar stops.
 const LAST: Duration = Duration::from_secs(2);
@@ -94,9 +94,9 @@ struct Counts {
 pub struct ForwardStats {
     /// Exports to pass on.
     pub taken: u64,
-    /// Exports that were taken over there.
+    /// Exports that the receiver took.
     pub forwarded: u64,
-    /// Exports that were refused over there for good.
+    /// Exports that the receiver refused for good.
     pub failed: u64,
     /// Exports that found no room in the queue, or were in it when the sidecar stopped.
     pub dropped: u64,
@@ -113,9 +113,9 @@ pub struct ForwardStats {
 /// What a try came to.
 enum Tried {
     Taken,
-    /// Nobody is there.
+    /// No receiver answers.
     Away(String),
-    /// Somebody is, and wants it later.
+    /// The receiver asks to send it again later.
     Later(String),
     Refused(String),
 }

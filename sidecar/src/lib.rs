@@ -1,10 +1,10 @@
 //! The sidecar: OTLP spans in, closed ledgers out, and the resources of every process of the lab.
 //!
-//! One way through: [`otlp`] decodes and refuses, [`join`] holds spans until their trace is whole
-//! and makes trees of hops, [`pipeline`] closes the books ([`ledger::close`]) and hands rows to every
-//! [`Sink`]; [`runfile`] is one, InfluxDB another. Beside it [`process`] samples CPU and memory, and [`control`] is how
-//! the lab asks for counters and a flush. The connections of both are held by [`listen`]. [`k6log`] takes what k6 pushes of
-//! its own log, and makes spans of it.
+//! Spans take one way through it: [`otlp`] decodes them or refuses them, [`join`] holds them until their trace is whole
+//! and makes trees of hops, [`pipeline`] closes the books ([`ledger::close`]) and hands the rows to every [`Sink`]: the
+//! run file ([`runfile`]) is one, InfluxDB another. Beside that, [`process`] samples CPU and memory, [`control`] answers
+//! the lab's requests for counters and a flush, and [`k6log`] makes spans of the log lines that k6 pushes. Connections
+//! of all of these are held by [`listen`].
 
 mod budget;
 mod config;

@@ -1,4 +1,4 @@
-//! Which runs were opened, which of them is open, and whose word about cells is taken.
+//! Which runs were opened, which of them is open now, and whose statements about cells are believed.
 //!
 //! `POST /plan` opens a run and answers its nonce, which travels with every traced request of the run in
 //! `tracestate`: so it is known which traces are of which run. What a span says of the plan (cell, round, weight,
@@ -64,7 +64,7 @@ impl Runs {
         Some((opened[at].1, at + 1 == opened.len()))
     }
 
-    /// Counts spans whose word about the plan was not taken.
+    /// Counts spans whose statements about the plan were not believed.
     pub(crate) fn ignore(&self, spans: u64) {
         self.ignored.fetch_add(spans, Relaxed);
     }

@@ -36,7 +36,7 @@ const CONTROL: Bounds = Bounds::of("control", 64);
 /// A trace of which nothing is missing is closed when no span has come for this long.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Windows are held for this much longer than joining takes: so slow a request still gets into its own.
+/// How much longer than joining takes a window is held: a request that is so slow is still counted in its own window.
 const SLOWEST: Duration = Duration::from_secs(60);
 
 /// How long a listener may take to answer what it is working on when the sidecar stops.
@@ -48,7 +48,7 @@ pub enum SidecarError {
     /// A setting is out of its limits.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A port could not be had.
+    /// A port could not be bound.
     #[error("cannot listen for {purpose} on {address}: {source}")]
     Bind {
         /// What the port is for.

@@ -126,7 +126,8 @@ pub(crate) struct Edge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Operation {
     pub(crate) name: Arc<str>,
-    /// It is a route or a method, which an author chose for all requests of a kind; else the span's own name.
+    /// Whether the name is a route or a method, which is the same for all requests of a kind; otherwise it is the span's
+    /// own name.
     pub(crate) is_route: bool,
 }
 
@@ -159,11 +160,11 @@ pub(crate) struct Span {
     pub(crate) operation: Option<Operation>,
     /// The span is the edge of a request by its own `tracestate`.
     pub(crate) edge: Option<Edge>,
-    /// Its `tracestate` names another span as the edge of its request: it is none.
+    /// Its `tracestate` names another span as the edge of its request, so this one is not the edge.
     pub(crate) inner: bool,
     /// The run that its `tracestate` names.
     pub(crate) run: Run,
-    /// The trace and the span that it goes on with in another place: of a CONSUMER, who sent the message.
+    /// The trace and the span that it continues in another place: for a CONSUMER that of whoever sent the message.
     pub(crate) link: Option<Box<(u128, u64)>>,
     /// What the span measured of its side of a hop, packed as it came ([`Half::pack`]): most of the time that a span is
     /// held nobody looks at it. Empty where it measured nothing, and of spans that are no side of a hop nor between.

@@ -50,12 +50,12 @@ pub(crate) struct Counters {
     links: AtomicU64,
     unplaced: AtomicU64,
     fragments: AtomicU64,
-    /// Sizes of bodies that spans claimed and that are none.
+    /// Sizes of bodies that spans claimed and that cannot be sizes.
     pub(crate) sizes_ignored: AtomicU64,
     traces_reopened: AtomicU64,
     traces_closed: AtomicU64,
     requests_closed: AtomicU64,
-    /// Spans that were made and did not come.
+    /// Spans that were made and never came.
     pub(crate) losses: Losses,
     pub(crate) sinks: std::sync::Arc<SinkCounts>,
 }
@@ -178,13 +178,13 @@ pub struct Stats {
     /// CLIENT and SERVER spans that belong to no hop: inside another call, answers not used, in a
     /// cycle, or more than 100 hops deep.
     pub unplaced: u64,
-    /// Spans below one whose parent never came and that begins no request: they are of a request of which the
-    /// beginning was lost, and in no mean.
+    /// Spans of requests whose beginning was lost: below a span whose parent never came and that begins no request. They
+    /// are in no mean.
     #[serde(default)]
     pub fragments: u64,
-    /// Spans received before, the same.
+    /// Spans that were received before, with the same content.
     pub duplicates: u64,
-    /// Spans with trace, id and kind of another one, but not its content: one of the two was left out.
+    /// Spans with trace, id and kind of another span but other content: one of the two was left out.
     #[serde(default)]
     pub unequal: u64,
     /// Spans that came after their trace was closed, too late to be joined.

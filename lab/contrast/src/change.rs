@@ -18,11 +18,11 @@ pub enum Statistic {
     P99,
     /// CPU time of the services per request.
     Cpu,
-    /// One of the parts of the mean, by its place among them. One that is not there is 0.
+    /// One of the parts of the mean, by its index. A part that does not exist counts as 0.
     Part(usize),
 }
 
-/// What a change is told in.
+/// The unit that a change is told in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum In {
     /// The logarithm of the ratio, the second arm's over the first's.
@@ -84,11 +84,11 @@ pub fn change(
     Mean::of_rounds(&differences).ok_or(NoChange::Rounds)
 }
 
-/// Runs of each side at least, if they are compared: of two the spread is as good as unknown.
+/// How many runs a side needs at least to be compared: of two runs the spread is as good as unknown.
 const RUNS: usize = 3;
 
-/// How much `statistic` of the second runs differs from that of the first: each run, all of its rounds together, is one
-/// value, for between runs much differs that is the same within one.
+/// How much `statistic` of the second runs differs from that of the first. Each run counts as one value, all of its rounds
+/// together, since much differs between runs that is the same within one.
 ///
 /// The two sides may vary differently (B. L. Welch, "The generalization of 'Student's' problem when several different
 /// population variances are involved", Biometrika 34, 1947).

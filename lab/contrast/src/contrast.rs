@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mean::{Level, Mean};
 
-/// A p99 of fewer answers a round is that of a handful: it gets no interval.
+/// Answers that a round needs for its p99 to get an interval: of fewer, a handful of requests would decide.
 pub const P99_ANSWERS: u64 = 1_000;
 
 /// What a round of one arm says. Times are microseconds.
@@ -37,14 +37,14 @@ pub struct Difference {
     pub us: f64,
     /// Its 95 % interval by itself.
     pub alone: (f64, f64),
-    /// Its interval among all of the run that hold together with 95 %: this one decides.
+    /// Its wider interval, with which all intervals of the run hold together with 95 %: this one decides.
     pub together: (f64, f64),
-    /// The smallest true difference that this would have told from none in four of five such runs.
+    /// The smallest true difference that four of five such runs would have found.
     pub visible: f64,
 }
 
 impl Difference {
-    /// Whether there is one, by what holds together.
+    /// Whether a difference was found: 0 is outside of the interval in [`Self::together`].
     #[must_use]
     pub fn found(&self) -> bool {
         self.together.0 > 0.0 || self.together.1 < 0.0

@@ -1,6 +1,6 @@
-//! How much two halves of one arm differ: what a difference of two arms has to be above.
+//! How much two halves of one arm differ from each other (A/A): a difference of two arms has to be larger than that.
 
-/// Rounds of which every balanced split is looked at: of more there are too many.
+/// Most rounds of which every balanced split is looked at: of more there would be too many splits.
 const MOST: usize = 20;
 
 /// The largest difference of means, of 95 % of all balanced splits of `values` into two halves (A/A). `None` of fewer

@@ -9,7 +9,8 @@ pub enum Decision {
     Kept,
     /// It is surely above.
     Exceeded,
-    /// The limit lies inside the interval: how many pairs of rounds would take it out, if what was seen goes on.
+    /// The limit lies inside the interval. If later rounds are like those that were made, it would lie outside after this
+    /// many pairs of rounds.
     Unknown {
         /// In all, those that were made included; `None` where the change is seen at the limit itself.
         pairs: Option<usize>,

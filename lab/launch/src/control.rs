@@ -1,4 +1,5 @@
-//! The sidecar's control address: whom to watch, when to close the books, and rows where the run file is elsewhere.
+//! What the lab asks of a sidecar at its control address: to watch processes, to close the books of a run, and to send its
+//! rows where the run file is on another machine.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ const PATIENCE_WITH_ROWS: Duration = Duration::from_secs(600);
 pub struct ControlError {
     path: &'static str,
     address: String,
-    /// Of its answer, if there was one.
+    /// The status of its answer, if there was one.
     status: Option<StatusCode>,
     reason: String,
 }
@@ -37,7 +38,7 @@ impl From<ControlError> for PartError {
 pub struct Control {
     /// `HOST:PORT`.
     address: String,
-    /// Of a sidecar that asks for one; shown to nobody.
+    /// The token that the sidecar asks for, if it does; it is shown to nobody.
     token: Option<Token>,
     client: reqwest::Client,
 }

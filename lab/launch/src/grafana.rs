@@ -48,7 +48,7 @@ const FILES: [(&str, &str); 7] = [
 
 /// Where dashboards are, among what is provisioned.
 const BOARDS: &str = "dashboards/";
-/// The one that is of all runs, whichever is shown.
+/// The board that shows all runs, whichever run is chosen on the others.
 const OF_ALL_RUNS: &str = "lab-history.json";
 /// Name of the file with the password of Grafana's user `admin`, in its folder.
 pub const ADMIN_SECRET: &str = "secret-of-admin";

@@ -46,13 +46,13 @@ impl Found {
 enum Absence {
     NotFound,
     LeftOut,
-    /// It is there, but of no use here: why.
+    /// It was found but cannot be used here, for this reason.
     NoUse(String),
-    /// A variable names one that cannot be used: which, and why.
+    /// An environment variable names one that cannot be used: the variable, and why.
     Refused(String),
 }
 
-/// What there is of every real part.
+/// Which real parts were found, and why the others were not.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     parts: Vec<(Tool, Result<Found, Absence>)>,
@@ -89,7 +89,7 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// Does without `tool`, where it is there, for a reason that those who read of the run are told.
+    /// Leaves `tool` out although it was found; reports of the run say why.
     pub fn no_use(&mut self, tool: Tool, why: &str) {
         for (known, found) in &mut self.parts {
             if *known == tool && found.is_ok() {
@@ -111,13 +111,13 @@ impl Inventory {
         self.parts.iter().find(|(known, _)| *known == tool)?.1.as_ref().ok()
     }
 
-    /// Whether `tool` is insisted on: whatever else it is, it is no reason to go on without it.
+    /// Whether the user insists on `tool`: then the run does not go on without it.
     #[must_use]
     pub fn requires(&self, tool: Tool) -> bool {
         self.required.contains(&tool)
     }
 
-    /// The first that is named by a variable and cannot be used, and why: whoever names one wants that one.
+    /// The first that an environment variable names and that cannot be used, and why: whoever names a part wants that one.
     #[must_use]
     pub fn refused(&self) -> Option<&str> {
         self.parts.iter().find_map(|(_, found)| match found {

@@ -18,9 +18,9 @@ use lab_model::{DEFAULT_USERS, Knobs, SERVICES, Service};
 const PROBES: &str = "LAB_PROBES";
 /// What the variable that names a service's database ends in: a password is in it, so it is no argument.
 const DATABASE_URL: &str = "DATABASE_URL";
-/// The program that makes load by hand, if it is not one that nobody here knows.
+/// The program whose processes are watched as the load generator when load is made by hand.
 const GENERATOR: &str = "k6";
-/// Loopback, and whatever port is free.
+/// Loopback, on any free port.
 pub const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// Beginnings of variables that are settings of other programs of the lab and of those that it starts.

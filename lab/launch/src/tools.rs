@@ -90,7 +90,7 @@ impl Tool {
         }
     }
 
-    /// The environment variable that names its program, past PATH.
+    /// The environment variable that names its program, where it is not the one on PATH.
     #[must_use]
     pub const fn variable(self) -> &'static str {
         match self {
@@ -188,7 +188,7 @@ impl Tool {
     }
 }
 
-/// The name of what stands in where nothing does.
+/// What is called the stand-in where there is none.
 pub const NOTHING: &str = "none";
 
 /// The program folders of Debian's PostgreSQL, newest version first.

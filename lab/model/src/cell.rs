@@ -78,7 +78,7 @@ pub struct Knobs {
     pub probes_off: bool,
     /// Rows of the users table; a million if absent.
     pub users: Option<u64>,
-    /// Leave the users table without an index on e-mail: every question reads all of it.
+    /// Leave the users table without an index on e-mail: every query reads all of it.
     pub unindexed: bool,
     /// Connections that the users service keeps to its database; its own default if absent.
     pub pool_size: Option<u32>,
@@ -102,9 +102,10 @@ pub enum Arrivals {
     Constant,
     /// At random, independent of each other, as those of many users are.
     Poisson,
-    /// So many at a time, each when the one before it has been answered: a slow system is asked less.
+    /// A closed loop of so many users, each of whom sends a request when the one before has been answered: a slow system
+    /// is asked less often.
     Closed(usize),
-    /// As a script of the user's own says, which nothing here reads.
+    /// A script of the user's own decides, and nothing here reads it.
     Script,
 }
 
@@ -131,7 +132,7 @@ pub struct Cell {
     pub duration_ns: u64,
     /// Time before it that is not counted, in nanoseconds.
     pub warmup_ns: u64,
-    /// Requests in flight at most (k6's maxVUs): an arrival past it is dropped.
+    /// Requests in flight at most (k6's maxVUs): an arrival that would be one more is dropped.
     pub max_in_flight: usize,
     /// Service settings.
     pub knobs: Knobs,
@@ -144,7 +145,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// One that nothing declared: what was asked of `operation`, so many times within `duration_ns`.
+    /// A cell that no plan declared: the requests for `operation` that somebody made within `duration_ns`.
     #[must_use]
     pub fn undeclared(id: String, operation: &str, asked: u64, duration_ns: u64) -> Cell {
         Cell {

@@ -64,10 +64,10 @@ pub struct Environment {
     /// Whether cores run two threads each (`on`, `off`), or `unknown`.
     #[serde(default = "unknown")]
     pub smt: String,
-    /// Whether cores may go faster than they can for long (`on`, `off`), or `unknown`.
+    /// Whether cores may run above their base frequency for a while, as turbo modes do (`on`, `off`), or `unknown`.
     #[serde(default = "unknown")]
     pub turbo: String,
-    /// Which CPUs were whose, e.g. `driver=0 services=1`; empty where the kernel chose.
+    /// Which CPUs the load generator and the services were kept to, e.g. `driver=0 services=1`; empty where the kernel chose.
     #[serde(default)]
     pub pinned: String,
     /// Clock source of the kernel.

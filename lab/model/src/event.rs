@@ -1,4 +1,4 @@
-//! What a run tells those who watch it: one closed list of events, and nothing else passes between.
+//! What a run tells those who watch it: one closed list of events, which is all that passes between them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

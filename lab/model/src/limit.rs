@@ -1,5 +1,5 @@
-//! How much slower a change may make a system: `mean>5%`, `p99>2ms`, `cpu>3%`, `framing>20us`. What is above fails a
-//! build.
+//! How much slower a change may make a system: `mean>5%`, `p99>2ms`, `cpu>3%`, `framing>20us`. A change above its limit
+//! fails a build.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use ledger::Family;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::Span;
 
-/// What of two arms is compared.
+/// Which number of two arms is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
     /// Mean latency.

@@ -31,11 +31,11 @@ pub struct Requests {
     pub unfinished: u64,
 }
 
-/// The share of dropped arrivals from which on there is no p99: they are in no latency, and would be among the slowest.
+/// From this share of dropped arrivals on there is no p99: dropped ones are in no latency, and would be among the slowest.
 const DROPPED_NO_P99: f64 = 0.001;
 
 impl Requests {
-    /// Whether the slowest of a hundred were seen: a p99 of the others is not theirs.
+    /// Whether so few arrivals were dropped that the slowest hundredth was seen, and there is a p99.
     #[must_use]
     pub fn tell_p99(&self) -> bool {
         (self.dropped as f64) < self.planned.max(1) as f64 * DROPPED_NO_P99
@@ -68,13 +68,13 @@ pub struct Second {
     pub completed: u64,
     /// Arrivals dropped in it.
     pub dropped: u64,
-    /// Of those planned in it, requests that were sent.
+    /// Of the requests planned in it, those that were sent.
     pub started: u64,
-    /// Of those, requests sent more than [`LATE_NS`] after their planned time; `None` as in [`Requests`].
+    /// Of the requests planned in it, those that were sent more than [`LATE_NS`] after their planned time; `None` as in [`Requests`].
     pub late: Option<u64>,
-    /// Of those, requests answered as the contract says.
+    /// Of the requests planned in it, those that were answered as the contract says.
     pub ok: u64,
-    /// Of those, requests answered otherwise or not at all.
+    /// Of the requests planned in it, those that were answered otherwise or not at all.
     pub error: u64,
     /// Sum of the latencies of the requests planned in it that succeeded, in microseconds.
     pub latency_sum_us: f64,
@@ -149,12 +149,13 @@ pub struct K6Measure {
     pub not_joined: u64,
     /// Lines of its stream that could not be read.
     pub lines_refused: u64,
-    /// Requests whose times lie outside of what the script says around them: before it made them, or after it had their
-    /// answer. Of one that opens a connection k6's times overlap, so it is not asked.
+    /// Requests whose times by k6 lie outside of what the script noted around them: before the script made the request, or
+    /// after it had the answer. Requests that opened a connection are left out, since k6's times of them overlap.
     pub misplaced: u64,
     /// Requests that opened a connection.
     pub connected: u64,
-    /// What that took in all, in nanoseconds; it is within k6's `blocked`, and so in its latency (blocked + duration).
+    /// What opening them took in all, in nanoseconds; that is a part of k6's `blocked`, and so of its latency, which is
+    /// blocked + duration.
     pub connecting_ns: u64,
     /// Root spans that did not reach the sidecar.
     pub spans_lost: u64,
@@ -204,7 +205,7 @@ pub struct Certificate {
     pub left_out: u32,
 }
 
-/// What a run is to answer beside what its cells take.
+/// What a run was asked besides how long its cells take.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Asked {
     /// What the arms are started from, where there are some.
@@ -230,7 +231,7 @@ pub struct RunMeasure {
     pub components: Vec<Component>,
     /// The cells, in plan order.
     pub cells: Vec<CellMeasure>,
-    /// What it is to answer beside.
+    /// What it was asked besides.
     pub asked: Asked,
     /// The cost of measuring, if it was certified.
     pub probe_cost: Option<ProbeCost>,

@@ -24,10 +24,10 @@ pub const SERVICES: &[Service] = &[
     Service { name: "pg-client", callers: &["gateway"], database: true, on_demand: true },
 ];
 
-/// Name of the load generator, which passes stages of its own.
+/// Name of the built-in load generator, as the process in whose stages delays can be injected.
 pub const DRIVER: &str = "driver";
 
-/// Stages with delays that only a caller passes; the others only one that answers.
+/// Of the stages that delays can be injected into, those that a caller passes. The others are passed by whoever answers.
 const CALLERS: [Stage; 4] =
     [Stage::SendQueue, Stage::RequestEncode, Stage::ReplyDecode, Stage::WakeUp];
 

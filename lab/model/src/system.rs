@@ -32,7 +32,7 @@ pub enum Capability {
     Restart,
     /// Its services take settings, delays to inject among them.
     Settings,
-    /// The table that they ask is filled as a cell says.
+    /// The lab fills the table that they query, as a cell says.
     Seed,
     /// Its probes can be turned off, so that what they cost can be measured.
     Certify,
@@ -76,7 +76,7 @@ pub struct Entry {
     pub name: String,
 }
 
-/// That of the lab's own system, which listens at this address.
+/// The entry of the lab's own system, which listens at this address.
 impl From<SocketAddr> for Entry {
     fn from(address: SocketAddr) -> Entry {
         Entry { url: format!("http://{address}"), name: Service::entry().name.to_owned() }

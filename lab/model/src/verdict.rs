@@ -1,8 +1,8 @@
-//! What a verdict is: the evidence, a status and its reasons. Who gives one is the judge's to say.
+//! What a verdict is made of: the evidence, a status and its reasons. The judge gives verdicts; here are only their types.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether to believe a number.
+/// Whether a number can be believed.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -11,7 +11,7 @@ pub enum Status {
     /// Nothing speaks against it. A reason with this status is a note.
     #[default]
     Valid,
-    /// Nothing that was here could check it: it may be right, and nobody can tell.
+    /// Something important could not be checked here: the number may be right, but nobody can tell.
     Unchecked,
     /// Something may have distorted it.
     Suspect,
@@ -55,7 +55,7 @@ impl Status {
     }
 }
 
-/// What is asked of every cell. Nobody has to be believed: each has something that could show it to be wrong.
+/// What is asked of every cell. Each question is answered by evidence that could have shown the opposite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
@@ -105,7 +105,7 @@ impl Question {
         }
     }
 
-    /// Whether a cell is VALID only if the answer is yes. Of the others it is enough that it is not no.
+    /// Whether a cell is VALID only if the answer is yes. For the other questions it is enough that the answer is not no.
     #[must_use]
     pub const fn must_be_yes(self) -> bool {
         matches!(self, Question::Workload | Question::Requests | Question::Latency)
@@ -118,7 +118,7 @@ impl Question {
 pub enum Answer {
     /// It was looked at, and nothing speaks against it.
     Yes,
-    /// Nothing that was here can tell.
+    /// Nothing here could tell.
     Unchecked,
     /// Something speaks against it.
     No,

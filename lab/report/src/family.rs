@@ -24,19 +24,19 @@ pub(super) struct Look {
 
 /// The look of `family`.
 pub(super) const fn look(family: Family) -> Look {
-    let (name, short, letter, fill, ink, ansi) = match family {
-        Family::Generator => ("load generator", "load gen", 'g', "#b3a27c", "#000", 180),
-        Family::Queue => ("queue", "queue", 'q', "#d55e00", "#fff", 166),
-        Family::Serialization => ("serialization", "serial", 's', "#0072b2", "#fff", 25),
-        Family::Framing => ("framing", "framing", 'f', "#cc79a7", "#000", 175),
-        Family::FlowControl => ("flow control", "flow", 'c', "#e3c000", "#000", 220),
-        Family::Socket => ("socket", "socket", 'k', "#56b4e9", "#000", 74),
-        Family::Network => ("network and receive wait", "network", 'n', "#009e73", "#000", 36),
-        Family::Delivery => ("delivery", "delivery", 'd', "#9ad07a", "#000", 150),
-        Family::Unseen => ("unseen", "unseen", 'u', "#3b3f46", "#fff", 240),
-        Family::Backend => ("backend", "backend", 'b', "#76808f", "#fff", 245),
+    let (short, letter, fill, ink, ansi) = match family {
+        Family::Generator => ("load gen", 'g', "#b3a27c", "#000", 180),
+        Family::Queue => ("queue", 'q', "#d55e00", "#fff", 166),
+        Family::Serialization => ("serial", 's', "#0072b2", "#fff", 25),
+        Family::Framing => ("framing", 'f', "#cc79a7", "#000", 175),
+        Family::FlowControl => ("flow", 'c', "#e3c000", "#000", 220),
+        Family::Socket => ("socket", 'k', "#56b4e9", "#000", 74),
+        Family::Network => ("network", 'n', "#009e73", "#000", 36),
+        Family::Delivery => ("delivery", 'd', "#9ad07a", "#000", 150),
+        Family::Unseen => ("unseen", 'u', "#3b3f46", "#fff", 240),
+        Family::Backend => ("backend", 'b', "#76808f", "#fff", 245),
     };
-    Look { name, short, letter, fill, ink, ansi }
+    Look { name: family.label(), short, letter, fill, ink, ansi }
 }
 
 /// The look of the family called `name` in a result; unknown ones look like the backend.

@@ -28,7 +28,7 @@ impl Absolute {
         }
     }
 
-    /// What is called `name` in it.
+    /// The path of `name` in this folder.
     #[must_use]
     pub fn join(&self, name: &str) -> Absolute {
         Absolute(self.0.join(name))

@@ -51,7 +51,7 @@ fn of(set: &CpuSet) -> Cpus {
 }
 
 impl Cpus {
-    /// Does `work` on these CPUs: what it starts stays on them, this thread does not.
+    /// Does `work` on these CPUs. Threads and processes that it starts stay on them; this thread does not.
     ///
     /// # Errors
     /// If the system refuses, or `work` fails.

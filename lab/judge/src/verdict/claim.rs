@@ -4,10 +4,11 @@
 use super::Status;
 use super::diagnosis::overloaded;
 use super::explanation::family_words;
-use crate::result::units::{rate, time, trimmed};
+use crate::result::units::{percent, rate, time, trimmed};
 use crate::result::{CellResult, ContrastResult, RESIDUAL, RunResult};
 use lab_contrast::{Difference, Ratio};
 use lab_model::Capability;
+use ledger::Family;
 
 /// What may be said of two cells that differ in their protocol alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,17 +97,27 @@ pub fn at_a_glance(comparison: Comparison<'_>, names: [&str; 2]) -> (String, Str
         Comparison::Overloaded => return nothing("overloaded: the means are those of queues"),
         Comparison::TooFewRounds => return nothing("that takes two rounds of each at least"),
     };
-    let doubt = if doubted { "; doubted" } else { "" };
+    let doubt = if doubted { " (doubtful)" } else { "" };
     let start = if one_start { ONE_START } else { "" };
     if !claim.mean.found() {
         let least = time(claim.mean.visible);
-        let why = format!("one of {least} would have been{doubt}{start}");
+        let why = format!("{least} would show{doubt}{start}");
         return ("no difference seen".to_owned(), why);
     }
     let (faster, mean) =
         if claim.mean.us > 0.0 { (names[0], claim.mean) } else { (names[1], opposite(claim.mean)) };
     let by = format!("by {} {}{doubt}{start}", time(mean.us), interval(mean.together, time));
     (format!("{faster} is faster"), by)
+}
+
+/// What the cell called `name` spends most of its time on, as short as a board has room for.
+#[must_use]
+pub fn mostly(cell: &CellResult, name: &str) -> String {
+    let most = cell.families.iter().max_by(|a, b| a.share.total_cmp(&b.share));
+    most.map_or_else(String::new, |most| {
+        let family = Family::from_name(&most.family).map_or(most.family.as_str(), |it| it.label());
+        format!("{name}: {} {family}", percent(most.share))
+    })
 }
 
 /// How little can be seen where no difference was: the least that would have been, and the noise that it had to be above.
@@ -239,9 +250,9 @@ mod tests {
         let pair = |answer: &str, by: &str| (answer.to_owned(), by.to_owned());
         let faster = pair("REST is faster", "by 100 µs [60.0 µs, 140 µs]");
         assert_eq!(glance(&claim(100.0, 40.0), false), faster);
-        let faster = pair("gRPC is faster", "by 100 µs [10.0 µs, 190 µs]; doubted");
+        let faster = pair("gRPC is faster", "by 100 µs [10.0 µs, 190 µs] (doubtful)");
         assert_eq!(glance(&claim(-100.0, 90.0), true), faster);
-        let none = pair("no difference seen", "one of 52.0 µs would have been");
+        let none = pair("no difference seen", "52.0 µs would show");
         assert_eq!(glance(&claim(10.0, 40.0), false), none);
         let (answer, why) = at_a_glance(Comparison::TooFewRounds, names);
         assert_eq!((answer.as_str(), why.contains("two rounds")), ("no comparison", true));

@@ -22,7 +22,9 @@ use lab_model::{Reason, Status, System, Verdict};
 
 use crate::result::{CellResult, RunResult};
 
-pub use claim::{Comparison, ONE_START, at_a_glance, comparison, headline, part_words, told};
+pub use claim::{
+    Comparison, ONE_START, at_a_glance, comparison, headline, mostly, part_words, told,
+};
 pub use explanation::explain;
 pub use summary::summarise;
 

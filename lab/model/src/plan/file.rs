@@ -100,7 +100,7 @@ pub(super) struct PlanFile {
     /// `rate` and `arrivals` then say nothing.
     #[schemars(range(min = 1, max = MAX_IN_FLIGHT))]
     pub(super) concurrency: Option<usize>,
-    /// Requests traced in a second at most, chosen by dice; 200 if absent.
+    /// Requests traced in a second at most, chosen at random; 200 if absent.
     #[serde(default)]
     #[schemars(schema_with = "rate")]
     pub(super) traces_per_second: Option<Rate>,

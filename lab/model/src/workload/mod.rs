@@ -99,11 +99,11 @@ pub struct Template {
     /// The body: a text as it stands; a table, a list or a number as JSON, keys in the order of the alphabet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
-    /// How often it is chosen, beside the others.
+    /// How often it is chosen, in proportion to the weights of the others.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: u32,
-    /// Values that are new in each request: rows, of which each request draws one, all alike; or `users`, with `email` and
-    /// `count` of the users table.
+    /// Values that are new in each request: rows, of which each request draws one at random, with the same chance for all;
+    /// or `users`, for `email` and `count` of the users table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<Draw>,
     /// The answer that is right; any other is an error.

@@ -73,7 +73,7 @@ pub(super) struct CertifyArgs {
     /// Measured time of each round, from 100ms
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     round: Span,
-    /// Requests traced per second at most, chosen by dice; the tap is on for all of them
+    /// Requests traced per second at most, chosen at random; the tap is on for all of them
     #[arg(long, value_name = "N", default_value = "200")]
     traces_per_second: Rate,
     /// Also write the numbers as JSON to this file; it must not exist

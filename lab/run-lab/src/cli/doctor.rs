@@ -19,7 +19,7 @@ pub(super) struct DoctorArgs {
     /// Real parts to insist on: the exit code is 4 if one of them is missing
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     require: Vec<Tool>,
-    /// Tell what was found as JSON
+    /// Print what was found as JSON
     #[arg(long)]
     json: bool,
 }

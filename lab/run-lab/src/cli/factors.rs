@@ -27,7 +27,7 @@ pub(super) struct FactorArgs {
     /// Run these protocols only
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     protocol: Vec<ProtocolChoice>,
-    /// Declare these payloads instead, up to 16777216 bytes
+    /// Use these payloads instead, up to 16777216 bytes
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     size: Vec<Payload>,
     /// Offer these rates instead, in requests per second
@@ -42,7 +42,7 @@ pub(super) struct FactorArgs {
     /// Repetitions of each cell instead
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// Go on, up to ten times the rounds, until what is claimed is known to so much of the mean, e.g. 5%
+    /// Go on, up to ten times the rounds, until each claim is known to within this part of the mean, e.g. 5%
     #[arg(long, value_name = "P%", value_parser = parse_percent)]
     until: Option<f64>,
     /// Inject delays, e.g. handler=5ms (by the gateway), echo:reply_encode=1ms, driver:request_encode=1ms
@@ -51,18 +51,18 @@ pub(super) struct FactorArgs {
     /// Set a knob of the services in every cell (repeatable), e.g. stream_window=64KiB
     #[arg(long, value_name = "KNOB=VALUE", help_heading = "Services")]
     set: Vec<String>,
-    /// When requests begin, instead: at equal distances, or at random as those of many users (the same in every run)
+    /// When requests begin, instead: at equal distances, or at random as with many users (at the same times in every run)
     #[arg(long, value_enum, value_name = "HOW")]
     arrivals: Option<ArrivalsChoice>,
-    /// A closed loop instead: so many users, each waiting for an answer before asking again. It hides how long those
-    /// would have waited who come whatever the system does: a slow one is asked less
+    /// A closed loop instead: N users, each of whom waits for the answer before asking again. A slow system is then asked
+    /// less often, which hides how long users would wait who come at their own pace
     #[arg(long, value_name = "N", conflicts_with_all = ["arrivals", "rate"],
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: Option<u32>,
-    /// Requests traced in a second at most, instead
+    /// Trace at most so many requests a second instead
     #[arg(long, value_name = "N")]
     traces_per_second: Option<Rate>,
-    /// Which CPUs are whose, e.g. driver=0 services=1 (what is not named runs anywhere)
+    /// Run the load generator and the services on these CPUs, e.g. driver=0 services=1 (what is not named runs anywhere)
     #[arg(long, num_args = 1.., value_name = "WHO=CPUS", value_parser = parse_pin, help_heading = "Services")]
     pin: Vec<Pin>,
     /// What is asked of each cell (repeatable), e.g. p99<200ms, errors<1%, completed>95; exit code 6 if it is missed

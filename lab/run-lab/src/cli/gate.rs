@@ -65,13 +65,13 @@ Exit codes:
 /// What is compared, and what is asked of it.
 #[derive(Debug, Args)]
 pub(super) struct GateArgs {
-    /// What is compared with (repeatable): a run-lab program, KNOB=VALUE, STAGE=DURATION or a TOML file of settings
+    /// The arm to compare with (repeatable): a run-lab program, KNOB=VALUE, STAGE=DURATION or a TOML file of settings
     #[arg(long, value_name = "BIN|SET")]
     base: Vec<String>,
-    /// What is compared (repeatable), alike
+    /// The arm that is held against it (repeatable), written as --base is
     #[arg(long, value_name = "BIN|SET")]
     new: Vec<String>,
-    /// How much the new arm may take more (repeatable), e.g. mean>5%, p99>2ms, cpu>3%, framing>20us
+    /// How much more the new arm may take (repeatable), e.g. mean>5%, p99>2ms, cpu>3%, framing>20us
     #[arg(long, value_name = "LIMIT", required = true)]
     fail_on: Vec<Limit>,
     /// A built-in plan (see `run-lab plans`) or a TOML file
@@ -80,7 +80,7 @@ pub(super) struct GateArgs {
     /// Folder for the results; it must not exist [default: lab-runs/PLAN-TIME]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
-    /// Tell what came of it as JSON
+    /// Print the decision as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

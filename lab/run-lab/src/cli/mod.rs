@@ -60,13 +60,13 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Show a run again; write its reports again with --write
     Report(results::ReportArgs),
-    /// Show runs beside others that were made apart: from three of each on, with intervals
+    /// Compare runs that were made at different times; with intervals where there are three or more on each side
     #[command(after_help = help::MORE, after_long_help = results::AFTER)]
     Compare(results::CompareArgs),
     /// Show single requests: the slowest of a run, or one as a ledger drawn in time
     #[command(after_help = help::MORE, after_long_help = trace::AFTER)]
     Trace(trace::TraceArgs),
-    /// Hold a change against limits: two arms in one session, 0 kept, 6 exceeded, 7 cannot tell
+    /// Hold a change against limits, both arms in one session; exit code 0: kept, 6: exceeded, 7: it cannot tell
     #[command(after_help = help::MORE, after_long_help = gate::AFTER)]
     Gate(Box<gate::GateArgs>),
     /// Measure what measuring costs: CPU per request with probes on over probes off, cell by cell

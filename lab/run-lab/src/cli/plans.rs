@@ -15,7 +15,7 @@ pub(super) struct PlansArgs {
     /// Print the JSON schema of plan files, for editors that check TOML
     #[arg(long)]
     schema: bool,
-    /// Tell it as JSON: the list, or the plan that is shown
+    /// Print it as JSON: the list, or the plan that is shown
     #[arg(long, conflicts_with = "schema")]
     json: bool,
 }
@@ -103,14 +103,19 @@ fn describe(plan: &Plan) -> String {
     let durations = distinct(cells.iter().map(|cell| Span(cell.duration_ns).to_string()).collect());
     let certified = if plan.certify.is_some() { ", probe certified first" } else { "" };
     format!(
-        "{}\n  {}\n  {} cells: protocol {protocols}; {subjects}; {rates} requests/s\n  \
-         {} x {durations} a cell, about {} s in all{certified}\n",
+        "{}\n  {}\n  {}: protocol {protocols}; {subjects}; {rates} requests/s\n  \
+         {} of {durations} a cell, about {} s in all{certified}\n",
         plan.name,
         plan.about,
-        cells.len(),
-        plan.rounds,
+        several(cells.len() as u64, "cell"),
+        several(u64::from(plan.rounds), "round"),
         plan.expected_ns().div_ceil(1_000_000_000),
     )
+}
+
+/// So many of what is called `name`.
+fn several(count: u64, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -125,7 +130,7 @@ mod tests {
             smoke
               Two cells of one second each: a quick look whether everything works.
               2 cells: protocol rest, grpc; payload 1kB; 100 requests/s
-              1 x 1s a cell, about 3 s in all
+              1 round of 1s a cell, about 3 s in all
         "#]]
         .assert_eq(&describe(&plan));
     }

@@ -40,13 +40,13 @@ Exit codes:
 /// What to compare.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// The folders of runs that are compared with; of just two, the second is what is compared
+    /// Folders of the runs to compare with; of just two folders, the second is compared with the first
     #[arg(required = true, value_name = "A", value_hint = ValueHint::DirPath)]
     a: Vec<PathBuf>,
-    /// After `--`: the folders of runs that are compared
+    /// After `--`: folders of the runs that are compared with those
     #[arg(last = true, value_name = "B", value_hint = ValueHint::DirPath)]
     b: Vec<PathBuf>,
-    /// Tell it as JSON
+    /// Print it as JSON
     #[arg(long)]
     json: bool,
 }

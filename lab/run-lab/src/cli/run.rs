@@ -27,20 +27,20 @@ pub(super) struct RunArgs {
     /// Folder for the results; it must not exist [default: lab-runs/PLAN-TIME]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = RESULTS)]
     out: Option<PathBuf>,
-    /// Repeat the run in this folder, from the bundle in it: plan, factors, load generator; says what is otherwise here
+    /// Repeat the run in this folder, from the bundle in it: plan, factors, load generator; says what differs here
     #[arg(long, value_name = "RUN_DIR", value_hint = ValueHint::DirPath,
           conflicts_with_all = ["plan", "driver", "thresholds", "no_certify"])]
     like: Option<PathBuf>,
-    /// Run this script of your own by k6 instead of a plan: one process of k6 is one round (--rounds repeats it), and what
-    /// it asks, how often and against which thresholds is the script's. Requests are in the ledger where it imports
-    /// hoplab.js; it is told TARGET, where the system is
+    /// Run this script of your own by k6 instead of a plan: one process of k6 is one round (--rounds repeats it), and the
+    /// script decides what it asks, how often, and against which thresholds. Requests are in the ledger if the script
+    /// imports hoplab.js. The variable TARGET tells the script where the system is
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "like", "thresholds", "no_certify", "protocol", "size",
           "rate", "duration", "warmup", "until", "inject", "set", "arrivals", "concurrency", "traces_per_second"])]
     script: Option<PathBuf>,
     /// What makes the load
     #[arg(long, value_enum, default_value = "auto")]
     driver: DriverChoice,
-    /// What k6 is to hold each round to, as JSON in its own words, e.g. '{"http_req_duration": ["p(99)<100"]}'
+    /// Thresholds that k6 holds each round to, as JSON in the form that k6 has for them, e.g. '{"http_req_duration": ["p(99)<100"]}'
     #[arg(long, value_name = "JSON", value_parser = parse_thresholds)]
     thresholds: Option<String>,
     /// Have k6 write its own points to InfluxDB too: some 17 for each request, and no board reads them

@@ -59,10 +59,12 @@ fn second(event: &LabEvent) -> Option<String> {
 pub(super) fn line(event: &LabEvent) -> Option<String> {
     Some(match event {
         LabEvent::Began { plan, cells, rounds, expected_ns, out } => {
-            let plural = if *rounds == 1 { "" } else { "s" };
+            let plural = |count: u64| if count == 1 { "" } else { "s" };
             let (takes, out) = (clock(*expected_ns), out.display());
             format!(
-                "plan {plan}: {cells} cells, {rounds} round{plural}, about {takes}; results go to {out}"
+                "plan {plan}: {cells} cell{}, {rounds} round{}, about {takes}; results go to {out}",
+                plural(*cells as u64),
+                plural(u64::from(*rounds))
             )
         }
         LabEvent::Uses(component) => component_line(component),

@@ -7,7 +7,7 @@ use super::tags::{payload, protocol, tags};
 use lab_judge::result::{
     CellResult, ContrastResult, Difference, RunResult, WireResult, interval, pairs,
 };
-use lab_judge::verdict::{at_a_glance, comparison};
+use lab_judge::verdict::{at_a_glance, comparison, mostly};
 use lab_model::{Answer, Evidence, Protocol, Verdict};
 
 /// Cells that are told of at once: the sidecar takes a megabyte, and reasons are long.
@@ -145,7 +145,12 @@ fn contrast(
         ]
     };
     let whole = lines.point(names::M_CONTRAST, &tags(names::WHOLE));
-    let whole = whole.text(names::F_ANSWER, &answer).text(names::F_BY, &by);
+    let [one, other] = names_of(first, second);
+    let whole = whole
+        .text(names::F_ANSWER, &answer)
+        .text(names::F_BY, &by)
+        .text(names::F_FIRST_MOSTLY, &mostly(first, one))
+        .text(names::F_SECOND_MOSTLY, &mostly(second, other));
     let Some(claim) = claim else { return whole.at(now) };
     let whole = difference(whole, &claim.mean, claim);
     whole

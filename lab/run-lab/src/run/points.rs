@@ -109,7 +109,11 @@ impl Points {
         let whole = (at + SECOND / 2) / SECOND * SECOND;
         // The last second of a round and the first of the next one may lie in one second of the wall.
         let round = u64::from(measured.round) * 1_000 % SECOND;
-        fields.float(names::F_SECONDS, length_ns as f64 / 1e9).at(whole + round);
+        let planned = cell.duration_ns.saturating_sub(second.second * SECOND).min(SECOND);
+        fields
+            .float(names::F_SECONDS, length_ns as f64 / 1e9)
+            .float(names::F_PLANNED_SECONDS, planned as f64 / 1e9)
+            .at(whole + round);
     }
 
     /// What was found, when the run has been judged.

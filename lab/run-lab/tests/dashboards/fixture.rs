@@ -142,7 +142,10 @@ fn claims(lines: &mut Lines, first: &str, second: &str, payload: &str) {
     let tags = format!("{T_RUN}={RUN},{T_PAYLOAD}={payload},{T_FIRST}={first},{T_SECOND}={second}");
     for family in [WHOLE, "queue"] {
         let words = if family == WHOLE {
-            format!(",{F_ANSWER}=\"REST is faster\",{F_BY}=\"by 154 µs [120 µs, 190 µs]\"")
+            format!(
+                ",{F_ANSWER}=\"REST is faster\",{F_BY}=\"by 154 µs [120 µs, 190 µs]\",\
+                 {F_FIRST_MOSTLY}=\"REST: 65 % queue\",{F_SECOND_MOSTLY}=\"gRPC: 51 % queue\""
+            )
         } else {
             String::new()
         };
@@ -165,7 +168,7 @@ fn load(dropped: u64) -> String {
     let started = 100 - dropped;
     format!(
         "{F_PLANNED}=100i,{F_STARTED}={started}i,{F_DROPPED}={dropped}i,{F_LATE}=1i,{F_OK}={}i,{F_ERROR}=2i,\
-         {F_LATENCY_SUM_US}=50000,{F_LATENCY_COUNT}={}i,{F_SECONDS}=1",
+         {F_LATENCY_SUM_US}=50000,{F_LATENCY_COUNT}={}i,{F_SECONDS}=1,{F_PLANNED_SECONDS}=1",
         started - 2,
         started - 2
     )

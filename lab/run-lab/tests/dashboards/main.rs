@@ -17,7 +17,7 @@ use panels::board::boards;
 use panels::expand::{Chosen, Range, Selection, expand};
 use panels::{
     Empty, Influx, NOT_BY_HAND, NOT_WITHOUT_A_PAYLOAD, Series, Shown, empty_ones_but,
-    every_panel_but_returns_rows, every_panel_returns_rows, queries_without_rows,
+    every_panel_but_returns_rows, every_panel_returns_rows, queries_without_rows, selection,
 };
 use test_parts::{InfluxDb, Part};
 use words::Words;
@@ -42,6 +42,7 @@ async fn every_query_returns_rows_and_the_drop_rate_is_that_of_the_load(part: Pa
     the_newest_run_is_offered_first(&influx).await;
     families_and_residual_add_up_to_the_latency(&influx).await;
     a_choice_of_cells_narrows_what_is_shown(&influx).await;
+    a_repeated_panel_is_called_by_its_choice(&influx).await;
 }
 
 async fn what_the_sidecar_writes_by_itself_is_offered_and_shown(part: Part) {
@@ -190,16 +191,26 @@ async fn a_choice_of_cells_narrows_what_is_shown(influx: &Influx) {
     }
 }
 
+async fn a_repeated_panel_is_called_by_its_choice(influx: &Influx) {
+    let range = Range { from: fixture::FROM, to: fixture::TO };
+    let all = selection(influx, &boards()[0], fixture::RUN, range).await;
+    let titles = all.repeated(Some("payload"));
+    let titles: Vec<_> = titles.iter().map(|one| one.title("Faster: ${payload:text}")).collect();
+    assert_eq!(titles[..2], ["Faster: 10 B", "Faster: 1 MB"]);
+}
+
 fn a_repeated_panel_asks_for_one_choice_after_the_other() {
     let mut selection = Selection::default();
     selection.choose("payload", Chosen::Several(vec!["10".to_owned(), "1000".to_owned()]));
+    selection.call("10", "10 B");
+    selection.call("1000", "1 kB");
     let shown = Range { from: 0, to: 1 }.with_points(1, 1);
     let asked: Vec<_> = selection
         .repeated(Some("payload"))
         .iter()
         .map(|one| expand("/^$payload$/ ${payload:text}", one, shown).unwrap())
         .collect();
-    assert_eq!(asked, ["/^(10)$/ (10)", "/^(1000)$/ (1000)"]);
+    assert_eq!(asked, ["/^(10)$/ 10 B", "/^(1000)$/ 1 kB"]);
 }
 
 fn queries_are_expanded_as_grafana_does() {

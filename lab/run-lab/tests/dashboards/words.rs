@@ -62,6 +62,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 9] = [
             F_LATENCY_SUM_US,
             F_LATENCY_COUNT,
             F_SECONDS,
+            F_PLANNED_SECONDS,
         ]],
     },
     Measurement {
@@ -127,6 +128,8 @@ pub(crate) const MEASUREMENTS: [Measurement; 9] = [
             F_RATIO_HIGH,
             F_ANSWER,
             F_BY,
+            F_FIRST_MOSTLY,
+            F_SECOND_MOSTLY,
         ]],
     },
     Measurement {

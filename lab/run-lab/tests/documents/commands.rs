@@ -50,6 +50,10 @@ const COMMANDS: &[(&str, Known)] = &[
         "cargo run --release -p sidecar --example",
         NotRun("it takes minutes on a quiet machine; it is built with the tests"),
     ),
+    (
+        "cargo run --release -p run-lab --example preview_boards",
+        Test("lab/run-lab/tests/real/store.rs", "its_boards_are_drawn_without_grafana"),
+    ),
     ("cargo run --release", Script(".ci/bare", "cargo run --release")),
     ("cargo build", Script(".ci/run", "cargo test --workspace")),
     ("cargo test --workspace", Script(".ci/run", "cargo test --workspace")),

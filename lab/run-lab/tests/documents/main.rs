@@ -3,6 +3,7 @@
 
 mod attach;
 mod commands;
+mod figures;
 mod page;
 mod tour;
 

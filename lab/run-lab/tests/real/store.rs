@@ -291,8 +291,36 @@ pub(crate) async fn an_earlier_run_is_shown_by_its_name_and_time_from_its_own_da
     let query = format!("SELECT sum(planned) FROM load WHERE run = '{name}'");
     let series = influx.ask(&query).await.expect("an answer");
     let planned: Vec<f64> = series.iter().flat_map(panels::Series::numbers).collect();
-    assert_eq!(planned, [requests(&result(dir.path()), "planned") as f64]);
+    let requests = requests(&result(dir.path()), "planned");
+    assert_eq!(planned, [requests as f64]);
     assert_eq!(up.stop(), Some(0));
+    its_boards_are_drawn_without_grafana(dir.path(), requests, &environment);
+}
+
+/// Each board is a page that says who drew it, with the run's own numbers on it.
+fn its_boards_are_drawn_without_grafana(dir: &Path, planned: u64, environment: &Environment) {
+    let own = std::env::current_exe().expect("a path");
+    let built = own.parent().and_then(Path::parent).expect("the folder of what was built");
+    let drawn = std::process::Command::new(built.join("examples/preview_boards"))
+        .args(["out", "pages"])
+        .current_dir(dir)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .expect("cargo build -p run-lab --example preview_boards");
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    let page = |board: &str| {
+        let page = std::fs::read_to_string(dir.join(format!("pages/{board}.html")));
+        let page = page.unwrap_or_else(|error| panic!("{board}: {error}"));
+        assert!(page.contains("by preview_boards, not by Grafana"), "{board}");
+        page
+    };
+    for board in ["lab-breakdown", "lab-processes", "lab-history"] {
+        assert!(page(board).contains("<path d=\"M") || page(board).contains("<rect"), "{board}");
+    }
+    assert!(page("lab-rest-vs-grpc").contains(&format!(">{planned}</strong>")), "{planned}");
+    let verdicts = ["VALID", "UNCHECKED", "SUSPECT", "INVALID"];
+    let trust = page("lab-trust");
+    assert!(verdicts.iter().any(|verdict| trust.contains(&format!(">{verdict}</strong>"))));
 }
 
 pub(crate) async fn of_a_run_by_k6_every_panel_but_that_of_late_requests_shows_rows(part: Part) {

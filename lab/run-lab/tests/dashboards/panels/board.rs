@@ -57,20 +57,32 @@ pub(crate) struct Variable {
 /// The regular expression of a variable that is offered groups (`sidecar::group`): which part is shown, which is chosen.
 const OF_GROUPS: &str = r"/^\S+ (?<text>.+) = (?<value>.+)$/";
 
+/// One choice of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// What stands for it in a query.
+    pub(crate) value: String,
+    /// What people see.
+    pub(crate) text: String,
+}
+
 impl Variable {
     /// What can be chosen of `offered`, in its order.
-    pub(crate) fn choices(&self, offered: impl Iterator<Item = String>) -> Vec<String> {
+    pub(crate) fn choices(&self, offered: impl Iterator<Item = String>) -> Vec<Choice> {
         match self.regex.as_str() {
-            "" => offered.collect(),
+            "" => offered.map(|value| Choice { text: value.clone(), value }).collect(),
             OF_GROUPS => {
-                let value = |text: String| Some(text.rsplit_once(" = ")?.1.to_owned());
-                let mut values = Vec::new();
-                for value in offered.filter_map(value) {
-                    if !values.contains(&value) {
-                        values.push(value);
+                let choice = |group: String| {
+                    let (text, value) = group.split_once(' ')?.1.rsplit_once(" = ")?;
+                    Some(Choice { value: value.to_owned(), text: text.to_owned() })
+                };
+                let mut choices = Vec::new();
+                for choice in offered.filter_map(choice) {
+                    if !choices.contains(&choice) {
+                        choices.push(choice);
                     }
                 }
-                values
+                choices
             }
             other => panic!("${}: nobody here knows what {other} does", self.name),
         }
@@ -119,7 +131,8 @@ impl Board {
 }
 
 impl Panel {
-    fn read(json: &Value) -> Panel {
+    /// The panel that a board has as `json`.
+    pub(crate) fn read(json: &Value) -> Panel {
         let target =
             |json: &Value| Target { name: text(&json["refId"]), query: text(&json["query"]) };
         let interval = text(&json["interval"]);

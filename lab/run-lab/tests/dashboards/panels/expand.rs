@@ -19,18 +19,49 @@ pub(crate) enum Chosen {
 
 /// What is chosen in every variable.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Selection(BTreeMap<String, Chosen>);
+pub(crate) struct Selection {
+    chosen: BTreeMap<String, Chosen>,
+    /// What people see of a choice, by its value, where that is something else.
+    texts: BTreeMap<String, String>,
+}
 
 impl Selection {
     /// Chooses in `variable`.
     pub(crate) fn choose(&mut self, variable: &str, chosen: Chosen) {
-        self.0.insert(variable.to_owned(), chosen);
+        self.chosen.insert(variable.to_owned(), chosen);
+    }
+
+    /// Says what people see of the choice `value`.
+    pub(crate) fn call(&mut self, value: &str, text: &str) {
+        self.texts.insert(value.to_owned(), text.to_owned());
+    }
+
+    /// What people see of the choice in `variable`, if there is such a variable.
+    pub(crate) fn text(&self, variable: &str) -> Option<String> {
+        let text = |value: &String| self.texts.get(value).unwrap_or(value).clone();
+        Some(match self.chosen.get(variable)? {
+            Chosen::One(value) => text(value),
+            Chosen::Several(values) => values.iter().map(text).collect::<Vec<_>>().join(" + "),
+            Chosen::All(_) => "All".to_owned(),
+        })
+    }
+
+    /// `title` as people see it: in place of each variable what is chosen in it.
+    pub(crate) fn title(&self, title: &str) -> String {
+        let mut out = title.to_owned();
+        for variable in self.chosen.keys() {
+            let text = self.text(variable).unwrap_or_default();
+            for form in [format!("${{{variable}:text}}"), format!("${{{variable}}}")] {
+                out = out.replace(&form, &text);
+            }
+        }
+        out
     }
 
     /// The selections of the panels that a panel stands for: one for each choice of the variable that it is repeated by.
     pub(crate) fn repeated(&self, by: Option<&str>) -> Vec<Selection> {
         let Some(by) = by else { return vec![self.clone()] };
-        let Some(Chosen::Several(choices)) = self.0.get(by) else {
+        let Some(Chosen::Several(choices)) = self.chosen.get(by) else {
             panic!("${by} is no list of choices that a panel could be repeated by");
         };
         let one = |choice: &String| {
@@ -103,12 +134,14 @@ pub(crate) fn expand(query: &str, selection: &Selection, shown: Shown) -> Result
                 rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(rest.len()),
             ),
         };
-        // `${name:text}` is what is shown of the choice; here it is all the same.
-        let name = name.split(':').next().unwrap_or_default();
-        if name.is_empty() {
-            out.push('$');
-        } else {
-            out.push_str(&value(name, selection, shown)?);
+        match name.split_once(':') {
+            None if name.is_empty() => out.push('$'),
+            None => out.push_str(&value(name, selection, shown)?),
+            Some((name, "text")) => {
+                let text = selection.text(name);
+                out.push_str(&text.ok_or_else(|| format!("no variable is called {name:?}"))?);
+            }
+            Some((_, form)) => return Err(format!("nobody here knows the form {form:?}")),
         }
         rest = after;
     }
@@ -137,7 +170,7 @@ fn value(
         "__range_ms" => length.to_string(),
         "__from" => range.from.to_string(),
         "__to" => range.to.to_string(),
-        name => match selection.0.get(name) {
+        name => match selection.chosen.get(name) {
             // Grafana takes what begins like a number for one, and does not escape it.
             Some(Chosen::One(value)) if value.starts_with(|c: char| c.is_ascii_digit()) => {
                 value.clone()

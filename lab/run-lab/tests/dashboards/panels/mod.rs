@@ -207,6 +207,18 @@ pub(crate) async fn queries_without_rows(shown: Shown<'_>) -> (Answers, Vec<Empt
     (answers, empty)
 }
 
+/// What is chosen when `board` is opened with `run`: everything, in every other variable.
+pub(crate) async fn selection(
+    influx: &Influx,
+    board: &Board,
+    run: &str,
+    range: Range,
+) -> Selection {
+    let mut empty = Vec::new();
+    let mut asker = Asker { influx, board: &board.uid, empty: &mut empty };
+    select(&mut asker, board, run, range).await
+}
+
 /// Chooses `run` and everything else, by the variables' own queries and in their order.
 async fn select(asker: &mut Asker<'_>, board: &Board, run: &str, range: Range) -> Selection {
     let mut selection = Selection::default();
@@ -215,13 +227,15 @@ async fn select(asker: &mut Asker<'_>, board: &Board, run: &str, range: Range) -
         let part = Part::Variable(name.clone());
         let series = asker.ask(&part, query, &selection, range.with_points(POINTS, 1)).await;
         let offered = variable.choices(series.iter().flat_map(Series::second_column));
+        offered.iter().for_each(|choice| selection.call(&choice.value, &choice.text));
+        let mut values = offered.into_iter().map(|choice| choice.value);
         let chosen = match all {
-            Some(pattern) if pattern.is_empty() => Chosen::Several(offered),
+            Some(pattern) if pattern.is_empty() => Chosen::Several(values.collect()),
             Some(pattern) => Chosen::All(pattern.clone()),
             None => {
                 // Of an answer without rows it has been said already.
-                if !series.is_empty() && !offered.iter().any(|offer| offer == run) {
-                    asker.note(&part, query, format!("no {run} in {offered:?}"), false);
+                if !series.is_empty() && !values.any(|value| value == run) {
+                    asker.note(&part, query, format!("no {run} is offered"), false);
                 }
                 Chosen::One(run.to_owned())
             }
