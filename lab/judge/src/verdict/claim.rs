@@ -101,7 +101,7 @@ pub fn at_a_glance(comparison: Comparison<'_>, names: [&str; 2]) -> (String, Str
     let start = if one_start { ONE_START } else { "" };
     if !claim.mean.found() {
         let least = time(claim.mean.visible);
-        let why = format!("{least} would show{doubt}{start}");
+        let why = format!("{least} or more would be seen{doubt}{start}");
         return ("no difference seen".to_owned(), why);
     }
     let (faster, mean) =
@@ -116,7 +116,7 @@ pub fn mostly(cell: &CellResult, name: &str) -> String {
     let most = cell.families.iter().max_by(|a, b| a.share.total_cmp(&b.share));
     most.map_or_else(String::new, |most| {
         let family = Family::from_name(&most.family).map_or(most.family.as_str(), |it| it.label());
-        format!("{name}: {} {family}", percent(most.share))
+        format!("{name} mostly: {family}, {}", percent(most.share))
     })
 }
 
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(glance(&claim(100.0, 40.0), false), faster);
         let faster = pair("gRPC is faster", "by 100 µs [10.0 µs, 190 µs] (doubtful)");
         assert_eq!(glance(&claim(-100.0, 90.0), true), faster);
-        let none = pair("no difference seen", "52.0 µs would show");
+        let none = pair("no difference seen", "52.0 µs or more would be seen");
         assert_eq!(glance(&claim(10.0, 40.0), false), none);
         let (answer, why) = at_a_glance(Comparison::TooFewRounds, names);
         assert_eq!((answer.as_str(), why.contains("two rounds")), ("no comparison", true));
