@@ -199,6 +199,12 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
         Cause::Of(Family::Backend) if first.mostly() == Some(Stage::QueryRoundTrip.name()) => {
             "The database is what costs, not the protocol.".to_owned()
         }
+        // Beside others that take nearly as long it is not what costs.
+        Cause::Of(Family::Backend)
+            if parts.get(1).is_some_and(|next| first.mean_us < 2.0 * next.mean_us) =>
+        {
+            return None;
+        }
         Cause::Of(Family::Backend) => {
             "The service's own code is what costs, not the protocol.".to_owned()
         }

@@ -22,8 +22,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::family::look;
 use super::headline::{answer as in_one_sentence, compared};
 use lab_judge::result::RunResult;
-use lab_model::Status;
+use lab_model::{Reason, Status};
 use markup::chip;
+
+/// So many cells that are INVALID have their reason in the banner.
+const REFUTED: usize = 3;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -91,7 +94,7 @@ fn banner(result: &RunResult) -> Markup {
             ("suspect", "Some cells may be distorted, or are those of an overloaded system.")
         }
         Status::Invalid => {
-            ("invalid", "Some cells are not what they say they are: do not use them.")
+            ("invalid", "Cells that are INVALID are not what they say they are: do not use them.")
         }
     };
     let of = |status| result.cells.iter().filter(|cell| cell.verdict.status == status).count();
@@ -109,8 +112,20 @@ fn banner(result: &RunResult) -> Markup {
                 b { (code) } " in " (cells)
             }
             " (" a href="#evidence" { "evidence" } ")"
+            @for (cell, reason) in refuted(result) {
+                p { b { (cell) } ": " (reason) }
+            }
         }
     }
+}
+
+/// Cells that are INVALID, some of them, each with its first reason in words: the numbers are in it.
+fn refuted(result: &RunResult) -> impl Iterator<Item = (&str, &str)> {
+    let invalid = |reason: &&Reason| reason.status == Status::Invalid;
+    let cells = result.cells.iter().filter_map(move |cell| {
+        cell.verdict.reasons.iter().find(invalid).map(|reason| (&*cell.id, &*reason.text))
+    });
+    cells.take(REFUTED)
 }
 
 /// What speaks against cells, in catchwords, each with the cells; the worst first.
