@@ -37,7 +37,7 @@ fn left(mark: &str) -> Vec<String> {
 #[test]
 fn a_cell_is_measured_and_no_process_is_left() {
     let (dir, mark) = (tempfile::tempdir().expect("a folder"), mark("measured"));
-    let arguments = "--protocol rest --size 10 --rate 100 --pairs 2 --round 100ms --out costs.json";
+    let arguments = "--protocol rest --size 10 --rate 100 --pairs 4 --round 100ms --out costs.json";
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let output = certify(dir.path(), &mark, &arguments).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -59,7 +59,7 @@ fn a_cell_is_measured_and_no_process_is_left() {
     let (ratio, ends) = (number(&cell["latency"][0]), &cell["latency"][1]);
     assert!(number(&ends[0]) <= ratio && ratio <= number(&ends[1]), "{cell}");
     assert!(number(&cell["latency_off_us"]) > 0.0, "{cell}");
-    assert_eq!((&cell["pairs"], &cell["traced_share"]), (&2.into(), &1.0.into()), "{cell}");
+    assert_eq!((&cell["pairs"], &cell["traced_share"]), (&4.into(), &1.0.into()), "{cell}");
     let again = certify(dir.path(), &mark, &["--out", "costs.json"]).output().expect("it starts");
     assert_eq!(again.status.code(), Some(2), "an existing file is never written over");
 }

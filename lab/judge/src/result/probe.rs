@@ -24,7 +24,7 @@ pub fn certificate(cell: &str, on: &CellMeasure, off: &CellMeasure) -> Result<Ce
     let cpu = told(Statistic::Cpu).map_err(|why| match (why, left_out.first()) {
         (NoChange::Unknown, _) => "a service is gone".to_owned(),
         (_, Some((on, off))) => unanswered(on, off),
-        _ => "fewer than two pairs".to_owned(),
+        _ => "fewer than two pairs of rounds, or all in one order".to_owned(),
     })?;
     let mean = |rounds: &[Round], of: fn(&Round) -> f64| {
         rounds.iter().map(of).sum::<f64>() / rounds.len() as f64 * 1e3
@@ -70,6 +70,7 @@ fn unanswered(on: &RoundMeasure, off: &RoundMeasure) -> String {
 fn round(measure: &RoundMeasure) -> Round {
     let of_each = |ns: u64| ns as f64 / measure.requests.ok as f64 / 1e3;
     Round {
+        number: measure.round,
         latency: measure.latency.mean() / 1e3,
         cpu: measure.services_cpu_ns.map(of_each),
         answered: measure.latency.len(),

@@ -218,7 +218,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        command: crate::programs::this_command(),
         executable,
     };
     let grafana = order.inventory.of(Tool::Grafana).is_some();

@@ -148,7 +148,7 @@ fn run(run_id: &str, components: Vec<Component>) -> RunMeasure {
         asked: Default::default(),
         probe_cost: None,
         incomplete: false,
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        command: crate::programs::this_command(),
         spans_lost: BTreeMap::new(),
         points_missing: BTreeMap::new(),
     }
