@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lab_drive::builtin::{Arrival, Called, Driver, Round, Sampling, Target};
+use lab_drive::builtin::{Arrival, Called, Driver, Earlier, Round, Sampling, Target};
 use lab_model::{Requests, RoundMeasure};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ fn round(rate: f64, duration_ms: u64, max_in_flight: usize) -> Round {
         rate,
         warmup_ns: 0,
         duration_ns: duration_ms * 1_000_000,
+        earlier: Earlier::default(),
         max_in_flight,
         timeout: Duration::from_secs(60),
         sampling: Sampling::at_most(200.0, rate),

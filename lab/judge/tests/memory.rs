@@ -24,6 +24,7 @@ fn run() -> RunMeasure {
         rate: 200.0,
         duration_ns: 3_600_000_000_000,
         warmup_ns: 0,
+        turn_ns: None,
         max_in_flight: 100,
         knobs: Knobs::default(),
         arm: None,

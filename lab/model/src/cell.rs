@@ -132,6 +132,9 @@ pub struct Cell {
     pub duration_ns: u64,
     /// Time before it that is not counted, in nanoseconds.
     pub warmup_ns: u64,
+    /// How long it is asked before the cells that it is compared with have their turn, in nanoseconds; without it a round
+    /// is measured in one go.
+    pub turn_ns: Option<u64>,
     /// Requests in flight at most (k6's maxVUs): an arrival that would be one more is dropped.
     pub max_in_flight: usize,
     /// Service settings.
@@ -155,6 +158,7 @@ impl Cell {
             rate: asked as f64 / (duration_ns as f64 / 1e9),
             duration_ns,
             warmup_ns: 0,
+            turn_ns: None,
             max_in_flight: 0,
             knobs: Knobs::default(),
             arm: None,
@@ -162,6 +166,21 @@ impl Cell {
             traces_per_second: MAX_TRACES_PER_SECOND,
             id,
         }
+    }
+
+    /// How many turns a round of it has: as many as make each about as long as is asked for.
+    #[must_use]
+    pub fn turns(&self) -> u32 {
+        let turns = self.turn_ns.map_or(1, |turn| self.duration_ns.div_ceil(turn.max(1)));
+        u32::try_from(turns).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Measured time of a round before its turn number `turn`, from 0, in nanoseconds.
+    #[must_use]
+    pub fn before_turn(&self, turn: u32) -> u64 {
+        let (all, turns) = (u128::from(self.duration_ns), u128::from(self.turns()));
+        // No more than the whole of it.
+        u64::try_from(all * u128::from(turn) / turns).unwrap_or(self.duration_ns)
     }
 
     /// What is asked, and which answers are right, in the order of the workload's templates.

@@ -21,7 +21,7 @@ pub use cell::{
 pub use environment::{ArmProgram, Component, Environment};
 pub use limit::{Compared, Limit, LimitError, More};
 pub use measure::{
-    Asked, CellMeasure, Certificate, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure,
+    Asked, CellMeasure, Certificate, CpuUse, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure,
     RunMeasure, Second, Statements,
 };
 pub use services::{SERVICES, Service};

@@ -82,6 +82,21 @@ pub struct Second {
     pub latency_count: u64,
 }
 
+impl Second {
+    /// Adds what another turn had in the same second.
+    fn add(&mut self, other: &Second) {
+        self.planned += other.planned;
+        self.completed += other.completed;
+        self.dropped += other.dropped;
+        self.started += other.started;
+        self.late = self.late.zip(other.late).map(|(own, other)| own + other);
+        self.ok += other.ok;
+        self.error += other.error;
+        self.latency_sum_us += other.latency_sum_us;
+        self.latency_count += other.latency_count;
+    }
+}
+
 /// One repetition of a cell, as the load generator saw it.
 #[derive(Debug, Clone)]
 pub struct RoundMeasure {
@@ -91,6 +106,9 @@ pub struct RoundMeasure {
     pub start_ns: u64,
     /// End of the measured part: the last request has ended.
     pub end_ns: u64,
+    /// Where other cells had their turns meanwhile, from the end of one of its own to the begin of the next. Empty where
+    /// it was measured in one go.
+    pub rests: Vec<(u64, u64)>,
     /// Accounting.
     pub requests: Requests,
     /// Requests traced.
@@ -109,12 +127,99 @@ pub struct RoundMeasure {
     pub statements: Option<Statements>,
     /// What k6 alone says, where it drove.
     pub k6: Option<K6Measure>,
+    /// What each process that is ours used in the measured part, by the name that it is sampled under, where it was
+    /// looked at: at the edges, which samples miss.
+    pub processes: BTreeMap<String, CpuUse>,
     /// CPU used by all services in the measured part, in nanoseconds, where they are ours and were looked at.
     pub services_cpu_ns: Option<u64>,
     /// CPU used by the load generator's process in the measured part, in nanoseconds.
     pub driver_cpu_ns: u64,
     /// CPU used by the whole machine in the measured part, as a share of all its cores (0 … 1).
     pub host_cpu_share: f64,
+}
+
+impl RoundMeasure {
+    /// Its parts without a rest, each from its begin to its end.
+    pub fn spans(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let begins = std::iter::once(self.start_ns).chain(self.rests.iter().map(|&(_, to)| to));
+        let ends = self.rests.iter().map(|&(from, _)| from).chain([self.end_ns]);
+        std::iter::zip(begins, ends)
+    }
+
+    /// Time measured, without its rests, in nanoseconds.
+    #[must_use]
+    pub fn elapsed_ns(&self) -> u64 {
+        self.spans().map(|(from, to)| to.saturating_sub(from)).sum()
+    }
+
+    /// When it had been measured for `measured_ns`, its rests left out, on [`ledger::clock`].
+    #[must_use]
+    pub fn at(&self, mut measured_ns: u64) -> u64 {
+        for (from, to) in self.spans() {
+            let length = to.saturating_sub(from);
+            if measured_ns < length {
+                return from + measured_ns;
+            }
+            measured_ns -= length;
+        }
+        self.end_ns + measured_ns
+    }
+
+    /// Adds the next turn of the same round, after a rest.
+    pub fn go_on(&mut self, turn: RoundMeasure) {
+        let (before, after) = (self.elapsed_ns() as f64, turn.elapsed_ns() as f64);
+        if before + after > 0.0 {
+            let busy = self.host_cpu_share * before + turn.host_cpu_share * after;
+            self.host_cpu_share = busy / (before + after);
+        }
+        self.rests.push((self.end_ns, turn.start_ns));
+        self.end_ns = turn.end_ns;
+        self.requests += turn.requests;
+        self.traced += turn.traced;
+        // Both are of one load generator, and count within the same bounds.
+        self.latency += &turn.latency;
+        self.send_delay += &turn.send_delay;
+        for second in turn.seconds {
+            match self.seconds.iter_mut().find(|own| own.second == second.second) {
+                Some(own) => own.add(&second),
+                None => self.seconds.push(second),
+            }
+        }
+        for (text, count) in turn.errors {
+            *self.errors.entry(text).or_default() += count;
+        }
+        self.statements = self.statements.zip(turn.statements).map(|(own, turn)| Statements {
+            calls: own.calls + turn.calls,
+            exec_us: own.exec_us + turn.exec_us,
+        });
+        for (name, used) in turn.processes {
+            let own = self.processes.entry(name).or_default();
+            (own.cpu_ns, own.wait_ns) = (own.cpu_ns + used.cpu_ns, own.wait_ns + used.wait_ns);
+        }
+        self.services_cpu_ns =
+            self.services_cpu_ns.zip(turn.services_cpu_ns).map(|(own, turn)| own + turn);
+        self.driver_cpu_ns += turn.driver_cpu_ns;
+    }
+}
+
+/// What the threads of a process used, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuUse {
+    /// On a CPU.
+    pub cpu_ns: u64,
+    /// Ready, and waiting for a CPU.
+    pub wait_ns: u64,
+}
+
+impl CpuUse {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: CpuUse) -> CpuUse {
+        CpuUse {
+            cpu_ns: self.cpu_ns.saturating_sub(before.cpu_ns),
+            wait_ns: self.wait_ns.saturating_sub(before.wait_ns),
+        }
+    }
 }
 
 /// What a database counted of its own work on the cell's statement (`pg_stat_statements`).

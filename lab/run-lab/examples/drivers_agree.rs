@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use lab_contrast::{Level, Mean};
-use lab_drive::builtin::{Connections, Driver, Gateway, Round, Sampling};
+use lab_drive::builtin::{Connections, Driver, Earlier, Gateway, Round, Sampling};
 use lab_drive::k6::{K6, Limits, Order, Release};
 use lab_launch::{
     ANY_PORT, Collector, Control, Services, Target, Tool, start_services, start_sidecar, withheld,
@@ -77,6 +77,7 @@ impl Bench {
             rate: cell.rate,
             warmup_ns: cell.warmup_ns,
             duration_ns: cell.duration_ns,
+            earlier: Earlier::default(),
             max_in_flight: cell.max_in_flight,
             timeout: Duration::from_nanos(TIMEOUT_NS),
             sampling,
@@ -333,6 +334,7 @@ fn cell(arguments: &Arguments, knobs: Knobs) -> Cell {
         rate: arguments.rate,
         duration_ns: arguments.seconds * 1_000_000_000,
         warmup_ns: 1_000_000_000,
+        turn_ns: None,
         max_in_flight: 200,
         knobs,
         arm: None,

@@ -15,6 +15,7 @@ mod target;
 mod usage;
 mod values;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,11 +35,13 @@ pub(crate) use tally::Entries;
 use tally::{InFlight, Slots, Tally};
 pub use target::{Arrival, Called, Target};
 pub(crate) use usage::Usage;
-pub use usage::{child_cpu_ns, process_cpu_ns, threads_cpu_ns};
+pub use usage::{child_cpu_ns, process_cpu_ns, threads_cpu_ns, threads_use};
 pub(crate) use values::Values;
 
-/// Time between the order to start a round and its first planned arrival: it must have been taken up.
+/// Time between the order to start a round, or a turn of it, and its first planned arrival: it must have been taken up.
 const LEAD_NS: u64 = 10_000_000;
+/// The same before a turn that is not the first: the thread is awake.
+const LEAD_OF_TURN_NS: u64 = 5_000_000;
 
 /// What a round of load is.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct Round {
     pub warmup_ns: u64,
     /// The measured part, in nanoseconds.
     pub duration_ns: u64,
+    /// What earlier turns of the round had, where it is measured in turns. Arrivals go on as if there had been no rest.
+    pub earlier: Earlier,
     /// Requests in flight at most; an arrival past it is dropped.
     pub max_in_flight: usize,
     /// A request that is not answered for so long is an error.
@@ -59,6 +64,15 @@ pub struct Round {
     pub sampling: Sampling,
     /// When requests begin. In a closed loop there is no planned time: latency counts from the moment of asking.
     pub arrivals: Arrivals,
+}
+
+/// The measured part of the turns of a round before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Earlier {
+    /// Their time together, in nanoseconds.
+    pub ns: u64,
+    /// Their arrivals.
+    pub arrivals: u64,
 }
 
 /// The load generator: one thread that paces and makes the requests.
@@ -97,8 +111,9 @@ impl Driver {
         round: Round,
         cancel: CancellationToken,
     ) -> io::Result<Running> {
-        let schedule = Schedule::new(clock::now() + LEAD_NS, &round);
-        let tally = Arc::new(Tally::new(schedule.start_ns));
+        let lead_ns = if round.earlier.ns > 0 { LEAD_OF_TURN_NS } else { LEAD_NS };
+        let schedule = Schedule::new(clock::now() + lead_ns, &round);
+        let tally = Arc::new(Tally::new(schedule.origin_ns()));
         let tracker = TaskTracker::new();
         let (done, paced) = oneshot::channel();
         let asking = Asking {
@@ -181,7 +196,8 @@ impl<T: Target> Asking<T> {
 
     /// Starts `users` who ask, wait for the answer, and ask again, until the round is over.
     fn closed(self, users: usize, schedule: Schedule, sampling: Sampling) {
-        let (asked, asking) = (Arc::new(AtomicU64::new(0)), Arc::new(self));
+        let asked = Arc::new(AtomicU64::new(schedule.earlier.arrivals));
+        let asking = Arc::new(self);
         for _ in 0..users {
             let (asked, own) = (asked.clone(), asking.clone());
             asking.tracker.spawn(async move {
@@ -275,6 +291,7 @@ impl Running {
             round: self.round.number,
             start_ns: self.schedule.start_ns,
             end_ns,
+            rests: Vec::new(),
             requests: closed.requests,
             traced: closed.traced,
             weight: self.round.sampling.weight(),
@@ -284,6 +301,7 @@ impl Running {
             errors: closed.errors,
             statements: None,
             k6: None,
+            processes: BTreeMap::new(),
             services_cpu_ns: None,
             driver_cpu_ns,
             host_cpu_share,

@@ -16,9 +16,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 
-use super::Round;
 use super::usage::Usage;
 use super::values::mix;
+use super::{Earlier, Round};
 use lab_model::Arrivals;
 
 /// Overdue arrivals started in a row before answers get a turn: an overloaded driver still listens.
@@ -40,6 +40,8 @@ pub(super) struct Schedule {
     pub(super) rate: f64,
     /// From which arrivals at random follow; without it they come at equal distances.
     pub(super) seed: Option<u64>,
+    /// What earlier turns of the round had.
+    pub(super) earlier: Earlier,
 }
 
 impl Schedule {
@@ -52,26 +54,40 @@ impl Schedule {
             end_ns: start_ns + round.duration_ns,
             rate: round.rate,
             // The same for all cells of a round: what is compared is asked at the same times.
-            seed: (round.arrivals == Arrivals::Poisson).then(|| mix(u64::from(round.number))),
+            seed: (round.arrivals == Arrivals::Poisson)
+                .then(|| mix(u64::from(round.number) ^ (round.earlier.ns << 32))),
+            earlier: round.earlier,
         }
+    }
+
+    /// When the measured part of the round would have begun, had there been no rest between its turns.
+    pub(super) fn origin_ns(&self) -> u64 {
+        self.start_ns.saturating_sub(self.earlier.ns)
     }
 
     /// Arrivals of the warm-up.
     fn warmup(&self) -> Times {
-        self.times(self.warmup_ns, self.start_ns, 1)
+        self.times(self.warmup_ns, (self.warmup_ns, self.start_ns), 1)
     }
 
-    /// Arrivals of the measured part.
-    fn measured(&self) -> Times {
-        self.times(self.start_ns, self.end_ns, 2)
+    /// Arrivals of the measured part, each with its number in the round.
+    fn measured(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut all = self.times(self.origin_ns(), (self.start_ns, self.end_ns), 2);
+        let first = self.earlier.arrivals;
+        // Those at random are drawn anew in each turn, the others go on at their distance.
+        if self.seed.is_none() {
+            all.index = first;
+        }
+        all.zip(first..)
     }
 
-    fn times(&self, from_ns: u64, end_ns: u64, part: u64) -> Times {
+    /// Arrivals from `from_ns` to `end_ns`; those at equal distances are counted from `origin_ns`.
+    fn times(&self, origin_ns: u64, (from_ns, end_ns): (u64, u64), part: u64) -> Times {
         // An arrival on the very end of a span belongs to the next; the rounding keeps a product such
         // as 0.1 × 30 from making one arrival more.
-        let within = ((end_ns - from_ns) as f64 * 1e-9 * self.rate) - 1e-6;
+        let within = ((end_ns - origin_ns) as f64 * 1e-9 * self.rate) - 1e-6;
         Times {
-            from_ns,
+            from_ns: if self.seed.is_some() { from_ns } else { origin_ns },
             end_ns,
             rate: self.rate,
             index: 0,
@@ -170,7 +186,7 @@ pub(super) async fn pace(
         arrive(planned, None);
     }
     let usage = pacer.begin(schedule).await?;
-    for (planned, index) in schedule.measured().zip(0..) {
+    for (planned, index) in schedule.measured() {
         if pacer.wait(planned, index).await.is_none() {
             return Some(Paced { usage, whole: false });
         }
@@ -221,26 +237,71 @@ mod tests {
     use super::*;
     use crate::builtin::Sampling;
 
+    const MS: u64 = 1_000_000;
+
     fn schedule(rate: f64, warmup_ns: u64, duration_ns: u64) -> Schedule {
-        let round = Round {
+        Schedule::new(clock::now(), &round(rate, warmup_ns, duration_ns))
+    }
+
+    fn round(rate: f64, warmup_ns: u64, duration_ns: u64) -> Round {
+        Round {
             number: 0,
             rate,
             warmup_ns,
             duration_ns,
+            earlier: Earlier::default(),
             max_in_flight: 1,
             timeout: std::time::Duration::from_secs(1),
             sampling: Sampling::at_most(200.0, rate),
             arrivals: Arrivals::Constant,
-        };
-        Schedule::new(clock::now(), &round)
+        }
     }
 
     #[test]
     fn arrivals_are_planned_without_drift() {
         let schedule = schedule(3.0, 0, 1_000_000_000_000);
         assert_eq!(schedule.warmup().count(), 0);
-        let times: Vec<u64> = schedule.measured().map(|at| at - schedule.start_ns).collect();
+        let times: Vec<u64> = schedule.measured().map(|(at, _)| at - schedule.start_ns).collect();
         assert_eq!((times.len(), times[1], times[2_999]), (3_000, 333_333_333, 999_666_666_667));
+    }
+
+    #[test]
+    fn arrivals_of_turns_are_those_of_the_round_without_its_rests() {
+        let whole = schedule(37.0, 0, 1_000_000_000);
+        let expected: Vec<_> =
+            whole.measured().map(|(at, index)| (at - whole.start_ns, index)).collect();
+        let (mut all, mut earlier) = (Vec::new(), Earlier::default());
+        for (from, to) in
+            [(0, 50), (50, 60), (60, 333), (333, 1_000)].map(|(a, b)| (a * MS, b * MS))
+        {
+            let start_ns = whole.start_ns + 10 * from;
+            let turn = Schedule { start_ns, end_ns: start_ns + to - from, earlier, ..whole };
+            let own: Vec<_> =
+                turn.measured().map(|(at, index)| (at - turn.origin_ns(), index)).collect();
+            earlier = Earlier { ns: to, arrivals: earlier.arrivals + own.len() as u64 };
+            all.extend(own);
+        }
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn arrivals_at_random_are_others_in_each_turn() {
+        let turn = |earlier| {
+            let round =
+                Round { earlier, arrivals: Arrivals::Poisson, ..round(1_000.0, 0, 50 * MS) };
+            let schedule = Schedule::new(clock::now(), &round);
+            schedule
+                .measured()
+                .map(|(at, index)| (at - schedule.start_ns, index))
+                .collect::<Vec<_>>()
+        };
+        let (first, second) =
+            (turn(Earlier::default()), turn(Earlier { ns: 50 * MS, arrivals: 51 }));
+        assert!(
+            first.iter().all(|(at, _)| *at < 50 * MS) && second.iter().all(|(at, _)| *at < 50 * MS)
+        );
+        assert_eq!((first[0].1, second[0].1), (0, 51));
+        assert_ne!(first[0].0, second[0].0);
     }
 
     #[test]
@@ -302,8 +363,10 @@ mod tests {
     #[test]
     fn arrivals_at_random_are_as_many_as_exponential_and_the_same_in_every_run() {
         let schedule = Schedule { seed: Some(7), ..schedule(1_000.0, 0, 10_000_000_000) };
-        let times: Vec<u64> = schedule.measured().map(|at| at - schedule.start_ns).collect();
-        assert_eq!(times, schedule.measured().map(|at| at - schedule.start_ns).collect::<Vec<_>>());
+        let times = || schedule.measured().map(|(at, _)| at - schedule.start_ns);
+        let again: Vec<u64> = times().collect();
+        let times: Vec<u64> = times().collect();
+        assert_eq!(times, again);
         // 10,000 expected, with the root of that as standard deviation.
         assert!((9_500..10_500).contains(&times.len()), "{}", times.len());
         assert!(times.is_sorted() && times.last().is_some_and(|at| *at < 10_000_000_000));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use lab_model::CpuUse;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Readings at the start of a measured part.
@@ -47,19 +48,26 @@ pub fn process_cpu_ns() -> u64 {
 }
 
 /// CPU time the living threads of process `pid` have used, in nanoseconds; `None` if it has gone.
+#[must_use]
+pub fn threads_cpu_ns(pid: u32) -> Option<u64> {
+    Some(threads_use(pid)?.cpu_ns)
+}
+
+/// What the living threads of process `pid` have used, and how long they waited for a CPU; `None` if it has gone.
 ///
 /// From `schedstat`, which counts nanoseconds where `stat` counts ticks of ten milliseconds. That of
 /// the process speaks of its main thread only, so the threads are added up.
 #[must_use]
-pub fn threads_cpu_ns(pid: u32) -> Option<u64> {
-    let mut total = 0;
+pub fn threads_use(pid: u32) -> Option<CpuUse> {
+    let mut total = CpuUse::default();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
         // A thread may end between the listing and the reading.
         let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else {
             continue;
         };
-        total +=
-            text.split_ascii_whitespace().next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+        let mut counters = text.split_ascii_whitespace().map(|ns| ns.parse().unwrap_or(0_u64));
+        total.cpu_ns += counters.next().unwrap_or(0);
+        total.wait_ns += counters.next().unwrap_or(0);
     }
     Some(total)
 }

@@ -196,6 +196,7 @@ mod tests {
             rate: 500.5,
             duration_ns: 2_000_000_000,
             warmup_ns: 500_000_000,
+            turn_ns: None,
             max_in_flight: 20,
             knobs: Knobs::default(),
             arm: None,

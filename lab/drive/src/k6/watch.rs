@@ -1,5 +1,6 @@
 //! A round under way: k6's stream is read until k6 has ended, then the joiner are closed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -203,6 +204,7 @@ impl<'a> Watch<'a> {
             round: self.number,
             start_ns,
             end_ns: end.max(last_end).max(start_ns),
+            rests: Vec::new(),
             requests,
             traced: self.traced,
             weight: self.sampling.map_or(1.0, Sampling::weight),
@@ -212,6 +214,7 @@ impl<'a> Watch<'a> {
             errors: entries.errors,
             statements: None,
             k6: None,
+            processes: BTreeMap::new(),
             services_cpu_ns: None,
             driver_cpu_ns,
             host_cpu_share,
@@ -236,6 +239,7 @@ mod tests {
             rate: 100.0,
             duration_ns: 1_000_000_000,
             warmup_ns: 0,
+            turn_ns: None,
             max_in_flight: 20,
             knobs: Knobs::default(),
             arm: None,

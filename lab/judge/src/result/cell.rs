@@ -107,6 +107,9 @@ pub struct RoundResult {
     /// The same of its second half.
     #[serde(default)]
     pub second_half_us: Option<f64>,
+    /// The same of the first and of the second half of its turns; absent where it was measured in one go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halves_of_turns_us: Option<(f64, f64)>,
     /// CPU time of all services per request, where they are ours.
     pub cpu_us_per_request: Option<f64>,
 }

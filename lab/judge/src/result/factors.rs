@@ -23,6 +23,10 @@ pub struct Factors {
     pub duration_s: f64,
     /// Time before each round that is not counted, in seconds.
     pub warmup_s: f64,
+    /// How long each was asked before the cells that it is compared with had their turn, in seconds; absent where rounds
+    /// were measured in one go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_s: Option<f64>,
     /// Rounds that were run.
     pub rounds: u64,
     /// Requests in flight at most.
@@ -54,6 +58,7 @@ impl Factors {
     /// What `measure` asked for.
     pub(super) fn of(measure: &CellMeasure) -> Self {
         let cell = &measure.cell;
+        let took_turns = measure.rounds.iter().any(|round| !round.rests.is_empty());
         Factors {
             protocol: cell.protocol,
             workload: cell.workload.name.clone(),
@@ -62,6 +67,7 @@ impl Factors {
             rate_per_s: cell.rate,
             duration_s: cell.duration_ns as f64 / 1e9,
             warmup_s: cell.warmup_ns as f64 / 1e9,
+            turn_s: took_turns.then(|| cell.duration_ns as f64 / f64::from(cell.turns()) / 1e9),
             rounds: measure.rounds.len() as u64,
             max_in_flight: cell.max_in_flight,
             knobs: cell.knobs.clone(),

@@ -57,14 +57,14 @@ impl Load {
 /// before its time is over: the rate is that of the whole time, unless the run was interrupted in it.
 #[must_use]
 pub fn on_the_clock(planned_ns: u64, round: &RoundMeasure) -> u64 {
-    let elapsed = round.end_ns.saturating_sub(round.start_ns);
+    let elapsed = round.elapsed_ns();
     if round.requests.unfinished > 0 { elapsed } else { elapsed.max(planned_ns) }
 }
 
 fn result(measure: &CellMeasure, requests: Requests) -> LoadResult {
     let rounds = &measure.rounds;
     let clock: u64 = rounds.iter().map(|round| on_the_clock(measure.cell.duration_ns, round)).sum();
-    let elapsed: u64 = rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
+    let elapsed: u64 = rounds.iter().map(RoundMeasure::elapsed_ns).sum();
     let driver_cpu: u64 = rounds.iter().map(|round| round.driver_cpu_ns).sum();
     let busiest = rounds.iter().map(|round| round.host_cpu_share).fold(0.0, f64::max);
     LoadResult {

@@ -9,7 +9,7 @@ use sidecar::runfile::ProcessSample;
 
 use super::cell::{EndedResult, ResourceResult};
 use super::rounding::{ratio, round};
-use lab_model::CellMeasure;
+use lab_model::{CellMeasure, RoundMeasure};
 
 /// Counters of a process, added up over rounds and processes of one name.
 #[derive(Default)]
@@ -33,13 +33,17 @@ pub(super) fn resources(measure: &CellMeasure, samples: &[ProcessSample]) -> Vec
     for ((name, _), samples) in &mut processes {
         samples.sort_by_key(|sample| sample.at_ns);
         for round in &measure.rounds {
-            if alive(samples, round.start_ns, round.end_ns) {
-                charge(used.entry(name).or_default(), samples, (round.start_ns, round.end_ns));
+            if !alive(samples, round.start_ns, round.end_ns) {
+                continue;
             }
+            let used = used.entry(name).or_default();
+            round.spans().for_each(|span| charge(used, samples, span));
         }
     }
-    let elapsed: u64 =
-        measure.rounds.iter().map(|round| round.end_ns.saturating_sub(round.start_ns)).sum();
+    for (name, used) in &mut used {
+        used.read_at_the_edges(name, &measure.rounds);
+    }
+    let elapsed: u64 = measure.rounds.iter().map(RoundMeasure::elapsed_ns).sum();
     let started: u64 = measure.rounds.iter().map(|round| round.requests.started).sum();
     used.into_iter().map(|(name, used)| used.result(name, elapsed, started)).collect()
 }
@@ -115,6 +119,16 @@ fn at(samples: &[&ProcessSample], when: u64, counter: fn(&ProcessSample) -> u64)
 }
 
 impl Used {
+    /// What was read at the edges of every round and turn is known better than samples tell it, of which cells that take
+    /// turns share each.
+    fn read_at_the_edges(&mut self, name: &str, rounds: &[RoundMeasure]) {
+        let read: Option<Vec<_>> = rounds.iter().map(|round| round.processes.get(name)).collect();
+        if let Some(read) = read {
+            self.cpu_ns = read.iter().map(|used| used.cpu_ns as f64).sum();
+            self.wait_ns = read.iter().map(|used| used.wait_ns as f64).sum();
+        }
+    }
+
     fn result(self, name: &str, elapsed_ns: u64, started: u64) -> ResourceResult {
         ResourceResult {
             process: name.to_owned(),

@@ -19,8 +19,18 @@ struct Sums {
     residual: i64,
     /// How many were planned in each half of the round, and their latencies.
     halves: [(u64, i64); 2],
+    /// The same of each half of their turns, where there were some.
+    of_turns: [(u64, i64); 2],
     /// By hop and stage.
     stages: BTreeMap<String, BTreeMap<Stage, i64>>,
+}
+
+/// Where in its round a request was planned.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Halves {
+    pub(super) second_of_round: bool,
+    /// `None` where the round was measured in one go.
+    pub(super) second_of_turn: Option<bool>,
 }
 
 /// The rounds of a cell while its rows come one by one.
@@ -29,13 +39,16 @@ pub(super) struct Rounds(BTreeMap<u32, Sums>);
 
 impl Rounds {
     /// Adds a request that counts.
-    pub(super) fn take(&mut self, row: &RequestRow, in_second_half: bool) {
+    pub(super) fn take(&mut self, row: &RequestRow, halves: Halves) {
         let sums = self.0.entry(row.round).or_default();
         sums.traced += 1;
         sums.total += watched(row);
         sums.residual += watched(row) - row.latency_ns;
-        let half = &mut sums.halves[usize::from(in_second_half)];
-        *half = (half.0 + 1, half.1 + watched(row));
+        let of_round = &mut sums.halves[usize::from(halves.second_of_round)];
+        let of_turn = halves.second_of_turn.map(|second| &mut sums.of_turns[usize::from(second)]);
+        for half in [of_round].into_iter().chain(of_turn) {
+            *half = (half.0 + 1, half.1 + watched(row));
+        }
         for hop in &row.hops {
             // Only the first row of a hop has to have its name copied.
             let stages = match sums.stages.get_mut(&hop.hop) {
@@ -66,6 +79,7 @@ impl Sums {
         let started = measure.requests.started as f64;
         let half = |(count, sum): (u64, i64)| (count > 0).then(|| us(sum as f64 / count as f64));
         let [first_half_us, second_half_us] = self.halves.map(half);
+        let [first_of_turns, second_of_turns] = self.of_turns.map(half);
         RoundResult {
             round: measure.round,
             answered: latency.len(),
@@ -79,6 +93,7 @@ impl Sums {
             residual_us: mean(self.residual),
             first_half_us,
             second_half_us,
+            halves_of_turns_us: first_of_turns.zip(second_of_turns),
             cpu_us_per_request: measure
                 .services_cpu_ns
                 .filter(|_| started > 0.0)

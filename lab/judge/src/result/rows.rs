@@ -12,7 +12,7 @@ use super::breakdown::{Latencies, OpenBreakdown};
 use super::cell::{CellResult, DatabaseResult, Injected, K6Result, MarksResult, Traced};
 use super::factors::Factors;
 use super::rounding::{self, Mean, ratio};
-use super::rounds::Rounds;
+use super::rounds::{Halves, Rounds};
 use super::slowest::Slowest;
 use super::wire::Wire;
 use super::{load, resources};
@@ -71,7 +71,7 @@ impl<'a> CellRows<'a> {
         }
         self.succeeded += 1;
         self.breakdown.take(row);
-        self.rounds.take(row, self.in_second_half(row));
+        self.rounds.take(row, self.halves(row));
         self.wire.take(&self.measure.cell, row);
         self.mark(row);
         for hop in &row.hops {
@@ -99,12 +99,20 @@ impl<'a> CellRows<'a> {
         marks.not_contained += u64::from(row.margin_ns.is_some_and(|margin| margin < 0));
     }
 
-    /// Whether the request was planned in the second half of its round.
-    fn in_second_half(&self, row: &RequestRow) -> bool {
-        let half = self.measure.cell.duration_ns / 2;
+    /// In which half of its round, and of its turn, the request was planned.
+    fn halves(&self, row: &RequestRow) -> Halves {
         let mut rounds = self.measure.rounds.iter();
-        let round = rounds.find(|round| round.round == row.round);
-        round.is_some_and(|round| row.start_ns >= round.start_ns.saturating_add(half))
+        let Some(round) = rounds.find(|round| round.round == row.round) else {
+            return Halves::default();
+        };
+        let duration_ns = self.measure.cell.duration_ns;
+        let half_of_turn = duration_ns / (round.rests.len() as u64 + 1) / 2;
+        let turn = round.spans().take_while(|&(from, _)| from <= row.start_ns).last();
+        let turn = turn.filter(|_| !round.rests.is_empty());
+        Halves {
+            second_of_round: row.start_ns >= round.at(duration_ns / 2),
+            second_of_turn: turn.map(|(from, _)| row.start_ns >= from.saturating_add(half_of_turn)),
+        }
     }
 
     /// The cell, with what its processes used; not judged yet.

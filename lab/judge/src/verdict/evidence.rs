@@ -195,7 +195,7 @@ fn undisturbed(cell: &CellResult) -> (String, Option<(f64, f64)>) {
         parts
             .push(format!("requests were sent late by {} of the p99 (limit 50 %)", percent(share)));
     }
-    if let Some((change, _)) = load::half_against_half(cell) {
+    if let Some((change, _)) = load::half_against_half(cell, load::Stretch::Round) {
         let (size, way) = (percent(change.abs()), if change < 0.0 { "less" } else { "longer" });
         parts.push(format!("the second half of a round took {size} {way} than its first"));
     }

@@ -79,6 +79,7 @@ impl Certification {
                 rate: self.rate.unwrap_or_else(|| rate_to_keep(payload_bytes)),
                 duration_ns: self.round_ns,
                 warmup_ns: CERTIFY_WARMUP,
+                turn_ns: None,
                 max_in_flight: MAX_IN_FLIGHT,
                 knobs: Knobs::default(),
                 arm: None,

@@ -25,6 +25,8 @@ pub(super) const MAX_ROUNDS: u64 = 1_000;
 pub(super) const MAX_IN_FLIGHT: u64 = 10_000;
 /// Pairs of certifying rounds: Student's t needs two, more than this only takes time.
 pub const PAIRS: (u64, u64) = (2, 200);
+/// Shortest and longest turn, in nanoseconds (10 ms, a day).
+pub(super) const TURNS: (u64, u64) = (10_000_000, 86_400_000_000_000);
 /// Shortest and longest measured time of a round and time-out, in nanoseconds (100 ms, a day).
 pub const DURATIONS: (u64, u64) = (100_000_000, 86_400_000_000_000);
 
@@ -62,6 +64,12 @@ pub(super) struct PlanFile {
     #[serde(default)]
     #[schemars(schema_with = "duration", extend("default" = "0s"))]
     pub(super) warmup: Span,
+    /// How long a cell is asked before those that it is compared with have their turn, 10ms to 24h; then its next one
+    /// comes, until each has had its `duration`. What the machine does meanwhile then weighs on all alike. For cells that
+    /// differ in their protocol alone, and a rate at which they keep up: whoever has a turn waits until all answers of
+    /// the one before are there. k6 takes no turns. A round of a cell is measured in one go if absent.
+    #[schemars(schema_with = "duration")]
+    pub(super) turn: Option<Span>,
     /// How often each cell is run. Less than six and no difference is claimed.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = MAX_ROUNDS))]

@@ -59,6 +59,9 @@ pub struct Plan {
     pub certify: Option<Certify>,
 }
 
+/// What a turn takes beside its measured time, in nanoseconds: the last answer is waited for, and the next turn begun.
+const BETWEEN_TURNS_NS: u64 = 8_000_000;
+
 /// When intervals are narrow enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Until {
@@ -82,6 +85,8 @@ pub struct Overrides {
     pub duration_ns: Option<u64>,
     /// Warm-up instead, in nanoseconds.
     pub warmup_ns: Option<u64>,
+    /// Turns of this length instead, in nanoseconds; 0 for none.
+    pub turn_ns: Option<u64>,
     /// Rounds instead.
     pub rounds: Option<u32>,
     /// Settings laid over those of every cell.
@@ -180,7 +185,10 @@ impl Plan {
     /// starting of services come on top.
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
-        let takes = |cell: &Cell| cell.warmup_ns + cell.duration_ns + self.settle_ns;
+        let takes = |cell: &Cell| {
+            let turns = u64::from(cell.turns() - 1) * BETWEEN_TURNS_NS;
+            cell.warmup_ns + cell.duration_ns + turns + self.settle_ns
+        };
         let round: u64 = self.cells.iter().map(takes).sum();
         u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
     }
@@ -190,6 +198,24 @@ impl Plan {
     pub fn reaches(&self) -> Vec<&'static Service> {
         reached(&self.cells)
     }
+}
+
+/// Which of `cells` are run together, by their places: those that take turns and ask the same of the same services, each by
+/// another protocol. Every other cell is by itself.
+#[must_use]
+pub fn together<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(&Cell, Vec<usize>)> = Vec::new();
+    for (place, cell) in cells.into_iter().enumerate() {
+        let alike = |first: &Cell| {
+            let asked = Cell { id: first.id.clone(), protocol: first.protocol, ..cell.clone() };
+            cell.turn_ns.is_some() && asked == *first
+        };
+        match groups.iter_mut().find(|(first, _)| alike(first)) {
+            Some((_, places)) => places.push(place),
+            None => groups.push((cell, vec![place])),
+        }
+    }
+    groups.into_iter().map(|(_, places)| places).collect()
 }
 
 /// The places of `count` cells in the order in which `round` runs them: forward, then backward, so that a drift of the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::arms::{Arms, arms};
 use super::certification::CERTIFY_WARMUP;
 use super::file::{
-    self, DURATIONS, KnobsFile, MAX_IN_FLIGHT, MAX_ROUNDS, PAIRS, PlanFile, VariantFile,
+    self, DURATIONS, KnobsFile, MAX_IN_FLIGHT, MAX_ROUNDS, PAIRS, PlanFile, TURNS, VariantFile,
 };
 use super::knobs::{Settings, without_effect};
 use super::naming::cell_id;
@@ -33,6 +33,8 @@ pub(super) fn unroll(file: &str, text: &str, overrides: &Overrides) -> Result<Pl
                 duration_ns: certify.round.0,
                 arrivals: Arrivals::Constant,
                 warmup_ns: CERTIFY_WARMUP,
+                // Its two sides are not answered by the same services.
+                turn_ns: None,
                 rate: certify.rate.map_or(raw.rate.0[0], |rate| rate.0),
                 ..cell(
                     &raw,
@@ -100,6 +102,11 @@ fn apply(raw: &mut PlanFile, overrides: &Overrides) {
     }
     raw.duration.0 = overrides.duration_ns.unwrap_or(raw.duration.0);
     raw.warmup.0 = overrides.warmup_ns.unwrap_or(raw.warmup.0);
+    match overrides.turn_ns {
+        None => {}
+        Some(0) => raw.turn = None,
+        Some(turn) => raw.turn = Some(super::Span(turn)),
+    }
     raw.rounds = overrides.rounds.unwrap_or(raw.rounds);
     match overrides.arrivals {
         // A script has no plan.
@@ -127,10 +134,11 @@ fn hold_limits(file: &str, raw: &PlanFile) -> Result<(), PlanError> {
             return Err(limit(file, key, value, low, high));
         }
     }
-    for (key, span) in
-        [("duration", raw.duration), ("certify.round", certify.round), ("timeout", raw.timeout)]
-    {
-        let (low, high) = DURATIONS;
+    let turn = raw.turn.map(|turn| ("turn", turn, TURNS));
+    let durations =
+        [("duration", raw.duration), ("certify.round", certify.round), ("timeout", raw.timeout)];
+    let durations = durations.map(|(key, span)| (key, span, DURATIONS));
+    for (key, span, (low, high)) in durations.into_iter().chain(turn) {
         if !(low..=high).contains(&span.0) {
             return Err(limit(file, key, span, super::Span(low), super::Span(high)));
         }
@@ -181,6 +189,7 @@ fn cell(
         rate: raw.rate.0.first().copied().unwrap_or(super::RATES.0),
         duration_ns: raw.duration.0,
         warmup_ns: raw.warmup.0,
+        turn_ns: raw.turn.map(|turn| turn.0),
         // No more than its users are in flight in a closed loop, and no fewer.
         max_in_flight: raw.concurrency.unwrap_or(raw.max_in_flight),
         knobs,

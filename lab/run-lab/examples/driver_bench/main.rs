@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use k6::K6;
 use lab_contrast::{Level, Mean};
-use lab_drive::builtin::{Connections, Driver, Gateway, Round, SERVICE, Sampling};
+use lab_drive::builtin::{Connections, Driver, Earlier, Gateway, Round, SERVICE, Sampling};
 use lab_drive::k6::Release;
 use lab_launch::Tool;
 use lab_model::{Cell, Knobs, MAX_TRACES_PER_SECOND, Protocol, RoundMeasure, workload};
@@ -68,6 +68,7 @@ impl Bench {
             rate,
             duration_ns: seconds * 1_000_000_000,
             warmup_ns: 500_000_000,
+            turn_ns: None,
             max_in_flight: 200,
             knobs: Knobs::default(),
             arm: None,
@@ -80,6 +81,7 @@ impl Bench {
             rate,
             warmup_ns: cell.warmup_ns,
             duration_ns: cell.duration_ns,
+            earlier: Earlier::default(),
             max_in_flight: cell.max_in_flight,
             timeout: Duration::from_secs(10),
             sampling,

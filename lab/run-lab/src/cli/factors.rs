@@ -39,6 +39,9 @@ pub(super) struct FactorArgs {
     /// Time before each round that is not counted, instead
     #[arg(long, value_name = "DURATION")]
     warmup: Option<Span>,
+    /// How long each cell is asked before those that it is compared with have their turn, instead; 0 for whole rounds
+    #[arg(long, value_name = "DURATION")]
+    turn: Option<Span>,
     /// Repetitions of each cell instead
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
@@ -185,6 +188,7 @@ impl FactorArgs {
             rates: self.rate.iter().map(|rate| rate.0).collect(),
             duration_ns: self.duration.map(|span| span.0),
             warmup_ns: self.warmup.map(|span| span.0),
+            turn_ns: self.turn.map(|span| span.0),
             rounds,
             until: until.map(|(share, rounds)| Until { share, rounds: rounds * UNTIL_ROUNDS }),
             knobs: overlay_settings(&self.set, &self.inject)?,

@@ -1,24 +1,28 @@
 //! The load of a run: the certification, then every round of every cell in its order.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{clock, names};
+use ledger::clock;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::points::Points;
-use super::round::{begin, round};
+use super::round::{begin, round, turn_of};
 use super::testbed::TestBed;
+use super::turns::Lane;
 use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
 use lab_judge::result::precision;
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::plan::{Plan, order};
-use lab_model::{Cell, CellMeasure, Entry, RoundMeasure, RunMeasure, Statements};
-use lab_supervise::PartError;
+use lab_model::plan::{Plan, order, together};
+use lab_model::{Cell, CellMeasure, CpuUse, Entry, RoundMeasure, RunMeasure, Statements};
 
 /// How often those who watch are told how a round goes on.
 const TICK: Duration = Duration::from_millis(250);
+/// What processes have used is read so long before the measured part, so that it delays no request, in nanoseconds.
+const LOOK_AHEAD_NS: u64 = 3_000_000;
 
 /// The load of one run.
 pub(super) struct Load<'a> {
@@ -59,7 +63,7 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// One round of each of `cells`, in the order of that round.
+    /// One round of each of `cells`, in the order of that round; those that take turns with each other together.
     pub(super) async fn pass(
         &mut self,
         cells: &mut [CellMeasure],
@@ -67,24 +71,17 @@ impl Load<'_> {
     ) -> Result<(), RunError> {
         // What is peculiar to one start of the services is inside a round, and not the same in all of them.
         self.testbed.stop_services().await;
-        for index in order(cells.len(), round) {
+        // k6 is asked for a whole round at once.
+        let groups = match self.k6 {
+            None => together(cells.iter().map(|cell| &cell.cell)),
+            Some(_) => (0..cells.len()).map(|place| vec![place]).collect(),
+        };
+        for group in order(groups.len(), round).map(|at| &groups[at]) {
             if self.halt.is_cancelled() {
                 return Ok(());
             }
-            let cell = &mut cells[index];
-            let (measured, done) = self.cell(&cell.cell, round).await;
-            let Some(measured) = measured else {
-                done?;
-                continue;
-            };
-            // Told when it has been kept: what cannot be told is measured all the same.
-            cell.rounds.push(measured);
-            if self.counts {
-                let told = self.points.load(&cell.cell, &cell.rounds[cell.rounds.len() - 1]).await;
-                done.and(told.map_err(|error| PartError::from(error).into()))?;
-            } else {
-                done?;
-            }
+            let places: Vec<usize> = order(group.len(), round).map(|at| group[at]).collect();
+            self.together(cells, &places, round).await?;
         }
         Ok(())
     }
@@ -107,47 +104,8 @@ impl Load<'_> {
         share <= until.share
     }
 
-    /// One round of a cell: what was measured, if its measured part began, and what ended it before its time.
-    async fn cell(
-        &mut self,
-        cell: &Cell,
-        number: u32,
-    ) -> (Option<RoundMeasure>, Result<(), RunError>) {
-        let halt = self.halt.clone();
-        let entry = match halt.run_until_cancelled(self.serve(cell)).await {
-            None => return (None, Ok(())),
-            Some(Err(error)) => return (None, Err(error)),
-            Some(Ok(entry)) => entry,
-        };
-        self.reporter.on(&LabEvent::RoundBegan { cell: cell.id.clone(), round: number });
-        if self.counts
-            && let Err(error) = self.points.event(cell, number, names::BEGAN).await
-        {
-            return (None, Err(PartError::from(error).into()));
-        }
-        let before = self.statements().await;
-        let (measured, done) = self.drive(cell, number, &entry).await;
-        if self.counts {
-            // A sidecar that is gone is told of by its death.
-            let _ = self.points.event(cell, number, names::ENDED).await;
-        }
-        let Some(mut measured) = measured.filter(|measured| measured.requests.planned > 0) else {
-            return (None, done);
-        };
-        measured.statements = before.zip(self.statements().await).map(|(from, to)| to.since(from));
-        self.reporter.on(&LabEvent::RoundEnded {
-            cell: cell.id.clone(),
-            round: number,
-            requests: measured.requests,
-            p50_ns: measured.latency.value_at_quantile(0.5),
-            p99_ns: measured.latency.value_at_quantile(0.99),
-            planned_ns: cell.warmup_ns + cell.duration_ns + self.settle_ns,
-        });
-        (Some(measured), done)
-    }
-
     /// Sees to it that what the cell asks for is there; returns who is to be asked.
-    async fn serve(&mut self, cell: &Cell) -> Result<Entry, RunError> {
+    pub(super) async fn serve(&mut self, cell: &Cell) -> Result<Entry, RunError> {
         if cell.workload.asks_database() {
             self.testbed.seed(&cell.knobs, self.reporter).await?;
         }
@@ -155,21 +113,22 @@ impl Load<'_> {
     }
 
     /// What the database has counted so far; `None` where there is none, or it does not count.
-    async fn statements(&self) -> Option<Statements> {
+    pub(super) async fn statements(&self) -> Option<Statements> {
         let url = format!("http://{}/statements", self.testbed.users()?);
         self.http.get(url).send().await.ok()?.error_for_status().ok()?.json().await.ok()
     }
 
-    /// Makes the load of one round.
-    async fn drive(
+    /// Makes the load of one turn: what was measured, if its measured part began, and what ended it before its time.
+    pub(super) async fn drive(
         &mut self,
-        cell: &Cell,
-        number: u32,
+        lane: &mut Lane,
         entry: &Entry,
+        number: u32,
+        turn: u32,
     ) -> (Option<RoundMeasure>, Result<(), RunError>) {
         let driven = match &self.k6 {
-            Some(k6) => self.drive_by_k6(k6.clone(), cell, number, entry).await,
-            None => self.drive_built_in(cell, number, entry).await.map(Some),
+            Some(k6) => self.drive_by_k6(k6.clone(), &lane.cell, number, entry).await,
+            None => self.drive_built_in(lane, entry, number, turn).await.map(Some),
         };
         match driven {
             Ok(measured) => (measured, Ok(())),
@@ -182,16 +141,31 @@ impl Load<'_> {
 
     async fn drive_built_in(
         &mut self,
-        cell: &Cell,
-        number: u32,
+        lane: &mut Lane,
         entry: &Entry,
+        number: u32,
+        turn: u32,
     ) -> Result<RoundMeasure, RunError> {
-        let connections = self.testbed.connect(&cell.knobs, entry).await?;
-        let round = round(cell, number, self.plan.timeout_ns);
-        let name = if self.counts { cell.id.as_str() } else { "" };
-        let target = Gateway::new(&connections, cell, name, number, round.sampling.weight());
+        let cell = &lane.cell;
+        let whole = round(cell, number, self.plan.timeout_ns);
+        let target = match &lane.target {
+            Some(target) => Arc::clone(target),
+            None => {
+                let connections = self.testbed.connect(&cell.knobs, entry).await?;
+                let name = if self.counts { cell.id.as_str() } else { "" };
+                let weight = whole.sampling.weight();
+                let target = Gateway::new(&connections, cell, name, number, weight);
+                Arc::clone(lane.target.insert(Arc::new(target)))
+            }
+        };
+        let earlier = lane.measured.as_ref().map_or(0, |measured| measured.requests.planned);
+        let round = match lane.turns {
+            1 => whole,
+            _ => turn_of(whole, cell, turn, earlier),
+        };
+        let warmup_ns = round.warmup_ns;
         let running = begin(self.generator, target, round, &self.halt)?;
-        Ok(self.watch(running, cell).await)
+        Ok(self.watch(running, lane, warmup_ns).await)
     }
 
     async fn drive_by_k6(
@@ -214,11 +188,15 @@ impl Load<'_> {
         Ok(driven.map(Driven::into_measure))
     }
 
-    /// Tells how the round goes on until it ends.
-    async fn watch(&mut self, running: Running, cell: &Cell) -> RoundMeasure {
-        let began = running.start_ns() - cell.warmup_ns;
+    /// Tells how the round goes on until its turn ends.
+    async fn watch(&mut self, running: Running, lane: &Lane, warmup_ns: u64) -> RoundMeasure {
+        let cell = &lane.cell;
+        let began = running.start_ns() - warmup_ns;
+        let earlier =
+            lane.measured.as_ref().map(|measured| (measured.requests, measured.elapsed_ns()));
         let progress = running.progress();
-        let start = Duration::from_nanos(running.start_ns().saturating_sub(clock::now()));
+        let start = running.start_ns().saturating_sub(LOOK_AHEAD_NS);
+        let start = Duration::from_nanos(start.saturating_sub(clock::now()));
         let start = tokio::time::sleep(start);
         let end = running.finish();
         tokio::pin!(start, end);
@@ -230,18 +208,38 @@ impl Load<'_> {
                     // What it takes to send the spans of the round is a part of its CPU time.
                     let settle = tokio::time::sleep(Duration::from_nanos(self.settle_ns));
                     let _ = self.halt.run_until_cancelled(settle).await;
-                    let used = before.zip(self.testbed.services_cpu_ns());
-                    let services_cpu_ns = used.map(|(before, after)| after.saturating_sub(before));
-                    return RoundMeasure { services_cpu_ns, ..measured };
+                    return self.with_use(measured, before);
                 }
-                () = &mut start, if !started => (started, before) = (true, self.testbed.services_cpu_ns()),
+                () = &mut start, if !started => (started, before) = (true, self.testbed.services_use()),
                 _ = tick.tick() => {
-                    let (requests, in_flight) = progress.requests();
-                    let elapsed_ns = clock::now().saturating_sub(began).min(cell.warmup_ns + cell.duration_ns);
+                    let (mut requests, in_flight) = progress.requests();
+                    let mut elapsed_ns = clock::now().saturating_sub(began);
+                    if let Some((earlier, ns)) = earlier {
+                        requests += earlier;
+                        elapsed_ns += cell.warmup_ns + ns;
+                    }
+                    let elapsed_ns = elapsed_ns.min(cell.warmup_ns + cell.duration_ns);
                     let cell = cell.id.clone();
                     self.reporter.on(&LabEvent::RoundGoesOn { cell, requests, in_flight, elapsed_ns });
                 }
             }
         }
+    }
+
+    /// What was measured, with what the processes used since `before`.
+    fn with_use(
+        &self,
+        mut measured: RoundMeasure,
+        before: Option<BTreeMap<String, CpuUse>>,
+    ) -> RoundMeasure {
+        let Some((before, mut after)) = before.zip(self.testbed.services_use()) else {
+            return measured;
+        };
+        for (name, used) in &mut after {
+            *used = used.since(before.get(name).copied().unwrap_or_default());
+        }
+        measured.services_cpu_ns = Some(after.values().map(|used| used.cpu_ns).sum());
+        measured.processes = after;
+        measured
     }
 }

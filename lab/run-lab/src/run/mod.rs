@@ -24,6 +24,7 @@ mod shown;
 mod singles;
 mod tags;
 mod testbed;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

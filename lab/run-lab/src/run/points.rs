@@ -105,7 +105,7 @@ impl Points {
         if let Some(late) = second.late {
             fields = fields.count(names::F_LATE, late);
         }
-        let at = self.wall.to_wall(measured.start_ns + second.second * SECOND);
+        let at = self.wall.to_wall(measured.at(second.second * SECOND));
         let whole = (at + SECOND / 2) / SECOND * SECOND;
         // The last second of a round and the first of the next one may lie in one second of the wall.
         let round = u64::from(measured.round) * 1_000 % SECOND;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab_drive::builtin::{Driver, Gateway, Round, Running, Sampling};
+use lab_drive::builtin::{Driver, Earlier, Gateway, Round, Running, Sampling};
 use lab_model::{Arrivals, Cell};
 use lab_supervise::Cpus;
 use tokio_util::sync::CancellationToken;
@@ -17,10 +17,22 @@ pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
         rate: cell.rate,
         warmup_ns: cell.warmup_ns,
         duration_ns: cell.duration_ns,
+        earlier: Earlier::default(),
         max_in_flight: cell.max_in_flight,
         timeout: Duration::from_nanos(timeout_ns),
         sampling: Sampling::at_most(cell.traces_per_second, expected_rate(cell)),
         arrivals: cell.arrivals,
+    }
+}
+
+/// Turn number `turn` of the round `whole` of `cell`, of which `arrivals` came in earlier ones.
+pub(super) fn turn_of(whole: Round, cell: &Cell, turn: u32, arrivals: u64) -> Round {
+    let (from, to) = (cell.before_turn(turn), cell.before_turn(turn + 1));
+    Round {
+        warmup_ns: if turn == 0 { whole.warmup_ns } else { 0 },
+        duration_ns: to - from,
+        earlier: Earlier { ns: from, arrivals },
+        ..whole
     }
 }
 
@@ -38,12 +50,12 @@ fn expected_rate(cell: &Cell) -> f64 {
 /// Starts `round` against the gateway.
 pub(super) fn begin(
     driver: &Driver,
-    target: Gateway,
+    target: Arc<Gateway>,
     round: Round,
     halt: &CancellationToken,
 ) -> Result<Running, RunError> {
     driver
-        .begin(Arc::new(target), round, halt.clone())
+        .begin(target, round, halt.clone())
         .map_err(|error| RunError::System { attempt: "start the pacer's timer".to_owned(), error })
 }
 

@@ -15,13 +15,13 @@ use super::interrupt::Interrupt;
 use super::real_parts::RealParts;
 use super::setup::Setup;
 use super::{LOGS, RUN_FILE, RunError};
-use lab_drive::builtin::{Connections, SERVICE, threads_cpu_ns};
+use lab_drive::builtin::{Connections, SERVICE, threads_use};
 use lab_launch::{
     ANY_PORT, Collector, Control, ControlError, Opened, Services, Store, Target, Tool, seed,
     start_services, start_sidecar, withheld,
 };
 use lab_model::event::{LabEvent, Reporter};
-use lab_model::{Arm, Component, DEFAULT_USERS, Entry, Knobs, Service};
+use lab_model::{Arm, Component, CpuUse, DEFAULT_USERS, Entry, Knobs, Service};
 use lab_supervise::{Cpus, Part, PartError, Supervisor};
 
 /// What the sidecar adds to the name of the run file for the folder of points that wait.
@@ -232,9 +232,10 @@ impl TestBed {
         self.services.as_ref()?.asking_database()
     }
 
-    /// CPU time that all services have used, in nanoseconds.
-    pub(super) fn services_cpu_ns(&self) -> Option<u64> {
-        self.services.as_ref()?.parts().map(|part| threads_cpu_ns(part.pid)).sum()
+    /// What every service has used so far, if they are ours.
+    pub(super) fn services_use(&self) -> Option<BTreeMap<String, CpuUse>> {
+        let parts = self.services.as_ref()?.parts();
+        parts.map(|part| Some((part.name.clone(), threads_use(part.pid)?))).collect()
     }
 
     /// Starts the services of the arm that is set up.

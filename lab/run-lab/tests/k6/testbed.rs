@@ -21,6 +21,7 @@ pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
         rate,
         duration_ns: duration_ms * 1_000_000,
         warmup_ns: warmup_ms * 1_000_000,
+        turn_ns: None,
         max_in_flight: 20,
         knobs: Knobs::default(),
         arm: None,

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path as Captured, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use lab_drive::builtin::{Connections, Driver, Gateway, Round, Sampling};
+use lab_drive::builtin::{Connections, Driver, Earlier, Gateway, Round, Sampling};
 use lab_drive::k6::{Limits, Order};
 use lab_model::plan::{Overrides, Plan};
 use lab_model::{Cell, RoundMeasure};
@@ -109,6 +109,7 @@ async fn drive(k6: Option<&Program>, service: SocketAddr, cell: &Cell) -> RoundM
         rate: cell.rate,
         warmup_ns: 0,
         duration_ns: cell.duration_ns,
+        earlier: Earlier::default(),
         arrivals: lab_model::Arrivals::Constant,
         max_in_flight: 100,
         timeout: std::time::Duration::from_secs(5),

@@ -5,6 +5,7 @@
 
 mod attempts;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -179,6 +180,7 @@ fn measured(
             round,
             start_ns,
             end_ns,
+            rests: Vec::new(),
             requests: entries.requests,
             traced: 0,
             weight: 1.0,
@@ -188,6 +190,7 @@ fn measured(
             errors: entries.errors,
             statements: None,
             k6: Some(K6Measure { joined: entries.requests.started, ..facts }),
+            processes: BTreeMap::new(),
             services_cpu_ns: None,
             driver_cpu_ns,
             host_cpu_share,

@@ -1,0 +1,125 @@
+//! A round of cells that take turns, or of one alone: they begin, are asked in turn, and end.
+//!
+//! A machine is never twice the same: within a second it is a tenth faster or slower for a while. What is compared is
+//! therefore asked for some tens of milliseconds each, forward and backward (A B B A), so that whatever lasts longer
+//! weighs on all of them alike.
+
+use std::sync::Arc;
+
+use ledger::names;
+
+use super::RunError;
+use super::load::Load;
+use lab_drive::builtin::Gateway;
+use lab_model::event::LabEvent;
+use lab_model::plan::order;
+use lab_model::{Cell, CellMeasure, Entry, RoundMeasure};
+use lab_supervise::PartError;
+
+/// A cell in a round, while it is measured.
+pub(super) struct Lane {
+    /// Its place among the cells.
+    place: usize,
+    pub(super) cell: Cell,
+    /// Turns of the round.
+    pub(super) turns: u32,
+    /// Who is asked, once the round has begun.
+    entry: Option<Entry>,
+    /// The same as the built-in driver asks it.
+    pub(super) target: Option<Arc<Gateway>>,
+    /// What was measured so far.
+    pub(super) measured: Option<RoundMeasure>,
+}
+
+impl Load<'_> {
+    /// Round number `number` of the cells at `places`. What was measured is kept, whatever ends it.
+    pub(super) async fn together(
+        &mut self,
+        cells: &mut [CellMeasure],
+        places: &[usize],
+        number: u32,
+    ) -> Result<(), RunError> {
+        let lane = |&place: &usize| {
+            let cell = cells[place].cell.clone();
+            let turns = if places.len() > 1 { cell.turns() } else { 1 };
+            Lane { place, cell, turns, entry: None, target: None, measured: None }
+        };
+        let mut lanes: Vec<Lane> = places.iter().map(lane).collect();
+        let mut done = self.turns(&mut lanes, number).await;
+        for lane in lanes {
+            let told = self.end(lane, cells, number).await;
+            done = done.and(told);
+        }
+        done
+    }
+
+    async fn turns(&mut self, lanes: &mut [Lane], number: u32) -> Result<(), RunError> {
+        let turns = lanes.iter().map(|lane| lane.turns).max().unwrap_or(0);
+        for turn in 0..turns {
+            for at in order(lanes.len(), turn) {
+                if self.halt.is_cancelled() {
+                    return Ok(());
+                }
+                self.turn(&mut lanes[at], number, turn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn of a cell, the first of which begins its round.
+    async fn turn(&mut self, lane: &mut Lane, number: u32, turn: u32) -> Result<(), RunError> {
+        let halt = self.halt.clone();
+        if lane.entry.is_none() {
+            match halt.run_until_cancelled(self.serve(&lane.cell)).await {
+                None => return Ok(()),
+                Some(served) => lane.entry = Some(served?),
+            }
+            let cell = lane.cell.id.clone();
+            self.reporter.on(&LabEvent::RoundBegan { cell, round: number });
+            if self.counts {
+                let told = self.points.event(&lane.cell, number, names::BEGAN).await;
+                told.map_err(|error| RunError::from(PartError::from(error)))?;
+            }
+        }
+        let Some(entry) = lane.entry.clone() else { return Ok(()) };
+        let before = self.statements().await;
+        let (measured, done) = self.drive(lane, &entry, number, turn).await;
+        let measured = measured.filter(|measured| measured.requests.planned > 0);
+        if let Some(mut measured) = measured {
+            measured.statements =
+                before.zip(self.statements().await).map(|(from, to)| to.since(from));
+            match &mut lane.measured {
+                Some(all) => all.go_on(measured),
+                None => lane.measured = Some(measured),
+            }
+        }
+        done
+    }
+
+    /// The round of a cell is over: what was measured goes to the cell, and to those who watch.
+    async fn end(
+        &mut self,
+        lane: Lane,
+        cells: &mut [CellMeasure],
+        number: u32,
+    ) -> Result<(), RunError> {
+        let Lane { place, cell, measured, .. } = lane;
+        if self.counts && lane.entry.is_some() {
+            // A sidecar that is gone is told of by its death.
+            let _ = self.points.event(&cell, number, names::ENDED).await;
+        }
+        let Some(measured) = measured else { return Ok(()) };
+        self.reporter.on(&LabEvent::RoundEnded {
+            cell: cell.id.clone(),
+            round: number,
+            requests: measured.requests,
+            p50_ns: measured.latency.value_at_quantile(0.5),
+            p99_ns: measured.latency.value_at_quantile(0.99),
+            planned_ns: cell.warmup_ns + cell.duration_ns + self.settle_ns,
+        });
+        // Told when it has been kept: what cannot be told is measured all the same.
+        let told = if self.counts { self.points.load(&cell, &measured).await } else { Ok(()) };
+        cells[place].rounds.push(measured);
+        told.map_err(|error| PartError::from(error).into())
+    }
+}
