@@ -68,7 +68,7 @@ impl Noise {
         self.by_order.iter().flatten().any(|round| round[part] != 0.0)
     }
 
-    /// Ten rounds of two arms that are alike, but for `shift` in one part of the second.
+    /// As many rounds as there were, of two arms that are alike, but for `shift` in one part of the second.
     fn arms(&self, dice: &mut StdRng, part: usize, shift: f64) -> (Vec<Round>, Vec<Round>) {
         let round = |number: u32| {
             let own = &self.by_order[number as usize % 2];
@@ -77,7 +77,8 @@ impl Noise {
             let none = vec![0.0; parts.len()];
             (self.round(number, none), self.round(number, parts))
         };
-        (0..10).map(round).unzip()
+        let rounds = self.by_order.iter().map(Vec::len).sum::<usize>();
+        (0..rounds as u32).map(round).unzip()
     }
 }
 

@@ -129,6 +129,38 @@ fn arrivals_at_random_are_all_answered_and_are_the_same_in_every_run() {
 }
 
 #[test]
+fn a_round_in_turns_has_the_arrivals_of_a_whole_one_and_its_books_balance() {
+    let whole = round(300.0, 200, 100);
+    let planned = drive(fake(|_| (Duration::ZERO, true)), whole.clone(), &CancellationToken::new());
+    let answers = fake(|n| (Duration::from_millis(n % 3), n % 7 != 0));
+    let mut all: Option<RoundMeasure> = None;
+    for (from, to) in [(0, 35), (35, 70), (70, 200)] {
+        let arrivals = all.as_ref().map_or(0, |all| all.requests.planned);
+        let turn = Round {
+            duration_ns: (to - from) * 1_000_000,
+            earlier: Earlier { ns: from * 1_000_000, arrivals },
+            ..whole.clone()
+        };
+        let measured = drive(answers.clone(), turn, &CancellationToken::new());
+        match &mut all {
+            Some(all) => all.go_on(measured),
+            None => all = Some(measured),
+        }
+    }
+    let all = all.expect("three turns");
+    assert_eq!(all.requests.planned, planned.requests.planned);
+    assert_eq!((all.traced, all.weight), (planned.traced, planned.weight), "the same are chosen");
+    assert_conserved(all.requests);
+    assert_eq!(all.errors["refused"], all.requests.error);
+    assert_eq!(all.latency.len(), all.requests.ok);
+    assert_eq!(all.seconds.iter().map(|second| second.planned).sum::<u64>(), all.requests.planned);
+    assert_eq!(all.rests.len(), 2);
+    let spans: Vec<_> = all.spans().collect();
+    assert!(spans.iter().all(|(from, to)| from < to) && spans.is_sorted(), "{spans:?}");
+    assert!((198_000_000..all.end_ns - all.start_ns).contains(&all.elapsed_ns()));
+}
+
+#[test]
 fn a_closed_loop_asks_when_it_was_answered_and_never_more_at_once() {
     let closed = Round { arrivals: lab_model::Arrivals::Closed(3), ..round(1e6, 200, 1) };
     let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));

@@ -349,3 +349,61 @@ pub struct RunMeasure {
     /// Points that InfluxDB did not have when the books were closed, by what became of them.
     pub points_missing: BTreeMap<String, u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(start_ns: u64, end_ns: u64, busy: f64) -> RoundMeasure {
+        let histogram = || Histogram::new(3).unwrap();
+        RoundMeasure {
+            round: 0,
+            start_ns,
+            end_ns,
+            rests: Vec::new(),
+            requests: Requests { planned: 5, started: 5, ok: 5, ..Requests::default() },
+            traced: 5,
+            weight: 1.0,
+            latency: histogram(),
+            send_delay: histogram(),
+            seconds: vec![Second { planned: 5, latency_sum_us: 50.0, ..Second::default() }],
+            errors: BTreeMap::new(),
+            statements: Some(Statements { calls: 5, exec_us: 100.0 }),
+            k6: None,
+            processes: [("echo".to_owned(), CpuUse { cpu_ns: 7, wait_ns: 2 })].into(),
+            services_cpu_ns: Some(7),
+            driver_cpu_ns: 3,
+            host_cpu_share: busy,
+        }
+    }
+
+    #[test]
+    fn turns_add_up_and_their_rests_do_not_count() {
+        let mut all = turn(100, 200, 0.1);
+        all.go_on(turn(500, 800, 0.5));
+        assert_eq!(all.spans().collect::<Vec<_>>(), [(100, 200), (500, 800)]);
+        assert_eq!(all.elapsed_ns(), 400);
+        assert_eq!((all.requests.planned, all.traced, all.driver_cpu_ns), (10, 10, 6));
+        assert_eq!(all.processes["echo"], CpuUse { cpu_ns: 14, wait_ns: 4 });
+        assert_eq!(all.services_cpu_ns, Some(14));
+        assert_eq!(all.statements, Some(Statements { calls: 10, exec_us: 200.0 }));
+        assert_eq!((all.seconds.len(), all.seconds[0].planned), (1, 10));
+        // A quarter of the time at 10 %, the rest at 50 %.
+        assert!((all.host_cpu_share - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_time_that_was_measured_lies_in_the_turn_that_it_was_measured_in() {
+        let mut all = turn(100, 200, 0.0);
+        assert_eq!((all.at(0), all.at(99), all.at(150)), (100, 199, 250));
+        all.go_on(turn(500, 800, 0.0));
+        assert_eq!((all.at(99), all.at(100), all.at(399), all.at(450)), (199, 500, 799, 850));
+    }
+
+    #[test]
+    fn what_one_turn_does_not_know_the_round_does_not() {
+        let mut all = turn(100, 200, 0.0);
+        all.go_on(RoundMeasure { services_cpu_ns: None, statements: None, ..turn(300, 400, 0.0) });
+        assert_eq!((all.services_cpu_ns, all.statements), (None, None));
+    }
+}

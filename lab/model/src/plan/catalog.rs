@@ -45,6 +45,7 @@ pub fn text(name: &str) -> Result<Cow<'static, str>, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::together;
     use crate::{PayloadSource, Protocol};
 
     fn plan(name: &str) -> Plan {
@@ -63,6 +64,8 @@ mod tests {
         let plan = plan(BUILT_IN[0].0);
         assert_eq!(plan.cells.len(), 12);
         assert!(plan.rounds >= 6, "a claim takes six rounds");
+        let pairs = together(&plan.cells);
+        assert_eq!(pairs.iter().map(Vec::len).collect::<Vec<_>>(), [2; 6], "protocols take turns");
         assert!(plan.certify.is_some());
         let seconds = plan.expected_ns() / 1_000_000_000;
         assert!((100..=165).contains(&seconds), "{seconds} s");

@@ -68,6 +68,7 @@ pub(super) struct PlanFile {
     /// comes, until each has had its `duration`. What the machine does meanwhile then weighs on all alike. For cells that
     /// differ in their protocol alone, and a rate at which they keep up: whoever has a turn waits until all answers of
     /// the one before are there. k6 takes no turns. A round of a cell is measured in one go if absent.
+    #[serde(default)]
     #[schemars(schema_with = "duration")]
     pub(super) turn: Option<Span>,
     /// How often each cell is run. Less than six and no difference is claimed.

@@ -384,28 +384,51 @@ fn dropped_arrivals_are_noted_and_from_one_in_a_thousand_there_is_no_p99() {
     assert!(dropped(0).latency_us.p99.is_some());
 }
 
+/// Six rounds of five seconds in which the latency rises from one end of each `stretch_ns` to the other by 1.5 times the
+/// mean, or falls.
+fn sloped(fixture: &mut Fixture, stretch_ns: u64, sign: i64) {
+    let starts: Vec<u64> =
+        fixture.run.cells[0].rounds.iter().map(|round| round.start_ns).collect();
+    for row in &mut fixture.rows {
+        let since = (row.start_ns - starts[row.round as usize]) % stretch_ns;
+        let more = (since as f64 / stretch_ns as f64 - 0.5) * 1.5 * sign as f64;
+        let shift = (row.latency_ns as f64 * more) as i64;
+        row.hops[1].stages.add(ledger::Stage::Handler, shift, ledger::Kind::Measured);
+        row.latency_ns += shift;
+        row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns.saturating_add_signed(shift));
+    }
+}
+
+const ROUND_NS: u64 = 5_000_000_000;
+
 #[test]
 fn latency_that_rises_or_falls_over_a_round_is_judged_however_short_the_round() {
-    // 1.5 times the mean from one end of a round to the other, up or down.
-    let sloped = |sign: i64| {
-        spoilt(6, |fixture| {
-            let round = 5_000_000_000.0;
-            let starts: Vec<u64> =
-                fixture.run.cells[0].rounds.iter().map(|round| round.start_ns).collect();
-            for row in &mut fixture.rows {
-                let since = (row.start_ns - starts[row.round as usize]) as f64 / round;
-                let more = (since - 0.5) * 1.5 * sign as f64;
-                let shift = (row.latency_ns as f64 * more) as i64;
-                row.hops[1].stages.add(ledger::Stage::Handler, shift, ledger::Kind::Measured);
-                row.latency_ns += shift;
-                row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns.saturating_add_signed(shift));
-            }
-        })
-    };
     for sign in [1, -1] {
-        assert_eq!(verdict(&sloped(sign)), "SUSPECT not_steady", "{sign}");
+        let cell = spoilt(6, |fixture| sloped(fixture, ROUND_NS, sign));
+        assert_eq!(verdict(&cell), "SUSPECT not_steady", "{sign}");
     }
     assert_eq!(verdict(&spoilt(6, |_| {})), "VALID");
+}
+
+#[test]
+fn latency_that_rises_in_each_turn_is_judged_though_it_is_the_same_all_through_the_round() {
+    const TURN_NS: u64 = ROUND_NS / 10;
+    let in_turns = |fixture: &mut Fixture| {
+        for round in &mut fixture.run.cells[0].rounds {
+            let turns = (1..10).map(|turn| round.start_ns + turn * TURN_NS);
+            round.rests = turns.map(|at| (at, at)).collect();
+        }
+    };
+    let rising = spoilt(6, |fixture| {
+        in_turns(fixture);
+        sloped(fixture, TURN_NS, 1);
+    });
+    assert_eq!(verdict(&rising), "SUSPECT not_steady");
+    let told = rising.verdict.reasons[0].text.as_str();
+    assert!(told.starts_with("the second half of a turn took "), "{told}");
+    assert_eq!(verdict(&spoilt(6, in_turns)), "VALID");
+    // Without turns nobody would know: both halves of the round are alike.
+    assert_eq!(verdict(&spoilt(6, |fixture| sloped(fixture, TURN_NS, 1))), "VALID");
 }
 
 #[test]

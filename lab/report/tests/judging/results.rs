@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lab_judge::result::{RunResult, StageResult};
-use lab_model::{Component, Protocol};
+use lab_model::{Component, CpuUse, Protocol};
 use ledger::{Kind, Stage};
 
 use crate::fixture::{Dice, Fixture, cell, run, sample_run};
@@ -107,6 +107,27 @@ fn counters_are_interpolated_at_the_edges_of_a_round() {
     assert!((process("gateway").cpu_s - 1.25 * 0.11).abs() < 1e-4);
     assert!((process("gateway").cores - 0.11).abs() < 1e-4);
     assert_eq!(process("echo").rss_max_bytes, 17 << 20);
+}
+
+#[test]
+fn what_was_read_at_the_edges_of_turns_is_known_better_than_samples_tell_it() {
+    let mut fixture = one_cell();
+    let round = &mut fixture.run.cells[0].rounds[0];
+    let (start, end) = (round.start_ns, round.end_ns);
+    // Half of the time is somebody else's.
+    round.rests = vec![(start + (end - start) / 4, start + (end - start) * 3 / 4)];
+    let used = CpuUse { cpu_ns: 123_000_000, wait_ns: 41_000_000 };
+    round.processes = [("gateway".to_owned(), used)].into();
+    let resources = fixture.result().cells[0].resources.clone();
+    let process = |name: &str| {
+        resources.iter().find(|process| process.process == name).expect("was sampled")
+    };
+    let elapsed_s = (end - start) as f64 / 2e9;
+    assert_eq!((process("gateway").cpu_s, process("gateway").run_queue_wait_s), (0.123, 0.041));
+    assert_eq!(process("gateway").run_queue_wait_share, 0.25);
+    assert!((process("gateway").cores - 0.123 / elapsed_s).abs() < 1e-4);
+    // Of the echo there are samples alone.
+    assert!((process("echo").cores - 0.04).abs() < 0.02, "{:?}", process("echo"));
 }
 
 #[test]

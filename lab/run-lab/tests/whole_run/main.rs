@@ -15,6 +15,7 @@ use std::process::Command;
 
 use process::{dir, gone, pid, result};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use sidecar::runfile::{RequestRow, RunFile};
 
 /// A run that finds no real part.
 struct Run;
@@ -86,6 +87,42 @@ fn the_cost_of_the_probe_is_certified_before_the_cells() {
     assert_eq!(cost["traced_share"], 1.0);
     // What was traced for the certification belongs to no cell.
     assert_eq!(result["cells"][0]["traced"]["count"], 20);
+}
+
+#[tokio::test]
+async fn protocols_take_turns_in_a_round_of_the_same_services() {
+    let dir = dir();
+    let asked = ["run", "--plan", "smoke", "--size", "10", "--rounds", "2", "--turn", "50ms"];
+    let round = ["--duration", "200ms", "--warmup", "50ms"];
+    let (code, text) = Run::start(dir.path(), &[&asked[..], &round].concat()).end();
+    assert_eq!(code, Some(0), "{text}");
+    // Four turns of each: A B, B A, A B, B A, and the next round begins with the other.
+    let expected = "ABBAABBA BAABBAAB".replace('A', "r").replace('B', "g");
+    assert_eq!(turns(&dir.path().join("out/run.sqlite")).await, expected);
+    let result = result(dir.path());
+    for cell in result["cells"].as_array().expect("cells") {
+        assert_eq!(cell["factors"]["turn_s"], 0.05);
+        assert_eq!(cell["requests"]["planned"], 40, "{}", cell["requests"]);
+        let measured = cell["load"]["measured_s"].as_f64().expect("seconds");
+        assert!(measured >= 0.39, "{measured}");
+        assert!(cell["rounds"][0]["halves_of_turns_us"].is_array(), "{}", cell["rounds"][0]);
+        assert!(cell["rounds"][0]["cpu_us_per_request"].as_f64().expect("CPU") > 0.0);
+    }
+}
+
+/// Who was asked in turn, by the first letters of cells, five requests a turn, round by round.
+async fn turns(run_file: &Path) -> String {
+    let mut file = RunFile::open(run_file).await.expect("a run file");
+    let mut asked = Vec::new();
+    let take = |row: RequestRow| asked.push((row.start_ns, row.round, row.cell));
+    file.each_request(None, take).await.expect("rows");
+    asked.retain(|(_, _, cell)| !cell.is_empty());
+    asked.sort_unstable();
+    let rounds = asked.chunk_by(|one, next| one.1 == next.1);
+    let letters = |round: &[(u64, u32, String)]| {
+        round.chunks(5).map(|turn| turn[0].2.chars().next().expect("a name")).collect::<String>()
+    };
+    rounds.map(letters).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
