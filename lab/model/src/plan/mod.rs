@@ -186,7 +186,7 @@ impl Plan {
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
         let takes = |cell: &Cell| {
-            let turns = u64::from(cell.turns() - 1) * BETWEEN_TURNS_NS;
+            let turns = u64::from(cell.turns() - 1) * (BETWEEN_TURNS_NS + cell.lead_in_ns());
             cell.warmup_ns + cell.duration_ns + turns + self.settle_ns
         };
         let round: u64 = self.cells.iter().map(takes).sum();

@@ -387,8 +387,7 @@ fn dropped_arrivals_are_noted_and_from_one_in_a_thousand_there_is_no_p99() {
 /// Six rounds of five seconds in which the latency rises from one end of each `stretch_ns` to the other by 1.5 times the
 /// mean, or falls.
 fn sloped(fixture: &mut Fixture, stretch_ns: u64, sign: i64) {
-    let starts: Vec<u64> =
-        fixture.run.cells[0].rounds.iter().map(|round| round.start_ns).collect();
+    let starts: Vec<u64> = fixture.run.cells[0].rounds.iter().map(|round| round.start_ns).collect();
     for row in &mut fixture.rows {
         let since = (row.start_ns - starts[row.round as usize]) % stretch_ns;
         let more = (since as f64 / stretch_ns as f64 - 0.5) * 1.5 * sign as f64;

@@ -119,9 +119,8 @@ fn what_was_read_at_the_edges_of_turns_is_known_better_than_samples_tell_it() {
     let used = CpuUse { cpu_ns: 123_000_000, wait_ns: 41_000_000 };
     round.processes = [("gateway".to_owned(), used)].into();
     let resources = fixture.result().cells[0].resources.clone();
-    let process = |name: &str| {
-        resources.iter().find(|process| process.process == name).expect("was sampled")
-    };
+    let process =
+        |name: &str| resources.iter().find(|process| process.process == name).expect("was sampled");
     let elapsed_s = (end - start) as f64 / 2e9;
     assert_eq!((process("gateway").cpu_s, process("gateway").run_queue_wait_s), (0.123, 0.041));
     assert_eq!(process("gateway").run_queue_wait_share, 0.25);

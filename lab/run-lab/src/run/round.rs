@@ -29,7 +29,7 @@ pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
 pub(super) fn turn_of(whole: Round, cell: &Cell, turn: u32, arrivals: u64) -> Round {
     let (from, to) = (cell.before_turn(turn), cell.before_turn(turn + 1));
     Round {
-        warmup_ns: if turn == 0 { whole.warmup_ns } else { 0 },
+        warmup_ns: if turn == 0 { whole.warmup_ns } else { cell.lead_in_ns() },
         duration_ns: to - from,
         earlier: Earlier { ns: from, arrivals },
         ..whole
