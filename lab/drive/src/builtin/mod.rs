@@ -73,6 +73,8 @@ pub struct Earlier {
     pub ns: u64,
     /// Their arrivals.
     pub arrivals: u64,
+    /// When the latest turn of any cell ends by its plan, on [`ledger::clock`]: nothing that counts is asked before.
+    pub until_ns: u64,
 }
 
 /// The load generator: one thread that paces and makes the requests.
@@ -112,7 +114,8 @@ impl Driver {
         cancel: CancellationToken,
     ) -> io::Result<Running> {
         let lead_ns = if round.earlier.ns > 0 { LEAD_OF_TURN_NS } else { LEAD_NS };
-        let schedule = Schedule::new(clock::now() + lead_ns, &round);
+        let earliest_ns = round.earlier.until_ns.saturating_sub(round.warmup_ns);
+        let schedule = Schedule::new((clock::now() + lead_ns).max(earliest_ns), &round);
         let tally = Arc::new(Tally::new(schedule.origin_ns()));
         let tracker = TaskTracker::new();
         let (done, paced) = oneshot::channel();

@@ -278,7 +278,8 @@ mod tests {
             let turn = Schedule { start_ns, end_ns: start_ns + to - from, earlier, ..whole };
             let own: Vec<_> =
                 turn.measured().map(|(at, index)| (at - turn.origin_ns(), index)).collect();
-            earlier = Earlier { ns: to, arrivals: earlier.arrivals + own.len() as u64 };
+            earlier =
+                Earlier { ns: to, arrivals: earlier.arrivals + own.len() as u64, until_ns: 0 };
             all.extend(own);
         }
         assert_eq!(all, expected);
@@ -296,7 +297,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let (first, second) =
-            (turn(Earlier::default()), turn(Earlier { ns: 50 * MS, arrivals: 51 }));
+            (turn(Earlier::default()), turn(Earlier { ns: 50 * MS, arrivals: 51, until_ns: 0 }));
         assert!(
             first.iter().all(|(at, _)| *at < 50 * MS) && second.iter().all(|(at, _)| *at < 50 * MS)
         );

@@ -59,9 +59,6 @@ pub struct Plan {
     pub certify: Option<Certify>,
 }
 
-/// What a turn takes beside its measured time, in nanoseconds: the last answer is waited for, and the next turn begun.
-const BETWEEN_TURNS_NS: u64 = 8_000_000;
-
 /// When intervals are narrow enough.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Until {
@@ -186,7 +183,7 @@ impl Plan {
     #[must_use]
     pub fn expected_ns(&self) -> u64 {
         let takes = |cell: &Cell| {
-            let turns = u64::from(cell.turns() - 1) * (BETWEEN_TURNS_NS + cell.lead_in_ns());
+            let turns = u64::from(cell.turns() - 1) * cell.lead_in_ns();
             cell.warmup_ns + cell.duration_ns + turns + self.settle_ns
         };
         let round: u64 = self.cells.iter().map(takes).sum();

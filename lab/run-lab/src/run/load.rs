@@ -11,7 +11,7 @@ use super::RunError;
 use super::points::Points;
 use super::round::{begin, round, turn_of};
 use super::testbed::TestBed;
-use super::turns::Lane;
+use super::turns::{Lane, Turn};
 use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
 use lab_judge::result::precision;
@@ -123,12 +123,11 @@ impl Load<'_> {
         &mut self,
         lane: &mut Lane,
         entry: &Entry,
-        number: u32,
-        turn: u32,
+        turn: Turn,
     ) -> (Option<RoundMeasure>, Result<(), RunError>) {
         let driven = match &self.k6 {
-            Some(k6) => self.drive_by_k6(k6.clone(), &lane.cell, number, entry).await,
-            None => self.drive_built_in(lane, entry, number, turn).await.map(Some),
+            Some(k6) => self.drive_by_k6(k6.clone(), &lane.cell, turn.round, entry).await,
+            None => self.drive_built_in(lane, entry, turn).await.map(Some),
         };
         match driven {
             Ok(measured) => (measured, Ok(())),
@@ -143,18 +142,17 @@ impl Load<'_> {
         &mut self,
         lane: &mut Lane,
         entry: &Entry,
-        number: u32,
-        turn: u32,
+        turn: Turn,
     ) -> Result<RoundMeasure, RunError> {
         let cell = &lane.cell;
-        let whole = round(cell, number, self.plan.timeout_ns);
+        let whole = round(cell, turn.round, self.plan.timeout_ns);
         let target = match &lane.target {
             Some(target) => Arc::clone(target),
             None => {
                 let connections = self.testbed.connect(&cell.knobs, entry).await?;
                 let name = if self.counts { cell.id.as_str() } else { "" };
                 let weight = whole.sampling.weight();
-                let target = Gateway::new(&connections, cell, name, number, weight);
+                let target = Gateway::new(&connections, cell, name, turn.round, weight);
                 Arc::clone(lane.target.insert(Arc::new(target)))
             }
         };

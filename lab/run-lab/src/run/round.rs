@@ -9,6 +9,7 @@ use lab_supervise::Cpus;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
+use super::turns::Turn;
 
 /// The round that `cell` asks for.
 pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
@@ -25,13 +26,13 @@ pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {
     }
 }
 
-/// Turn number `turn` of the round `whole` of `cell`, of which `arrivals` came in earlier ones.
-pub(super) fn turn_of(whole: Round, cell: &Cell, turn: u32, arrivals: u64) -> Round {
-    let (from, to) = (cell.before_turn(turn), cell.before_turn(turn + 1));
+/// A turn of the round `whole` of `cell`, of which `arrivals` came in earlier ones.
+pub(super) fn turn_of(whole: Round, cell: &Cell, turn: Turn, arrivals: u64) -> Round {
+    let (from, to) = (cell.before_turn(turn.number), cell.before_turn(turn.number + 1));
     Round {
-        warmup_ns: if turn == 0 { whole.warmup_ns } else { cell.lead_in_ns() },
+        warmup_ns: if turn.number == 0 { whole.warmup_ns } else { cell.lead_in_ns() },
         duration_ns: to - from,
-        earlier: Earlier { ns: from, arrivals },
+        earlier: Earlier { ns: from, arrivals, until_ns: turn.until_ns },
         ..whole
     }
 }

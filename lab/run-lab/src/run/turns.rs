@@ -31,6 +31,17 @@ pub(super) struct Lane {
     pub(super) measured: Option<RoundMeasure>,
 }
 
+/// A turn of a cell in a round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// Number of the round.
+    pub(super) round: u32,
+    /// Its own in the round, from 0.
+    pub(super) number: u32,
+    /// When the one before it ends by its plan, of whichever cell.
+    pub(super) until_ns: u64,
+}
+
 impl Load<'_> {
     /// Round number `number` of the cells at `places`. What was measured is kept, whatever ends it.
     pub(super) async fn together(
@@ -55,19 +66,22 @@ impl Load<'_> {
 
     async fn turns(&mut self, lanes: &mut [Lane], number: u32) -> Result<(), RunError> {
         let turns = lanes.iter().map(|lane| lane.turns).max().unwrap_or(0);
+        let mut until_ns = 0;
         for turn in 0..turns {
             for at in order(lanes.len(), turn) {
                 if self.halt.is_cancelled() {
                     return Ok(());
                 }
-                self.turn(&mut lanes[at], number, turn).await?;
+                let lane = &mut lanes[at];
+                self.turn(lane, Turn { round: number, number: turn, until_ns }).await?;
+                until_ns = lane.measured.as_ref().map_or(0, |measured| measured.end_ns);
             }
         }
         Ok(())
     }
 
     /// One turn of a cell, the first of which begins its round.
-    async fn turn(&mut self, lane: &mut Lane, number: u32, turn: u32) -> Result<(), RunError> {
+    async fn turn(&mut self, lane: &mut Lane, turn: Turn) -> Result<(), RunError> {
         let halt = self.halt.clone();
         if lane.entry.is_none() {
             match halt.run_until_cancelled(self.serve(&lane.cell)).await {
@@ -75,15 +89,15 @@ impl Load<'_> {
                 Some(served) => lane.entry = Some(served?),
             }
             let cell = lane.cell.id.clone();
-            self.reporter.on(&LabEvent::RoundBegan { cell, round: number });
+            self.reporter.on(&LabEvent::RoundBegan { cell, round: turn.round });
             if self.counts {
-                let told = self.points.event(&lane.cell, number, names::BEGAN).await;
+                let told = self.points.event(&lane.cell, turn.round, names::BEGAN).await;
                 told.map_err(|error| RunError::from(PartError::from(error)))?;
             }
         }
         let Some(entry) = lane.entry.clone() else { return Ok(()) };
         let before = self.statements().await;
-        let (measured, done) = self.drive(lane, &entry, number, turn).await;
+        let (measured, done) = self.drive(lane, &entry, turn).await;
         let measured = measured.filter(|measured| measured.requests.planned > 0);
         if let Some(mut measured) = measured {
             measured.statements =
