@@ -138,11 +138,11 @@ impl Step {
     }
 }
 
-/// The steps from the first's mean to the second's: families whose part was found, the largest first, then all others as
-/// one. They add up.
+/// The steps from the first's mean to the second's: families whose part was found and is no trifle, the largest first,
+/// then all others as one. They add up.
 pub(super) fn steps(claim: &ContrastResult) -> Vec<Step> {
     let (mut found, others): (Vec<_>, Vec<_>) =
-        claim.parts.iter().partition(|part| part.difference.found());
+        claim.parts.iter().partition(|part| claim.tells(part));
     found.sort_by(|one, other| other.difference.us.abs().total_cmp(&one.difference.us.abs()));
     let mut at = claim.first_us;
     let mut step = |name: String, family: Option<String>, us: f64, interval| {
@@ -159,12 +159,15 @@ pub(super) fn steps(claim: &ContrastResult) -> Vec<Step> {
         })
         .collect();
     if let [only] = &others[..] {
-        let name = format!("{} (unclear)", part_words(&only.family));
+        let why = if only.difference.found() { "small" } else { "unclear" };
+        let name = format!("{} ({why})", part_words(&only.family));
         let together = only.difference.together;
         steps.push(step(name, None, only.difference.us, Some(together)));
     } else if !others.is_empty() {
         let us = others.iter().map(|part| part.difference.us).sum();
-        steps.push(step(format!("{} others, each unclear", others.len()), None, us, None));
+        let small = others.iter().any(|part| part.difference.found());
+        let why = if small { "small or unclear" } else { "each unclear" };
+        steps.push(step(format!("{} others, {why}", others.len()), None, us, None));
     }
     steps
 }

@@ -102,12 +102,6 @@ impl Subcommand for ServiceCommand {
     }
 }
 
-/// The command that this process was started by, so that a shell takes it again.
-pub(crate) fn this_command() -> String {
-    let words: Vec<String> = std::env::args().collect();
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use lab_model::SERVICES;

@@ -30,6 +30,7 @@ pub use error::K6Error;
 pub use release::Release;
 
 use command::Call;
+use lab_model::plan::Plan;
 use lab_model::workload::Http;
 use lab_model::{Arrivals, Cell, Entry, K6Measure, Requests, RoundMeasure};
 use lab_supervise::Supervisor;
@@ -193,6 +194,12 @@ impl K6 {
             .over(part, stream, self.patience, halt, progress)
             .await
     }
+}
+
+/// `plan` as k6 is to carry it out.
+#[must_use]
+pub fn plan(plan: Plan) -> Plan {
+    plan.without_turns(SHORTEST_NS)
 }
 
 /// Whether k6 can do what the cell asks for.

@@ -16,6 +16,9 @@ use lab_model::Protocol;
 /// What no stage explains, among the parts of a difference.
 pub const RESIDUAL: &str = "residual";
 
+/// A part that is surely there, but smaller than this share of the mean, explains nothing.
+const TRIFLE: f64 = 0.005;
+
 /// One cell less another, from rounds that ran in turn. Differences are the second's less the first's, in microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContrastResult {
@@ -165,6 +168,19 @@ pub(super) fn round(cell: &CellResult, result: &RoundResult) -> Round {
 }
 
 impl ContrastResult {
+    /// Whether a part is worth a word of its own: it was found, and is no trifle.
+    #[must_use]
+    pub fn tells(&self, part: &Part) -> bool {
+        let weight = part.difference.us.abs() / self.first_us.max(self.second_us);
+        part.difference.found() && weight >= TRIFLE
+    }
+
+    /// Whether anything was found that its steps can show: a difference of the means, or of a family alone.
+    #[must_use]
+    pub fn shows_steps(&self) -> bool {
+        self.mean.found() || self.parts.iter().any(|part| self.tells(part))
+    }
+
     fn of(
         (first, second): (&CellResult, &CellResult),
         (one, other): &(Vec<Round>, Vec<Round>),

@@ -157,30 +157,35 @@ pub fn headline(claim: &ContrastResult, names: [&str; 2]) -> String {
 
 /// `claim` about the second cell, called `second`, against the first.
 fn sentence(claim: &ContrastResult, first: &str, second: &str) -> String {
-    let parts = if claim.mean.found() { parts(claim) } else { String::new() };
+    let parts = match (claim.mean.found(), parts(claim)) {
+        (true, parts) if parts.is_empty() => "; of no family alone can that be said".to_owned(),
+        (true, parts) => format!(": {parts}"),
+        (false, parts) if parts.is_empty() => String::new(),
+        // What other families add hides it in the mean.
+        (false, parts) => format!("; but {second} differs from {first} by {parts}"),
+    };
     format!("{}{parts}", headline(claim, [first, second]))
 }
 
-/// The families whose part was found, the largest first, as they add to what the slower one takes longer.
+/// The families whose part was found, the largest first, as they add to what the slower one takes longer; where none is
+/// the slower one, the second's less the first's.
 fn parts(claim: &ContrastResult) -> String {
     let turned = |difference: Difference| {
-        if claim.mean.us > 0.0 { difference } else { opposite(difference) }
+        let first_is_slower = claim.mean.found() && claim.mean.us < 0.0;
+        if first_is_slower { opposite(difference) } else { difference }
     };
     let mut found: Vec<(&str, Difference)> = claim
         .parts
         .iter()
-        .filter(|part| part.difference.found())
+        .filter(|part| claim.tells(part))
         .map(|part| (part.family.as_str(), turned(part.difference)))
         .collect();
     found.sort_by(|(_, one), (_, other)| other.us.abs().total_cmp(&one.us.abs()));
-    if found.is_empty() {
-        return "; of no family alone can that be said".to_owned();
-    }
     let words = |(family, part): &(&str, Difference)| {
         let name = part_words(family);
         format!("{} {name} {}", time(part.us), interval(part.together, time))
     };
-    format!(": {}", found.iter().map(words).collect::<Vec<_>>().join(", "))
+    found.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// A family, or the residual, as claims call it.
@@ -271,6 +276,18 @@ mod tests {
         assert_eq!(
             sentence(&claim(10.0, 40.0), "REST", "gRPC"),
             "no difference seen; one of 52.0 µs or more would have been (6 pairs of rounds)"
+        );
+    }
+
+    #[test]
+    fn what_is_found_of_families_is_told_though_the_mean_hides_it() {
+        let mut claim = claim(10.0, 40.0);
+        claim.parts[0].difference = difference(70.0, 20.0);
+        claim.parts[1].difference = difference(-30.0, 5.0);
+        assert_eq!(
+            sentence(&claim, "REST", "gRPC"),
+            "no difference seen; one of 52.0 µs or more would have been (6 pairs of rounds); but gRPC differs from REST by \
+             70.0 µs queueing [50.0 µs, 90.0 µs], -30.0 µs framing [-35.0 µs, -25.0 µs]"
         );
     }
 

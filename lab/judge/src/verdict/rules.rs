@@ -214,7 +214,7 @@ rules! {
         "seconds of latency gained per second of load",
         "Latency fell all through the round: it had not settled when the round began. Warm up longer.";
     NOT_STEADY = "not_steady", Some(Undisturbed), Above(suspect(0.1)),
-        "the second half of a round against its first: by how much of the mean latency it surely rose or fell (99.9 % interval over the rounds, four at least)",
+        "the second half of a round, or of its turns, against its first: by how much of the mean latency it surely rose or fell (99.9 % interval over the rounds, four at least)",
         "The mean is that of a state that did not last. Warm up longer, or ask for less.";
     ERRORS = "errors", Some(Requests), Above(both(0.0, 0.01)),
         "errors over started requests",

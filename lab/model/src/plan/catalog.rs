@@ -72,6 +72,19 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_no_turns_makes_fewer_rounds_that_are_longer() {
+        let turning = plan(BUILT_IN[0].0);
+        let whole = turning.clone().without_turns(1_000_000_000);
+        assert!(whole.rounds >= 6 && whole.cells.iter().all(|cell| cell.turn_ns.is_none()));
+        let round = |plan: &Plan| plan.cells[0].warmup_ns + plan.cells[0].duration_ns;
+        assert!(round(&whole) >= 1_000_000_000);
+        let all = |plan: &Plan| u64::from(plan.rounds) * plan.cells[0].duration_ns;
+        assert_eq!(all(&whole), all(&turning), "as much is measured");
+        let other = plan("smoke");
+        assert_eq!(other.clone().without_turns(60_000_000_000), other);
+    }
+
+    #[test]
     fn the_blog_as_published_has_the_wrong_size_and_the_slow_payload() {
         let plan = plan("blog-as-published");
         assert!(

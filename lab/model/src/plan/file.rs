@@ -67,7 +67,8 @@ pub(super) struct PlanFile {
     /// How long a cell is asked before those that it is compared with have their turn, 10ms to 24h; then its next one
     /// comes, until each has had its `duration`. What the machine does meanwhile then weighs on all alike. For cells that
     /// differ in their protocol alone, and a rate at which they keep up: whoever has a turn waits until all answers of
-    /// the one before are there. k6 takes no turns. A round of a cell is measured in one go if absent.
+    /// the one before are there. k6 takes none: it makes one round of so many that it is a second long. A round of a cell
+    /// is measured in one go if absent.
     #[serde(default)]
     #[schemars(schema_with = "duration")]
     pub(super) turn: Option<Span>,

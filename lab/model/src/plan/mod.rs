@@ -190,6 +190,25 @@ impl Plan {
         u64::from(self.rounds) * round + self.certify.as_ref().map_or(0, Certify::expected_ns)
     }
 
+    /// The same for a load generator that takes no turns, and no round shorter than `shortest_ns`: of cells that were to
+    /// take turns so many rounds become one that it is long enough.
+    #[must_use]
+    pub fn without_turns(mut self, shortest_ns: u64) -> Plan {
+        let turning = self.cells.iter().filter(|cell| cell.turn_ns.is_some());
+        let rounds = turning.map(|cell| (cell.warmup_ns + cell.duration_ns).max(1));
+        let Some(shortest) = rounds.min() else { return self };
+        let joined = u32::try_from(shortest_ns.div_ceil(shortest)).unwrap_or(u32::MAX).max(1);
+        for cell in &mut self.cells {
+            cell.turn_ns = None;
+            cell.warmup_ns = cell.warmup_ns.saturating_mul(joined.into());
+            cell.duration_ns = cell.duration_ns.saturating_mul(joined.into());
+        }
+        self.rounds = self.rounds.div_ceil(joined);
+        self.until =
+            self.until.map(|until| Until { rounds: until.rounds.div_ceil(joined), ..until });
+        self
+    }
+
     /// The services that requests of its cells reach beyond the one that load generators ask.
     #[must_use]
     pub fn reaches(&self) -> Vec<&'static Service> {

@@ -52,7 +52,7 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
     let found = contrast.mean.found();
     html! {
         p.said { @if found { b { (headline(contrast, pair.names)) } } @else { (headline(contrast, pair.names)) } }
-        @if found { (waterfall(pair, contrast)) }
+        @if contrast.shows_steps() { (waterfall(pair, contrast)) }
         p.fine {
             @if found { "From " (contrast.pairs) " pairs of rounds"
                 @if let Some(floor) = contrast.noise_floor_us {

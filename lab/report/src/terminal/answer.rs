@@ -37,7 +37,7 @@ pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: 
         let line = format!("{:TITLE$}  {claim}{doubt}", pair.title);
         let _ = writeln!(text, "{}", wrap(&line, width, TITLE + 2));
         if let Comparison::Claim { contrast, .. } = pair.comparison
-            && contrast.mean.found()
+            && contrast.shows_steps()
         {
             waterfall(text, pair, contrast, paint);
         }
@@ -58,9 +58,10 @@ fn waterfall(text: &mut String, pair: &Compared<'_>, contrast: &ContrastResult, 
         let share = if most > least { (us - least) / (most - least) } else { 0.0 };
         (share * (BARS - 1) as f64).round() as usize
     };
+    let names = steps.iter().map(|step| step.name.chars().count()).max().unwrap_or(0);
     let line = |text: &mut String, name: &str, bar: &str, value: &str| {
         let indent = TITLE + 2;
-        let line = format!("{:indent$}{name:22} {bar} {value}", "");
+        let line = format!("{:indent$}{name:names$} {bar} {value}", "");
         let _ = writeln!(text, "{}", line.trim_end());
     };
     let end = |us: f64| {

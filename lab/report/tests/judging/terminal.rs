@@ -149,14 +149,16 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
 
         10 B        no difference seen; one of 3.58 µs or more would have been (6 pairs of rounds; compared with itself, one
                     differs by up to 1.61 µs)
+                    REST                             |                                    283 µs
+                    waiting for the ends of messages ddddddddddddddddddddddddddddddddddd  +3.02 µs [+2.91 µs, +3.12 µs]
+                    8 others, each unclear                                         ·····  -0.44 µs
+                    gRPC                                                           |      285 µs
         100 kB      REST takes 167 µs longer [155 µs, 179 µs], 1.23× [1.23, 1.24]
-                    REST                                                      | 881 µs
-                    encoding and decoding  sssssssssssssssssssssssssssssssssss  -260 µs [-269 µs, -250 µs]
-                    framing                ffffffffffff                         +90.3 µs [+88.0 µs, +92.5 µs]
-                    waiting for the ends of messages             d                        +2.98 µs [+2.91 µs, +3.06 µs]
-                    unexplained                         ·                       -0.50 µs [-0.54 µs, -0.46 µs]
-                    5 others, each unclear              ·                       +0.01 µs
-                    gRPC                                |                       714 µs
+                    REST                                                          | 881 µs
+                    encoding and decoding      sssssssssssssssssssssssssssssssssss  -260 µs [-269 µs, -250 µs]
+                    framing                    ffffffffffff                         +90.3 µs [+88.0 µs, +92.5 µs]
+                    7 others, small or unclear             ·                        +2.50 µs
+                    gRPC                                    |                       714 µs
 
     "#]].assert_eq(&format!("{}\n", first.join("\n")));
     // The steps add up to the difference of the means.

@@ -112,7 +112,7 @@ pub(super) async fn certify(arguments: CertifyArgs) -> Result<Exit, Failure> {
     let dir = tempfile::Builder::new().prefix("run-lab-certify-").tempdir().map_err(other)?;
     let folder = Absolute::new(dir.path()).map_err(other)?;
     let interrupt = Interrupt::listen().map_err(other)?;
-    let command = crate::programs::this_command();
+    let command = crate::run::this_command();
     let mut reporter = progress::reporter(terminal::verbosity());
     let done =
         certify_cells(&cells, command, &folder, &executable, reporter.as_mut(), &interrupt).await;

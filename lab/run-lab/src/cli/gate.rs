@@ -110,7 +110,7 @@ pub(super) async fn gate(arguments: GateArgs) -> Result<Exit, Failure> {
         k6_influxdb: false,
         out: out.clone(),
         run_id,
-        command: crate::programs::this_command(),
+        command: crate::run::this_command(),
         arms,
         executable,
     };

@@ -117,7 +117,8 @@ async fn parts(
     plan: &Plan,
     system: &System,
 ) -> Result<Inventory, Failure> {
-    let unable = plan.cells.iter().find_map(|cell| k6::check(cell).err());
+    let by_k6 = k6::plan(plan.clone());
+    let unable = by_k6.cells.iter().find_map(|cell| k6::check(cell).err());
     let real = std::mem::take(&mut arguments.real);
     let (more, less): (&[Tool], &[Tool]) = match (arguments.driver, &unable) {
         (DriverChoice::K6, Some(error)) => return Err(Failure::usage(error)),
@@ -193,6 +194,9 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let pins = arguments.factors.pins();
     refuse_pins(&system, &pins)?;
     let inventory = parts(&mut arguments, &plan, &system).await?;
+    if inventory.of(Tool::K6).is_some() {
+        plan = k6::plan(plan);
+    }
     let left_out = if system.can(Capability::Seed) && script.is_none() {
         leave_out_database(&mut plan, &inventory)?
     } else {
@@ -218,7 +222,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         k6_influxdb: arguments.k6_influxdb,
         out: out.clone(),
         run_id,
-        command: crate::programs::this_command(),
+        command: crate::run::this_command(),
         executable,
     };
     let grafana = order.inventory.of(Tool::Grafana).is_some();

@@ -150,7 +150,7 @@ fn run(run_id: &str, components: Vec<Component>) -> RunMeasure {
         asked: Default::default(),
         probe_cost: None,
         incomplete: false,
-        command: crate::programs::this_command(),
+        command: super::this_command(),
         spans_lost: BTreeMap::new(),
         points_missing: BTreeMap::new(),
     }

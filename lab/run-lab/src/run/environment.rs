@@ -1,4 +1,4 @@
-//! Where a run is made: the machine, the kernel, the compiler, the time.
+//! Where and how a run is made: the machine, the kernel, the compiler, the time, the command.
 
 use std::fs;
 
@@ -69,6 +69,12 @@ fn field(path: &str, name: &str) -> Option<String> {
 
 fn kib(text: &str) -> Option<u64> {
     text.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// The command that this process was started by, so that a shell takes it again.
+pub(crate) fn this_command() -> String {
+    let words: Vec<String> = std::env::args().collect();
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 #[cfg(test)]

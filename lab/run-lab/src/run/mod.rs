@@ -37,6 +37,7 @@ pub use attached::Attachment;
 pub use by_hand::by_hand;
 pub use costs::{Certified, certify_cells};
 pub use environment::capture;
+pub(crate) use environment::this_command;
 use halt::Halt;
 pub use halt::only_boards;
 pub use interrupt::Interrupt;
