@@ -9,9 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::points::Points;
-use super::round::{begin, round, turn_of};
+use super::round::{Lane, Turn, begin, round, turn_of};
 use super::testbed::TestBed;
-use super::turns::{Lane, Turn};
 use lab_drive::builtin::{Driver, Gateway, Running};
 use lab_drive::k6::{self, Driven, K6, Limits};
 use lab_judge::result::precision;

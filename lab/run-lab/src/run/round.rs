@@ -1,15 +1,48 @@
-//! A round by the built-in driver: what a cell asks for, and how it begins.
+//! A round of a cell: what it asks for, in how many turns, and how the built-in driver begins it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lab_drive::builtin::{Driver, Earlier, Gateway, Round, Running, Sampling};
-use lab_model::{Arrivals, Cell};
+use lab_model::{Arrivals, Cell, Entry, RoundMeasure};
 use lab_supervise::Cpus;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
-use super::turns::Turn;
+
+/// A cell in a round, while it is measured.
+pub(super) struct Lane {
+    /// Its place among the cells.
+    pub(super) place: usize,
+    pub(super) cell: Cell,
+    /// Turns of the round.
+    pub(super) turns: u32,
+    /// Who is asked, once the round has begun.
+    pub(super) entry: Option<Entry>,
+    /// The same as the built-in driver asks it.
+    pub(super) target: Option<Arc<Gateway>>,
+    /// What was measured so far.
+    pub(super) measured: Option<RoundMeasure>,
+}
+
+impl Lane {
+    /// Of the cell at `place`, in turns or in one go.
+    pub(super) fn of(place: usize, cell: Cell, in_turns: bool) -> Lane {
+        let turns = if in_turns { cell.turns() } else { 1 };
+        Lane { place, cell, turns, entry: None, target: None, measured: None }
+    }
+}
+
+/// A turn of a cell in a round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// Number of the round.
+    pub(super) round: u32,
+    /// Its own in the round, from 0.
+    pub(super) number: u32,
+    /// When the one before it ends by its plan, of whichever cell.
+    pub(super) until_ns: u64,
+}
 
 /// The round that `cell` asks for.
 pub(super) fn round(cell: &Cell, number: u32, timeout_ns: u64) -> Round {

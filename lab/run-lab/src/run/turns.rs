@@ -4,43 +4,15 @@
 //! therefore asked for some tens of milliseconds each, forward and backward (A B B A), so that whatever lasts longer
 //! weighs on all of them alike.
 
-use std::sync::Arc;
-
 use ledger::names;
 
 use super::RunError;
 use super::load::Load;
-use lab_drive::builtin::Gateway;
+use super::round::{Lane, Turn};
+use lab_model::CellMeasure;
 use lab_model::event::LabEvent;
 use lab_model::plan::order;
-use lab_model::{Cell, CellMeasure, Entry, RoundMeasure};
 use lab_supervise::PartError;
-
-/// A cell in a round, while it is measured.
-pub(super) struct Lane {
-    /// Its place among the cells.
-    place: usize,
-    pub(super) cell: Cell,
-    /// Turns of the round.
-    pub(super) turns: u32,
-    /// Who is asked, once the round has begun.
-    entry: Option<Entry>,
-    /// The same as the built-in driver asks it.
-    pub(super) target: Option<Arc<Gateway>>,
-    /// What was measured so far.
-    pub(super) measured: Option<RoundMeasure>,
-}
-
-/// A turn of a cell in a round.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turn {
-    /// Number of the round.
-    pub(super) round: u32,
-    /// Its own in the round, from 0.
-    pub(super) number: u32,
-    /// When the one before it ends by its plan, of whichever cell.
-    pub(super) until_ns: u64,
-}
 
 impl Load<'_> {
     /// Round number `number` of the cells at `places`. What was measured is kept, whatever ends it.
@@ -50,11 +22,7 @@ impl Load<'_> {
         places: &[usize],
         number: u32,
     ) -> Result<(), RunError> {
-        let lane = |&place: &usize| {
-            let cell = cells[place].cell.clone();
-            let turns = if places.len() > 1 { cell.turns() } else { 1 };
-            Lane { place, cell, turns, entry: None, target: None, measured: None }
-        };
+        let lane = |&place: &usize| Lane::of(place, cells[place].cell.clone(), places.len() > 1);
         let mut lanes: Vec<Lane> = places.iter().map(lane).collect();
         let mut done = self.turns(&mut lanes, number).await;
         for lane in lanes {
