@@ -10,6 +10,7 @@ pub mod event;
 mod limit;
 mod measure;
 pub mod plan;
+mod round;
 pub mod services;
 mod system;
 mod verdict;
@@ -20,10 +21,8 @@ pub use cell::{
 };
 pub use environment::{ArmProgram, Component, Environment};
 pub use limit::{Compared, Limit, LimitError, More};
-pub use measure::{
-    Asked, CellMeasure, Certificate, CpuUse, K6Measure, LATE_NS, ProbeCost, Requests, RoundMeasure,
-    RunMeasure, Second, Statements,
-};
+pub use measure::{Asked, CellMeasure, Certificate, ProbeCost, RunMeasure};
+pub use round::{CpuUse, K6Measure, LATE_NS, Requests, RoundMeasure, Second, Statements};
 pub use services::{SERVICES, Service};
 pub use system::{Capability, Entry, System};
 pub use verdict::{Answer, Evidence, Question, Reason, Status, Verdict};

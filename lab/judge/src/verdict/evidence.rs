@@ -3,7 +3,8 @@
 //! The reasons of the verdict say what speaks against a cell. Here each is put below its question, and where none speaks
 //! against, what was looked at is told: a yes without a number is a word.
 
-use super::{Circumstances, Status, load, rules};
+use super::steady::{Stretch, half_against_half};
+use super::{Circumstances, Status, rules};
 use crate::result::units::{count, exact_bytes, http, percent, time};
 use crate::result::{BodiesResult, CellResult, WireResult, ratio};
 use lab_model::{Answer, Arrivals, Evidence, Question, Reason};
@@ -195,7 +196,7 @@ fn undisturbed(cell: &CellResult) -> (String, Option<(f64, f64)>) {
         parts
             .push(format!("requests were sent late by {} of the p99 (limit 50 %)", percent(share)));
     }
-    if let Some((change, _)) = load::half_against_half(cell, load::Stretch::Round) {
+    if let Some((change, _)) = half_against_half(cell, Stretch::Round) {
         let (size, way) = (percent(change.abs()), if change < 0.0 { "less" } else { "longer" });
         parts.push(format!("the second half of a round took {size} {way} than its first"));
     }

@@ -15,6 +15,7 @@ mod ledgers;
 mod load;
 pub mod rules;
 mod run;
+mod steady;
 mod summary;
 mod workload;
 

@@ -171,6 +171,12 @@ fn refuse_pins(system: &System, pins: &Pins) -> Result<(), Failure> {
     }
 }
 
+/// That of the bundle; of a script of the user's own there is none but how often it is run.
+fn plan(bundle: Option<&Bundle>, arguments: &RunArgs) -> Result<Plan, Failure> {
+    let of_script = || arguments.factors.plan_of_script(arguments.script.as_deref());
+    bundle.map_or_else(|| Ok(of_script()), Bundle::plan)
+}
+
 /// Carries out a plan and reports on it.
 pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
     let (bundle, mut arguments) = match arguments.script {
@@ -180,10 +186,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<Exit, Failure> {
         }
         Some(_) => (None, arguments),
     };
-    let mut plan = match &bundle {
-        Some(bundle) => bundle.plan()?,
-        None => arguments.factors.plan_of_script(arguments.script.as_deref()),
-    };
+    let mut plan = plan(bundle.as_ref(), &arguments)?;
     let script = arguments.script.take().map(script_at).transpose()?;
     let attached = arguments.attach.attachment()?;
     let system = attached.as_ref().map(Attachment::system).unwrap_or_default();

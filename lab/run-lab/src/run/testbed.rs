@@ -215,12 +215,9 @@ impl TestBed {
             return Ok(());
         };
         let index = if knobs.unindexed { "without" } else { "with" };
-        reporter.on(&LabEvent::Preparing {
-            what: format!(
-                "filling the users table: {} rows, {index} an index on e-mail",
-                knobs.users.unwrap_or(DEFAULT_USERS)
-            ),
-        });
+        let rows = knobs.users.unwrap_or(DEFAULT_USERS);
+        let what = format!("filling the users table: {rows} rows, {index} an index on e-mail");
+        reporter.on(&LabEvent::Preparing { what });
         seed(&self.supervisor, knobs, url).await?;
         self.seeded = Some(wanted);
         Ok(())
@@ -234,8 +231,8 @@ impl TestBed {
 
     /// What every service has used so far, if they are ours.
     pub(super) fn services_use(&self) -> Option<BTreeMap<String, CpuUse>> {
-        let parts = self.services.as_ref()?.parts();
-        parts.map(|part| Some((part.name.clone(), threads_use(part.pid)?))).collect()
+        let used = |part: &Part| Some((part.name.clone(), threads_use(part.pid)?));
+        self.services.as_ref()?.parts().map(used).collect()
     }
 
     /// Starts the services of the arm that is set up.
