@@ -125,8 +125,10 @@ fn unseen(claim: &ContrastResult) -> String {
     let floor = claim.noise_floor_us.map_or_else(String::new, |floor| {
         format!("; compared with itself, one differs by up to {}", time(floor))
     });
+    let what =
+        if claim.shows_steps() { "of the means seen, though of their parts" } else { "seen" };
     format!(
-        "no difference seen; one of {} or more would have been ({} pairs of rounds{floor})",
+        "no difference {what}; one of {} or more would have been ({} pairs of rounds{floor})",
         time(claim.mean.visible),
         claim.pairs
     )
@@ -162,7 +164,7 @@ fn sentence(claim: &ContrastResult, first: &str, second: &str) -> String {
         (true, parts) => format!(": {parts}"),
         (false, parts) if parts.is_empty() => String::new(),
         // What other families add hides it in the mean.
-        (false, parts) => format!("; but {second} differs from {first} by {parts}"),
+        (false, parts) => format!("; {second} differs from {first} by {parts}"),
     };
     format!("{}{parts}", headline(claim, [first, second]))
 }
@@ -286,8 +288,8 @@ mod tests {
         claim.parts[1].difference = difference(-30.0, 5.0);
         assert_eq!(
             sentence(&claim, "REST", "gRPC"),
-            "no difference seen; one of 52.0 µs or more would have been (6 pairs of rounds); but gRPC differs from REST by \
-             70.0 µs queueing [50.0 µs, 90.0 µs], -30.0 µs framing [-35.0 µs, -25.0 µs]"
+            "no difference of the means seen, though of their parts; one of 52.0 µs or more would have been (6 pairs of \
+             rounds); gRPC differs from REST by 70.0 µs queueing [50.0 µs, 90.0 µs], -30.0 µs framing [-35.0 µs, -25.0 µs]"
         );
     }
 

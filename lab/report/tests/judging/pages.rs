@@ -57,7 +57,10 @@ fn the_page_begins_with_a_waterfall_that_adds_up_or_with_what_could_not_be_seen(
     assert!(first.contains("<h1>gRPC is faster at 100 kB; no difference was seen at 10 B.</h1>"));
     // At 10 B no difference of the means was seen, but one of a family.
     assert_eq!(first.matches("class=\"waterfall\"").count(), 2);
-    assert!(first.contains("no difference seen; one of "), "how large it would have had to be");
+    assert!(
+        first.contains("no difference of the means seen, though of their parts; one of "),
+        "how large it would have had to be"
+    );
     assert!(first.contains("REST takes ") && first.contains("encoding and decoding"));
     let mut nothing = result.clone();
     for part in nothing.contrasts.iter_mut().flat_map(|contrast| &mut contrast.parts) {

@@ -75,7 +75,12 @@ impl Load<'_> {
             None => together(cells.iter().map(|cell| &cell.cell)),
             Some(_) => (0..cells.len()).map(|place| vec![place]).collect(),
         };
-        for group in order(groups.len(), round).map(|at| &groups[at]) {
+        // What services do by the clock (they send their spans four times a second) is not to meet the same cells in each
+        // pass. Cells that are compared but take no turns stay beside each other.
+        let turned = groups.iter().all(|group| group.len() > 1);
+        let shift = if turned { round as usize / 2 } else { 0 };
+        for at in order(groups.len(), round) {
+            let group = &groups[(at + shift) % groups.len()];
             if self.halt.is_cancelled() {
                 return Ok(());
             }
