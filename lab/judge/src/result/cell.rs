@@ -171,7 +171,8 @@ pub struct LoadResult {
     /// Dropped over planned arrivals.
     pub dropped_share: f64,
     /// Seconds by which the latency grew in each second of load (least squares over the seconds of
-    /// each round, mean of the rounds); 0 where a round has fewer than three seconds.
+    /// each round, mean of the rounds); 0 where a round has fewer than three seconds. Of rounds in turns, by how much
+    /// those outlived their time.
     pub latency_growth: f64,
     /// CPU of the load generator, in cores.
     pub driver_cores: f64,

@@ -71,7 +71,10 @@ fn result(measure: &CellMeasure, requests: Requests) -> LoadResult {
         measured_s: round(elapsed as f64 / 1e9, 1e6),
         completed_per_s: ratio(requests.ok as f64 * 1e9, clock as f64),
         dropped_share: ratio(requests.dropped as f64, requests.planned as f64),
-        latency_growth: mean_of(rounds.iter().filter_map(growth)),
+        latency_growth: mean_of(rounds.iter().filter_map(|round| match round.rests[..] {
+            [] => growth(round),
+            _ => Some(outlived(measure.cell.duration_ns, round)),
+        })),
         driver_cores: ratio(driver_cpu as f64, elapsed as f64),
         host_cpu_share: round(busiest, 1e6),
     }
@@ -95,6 +98,15 @@ fn growth(measure: &RoundMeasure) -> Option<f64> {
     let up: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     let over: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     Some(up / over / 1e6)
+}
+
+/// The same of a round of turns, which is to last `planned_ns`: by how much its turns outlived their time, which is the
+/// backlog of a service that falls behind. An answer that takes as long as others do is none.
+fn outlived(planned_ns: u64, measure: &RoundMeasure) -> f64 {
+    let turns = measure.rests.len() as f64 + 1.0;
+    let backlog = measure.elapsed_ns().saturating_sub(planned_ns) as f64 / turns;
+    let usual = measure.latency.value_at_quantile(0.5) as f64;
+    ratio((backlog - usual).max(0.0) * turns, planned_ns as f64)
 }
 
 fn mean_of(values: impl Iterator<Item = f64>) -> f64 {

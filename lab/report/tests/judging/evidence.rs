@@ -431,6 +431,25 @@ fn latency_that_rises_in_each_turn_is_judged_though_it_is_the_same_all_through_t
 }
 
 #[test]
+fn turns_that_outlive_their_time_are_a_service_that_falls_behind() {
+    // Each of ten turns takes so much longer than the half second that it was to take.
+    let outlived = |ns: u64| {
+        spoilt(6, |fixture| {
+            for round in &mut fixture.run.cells[0].rounds {
+                let (start, turn) = (round.start_ns, ROUND_NS / 10 + ns);
+                round.rests = (1..10).map(|at| (start + at * turn, start + at * turn)).collect();
+                round.end_ns = start + 10 * turn;
+            }
+        })
+    };
+    // No longer than an answer takes.
+    assert_eq!(outlived(200_000).load.latency_growth, 0.0);
+    let behind = outlived(100_000_000);
+    assert!((0.19..0.2).contains(&behind.load.latency_growth), "{:?}", behind.load);
+    assert!(behind.verdict.codes().any(|code| code == "falling_behind"), "{}", verdict(&behind));
+}
+
+#[test]
 fn seconds_of_falling_latency_are_judged_as_rising_ones_are() {
     let cell = spoilt(1, |fixture| {
         for second in &mut fixture.run.cells[0].rounds[0].seconds {
