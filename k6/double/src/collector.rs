@@ -2,10 +2,11 @@
 //!
 //! On a thread of its own, every 200 ms as k6 does it: a stream that nobody reads holds up no request.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::line::{Sample, declaration};
 use crate::metric::Metric;
 use crate::refused::{Refused, code};
 use crate::sink::Sinks;
+use crate::tags::Part;
 use crate::threshold::Thresholds;
 
 const FLUSH: Duration = Duration::from_millis(200);
@@ -38,7 +40,7 @@ pub(crate) struct Collected {
 /// Starts to take samples. It ends when nobody holds the other end any more.
 pub(crate) fn start(
     stream: Option<&Path>,
-    thresholds: &Thresholds,
+    thresholds: Arc<Thresholds>,
     faults: &Faults,
 ) -> Result<(Collector, Samples), Refused> {
     let open = |path: &Path| {
@@ -58,12 +60,10 @@ pub(crate) fn start(
         silent: faults.has(Fault::Silent),
         cut: faults.has(Fault::Cut),
         lines: 0,
-        declarations: Metric::all()
-            .map(|metric| (metric, declaration(metric, thresholds)))
-            .collect(),
+        declared: BTreeSet::new(),
+        thresholds,
     };
-    let parts = parts(thresholds);
-    let thread = std::thread::spawn(move || take(&come, writer, &parts));
+    let thread = std::thread::spawn(move || take(&come, writer));
     Ok((Collector(thread), samples))
 }
 
@@ -74,28 +74,7 @@ impl Collector {
     }
 }
 
-/// A part of a metric, by the tag that its samples have.
-struct Part {
-    metric: Metric,
-    tag: String,
-    value: String,
-    name: String,
-}
-
-/// The parts that are kept of all metrics.
-fn parts(thresholds: &Thresholds) -> Vec<Part> {
-    let of = |metric: Metric| {
-        thresholds.submetrics(metric).map(move |(tag, value)| Part {
-            metric,
-            tag: tag.to_owned(),
-            value: value.to_owned(),
-            name: format!("{}{{{tag}:{value}}}", metric.name()),
-        })
-    };
-    Metric::all().flat_map(of).collect()
-}
-
-fn take(come: &Receiver<Vec<Sample>>, mut writer: Writer, parts: &[Part]) -> Collected {
+fn take(come: &Receiver<Vec<Sample>>, mut writer: Writer) -> Collected {
     let mut collected = Collected::default();
     let (mut waiting, mut flush, mut over) = (Vec::new(), Instant::now() + FLUSH, false);
     while !over {
@@ -109,13 +88,11 @@ fn take(come: &Receiver<Vec<Sample>>, mut writer: Writer, parts: &[Part]) -> Col
         }
         flush = Instant::now() + FLUSH;
         for sample in waiting.drain(..) {
-            collected.sinks.add(sample.metric.name(), sample.metric, sample.value);
-            let is = |part: &&Part| {
-                let tags = &sample.labels.tags;
-                part.metric == sample.metric && tags.get(&part.tag) == Some(&part.value)
-            };
-            for part in parts.iter().filter(is) {
-                collected.sinks.add(&part.name, sample.metric, sample.value);
+            let (metric, value) = (&sample.metric, sample.value);
+            collected.sinks.add(metric.name(), metric, value);
+            let has = |part: &&Part| part.is_of(&sample.labels.tags);
+            for part in writer.thresholds.submetrics(metric).filter(has) {
+                collected.sinks.add(&part.of(metric), metric, value);
             }
             if let Err(error) = writer.tell(&sample) {
                 collected.unwritten.get_or_insert(error);
@@ -133,8 +110,9 @@ struct Writer {
     silent: bool,
     cut: bool,
     lines: usize,
-    /// Those that have not been told yet.
-    declarations: BTreeMap<Metric, String>,
+    /// Metrics that have been told of.
+    declared: BTreeSet<String>,
+    thresholds: Arc<Thresholds>,
 }
 
 impl Writer {
@@ -142,11 +120,11 @@ impl Writer {
         if self.silent {
             return Ok(());
         }
-        if let Some(declaration) = self.declarations.remove(&sample.metric) {
-            self.write(&declaration)?;
+        if self.declared.insert(sample.metric.name().to_owned()) {
+            self.write(&declaration(&sample.metric, &self.thresholds))?;
         }
         let mut line = sample.line(self.release);
-        if self.lie && sample.metric == Metric::Duration {
+        if self.lie && sample.metric.name() == Metric::DURATION.name() {
             line = line.replace(r#""value":"#, r#""value":-"#);
         }
         self.write(&line)

@@ -1,4 +1,4 @@
-//! A virtual user's connection to the gateway: one request at a time, timed as k6 times it.
+//! A virtual user's connection to a service: one request at a time, timed as k6 times it.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::Request;
+use http::response::Parts;
+use http::{HeaderMap, Request, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -24,6 +25,13 @@ pub(crate) struct Traffic {
     first_read: Option<Instant>,
 }
 
+impl Traffic {
+    /// The next request begins: what was read and written before is of another.
+    fn begin(&mut self) {
+        (self.last_write, self.first_read) = (None, None);
+    }
+}
+
 type Shared = Arc<Mutex<Traffic>>;
 
 /// What became of a request.
@@ -31,6 +39,8 @@ type Shared = Arc<Mutex<Traffic>>;
 pub(crate) struct Reply {
     /// 0 if there was none.
     pub(crate) status: u16,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// When it was over.
     pub(crate) at: SystemTime,
@@ -73,22 +83,26 @@ impl Connection {
         most: Duration,
     ) -> Reply {
         let asked = Instant::now();
+        lock(&self.traffic).begin();
         let mut progress = Progress::default();
         let attempt = self.attempt(host, request, &mut progress);
         let ended = timeout_at(asked + most, attempt).await;
         let (at, now) = (SystemTime::now(), Instant::now());
         let mut reply = Reply {
             status: 0,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
             body: Bytes::new(),
             at,
             times: self.times(asked, &progress, now),
             error: None,
         };
         match ended {
-            Ok(Ok((status, body))) => {
-                (reply.status, reply.body) = (status, body);
-                let wrong = (status >= 400).then(|| (1_000 + u32::from(status), ""));
-                reply.error = wrong;
+            Ok(Ok((head, body))) => {
+                let status = head.status.as_u16();
+                (reply.status, reply.version, reply.headers) = (status, head.version, head.headers);
+                reply.body = body;
+                reply.error = (status >= 400).then(|| (1_000 + u32::from(status), ""));
             }
             Ok(Err(error)) => {
                 reply.error = Some(error);
@@ -112,8 +126,14 @@ impl Connection {
         host: &str,
         request: Request<Full<Bytes>>,
         progress: &mut Progress,
-    ) -> Result<(u16, Bytes), (u32, &'static str)> {
-        if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
+    ) -> Result<(Parts, Bytes), (u32, &'static str)> {
+        // One that its server has closed meanwhile has carried nothing of this request: there is another.
+        if let Some(sender) = &mut self.sender
+            && sender.ready().await.is_err()
+        {
+            self.sender = None;
+        }
+        if self.sender.is_none() {
             let began = Instant::now();
             let stream = TcpStream::connect(host).await.map_err(|error| dial(&error))?;
             progress.connecting = began.elapsed();
@@ -128,9 +148,8 @@ impl Connection {
         sender.ready().await.map_err(broken)?;
         progress.connected = Some(Instant::now());
         let reply = sender.send_request(request).await.map_err(broken)?;
-        let status = reply.status().as_u16();
-        let body = reply.into_body().collect().await.map_err(broken)?.to_bytes();
-        Ok((status, body))
+        let (head, body) = reply.into_parts();
+        Ok((head, body.collect().await.map_err(broken)?.to_bytes()))
     }
 
     /// All nothing if there was no connection.

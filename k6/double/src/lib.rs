@@ -1,39 +1,45 @@
-//! A double of k6: takes the command line and the environment that `run-lab` gives k6, makes the requests of the
-//! scripts in `k6/`, and answers as k6 does: JSON stream, summary, log (to a file or a Loki) and exit code.
+//! A double of k6: takes the command line and the environment that `run-lab` gives k6, runs scripts, and answers as k6
+//! does: JSON stream, summary, log (to a file or a Loki) and exit code.
 //!
-//! It runs no JavaScript: what the scripts do is written down here once more, and a script
-//! that is not as in the repository is refused. What it says is held to what k6 2.2.0 said (`tests/recorded`).
-//! Of k6 itself there is no line in here.
+//! Any script of requests by HTTP/1.1 is run ([`engine`]); what k6 can do and the double cannot ends the run by its name, and
+//! is never left out. What it says is held to what k6 2.2.0 said (`tests/recorded`). Of k6 itself there is no line in here.
 
 mod arrivals;
 mod call;
 mod collector;
 mod connection;
+mod engine;
 mod fault;
-mod iteration;
 mod line;
+mod load;
 mod log;
 mod loki;
+mod loops;
 mod metric;
-mod question;
+mod options;
 mod refused;
-mod requests;
-mod script;
 mod sink;
 mod summary;
+mod tags;
 mod threshold;
 mod time;
+mod world;
 
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use arrivals::Arrivals;
 use call::{Call, Run};
+use engine::{Outcome, Vu};
 use fault::{Fault, Faults, Release};
+use load::{Ended, Run as Scenario, Signals};
 use log::Log;
+use loops::Loops;
+use options::{Executor, Options};
 use refused::{Refused, code};
-use script::Options;
 use threshold::Thresholds;
+use world::World;
 
 /// Where k6 1.x listens if nobody says otherwise.
 const API: &str = "localhost:6565";
@@ -74,15 +80,19 @@ fn begin(run: &Run, faults: &Faults, log: &Arc<Log>) -> Result<u8, Refused> {
         .collect();
     call::refuse_overrides(&variables, &run.config)?;
     variables.extend(run.env.iter().cloned());
-    let options = Options::read(&run.script, &variables)?;
-    let thresholds = Thresholds::read(&options.thresholds)?;
-    let _api = listen(run, faults.release)?;
+    let script = run.script.canonicalize().map_err(|error| {
+        let path = run.script.display();
+        let text =
+            format!("The moduleSpecifier \"{path}\" couldn't be found on local disk: {error}");
+        Refused::new(code::USAGE, text)
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Refused::new(code::USAGE, error.to_string()))?;
-    runtime.block_on(carry_out(run, options, thresholds, faults, log))
+    let world = Arc::new(World::new(script, variables, faults, log));
+    runtime.block_on(carry_out(run, &world))
 }
 
 /// The REST API's address: always taken by 1.x, by 2.x only if it is named. Nothing is answered there.
@@ -102,32 +112,101 @@ fn listen(run: &Run, release: Release) -> Result<Option<TcpListener>, Refused> {
     }
 }
 
-async fn carry_out(
-    run: &Run,
-    options: Options,
-    thresholds: Thresholds,
-    faults: &Faults,
-    log: &Arc<Log>,
-) -> Result<u8, Refused> {
-    let (collector, samples) = collector::start(run.json.as_deref(), &thresholds, faults)?;
-    let summary = options.summary.clone();
-    let load = arrivals::Load::new(options, &run.tags, samples, faults, Arc::clone(log));
-    let ended = load.run(log).await;
+async fn carry_out(run: &Run, world: &Arc<World>) -> Result<u8, Refused> {
+    // One more than those that iterate: what the script says outside of any scenario is said here.
+    let (first, exports) = Vu::make(world, 0, &Default::default()).await?;
+    let has = |function: &str| exports.functions.iter().any(|known| known == function);
+    let (sets_up, tears_down) = (has("setup"), has("teardown"));
+    let summarises = has("handleSummary");
+    let options = Options::read(exports.options, &exports.functions)?;
+    let thresholds = Arc::new(Thresholds::read(&options.thresholds, &world.metrics)?);
+    let _api = listen(run, world.faults.release)?;
+    let (collector, samples) =
+        collector::start(run.json.as_deref(), Arc::clone(&thresholds), &world.faults)?;
+    // Tags of the command line are in the place of the script's own.
+    let told =
+        if run.tags.is_empty() { options.tags.clone() } else { run.tags.iter().cloned().collect() };
+    let (scenarios, trend) = (options.scenarios.clone(), options.trend.clone());
+    world.begin(options, told, samples);
+    let mut signals = Signals::listen();
+    if sets_up {
+        world.set_up(outside(&first, "setup", String::new()).await?);
+    }
+    let ended = load::run(world, scenarios, &mut signals, drive).await;
+    let kept = !world.halt.is_cancelled();
+    if tears_down && kept {
+        outside(&first, "teardown", world.setup_data()).await?;
+    }
+    world.end();
     let collected = collector.stop();
+    let ended = ended?;
     if let Some(error) = &collected.unwritten {
-        log.error(&format!("Sample(s) couldn't be marshalled to JSON error=\"{error}\""), "");
+        world.log.error(&format!("Sample(s) couldn't be marshalled to JSON error=\"{error}\""), "");
     }
     let missed = thresholds.missed(&collected.sinks, ended.lasted);
-    let data =
-        summary::data(&collected.sinks, &thresholds, ended.lasted, faults.has(Fault::NewSummary));
-    print!("{}", summary::said(&data));
-    if let Some(path) = summary
-        && let Err(error) = std::fs::write(&path, data.to_string())
-    {
-        log.error(&format!("failed to handle the end-of-test summary error=\"{error}\""), "");
+    let new = world.faults.has(Fault::NewSummary);
+    let data = summary::data(&collected.sinks, &thresholds, &trend, ended.lasted, new);
+    if summarises && kept {
+        summarise(&first, world, data.to_string()).await?;
     }
-    if faults.has(Fault::Hang) {
-        ended.signals.second().await;
+    if world.faults.has(Fault::Hang) {
+        signals.second().await;
+    }
+    outcome(world, &ended, &missed)
+}
+
+/// Begins a scenario.
+async fn drive(run: Arc<Scenario>, users: Vec<Vu>) {
+    match run.course.scenario.executor {
+        Executor::ArrivalRate { period, duration, max_vus, .. } => {
+            arrivals::drive(run, users, Arrivals { period, duration, max_vus }).await;
+        }
+        Executor::ConstantVus { duration: most, .. } => {
+            loops::drive(run, users, Loops { most, shared: None, each: None }).await;
+        }
+        Executor::Shared { iterations, most, .. } => {
+            loops::drive(run, users, Loops { most, shared: Some(iterations), each: None }).await;
+        }
+        Executor::PerVu { iterations, most, .. } => {
+            loops::drive(run, users, Loops { most, shared: None, each: Some(iterations) }).await;
+        }
+    }
+}
+
+/// Calls a function of the script outside of any scenario; what it answers, as JSON.
+async fn outside(user: &Vu, function: &'static str, data: String) -> Result<String, Refused> {
+    match user.call(function, data).await {
+        Outcome::Over(answer) => Ok(answer),
+        Outcome::Threw(text) => Err(Refused { code: code::SCRIPT, text, hint: "script exception" }),
+        Outcome::Cut => Err(Refused::new(code::SCRIPT, format!("{function} was cut off"))),
+    }
+}
+
+/// Has the script say how it was, and writes what it says to where it says.
+async fn summarise(user: &Vu, world: &World, data: String) -> Result<(), Refused> {
+    let answer = outside(user, "handleSummary", data).await?;
+    let told: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(&answer).unwrap_or_default();
+    for (place, text) in told {
+        match place.as_str() {
+            "stdout" => print!("{text}"),
+            "stderr" => eprint!("{text}"),
+            path => {
+                if let Err(error) = std::fs::write(path, text) {
+                    let text =
+                        format!("failed to handle the end-of-test summary error=\"{error}\"");
+                    world.log.error(&text, "");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The exit code.
+fn outcome(world: &World, ended: &Ended, missed: &[String]) -> Result<u8, Refused> {
+    if let Some(stopped) = world.stopped() {
+        return Err(stopped);
     }
     if let Some(signal) = ended.signal {
         let text = format!("test run was aborted because k6 received a '{signal}' signal");

@@ -1,6 +1,5 @@
 //! Samples, and the lines of the JSON stream that tell them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,31 +7,17 @@ use serde_json::json;
 
 use crate::fault::Release;
 use crate::metric::Metric;
+use crate::tags::Pairs;
 use crate::threshold::Thresholds;
 use crate::time;
-
-/// Names and their values, in the order in which they are written.
-pub(crate) type Pairs = BTreeMap<&'static str, String>;
 
 /// What samples of one request have in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
     /// Tags of the command line, of k6 and of the script.
-    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) tags: Pairs,
     /// What is told of a sample and makes no series.
     pub(crate) metadata: Pairs,
-}
-
-impl Labels {
-    /// The same with more tags.
-    pub(crate) fn with<'a>(
-        &self,
-        tags: impl IntoIterator<Item = (&'a str, String)>,
-    ) -> Arc<Labels> {
-        let mut labels = self.clone();
-        labels.tags.extend(tags.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Arc::new(labels)
-    }
 }
 
 /// A value of a metric.
@@ -64,14 +49,16 @@ impl Sample {
 }
 
 /// The line that goes before the first sample of a metric.
-pub(crate) fn declaration(metric: Metric, thresholds: &Thresholds) -> String {
+pub(crate) fn declaration(metric: &Metric, thresholds: &Thresholds) -> String {
     let name = metric.name();
     let submetrics: Vec<String> = thresholds
         .submetrics(metric)
-        .map(|(tag, value)| {
+        .map(|part| {
+            let suffix = part.suffix();
             format!(
-                r#"{{"name":"{name}{{{tag}:{value}}}","suffix":"{tag}:{value}","tags":{}}}"#,
-                json!({ tag: value })
+                r#"{{"name":"{}","suffix":"{suffix}","tags":{}}}"#,
+                part.of(metric),
+                json!(part.0)
             )
         })
         .collect();

@@ -71,10 +71,10 @@ impl Log {
         }
     }
 
-    /// What a script says by `console.info`.
-    pub(crate) fn console(&self, text: &str) {
-        if !self.errors_only {
-            self.line("info", text, "", "console");
+    /// What a script says by `console`.
+    pub(crate) fn console(&self, level: &'static str, text: &str) {
+        if !self.errors_only || level == "error" {
+            self.line(level, text, "", "console");
         }
     }
 

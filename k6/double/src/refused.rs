@@ -9,10 +9,12 @@ pub(crate) mod code {
     pub(crate) const ABORTED: u8 = 105;
     pub(crate) const NO_API: u8 = 106;
     pub(crate) const SCRIPT: u8 = 107;
+    /// The script ended the run itself.
+    pub(crate) const SCRIPT_ABORTED: u8 = 108;
 }
 
 /// Why nothing is run: an exit code, and the words for the log.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) code: u8,
     pub(crate) text: String,
