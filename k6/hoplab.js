@@ -10,6 +10,13 @@
 // SAMPLE_EVERY: one request in so many is traced (1); 0 traces nothing. HOPLAB: `on` writes lines wherever k6's log goes,
 // `off` none; without it lines are written if K6_LOG_OUTPUT is a `loki`.
 // Not traced: `batch`, whose requests k6 gives no times of their own, and streams of gRPC.
+//
+// What a request is to carry can be said, hop by hop from the edge inwards and in bytes: then run-lab --script holds what was
+// sent to it, and a cell that carries something else is INVALID. All requests of an operation say the same.
+//
+//   http.get(url, { tags: { name: 'page 1kB' }, carries: [{ request: 0, reply: 1000 }, { request: 1000, reply: 1000 }] });
+//
+// `envelope` beside them is how much of a body is no payload, at most (1,024).
 
 import k6http from 'k6/http';
 import k6grpc from 'k6/net/grpc';
@@ -112,10 +119,30 @@ export function tell(context, weight, method, url, name, reply) {
 
 const draws = () => sampleEvery > 0 && Math.floor(Math.random() * sampleEvery) === 0;
 
-// The parameters of a request with the headers of its context.
+// By this tag run-lab knows what a request is to carry: REQUEST/REPLY or REQUEST/REPLY/ENVELOPE for each hop.
+const CARRIES = 'hoplab_carries';
+const whole = (bytes) => Number.isSafeInteger(bytes) && bytes >= 0;
+
+function carried(hops) {
+  const one = ({ request, reply, envelope, ...more }) => {
+    const bytes = envelope === undefined ? [request, reply] : [request, reply, envelope];
+    return bytes.every(whole) && Object.keys(more).length === 0 ? bytes.join('/') : null;
+  };
+  const all = Array.isArray(hops) ? hops.map(one) : [null];
+  if (all.length === 0 || all.includes(null)) {
+    const like = '[{ request: 0, reply: 1000 }], in whole bytes; `envelope` may be beside them';
+    throw new Error(`carries: ${JSON.stringify(hops)} is not a list of hops such as ${like}`);
+  }
+  return all.join(',');
+}
+
+// The parameters of a request with the headers of its context, and with what it is to carry as a tag.
 function traced(params, key, headers) {
-  const all = Object.assign({}, params);
+  const { carries, ...all } = params ?? {};
   all[key] = Object.assign({}, all[key], headers);
+  if (carries !== undefined) {
+    all.tags = Object.assign({}, all.tags, { [CARRIES]: carried(carries) });
+  }
   return all;
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::workload::{Request, Workload};
+use crate::workload::{Carried, Request, Workload};
 
 /// The protocol of the inner hop of a cell.
 #[derive(
@@ -151,10 +152,24 @@ impl Cell {
     /// A cell that no plan declared: the requests for `operation` that somebody made within `duration_ns`.
     #[must_use]
     pub fn undeclared(id: String, operation: &str, asked: u64, duration_ns: u64) -> Cell {
+        Cell::of_script(id, operation, asked, duration_ns, Vec::new())
+    }
+
+    /// The same, of which whoever asked said what each hop is to carry. The payload is the largest of that.
+    #[must_use]
+    pub fn of_script(
+        id: String,
+        operation: &str,
+        asked: u64,
+        duration_ns: u64,
+        carries: Vec<Carried>,
+    ) -> Cell {
+        let unknown = Workload::unknown(operation, !carries.is_empty());
+        let both = carries.iter().flat_map(|hop| [&hop.request, &hop.reply]);
         Cell {
+            payload_bytes: both.filter_map(Value::as_u64).max().unwrap_or(0),
             protocol: Protocol::Rest,
-            workload: Arc::new(Workload::unknown(operation, false)),
-            payload_bytes: 0,
+            workload: Arc::new(Workload { carries, ..unknown }),
             rate: asked as f64 / (duration_ns as f64 / 1e9),
             duration_ns,
             warmup_ns: 0,

@@ -88,6 +88,12 @@ pub enum K6Error {
         /// What was measured until then, if the measured part had begun.
         kept: Option<Box<Driven>>,
     },
+    /// What a script declares of its requests cannot be; k6 was stopped.
+    #[error("{reason}")]
+    Declared {
+        /// What it says, and what it may say.
+        reason: String,
+    },
     /// k6 ended well and had not made one request.
     #[error(
         "k6 made no request in round {round} of cell {cell} that could be read \
@@ -104,6 +110,16 @@ pub enum K6Error {
 }
 
 impl K6Error {
+    /// In another round the script declared something else of the requests of `cell`.
+    #[must_use]
+    pub fn declared_anew(cell: &str) -> K6Error {
+        let reason = format!(
+            "the script declares of the requests of {cell} in each round something else that they carry: an operation has \
+             one payload; give those of another size another name (tags: {{ name: … }})"
+        );
+        K6Error::Declared { reason }
+    }
+
     /// Takes out what was measured before k6 ended.
     pub fn take_kept(&mut self) -> Option<Driven> {
         match self {

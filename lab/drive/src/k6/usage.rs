@@ -61,6 +61,55 @@ impl Readings {
     }
 }
 
+/// Readings of one process, of which parts are asked for when it has ended.
+#[derive(Debug)]
+pub(super) struct History {
+    pid: u32,
+    all: Vec<(u64, Usage)>,
+    /// One reading in so many is kept.
+    every: u64,
+    taken: u64,
+}
+
+/// Readings that a history keeps: past that every second one is let go of.
+const HISTORY: usize = 8_192;
+
+impl History {
+    /// Of process `pid`.
+    pub(super) fn of(pid: u32) -> History {
+        History { pid, all: Vec::new(), every: 1, taken: 0 }
+    }
+
+    /// Takes a reading, if the process is there.
+    pub(super) fn take(&mut self) {
+        self.taken += 1;
+        if !self.taken.is_multiple_of(self.every) {
+            return;
+        }
+        let Some(cpu_ns) = child_cpu_ns(self.pid) else { return };
+        if self.all.len() >= HISTORY {
+            let mut index = 0_usize;
+            self.all.retain(|_| {
+                index += 1;
+                index.is_multiple_of(2)
+            });
+            self.every *= 2;
+        }
+        self.all.push((clock::now(), Usage::with(cpu_ns)));
+    }
+
+    /// CPU of the process between two times in nanoseconds, and the busy share of all CPUs (0 … 1), by the readings nearest
+    /// to them.
+    pub(super) fn between(&self, start_ns: u64, end_ns: u64) -> (u64, f64) {
+        let nearest =
+            |to: u64| self.all.iter().min_by_key(|(at, _)| at.abs_diff(to)).map(|(_, usage)| usage);
+        match (nearest(start_ns), nearest(end_ns)) {
+            (Some(first), Some(last)) => first.until(last),
+            _ => (0, 0.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +132,28 @@ mod tests {
         assert!(used.0 >= 10_000_000, "{used:?}");
         readings.take(Some(start), true);
         assert_eq!(readings.used(), used);
+    }
+
+    #[test]
+    fn what_was_used_is_told_of_each_part_of_a_run() {
+        let mut history = History::of(std::process::id());
+        let mut times = Vec::new();
+        for busy_ns in [0, 40_000_000, 0] {
+            history.take();
+            times.push(clock::now());
+            let until = crate::builtin::process_cpu_ns() + busy_ns;
+            while crate::builtin::process_cpu_ns() < until {
+                std::hint::black_box(0);
+            }
+        }
+        history.take();
+        let (first, second) =
+            (history.between(0, times[1]).0, history.between(times[1], clock::now()).0);
+        assert!(second >= 20_000_000 && first < second, "{first} {second}");
+        for _ in 0..3 * HISTORY {
+            history.take();
+        }
+        assert!(history.all.len() <= HISTORY, "{}", history.all.len());
+        assert!(history.between(times[1], clock::now()).0 >= second);
     }
 }

@@ -47,6 +47,16 @@ pub(super) fn overloaded(cell: &CellResult) -> bool {
     behind(cell) && !matches!(full(cell), Some(Full::Allowed(_)))
 }
 
+/// Whether users wait for their answers before they ask again, and most of that is waiting for a process that is full. Nothing
+/// is dropped then, and no latency grows: a slow system is asked less.
+fn held_up(cell: &CellResult) -> bool {
+    if !matches!(cell.factors.arrivals, Arrivals::Closed(_) | Arrivals::Script) {
+        return false;
+    }
+    let waits = |process| Waits::of(cell, process).all();
+    matches!(full(cell), Some(Full::Process(process)) if ratio(waits(process), cell.traced.mean_us) >= MOSTLY)
+}
+
 /// Whether arrivals were dropped, or latency grew while they came.
 fn behind(cell: &CellResult) -> bool {
     cell.verdict.codes().any(|code| {
@@ -150,7 +160,7 @@ fn streams(cell: &CellResult) -> Option<(&str, f64)> {
 
 /// What the overload of `cell` is, in words, if there is one.
 pub(super) fn explain(cell: &CellResult, told_share: impl Fn(Family) -> String) -> Option<String> {
-    if !behind(cell) {
+    if !behind(cell) && !held_up(cell) {
         return None;
     }
     let offered = rate(cell.factors.rate_per_s);
@@ -199,6 +209,12 @@ pub(super) fn explain(cell: &CellResult, told_share: impl Fn(Family) -> String) 
 /// What became of the offered rate.
 fn served(cell: &CellResult) -> String {
     let offered = rate(cell.factors.rate_per_s);
+    if !behind(cell) {
+        let served = rate(cell.load.completed_per_s);
+        return format!(
+            "its users wait for it before they ask again, so that it is asked no more than the {served}/s that it served"
+        );
+    }
     if cell.requests.dropped == 0 {
         let growth = time(cell.load.latency_growth * 1e6);
         return format!("latency grew by {growth} in each second of {offered}/s");
@@ -210,6 +226,38 @@ fn served(cell: &CellResult) -> String {
     )
 }
 
+/// What of a latency is waiting for a process, in microseconds.
+struct Waits {
+    /// Before it reads, starts or takes an answer back.
+    seen: f64,
+    /// Before and after its own span.
+    unseen: f64,
+    /// In its handler.
+    inside: f64,
+    /// Its own time in that.
+    own: f64,
+}
+
+impl Waits {
+    fn of(cell: &CellResult, process: &ResourceResult) -> Waits {
+        let name = &process.process;
+        let of = |stage: &StageResult| <[&str; 2]>::from(ends(&stage.hop)).contains(&name.as_str());
+        let handler =
+            sum(cell, |stage| ends(&stage.hop).1 == name && stage.stage == Stage::Handler.name());
+        let inside = (handler - process.cpu_us_per_request).max(0.0);
+        Waits {
+            seen: sum(cell, |stage| of(stage) && waits(stage)),
+            unseen: sum(cell, |stage| of(stage) && stage.family == Family::Unseen.name()),
+            inside,
+            own: handler - inside,
+        }
+    }
+
+    fn all(&self) -> f64 {
+        self.seen + self.unseen + self.inside
+    }
+}
+
 /// A process that has no CPU left, the capacity that follows, and the waiting for it against its own time.
 fn full_process(
     cell: &CellResult,
@@ -217,17 +265,12 @@ fn full_process(
     told_share: impl Fn(Family) -> String,
 ) -> String {
     let name = &process.process;
-    let of = |stage: &StageResult| <[&str; 2]>::from(ends(&stage.hop)).contains(&name.as_str());
-    let seen = sum(cell, |stage| of(stage) && waits(stage));
-    let unseen = sum(cell, |stage| of(stage) && stage.family == Family::Unseen.name());
-    let handler =
-        sum(cell, |stage| ends(&stage.hop).1 == name && stage.stage == Stage::Handler.name());
-    let inside = (handler - process.cpu_us_per_request).max(0.0);
+    let waits = Waits::of(cell, process);
     let mean = cell.traced.mean_us;
     let mut waiting: Vec<String> = [
-        (seen, "before it reads, starts or takes an answer back"),
-        (unseen, "before and after its own span, where nobody else is busy"),
-        (inside, "inside its handler"),
+        (waits.seen, "before it reads, starts or takes an answer back"),
+        (waits.unseen, "before and after its own span, where nobody else is busy"),
+        (waits.inside, "inside its handler"),
     ]
     .into_iter()
     .filter(|(us, _)| ratio(*us, mean) >= 0.05)
@@ -252,9 +295,9 @@ fn full_process(
         trimmed(process.cores),
         rate(ratio(process.cores * 1e6, process.cpu_us_per_request)),
         served(cell),
-        percent(ratio(seen + unseen + inside, mean)),
+        percent(ratio(waits.all(), mean)),
         waiting.join(", "),
-        time(handler - inside),
+        time(waits.own),
         told_share(Family::Framing),
         told_share(Family::FlowControl)
     )

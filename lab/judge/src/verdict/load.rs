@@ -165,10 +165,10 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let kept = ratio(all.ok as f64, planned as f64);
     let why = if all.dropped >= all.error {
         format!(
-            "{} ({}) were dropped since {} were in flight{}",
+            "{} ({}) were dropped since {}{}",
             count(all.dropped),
             percent(cell.load.dropped_share),
-            count(cell.factors.max_in_flight as u64),
+            taken(cell),
             dropped_why(cell)
         )
     } else {
@@ -204,6 +204,14 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     }));
 }
 
+/// Why nobody was there to take an arrival.
+fn taken(cell: &CellResult) -> String {
+    if cell.factors.arrivals == Arrivals::Script {
+        return "every user that the script allows was waiting for an answer".to_owned();
+    }
+    format!("{} were in flight", count(cell.factors.max_in_flight as u64))
+}
+
 /// Why arrivals were dropped, where stages tell: a queue of the system, or the plan's own limit.
 fn dropped_why(cell: &CellResult) -> String {
     let served = rate(cell.load.completed_per_s);
@@ -233,11 +241,11 @@ fn dropped(cell: &CellResult, reasons: &mut Vec<Reason>) {
             ""
         };
         format!(
-            "{} of {} arrivals ({}) were dropped since {} were in flight: they are in no latency{p99}",
+            "{} of {} arrivals ({}) were dropped since {}: they are in no latency{p99}",
             count(cell.requests.dropped),
             count(cell.requests.planned),
             percent(share),
-            count(cell.factors.max_in_flight as u64)
+            taken(cell)
         )
     }));
 }

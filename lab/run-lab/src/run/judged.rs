@@ -47,7 +47,7 @@ pub(super) fn of(result: &RunResult, run: &str, now: u64) -> Vec<Lines> {
 }
 
 fn payload_of(cell: &CellResult) -> String {
-    payload(&cell.factors.workload(), cell.factors.payload_bytes)
+    payload(&cell.factors.workload(), cell.factors.payload_bytes, cell.factors.arrivals)
 }
 
 fn verdict(

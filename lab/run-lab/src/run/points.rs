@@ -41,7 +41,7 @@ impl Points {
             .map(|cell| Announced {
                 cell: &cell.id,
                 protocol: cell.protocol.name(),
-                payload: payload(&cell.workload, cell.payload_bytes),
+                payload: payload(&cell.workload, cell.payload_bytes, cell.arrivals),
             })
             .collect();
         sidecar.open(&cells).await
@@ -56,7 +56,7 @@ impl Points {
     ) -> Result<(), ControlError> {
         let Some(control) = &self.control else { return Ok(()) };
         let mut lines = Lines::default();
-        let payload = payload(&cell.workload, cell.payload_bytes);
+        let payload = payload(&cell.workload, cell.payload_bytes, cell.arrivals);
         let group = sidecar::group(payload.parse().ok());
         let protocol = protocol(cell.protocol, cell.arrivals);
         let [run, id, protocol, payload] = tags(&self.run, &cell.id, protocol, &payload);
@@ -96,7 +96,7 @@ impl Points {
         second: &Second,
         length_ns: u64,
     ) {
-        let payload = payload(&cell.workload, cell.payload_bytes);
+        let payload = payload(&cell.workload, cell.payload_bytes, cell.arrivals);
         let protocol = protocol(cell.protocol, cell.arrivals);
         let [run, id, protocol, payload] = tags(&self.run, &cell.id, protocol, &payload);
         let by = if measured.k6.is_some() { k6::SERVICE } else { builtin::SERVICE };

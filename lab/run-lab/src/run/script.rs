@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::RunError;
 use super::load::Load;
-use lab_drive::k6::{K6, SCRIPT_CELL, ScriptOrder};
+use lab_drive::k6::{K6, K6Error, Measured, SCRIPT_CELL, ScriptOrder};
 use lab_model::event::LabEvent;
-use lab_model::{Cell, CellMeasure, Knobs, RoundMeasure, RunMeasure};
+use lab_model::{Cell, CellMeasure, Knobs, RunMeasure};
 use lab_supervise::PartError;
 
 impl Load<'_> {
@@ -22,18 +22,22 @@ impl Load<'_> {
             if self.halt.is_cancelled() {
                 return Ok(());
             }
-            for (id, measured) in self.script_round(&by, script, round).await? {
+            for measured in self.script_round(&by, script, round).await? {
                 // Whether a script has thresholds only k6 knows, until one is missed.
-                measure.asked.thresholds |= measured.k6.is_some_and(|k6| k6.thresholds_failed);
-                let known = measure.cells.iter().position(|known| known.cell.id == id);
+                let k6 = measured.round.k6;
+                measure.asked.thresholds |= k6.is_some_and(|k6| k6.thresholds_failed);
+                let known = measure.cells.iter().position(|known| known.cell.id == measured.cell);
                 let at = known.unwrap_or_else(|| {
-                    measure
-                        .cells
-                        .push(CellMeasure { cell: cell(id, &measured), rounds: Vec::new() });
+                    let cell = cell(&measured);
+                    measure.cells.push(CellMeasure { cell, rounds: Vec::new() });
                     measure.cells.len() - 1
                 });
-                let told = self.points.load(&measure.cells[at].cell, &measured).await;
-                measure.cells[at].rounds.push(measured);
+                let cell = &measure.cells[at].cell;
+                if cell.workload.carries != measured.carries {
+                    return Err(K6Error::declared_anew(&measured.cell).into());
+                }
+                let told = self.points.load(cell, &measured.round).await;
+                measure.cells[at].rounds.push(measured.round);
                 told.map_err(PartError::from)?;
             }
         }
@@ -45,7 +49,7 @@ impl Load<'_> {
         by: &K6,
         script: &Path,
         number: u32,
-    ) -> Result<Vec<(String, RoundMeasure)>, RunError> {
+    ) -> Result<Vec<Measured>, RunError> {
         let entry = self.testbed.serve(None, &Knobs::default(), self.reporter).await?;
         let name = || SCRIPT_CELL.to_owned();
         self.reporter.on(&LabEvent::RoundBegan { cell: name(), round: number });
@@ -60,9 +64,11 @@ impl Load<'_> {
     }
 }
 
-/// The cell that requests of `measured` are of, which nothing had declared.
-fn cell(id: String, measured: &RoundMeasure) -> Cell {
-    let duration_ns = measured.end_ns.saturating_sub(measured.start_ns).max(1);
+/// The cell that requests of `measured` are of, which nothing had declared but the script itself.
+fn cell(measured: &Measured) -> Cell {
+    let (id, round) = (measured.cell.clone(), &measured.round);
+    let duration_ns = round.end_ns.saturating_sub(round.start_ns).max(1);
     let operation = id.split_once(' ').map_or(&*id, |(_, operation)| operation).to_owned();
-    Cell::undeclared(id, &operation, measured.requests.planned, duration_ns)
+    let asked = round.requests.planned;
+    Cell::of_script(id, &operation, asked, duration_ns, measured.carries.clone())
 }

@@ -26,7 +26,9 @@ pub(super) fn protocol(protocol: Protocol, arrivals: Arrivals) -> &'static str {
     }
 }
 
-/// The tag of a declared payload.
-pub(super) fn payload(workload: &Workload, bytes: u64) -> String {
-    if workload.payload { bytes.to_string() } else { names::NO_CELL.to_owned() }
+/// The tag of a declared payload. What a script of the user's own declares is known when its requests are over, and the
+/// sidecar tells of them before: all its points go without.
+pub(super) fn payload(workload: &Workload, bytes: u64, arrivals: Arrivals) -> String {
+    let known = workload.payload && arrivals != Arrivals::Script;
+    if known { bytes.to_string() } else { names::NO_CELL.to_owned() }
 }

@@ -1,34 +1,35 @@
 //! `docs/attach.md`, followed: from a sidecar to a verdict on a system that the lab did not start.
 //!
 //! Ports are the test's own, and rounds shorter. The reader's services are one that makes pages and tells nothing of
-//! itself; the reader's script is one that the double of k6 knows.
+//! itself; the reader's script is run by the double of k6.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use axum::extract::{Json, Query};
-use axum::routing::{get, post};
+use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::commands::commands;
 use super::page::Page;
+use super::sidecar::Sidecar;
 use super::tour::{holds, run};
 
 /// Blocks that are not run: how each begins, and why.
 const NOT_RUN: [(&str, &str); 1] =
     [("export OTEL_", "it is the environment of the reader's services, and these are not here")];
+/// Files that the reader writes, by the language of their blocks.
+const FILES: [(&str, &str); 2] = [("toml", "pages.toml"), ("js", "shop.js")];
 /// What the page says, and what is run in its place.
-const INSTEAD: [(&str, &str); 2] = [
+const INSTEAD: [(&str, &str); 3] = [
     (
         "--plan pages.toml",
         "--plan pages.toml --driver builtin --duration 1s --warmup 200ms --rounds 1",
     ),
-    ("--script shop.js --rounds 6", "--script own/ping.js --rounds 1"),
+    ("cp ~/rest-grpc-lab/k6/hoplab.js", "cp own/hoplab.js"),
+    ("--script shop.js --rounds 6", "--script shop.js --rounds 1"),
 ];
 
-/// A service of somebody else: pages of a size, and what the double's script asks for.
+/// A service of somebody else: pages of a size.
 fn shop() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a listener");
@@ -36,57 +37,15 @@ fn shop() -> SocketAddr {
     let page = async |Query(asked): Query<Vec<(String, usize)>>| {
         Json(json!({ "payload": "x".repeat(asked[0].1) }))
     };
-    // In this order: the script compares text.
-    let ping = async |Json(asked): Json<Value>| {
-        let size = asked["size"].as_u64().unwrap_or_default();
-        let payload = "x".repeat(size as usize);
-        format!(r#"{{"from":"gateway","protocol":"rest","size":{size},"payload":"{payload}"}}"#)
-    };
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async move {
             let routes = axum::Router::new().route("/page", get(page));
-            let routes = routes.route("/rest/ping", post(ping));
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             axum::serve(listener, routes).await
         })
     });
     address
-}
-
-/// The sidecar of the page, on any free ports.
-struct Sidecar {
-    child: Child,
-    control: String,
-}
-
-impl Sidecar {
-    /// Runs `command`, and holds what it says to what is `shown`.
-    fn start(command: &str, shown: &str, dir: &Path) -> Sidecar {
-        let program = env!("CARGO_BIN_EXE_run-lab");
-        let mut child = Command::new(program)
-            .args(command.split(' ').skip(1))
-            .env("LAB_SIDECAR_OTLP", "127.0.0.1:0")
-            .env("LAB_SIDECAR_CONTROL", "127.0.0.1:0")
-            .current_dir(dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program that was just built starts");
-        let mut line = String::new();
-        let said = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line);
-        said.expect("it says where it listens");
-        let control = line.trim().rsplit_once("control=").expect("an address").1;
-        let sidecar = Sidecar { control: format!("http://{control}"), child };
-        holds(&line, shown).unwrap_or_else(|missing| panic!("{missing:?} is not in {line}"));
-        sidecar
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -99,8 +58,8 @@ fn a_system_that_runs_already_is_brought_to_a_verdict_as_the_page_says() {
     let mut sidecar: Option<Sidecar> = None;
     let mut followed = 0;
     for (at, block) in blocks.iter().enumerate() {
-        if block.language == "toml" {
-            std::fs::write(dir.path().join("pages.toml"), &block.text).expect("a plan");
+        if let Some((_, file)) = FILES.iter().find(|(language, _)| *language == block.language) {
+            std::fs::write(dir.path().join(file), &block.text).expect("a file");
         }
         let step = block.text.trim();
         if block.language != "sh" || NOT_RUN.iter().any(|(start, _)| step.starts_with(start)) {
@@ -110,7 +69,10 @@ fn a_system_that_runs_already_is_brought_to_a_verdict_as_the_page_says() {
         let shown = shown.unwrap_or_else(|| panic!("line {}: what does it print?", block.line));
         followed += 1;
         if step.starts_with("run-lab sidecar") {
-            sidecar = Some(Sidecar::start(step, &shown.text, dir.path()));
+            let started = Sidecar::start(dir.path(), step.split(' ').skip(1));
+            holds(&started.said, &shown.text)
+                .unwrap_or_else(|missing| panic!("{missing:?} is not in {}", started.said));
+            sidecar = Some(started);
             continue;
         }
         let control = sidecar.as_ref().map(|sidecar| sidecar.control.as_str());
@@ -120,8 +82,7 @@ fn a_system_that_runs_already_is_brought_to_a_verdict_as_the_page_says() {
         for (said, instead) in INSTEAD {
             script = script.replace(said, instead);
         }
-        let env = [("RATE", "50"), ("DURATION", "1s"), ("SIZE", "10")];
-        let printed = run(&format!("{script}\necho exit code $?"), dir.path(), &env);
+        let printed = run(&format!("{script}\necho exit code $?"), dir.path(), &[]);
         assert!(
             printed.contains("exit code 0"),
             "docs/attach.md:{}: {script}\n{printed}",

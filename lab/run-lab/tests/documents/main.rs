@@ -5,6 +5,8 @@ mod attach;
 mod commands;
 mod figures;
 mod page;
+#[path = "../process/sidecar.rs"]
+mod sidecar;
 mod tour;
 
 use std::collections::BTreeSet;

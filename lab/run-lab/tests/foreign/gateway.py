@@ -9,7 +9,6 @@ GET /wrong?size=N  one of 100,000, whatever was asked for
 Prints `listening http=PORT` and ends when standard input does.
 """
 
-import logging
 import random
 import string
 import sys
@@ -17,7 +16,7 @@ import threading
 
 import flask
 import requests
-from werkzeug.serving import make_server
+from serving import serve
 
 LETTERS = string.ascii_letters + string.digits
 
@@ -41,12 +40,7 @@ def main():
     def _wrong():
         return send(100_000)
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"listening http={server.server_port}", flush=True)
-    sys.stdin.read()
-    server.shutdown()
+    serve(app)
 
 
 main()

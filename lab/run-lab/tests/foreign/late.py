@@ -10,15 +10,13 @@ connection and nobody has taken it up; `server`, in its handler.
 Prints `listening http=PORT` and ends when standard input does.
 """
 
-import logging
 import sys
-import threading
 import time
 
 import flask
 import requests
 from requests.adapters import HTTPAdapter
-from werkzeug.serving import make_server
+from serving import serve
 
 DELAY = 0.5
 
@@ -68,12 +66,7 @@ def main():
         back(app)
     else:
         front(app, *services)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"listening http={server.server_port}", flush=True)
-    sys.stdin.read()
-    server.shutdown()
+    serve(app)
 
 
 main()

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod script;
 mod stack;
 
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use stack::{Stack, missing};
+use stack::{Relays, Stack, missing};
 
 /// The page that tells how: its plan is the one that is tried.
 const PAGE: &str = include_str!("../../../../docs/attach.md");
@@ -77,32 +78,33 @@ fn command(dir: &Path, stack: &Stack, plan: &str) -> Command {
     command
 }
 
-/// What a run in the folder `dir` that has ended came to.
-fn ended(dir: &Path, run: Child) -> Run {
+/// What a run in the folder `dir` that has ended came to. Who wants to look at it has it kept by this name.
+fn ended(dir: &Path, name: &str, run: Child) -> Run {
     let run = run.wait_with_output().unwrap();
     let said = [run.stderr, run.stdout].map(|said| String::from_utf8_lossy(&said).into_owned());
     let said = said.concat();
     let result = std::fs::read_to_string(dir.join("out/result.json"));
     let result = serde_json::from_str(&result.unwrap_or_else(|_| panic!("{said}"))).unwrap();
     if let Some(kept) = std::env::var_os("LAB_KEEP_FOREIGN") {
-        let _ = std::fs::create_dir_all(&kept);
-        for name in ["report.html", "result.json"] {
-            std::fs::copy(dir.join("out").join(name), Path::new(&kept).join(name)).unwrap();
+        let kept = Path::new(&kept).join(name);
+        std::fs::create_dir_all(&kept).unwrap();
+        for file in ["report.html", "result.json"] {
+            std::fs::copy(dir.join("out").join(file), kept.join(file)).unwrap();
         }
     }
     Run { code: run.status.code(), said, result }
 }
 
-fn run(dir: &Path, stack: &Stack, text: &str) -> Run {
+fn run(dir: &Path, stack: &Stack, name: &str, text: &str) -> Run {
     std::fs::write(dir.join("plan.toml"), text).unwrap();
-    ended(dir, command(dir, stack, "plan.toml").spawn().unwrap())
+    ended(dir, name, command(dir, stack, "plan.toml").spawn().unwrap())
 }
 
 /// A system that is slow, and one whose pages have the wrong size.
 fn what_is_slow_and_what_is_wrong_with_somebody_elses_system_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let stack = Stack::pages(dir.path(), false);
-    let Run { code, said, result } = run(dir.path(), &stack, &plan());
+    let stack = Stack::pages(dir.path(), Relays::None);
+    let Run { code, said, result } = run(dir.path(), &stack, "plan", &plan());
     assert_eq!(code, Some(3), "{said}");
 
     // The large pages: the gateway has one lock, and so one core.
@@ -158,8 +160,8 @@ fn plan_with_envelope() -> String {
 /// The same pages, with a relay before the service behind: its counts are the proof.
 fn bytes_that_a_relay_counts_prove_what_a_foreign_hop_carries() {
     let dir = tempfile::tempdir().unwrap();
-    let stack = Stack::pages(dir.path(), true);
-    let Run { code, said, result } = run(dir.path(), &stack, &plan_with_envelope());
+    let stack = Stack::pages(dir.path(), Relays::Behind);
+    let Run { code, said, result } = run(dir.path(), &stack, "plan-relayed", &plan_with_envelope());
     assert_eq!(code, Some(3), "{said}");
 
     let wrong = cell(&result, "rest-wrong-1kB");
@@ -221,7 +223,7 @@ fn delays_of_foreign_services_and_of_the_wire_between_them_are_found_in_their_st
         ("server", &["handler"]),
     ];
     let plan = late_in(&places.map(|(place, _)| place), "3s");
-    let Run { code, said, result } = run(dir.path(), &stack, &plan);
+    let Run { code, said, result } = run(dir.path(), &stack, "late", &plan);
     assert_eq!(code, Some(0), "{said}");
     for (place, stages) in places {
         let cell = cell(&result, &format!("rest-{place}"));
@@ -255,7 +257,7 @@ fn a_relay_that_is_killed_in_a_run_is_named() {
     }
     let process = Pid::from_raw(i32::try_from(relay).unwrap()).unwrap();
     kill_process(process, Signal::KILL).unwrap();
-    let Run { code, said, result } = ended(dir.path(), run);
+    let Run { code, said, result } = ended(dir.path(), "killed", run);
     let cell = cell(&result, "rest-nowhere");
     assert!(cell["requests"]["error"].as_u64() > Some(0), "{:#}", cell["requests"]);
     let named = reason(cell, "process_ended");
@@ -272,7 +274,7 @@ fn a_relay_that_is_killed_in_a_run_is_named() {
 }
 
 /// Every test, by its name.
-const TESTS: [(&str, fn()); 4] = [
+const TESTS: [(&str, fn()); 7] = [
     (
         "what_is_slow_and_what_is_wrong_with_somebody_elses_system_is_told",
         what_is_slow_and_what_is_wrong_with_somebody_elses_system_is_told,
@@ -286,6 +288,18 @@ const TESTS: [(&str, fn()); 4] = [
         delays_of_foreign_services_and_of_the_wire_between_them_are_found_in_their_stages,
     ),
     ("a_relay_that_is_killed_in_a_run_is_named", a_relay_that_is_killed_in_a_run_is_named),
+    (
+        "a_script_of_ones_own_tells_what_is_slow_and_by_claims_what_lies",
+        script::a_script_of_ones_own_tells_what_is_slow_and_by_claims_what_lies,
+    ),
+    (
+        "behind_relays_a_script_of_ones_own_tells_the_wait_before_the_servers_span",
+        script::behind_relays_a_script_of_ones_own_tells_the_wait_before_the_servers_span,
+    ),
+    (
+        "a_threshold_of_ones_own_script_is_an_objective",
+        script::a_threshold_of_ones_own_script_is_an_objective,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -19,6 +19,17 @@ pub(crate) fn missing() -> Option<String> {
     missing.map(|needed| format!("{} is not there", needed.display()))
 }
 
+/// Where relays are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relays {
+    /// Nowhere.
+    None,
+    /// Before the service behind.
+    Behind,
+    /// Before the gateway, and before the service behind.
+    Both,
+}
+
 /// The system, running.
 pub(crate) struct Stack {
     /// Where its gateway is.
@@ -31,16 +42,19 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// A gateway in Python and a service in Go, with a relay between them or without.
-    pub(crate) fn pages(dir: &Path, relayed: bool) -> Stack {
+    /// A gateway in Python and a service in Go, with relays where they are wanted.
+    pub(crate) fn pages(dir: &Path, relays: Relays) -> Stack {
         let mut stack = Stack::sidecar(dir);
         let mut go = Command::new(installed("go/shop"));
         go.arg("echo");
         let mut echo = stack.serve(go, "echo");
-        if relayed {
+        if relays != Relays::None {
             echo = stack.relay("relay", &echo, &[]).0;
         }
         stack.gateway = stack.python("gateway", &["gateway.py", &echo]);
+        if relays == Relays::Both {
+            stack.gateway = stack.relay("edge", &stack.gateway.clone(), &[]).0;
+        }
         stack
     }
 

@@ -1,10 +1,8 @@
 //! A system that runs already is measured as well as it tells of itself, by a plan alone; what cannot be done with it is
 //! refused before anything is.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -12,6 +10,7 @@ use axum::extract::Query;
 use axum::routing::get;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::process::sidecar::Sidecar;
 use crate::process::up::Up;
 use crate::process::{self, dir, result};
 
@@ -54,36 +53,6 @@ headers = { Accept = "application/json" }
 answer = { payload = "text" }
 "#;
 
-/// A sidecar as a program of its own.
-struct Sidecar {
-    child: Child,
-    control: String,
-}
-
-impl Sidecar {
-    fn start(dir: &Path, flags: &[&str]) -> Sidecar {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_run-lab"))
-            .args(["sidecar", "--otlp", "127.0.0.1:0", "--control", "127.0.0.1:0"])
-            .args(flags)
-            .current_dir(dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program that was just built starts");
-        let mut line = String::new();
-        let said = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line);
-        said.expect("it says where it listens");
-        let control = line.trim().rsplit_once("control=").expect("an address").1;
-        Sidecar { control: format!("http://{control}"), child }
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// What a run with `arguments` of the system at `target` ends with: its code and all that it says.
 fn run(dir: &Path, target: &str, control: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let given =
@@ -101,7 +70,7 @@ fn codes(cell: &serde_json::Value) -> Vec<&str> {
 fn a_foreign_service_is_driven_with_a_plan_file_alone() {
     let dir = dir();
     std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
-    let sidecar = Sidecar::start(dir.path(), &["--run-file", "rows.sqlite"]);
+    let sidecar = Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows.sqlite"]);
     let target = format!("http://{}", shop(|n| n));
     let (code, text) = run(dir.path(), &target, &sidecar.control, &["--plan", "orders.toml"]);
     let result = result(dir.path());
@@ -130,7 +99,7 @@ fn a_foreign_service_is_driven_with_a_plan_file_alone() {
 fn a_foreign_service_that_lies_about_its_payload_is_invalid_with_both_numbers() {
     let dir = dir();
     std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
-    let sidecar = Sidecar::start(dir.path(), &["--run-file", "rows.sqlite"]);
+    let sidecar = Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows.sqlite"]);
     let target = format!("http://{}", shop(|_| 100_000));
     let (code, text) = run(dir.path(), &target, &sidecar.control, &["--plan", "orders.toml"]);
     assert_eq!(code, Some(3), "{text}");
@@ -196,8 +165,8 @@ fn who_does_not_want_to_wait_for_the_last_spans_is_not_kept() {
     let dir = dir();
     std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
     // A trace is held for longer than anybody waits.
-    let held = ["--run-file", "rows.sqlite", "--join-window", "60s"];
-    let sidecar = Sidecar::start(dir.path(), &held);
+    let held = ["sidecar", "--run-file", "rows.sqlite", "--join-window", "60s"];
+    let sidecar = Sidecar::start(dir.path(), held);
     let target = format!("http://{}", shop(|n| n));
     let given = ["--driver", "builtin", "--target", &target, "--sidecar", &sidecar.control];
     let given = [&["run", "--plan", "orders.toml"], &given[..]].concat();
@@ -217,9 +186,10 @@ fn who_does_not_want_to_wait_for_the_last_spans_is_not_kept() {
 fn a_sidecar_that_does_not_do_says_why() {
     let dir = dir();
     let target = format!("http://{}", shop(|n| n));
-    let without_rows = Sidecar::start(dir.path(), &[]);
+    let without_rows = Sidecar::start(dir.path(), ["sidecar"]);
     std::fs::write(dir.path().join("token"), "0123456789abcdef").expect("a file");
-    let guarded = Sidecar::start(dir.path(), &["--run-file", "rows", "--token-file", "token"]);
+    let guarded =
+        Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows", "--token-file", "token"]);
     for (place, control, token, named) in [
         ("nobody", "http://127.0.0.1:1", "", "127.0.0.1:1"),
         ("without-rows", &without_rows.control, "", "--run-file"),

@@ -10,6 +10,7 @@ use ledger::wall::WallClock;
 use ledger::{clock, date};
 use serde::Deserialize;
 
+use super::declared;
 use crate::builtin::Entries;
 use crate::k6::sample::{metric_of, nanoseconds};
 use lab_model::Requests;
@@ -49,6 +50,8 @@ struct Tags<'a> {
     expected_response: &'a str,
     #[serde(borrow)]
     error: Cow<'a, str>,
+    /// What the request is to carry, as `hoplab.js` writes it.
+    hoplab_carries: &'a str,
 }
 
 /// Metrics that are read; the first bytes of other lines are looked at, no more.
@@ -72,8 +75,11 @@ struct Open {
 pub(super) struct Counted {
     /// Its requests.
     pub(super) entries: Entries,
-    /// When the first of them began, and the last ended.
+    /// When the first of them that ended began, from where its seconds are counted, and when the last ended. Scenarios may
+    /// follow each other: what was used of the CPU beside one is no matter of another.
     pub(super) span_ns: (u64, u64),
+    /// What all of them say that they are to carry.
+    pub(super) declared: String,
 }
 
 /// All that is counted of a round.
@@ -81,7 +87,7 @@ pub(super) struct Counted {
 pub(super) struct Attempts {
     wall: WallClock,
     open: Open,
-    /// When the first request of all began: seconds are counted from there.
+    /// When the first request of all began.
     pub(super) start_ns: Option<u64>,
     /// By cell.
     pub(super) cells: BTreeMap<String, Counted>,
@@ -89,12 +95,14 @@ pub(super) struct Attempts {
     dropped: BTreeMap<String, u64>,
     /// Lines that cannot be what k6 writes.
     pub(super) refused: u64,
+    /// Why what the script declares cannot be.
+    pub(super) conflict: Option<String>,
 }
 
 impl Attempts {
     pub(super) fn new(wall: WallClock) -> Attempts {
-        let (cells, dropped) = Default::default();
-        Attempts { wall, open: Open::default(), start_ns: None, cells, dropped, refused: 0 }
+        let (open, cells, dropped) = Default::default();
+        Attempts { wall, open, start_ns: None, cells, dropped, refused: 0, conflict: None }
     }
 
     /// Takes a line of the stream.
@@ -144,16 +152,23 @@ impl Attempts {
         let Open { duration_ns, blocked_ns } = std::mem::take(&mut self.open);
         let latency = duration_ns + blocked_ns;
         let begin_ns = end_ns.saturating_sub(latency);
-        let start_ns = *self.start_ns.get_or_insert(begin_ns);
+        self.start_ns.get_or_insert(begin_ns);
         let mut id = cell_id(&tags.scenario, tags.method, &tags.name);
+        let mut declared = tags.hoplab_carries;
         if self.cells.len() >= MOST && !self.cells.contains_key(&id) {
-            id = cell_id(&tags.scenario, "", OTHER);
+            // There are operations of all kinds.
+            (id, declared) = (cell_id(&tags.scenario, "", OTHER), "");
         }
-        let counted = self
-            .cells
-            .entry(id)
-            .or_insert_with(|| Counted { entries: Entries::new(), span_ns: (begin_ns, end_ns) });
-        counted.span_ns = (counted.span_ns.0.min(begin_ns), counted.span_ns.1.max(end_ns));
+        let counted = self.cells.entry(id.clone()).or_insert_with(|| Counted {
+            entries: Entries::new(),
+            span_ns: (begin_ns, end_ns),
+            declared: declared.to_owned(),
+        });
+        if self.conflict.is_none() {
+            self.conflict = declared::conflict(&id, &counted.declared, declared);
+        }
+        counted.span_ns.1 = counted.span_ns.1.max(end_ns);
+        let start_ns = counted.span_ns.0;
         let (began, ended) = (begin_ns.saturating_sub(start_ns), end_ns.saturating_sub(start_ns));
         counted.entries.started(began);
         let outcome = if failed { Err(why(tags).into()) } else { Ok(latency) };
@@ -300,6 +315,19 @@ mod tests {
             "{\"metric\":\"http_req_duration\",\nx\n{\"metric\":\"http_req_failed\",\"type\":\"Point\",\"data\":{\"value\":1}}",
         );
         assert_eq!((counted.refused, counted.cells.len()), (2, 0));
+    }
+
+    #[test]
+    fn what_a_request_is_to_carry_is_its_cells_and_one_that_says_otherwise_is_named() {
+        let declares = |text: &str, carries: &str| {
+            text.replace(r#""method""#, &format!(r#""hoplab_carries":"{carries}","method""#))
+        };
+        let one = declares(&request("s", "page", (0.0, 1.0), 0), "0/1000");
+        let counted = attempts(&(one.clone() + &one));
+        assert_eq!((&*counted.cells["s page"].declared, &counted.conflict), ("0/1000", &None));
+        let other = declares(&request("s", "page", (0.0, 1.0), 0), "0/9");
+        let conflict = attempts(&(one + &other)).conflict.expect("a conflict");
+        assert!(conflict.contains("0/1000, and of others 0/9"), "{conflict}");
     }
 
     #[test]

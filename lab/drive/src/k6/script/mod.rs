@@ -4,20 +4,21 @@
 //! `hoplab.js`, whose lines k6's own log pushes to the sidecar.
 
 mod attempts;
+mod declared;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use ledger::clock;
 use ledger::wall::WallClock;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{self, FIXED, SERVICE, THRESHOLDS};
 use super::stream::Stream;
-use super::usage::Readings;
+use super::usage::History;
 use super::{K6, K6Error};
 use attempts::Attempts;
+use lab_model::workload::Carried;
 use lab_model::{Entry, K6Measure, Requests, RoundMeasure};
 use lab_supervise::{External, Part, PartError, StopSignal, Supervisor};
 
@@ -38,8 +39,16 @@ pub struct ScriptOrder<'a> {
     pub entry: &'a Entry,
 }
 
-/// What was measured of each cell.
-pub type Measured = Vec<(String, RoundMeasure)>;
+/// What was measured of a cell.
+#[derive(Debug)]
+pub struct Measured {
+    /// The cell: scenario and operation.
+    pub cell: String,
+    /// What the script says that each hop of it is to carry.
+    pub carries: Vec<Carried>,
+    /// The round.
+    pub round: RoundMeasure,
+}
 
 impl K6 {
     /// Runs the script once. When `halt` is cancelled k6 is stopped in order, and what was measured is returned.
@@ -52,7 +61,7 @@ impl K6 {
         order: ScriptOrder<'_>,
         halt: &CancellationToken,
         progress: &mut (dyn FnMut(Requests, u64) + Send),
-    ) -> Result<Measured, K6Error> {
+    ) -> Result<Vec<Measured>, K6Error> {
         let system = |attempt: String| {
             move |error| K6Error::System { cell: CELL.to_owned(), attempt, error }
         };
@@ -110,17 +119,20 @@ impl K6 {
         order: ScriptOrder<'_>,
         halt: &CancellationToken,
         progress: &mut (dyn FnMut(Requests, u64) + Send),
-    ) -> Result<Measured, K6Error> {
+    ) -> Result<Vec<Measured>, K6Error> {
         let mut attempts = Attempts::new(WallClock::read());
-        let mut readings = Readings::of(part.pid);
+        let mut readings = History::of(part.pid);
         let mut tick = tokio::time::interval(TICK);
         let ended = loop {
             tokio::select! {
-                read = stream.read(|line| attempts.line(line)) => if read.is_err() { break None },
+                read = stream.read(|line| attempts.line(line)) => {
+                    // What a script says wrong it says from its first requests on.
+                    if read.is_err() || attempts.conflict.is_some() { break None }
+                }
                 ended = part.end() => break Some(ended),
                 () = halt.cancelled() => break None,
                 _ = tick.tick() => {
-                    readings.take(attempts.start_ns, false);
+                    readings.take();
                     progress(attempts.requests(), attempts.elapsed_ns());
                 }
             }
@@ -138,7 +150,10 @@ impl K6 {
         // What is left in the pipe is read, whatever ended k6.
         let _ = stream.rest(|line| attempts.line(line));
         attempts.refused += stream.too_long();
-        readings.take(attempts.start_ns, true);
+        if let Some(reason) = attempts.conflict.take() {
+            return Err(K6Error::Declared { reason });
+        }
+        readings.take();
         let thresholds_failed = matches!(
             &ended,
             Some(Err(PartError::Died { status, .. })) if status.code() == Some(THRESHOLDS)
@@ -162,21 +177,21 @@ impl K6 {
     }
 }
 
-/// Each cell of the round. How much of the CPU k6 used is of all of them.
+/// Each cell of the round. How much of the CPU k6 used is of all that it asked while it asked for this one.
 fn measured(
     attempts: Attempts,
     round: u32,
-    readings: &Readings,
+    readings: &History,
     thresholds_failed: bool,
-) -> Measured {
-    let start_ns = attempts.start_ns.unwrap_or_else(clock::now);
-    let end_ns = attempts.cells.values().map(|cell| cell.span_ns.1).max().unwrap_or(start_ns);
-    let (driver_cpu_ns, host_cpu_share) = readings.used();
+) -> Vec<Measured> {
     let facts =
         K6Measure { thresholds_failed, lines_refused: attempts.refused, ..K6Measure::default() };
-    let one = |(id, counted): (String, attempts::Counted)| {
+    let one = |(cell, counted): (String, attempts::Counted)| {
         let entries = counted.entries;
-        let measure = RoundMeasure {
+        let (start_ns, end_ns) = counted.span_ns;
+        let (driver_cpu_ns, host_cpu_share) = readings.between(start_ns, end_ns);
+        let carries = declared::read(&counted.declared).unwrap_or_default();
+        let round = RoundMeasure {
             round,
             start_ns,
             end_ns,
@@ -195,7 +210,7 @@ fn measured(
             driver_cpu_ns,
             host_cpu_share,
         };
-        (id, measure)
+        Measured { cell, carries, round }
     };
     attempts.cells.into_iter().map(one).collect()
 }
