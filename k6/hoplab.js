@@ -14,7 +14,7 @@
 // What a request is to carry can be said, hop by hop from the edge inwards and in bytes: then run-lab --script holds what was
 // sent to it, and a cell that carries something else is INVALID. All requests of an operation say the same.
 //
-//   http.get(url, { tags: { name: 'page 1kB' }, carries: [{ request: 0, reply: 1000 }, { request: 1000, reply: 1000 }] });
+//   http.get(url, { tags: { name: 'page' }, carries: [{ request: 0, reply: 1000 }, { request: 1000, reply: 1000 }] });
 //
 // `envelope` beside them is how much of a body is no payload, at most (1,024).
 

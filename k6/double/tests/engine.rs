@@ -113,7 +113,7 @@ fn a_script_has_what_k6_gives_it() {
     // A threshold was missed: no user has a number below 1.
     assert_eq!(ran.output.status.code(), Some(99), "{said}");
     assert!(
-        said.contains("p(50),count 9") && said.contains("'own_waits' have been crossed"),
+        said.contains("count,p(50) 9") && said.contains("'own_waits' have been crossed"),
         "{said}"
     );
     assert_eq!(ran.of("own_waits").count(), 4);

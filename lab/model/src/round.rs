@@ -134,6 +134,8 @@ pub struct K6Measure {
     pub connecting_ns: u64,
     /// Root spans that did not reach the sidecar.
     pub spans_lost: u64,
+    /// Requests of other kinds that a script of the user's own made in the time of these.
+    pub beside: u64,
 }
 
 /// One repetition of a cell, as the load generator saw it.

@@ -3,10 +3,13 @@
 //! Nothing is computed of rounds here: differences and intervals are the result's. Steps are put one on the other.
 
 use lab_judge::result::{CellResult, ContrastResult, RunResult, pairs, without_arm};
-use lab_judge::verdict::{Comparison, comparison, part_words};
-use lab_model::Protocol;
+use lab_judge::verdict::{Comparison, comparison, full_service, part_words};
+use lab_model::{Protocol, Status};
 
 use super::label::{Group, groups, protocol};
+
+/// So many cells that are INVALID are named in the headline.
+const MOST_INVALID: usize = 3;
 
 /// Two cells that differ in their protocol, or in their arm, alone.
 pub(super) struct Compared<'a> {
@@ -107,6 +110,38 @@ pub(super) fn answer(compared: &[Compared<'_>]) -> Option<String> {
     let named = letters.clone().next().is_some_and(char::is_uppercase);
     let first = first.map(|letter| if named { letter } else { letter.to_ascii_uppercase() });
     Some(first.into_iter().chain(letters).chain(['.']).collect())
+}
+
+/// What was found where nothing is compared, in one sentence: what is full, and which cells are not what they say; `None`
+/// where nothing of that was.
+pub(super) fn found(result: &RunResult) -> Option<String> {
+    let mut full: Vec<(&str, Vec<&str>)> = Vec::new();
+    let valid = |cell: &&CellResult| cell.verdict.status != Status::Invalid;
+    for cell in result.cells.iter().filter(valid) {
+        let Some(service) = full_service(cell) else { continue };
+        match full.iter_mut().find(|(known, _)| *known == service) {
+            Some((_, cells)) => cells.push(&cell.id),
+            None => full.push((service, vec![&cell.id])),
+        }
+    }
+    let full =
+        full.iter().map(|(service, cells)| format!("the {service} is full at {}", listed(cells)));
+    let invalid: Vec<&str> = result
+        .cells
+        .iter()
+        .filter(|cell| !valid(cell))
+        .map(|cell| cell.id.as_str())
+        .take(MOST_INVALID)
+        .collect();
+    let invalid = match invalid.as_slice() {
+        [] => None,
+        [only] => Some(format!("the cell {only} is INVALID")),
+        several => Some(format!("the cells {} are INVALID", listed(several))),
+    };
+    let text = full.chain(invalid).collect::<Vec<_>>().join("; ");
+    let mut letters = text.chars();
+    let first = letters.next()?.to_uppercase();
+    Some(first.chain(letters).chain(['.']).collect())
 }
 
 fn listed(titles: &[&str]) -> String {

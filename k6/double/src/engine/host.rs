@@ -194,9 +194,10 @@ impl Host {
             "group" => return Ok(self.group(&about)),
             "sleep" => {
                 let seconds = about["seconds"].as_f64().unwrap_or_default().clamp(0.0, 86_400.0);
-                let sleep = tokio::time::sleep(Duration::from_secs_f64(seconds));
-                let cut = self.cut().clone();
-                self.runtime.block_on(cut.run_until_cancelled(sleep));
+                let (cut, span) = (self.cut().clone(), Duration::from_secs_f64(seconds));
+                // A timer belongs to the runtime that it is made in.
+                let sleep = async { cut.run_until_cancelled(tokio::time::sleep(span)).await };
+                self.runtime.block_on(sleep);
             }
             "http" => return self.http(about),
             other => return Err(self.cannot(other)),

@@ -158,6 +158,8 @@ pub struct K6Result {
     pub connected: u64,
     /// What that took in all of them, in microseconds; it is within k6's `blocked`, and so in its latency.
     pub connecting_us: f64,
+    /// Requests of other cells that a script of the user's own made in the time of these.
+    pub beside: u64,
 }
 
 /// Rates, and how busy generator and machine were.

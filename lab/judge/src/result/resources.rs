@@ -44,7 +44,10 @@ pub(super) fn resources(measure: &CellMeasure, samples: &[ProcessSample]) -> Vec
         used.read_at_the_edges(name, &measure.rounds);
     }
     let elapsed: u64 = measure.rounds.iter().map(RoundMeasure::elapsed_ns).sum();
-    let started: u64 = measure.rounds.iter().map(|round| round.requests.started).sum();
+    // What a script asks beside it is work of the same processes.
+    let beside = |round: &RoundMeasure| round.k6.map_or(0, |k6| k6.beside);
+    let started =
+        measure.rounds.iter().map(|round| round.requests.started + beside(round)).sum::<u64>();
     used.into_iter().map(|(name, used)| used.result(name, elapsed, started)).collect()
 }
 

@@ -205,6 +205,7 @@ fn k6(measure: &CellMeasure) -> Option<K6Result> {
         lines_refused: told.iter().map(|round| round.lines_refused).sum(),
         misplaced: told.iter().map(|round| round.misplaced).sum(),
         connected: told.iter().map(|round| round.connected).sum(),
+        beside: told.iter().map(|round| round.beside).sum(),
         connecting_us: rounding::us(told.iter().map(|round| round.connecting_ns as f64).sum()),
     })
 }

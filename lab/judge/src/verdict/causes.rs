@@ -19,6 +19,10 @@ pub(super) enum Cause {
     WireOut,
     /// A relay, and the distance that it stands for.
     Relay,
+    /// From the last byte of a request until a foreign server's span begins.
+    BeforeSpan,
+    /// From the end of a foreign server's span until its reply has left.
+    AfterSpan,
     /// Any other stage, by its family.
     Of(Family),
 }
@@ -31,6 +35,8 @@ impl Cause {
             Stage::RequestWire => Cause::WireIn,
             Stage::ReplyWire => Cause::WireOut,
             Stage::RequestRelay | Stage::ReplyRelay => Cause::Relay,
+            Stage::BeforeServerSpan => Cause::BeforeSpan,
+            Stage::AfterServerSpan => Cause::AfterSpan,
             stage if stage.family() == Family::Queue => Cause::After,
             stage => Cause::Of(stage.family()),
         }
@@ -47,6 +53,8 @@ pub(super) struct Part<'a> {
     pub(super) mean_us: f64,
     /// Over the p99 band.
     pub(super) p99_us: f64,
+    /// A relay looked at the hop, so that only the client's side is not seen.
+    pub(super) relayed: bool,
     stages: Vec<&'a StageResult>,
 }
 
@@ -65,6 +73,7 @@ pub(super) fn parts(cell: &CellResult) -> Vec<Part<'_>> {
                 hop: &result.hop,
                 mean_us: 0.0,
                 p99_us: 0.0,
+                relayed: false,
                 stages: Vec::new(),
             });
             parts.len() - 1
@@ -72,6 +81,12 @@ pub(super) fn parts(cell: &CellResult) -> Vec<Part<'_>> {
         parts[at].mean_us += result.mean_us;
         parts[at].p99_us += result.p99_band_us;
         parts[at].stages.push(result);
+    }
+    let relays = |part: &Part<'_>| [Cause::Relay, Cause::BeforeSpan].contains(&part.cause);
+    let relayed: Vec<&str> =
+        parts.iter().filter(|part| relays(part)).map(|part| part.hop).collect();
+    for part in &mut parts {
+        part.relayed = relayed.contains(&part.hop);
     }
     parts
 }
@@ -118,6 +133,15 @@ impl Part<'_> {
             Cause::After => format!("queueing of the reply ({})", self.named(time)),
             Cause::WireIn => format!("between writing a request and the {server} reading it"),
             Cause::WireOut => format!("between writing a reply and the {client} reading it"),
+            Cause::BeforeSpan => format!(
+                "waiting in the {server} before its span begins (until it accepts, has a thread, or its interpreter's lock)"
+            ),
+            Cause::AfterSpan => {
+                format!("in the {server} after its span has ended, until its reply has left")
+            }
+            Cause::Of(Family::Unseen) if self.relayed => format!(
+                "unseen, on the {client}'s side of {hop} (its libraries, its connection and the scheduler)"
+            ),
             Cause::Relay => format!("the relay on {hop}, with the distance that it makes"),
             Cause::Of(Family::Backend) if self.is(Stage::QueryRoundTrip) => {
                 format!("the query's round trip to {server}")

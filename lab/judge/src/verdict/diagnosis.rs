@@ -53,8 +53,18 @@ fn held_up(cell: &CellResult) -> bool {
     if !matches!(cell.factors.arrivals, Arrivals::Closed(_) | Arrivals::Script) {
         return false;
     }
+    waited_for(cell)
+}
+
+/// Whether most of a latency is waiting for the process that is full.
+fn waited_for(cell: &CellResult) -> bool {
     let waits = |process| Waits::of(cell, process).all();
     matches!(full(cell), Some(Full::Process(process)) if ratio(waits(process), cell.traced.mean_us) >= MOSTLY)
+}
+
+/// Whether the latency of a system of which more was asked than it can do is mostly waiting.
+pub(super) fn mostly_waits(cell: &CellResult) -> bool {
+    cell.traced.succeeded > 0 && (queued(cell) || waited_for(cell))
 }
 
 /// Whether arrivals were dropped, or latency grew while they came.
@@ -120,7 +130,7 @@ pub(super) fn allowed(cell: &CellResult) -> Option<f64> {
 }
 
 /// Whether the latency is mostly the length of queues.
-pub(super) fn queued(cell: &CellResult) -> bool {
+fn queued(cell: &CellResult) -> bool {
     cell.traced.succeeded > 0 && waiting_share(cell) >= MOSTLY
 }
 
@@ -156,6 +166,18 @@ fn streams(cell: &CellResult) -> Option<(&str, f64)> {
     let below = sum(cell, |stage| stage.depth >= hop.depth && !(queue(stage) && stage.hop == name));
     let calls = ratio(cell.load.completed_per_s * below / 1e6, hop.connections_in_a_round as f64);
     (calls >= STREAMS).then_some((name, calls))
+}
+
+/// The process that is full in `cell`, where that is what is slow.
+#[must_use]
+pub fn full_service(cell: &CellResult) -> Option<&str> {
+    if !behind(cell) && !held_up(cell) {
+        return None;
+    }
+    match full(cell)? {
+        Full::Process(process) => Some(&process.process),
+        _ => None,
+    }
 }
 
 /// What the overload of `cell` is, in words, if there is one.
@@ -230,7 +252,9 @@ fn served(cell: &CellResult) -> String {
 struct Waits {
     /// Before it reads, starts or takes an answer back.
     seen: f64,
-    /// Before and after its own span.
+    /// Before its own span begins, where a relay has told that the request was there.
+    before: f64,
+    /// Around its own span, where nobody looked.
     unseen: f64,
     /// In its handler.
     inside: f64,
@@ -245,16 +269,22 @@ impl Waits {
         let handler =
             sum(cell, |stage| ends(&stage.hop).1 == name && stage.stage == Stage::Handler.name());
         let inside = (handler - process.cpu_us_per_request).max(0.0);
+        let before = |stage: &StageResult| {
+            stage.stage == Stage::BeforeServerSpan.name() && ends(&stage.hop).1 == name
+        };
         Waits {
             seen: sum(cell, |stage| of(stage) && waits(stage)),
-            unseen: sum(cell, |stage| of(stage) && stage.family == Family::Unseen.name()),
+            before: sum(cell, |stage| of(stage) && before(stage)),
+            unseen: sum(cell, |stage| {
+                of(stage) && stage.family == Family::Unseen.name() && !before(stage)
+            }),
             inside,
             own: handler - inside,
         }
     }
 
     fn all(&self) -> f64 {
-        self.seen + self.unseen + self.inside
+        self.seen + self.before + self.unseen + self.inside
     }
 }
 
@@ -269,6 +299,7 @@ fn full_process(
     let mean = cell.traced.mean_us;
     let mut waiting: Vec<String> = [
         (waits.seen, "before it reads, starts or takes an answer back"),
+        (waits.before, "before its own span begins"),
         (waits.unseen, "before and after its own span, where nobody else is busy"),
         (waits.inside, "inside its handler"),
     ]
@@ -279,18 +310,29 @@ fn full_process(
     if waiting.is_empty() {
         waiting.push("no part of it large".to_owned());
     }
+    // Where nobody looked between two spans, it is the process that tells.
+    let network = if ratio(waits.unseen, mean) < LARGE {
+        "which is no network"
+    } else {
+        "which its being full explains without any network"
+    };
+    // CPU is counted for all that a process was asked.
+    let mixed = cell.k6.is_some_and(|k6| k6.beside > 0);
+    let (kind, kinds) = if mixed { (" of any kind", " of all kinds") } else { ("", "") };
     let machine = if cell.load.host_cpu_share >= MACHINE {
         format!(
             " of a machine that was {} busy (of the time that it wanted one it waited for {})",
             percent(cell.load.host_cpu_share),
             percent(process.run_queue_wait_share)
         )
+    } else if ONE_CORE.contains(&process.cores) {
+        ", which is what one thread or one lock can use".to_owned()
     } else {
         String::new()
     };
     format!(
-        "The {name} is what is full: a request takes {} of its CPU, and it got {} cores{machine}, enough for {}/s; {}. {} of the \
-         mean is waiting for it ({}) against {} of its own time: not framing ({}), not flow control ({}).",
+        "The {name} is what is full: a request{kind} takes {} of its CPU, and it got {} cores{machine}, enough for {}/s{kinds}; {}. \
+         {} of the mean is waiting for it ({}), {network}, against {} of its own time: not framing ({}), not flow control ({}).",
         time(process.cpu_us_per_request),
         trimmed(process.cores),
         rate(ratio(process.cores * 1e6, process.cpu_us_per_request)),

@@ -166,14 +166,57 @@ fn share(cell: &CellResult, family: Family) -> f64 {
     cell.families.iter().find(|part| part.family == family.name()).map_or(0.0, |part| part.share)
 }
 
-/// A share in words. What no tap looked at is unknown, which is not 0 %.
+/// A share in words. What no tap looked at is unknown, which is not 0 %; of framing a relay tells the bytes.
 fn told_share(cell: &CellResult, family: Family) -> String {
-    let known = cell
-        .families
-        .iter()
-        .find(|part| part.family == family.name())
-        .is_none_or(|part| part.known);
-    if known { percent(share(cell, family)) } else { "unknown (no tap looked)".to_owned() }
+    let stages = cell.stages.iter().any(|stage| stage.family == family.name());
+    let bound =
+        Some(family).filter(|family| *family == Family::Framing).and_then(|_| framing(cell));
+    match bound {
+        Some(bound) if stages => {
+            format!("{}, and {}", percent(share(cell, family)), bound.words(cell))
+        }
+        Some(bound) => bound.words(cell),
+        None => {
+            let mut known = cell.families.iter().filter(|part| part.family == family.name());
+            let known = known.next().is_none_or(|part| part.known);
+            if known { percent(share(cell, family)) } else { "unknown (no tap looked)".to_owned() }
+        }
+    }
+}
+
+/// What is known of framing where a relay alone counted bytes: a time inside a process that is not ours it is not.
+struct Framing {
+    /// Heads, frames and the like over all bytes.
+    bytes: f64,
+    /// What they can have taken at most, in microseconds.
+    most_us: f64,
+}
+
+/// Framing on the hops of `cell` that a relay looked at and no tap. Were all the time of such a hop outside of its server's
+/// span the moving of bytes, and each byte as slow as any other, framing would have its share of it: more it cannot be.
+fn framing(cell: &CellResult) -> Option<Framing> {
+    let (mut framing, mut all, mut most_us) = (0.0, 0.0, 0.0);
+    for hop in cell.wire.iter().filter(|hop| hop.relayed.is_some()) {
+        let own = hop.framing_bytes.unwrap_or(0.0) + hop.header_bytes.unwrap_or(0.0);
+        let wire = hop.request_wire_bytes.unwrap_or(0.0) + hop.response_wire_bytes.unwrap_or(0.0);
+        let outside = cell
+            .stages
+            .iter()
+            .filter(|stage| stage.hop == hop.hop && stage.family != Family::Backend.name());
+        (framing, all) = (framing + own, all + wire);
+        most_us += ratio(own, wire) * outside.map(|stage| stage.mean_us.max(0.0)).sum::<f64>();
+    }
+    (all > 0.0).then(|| Framing { bytes: ratio(framing, all), most_us })
+}
+
+impl Framing {
+    fn words(&self, cell: &CellResult) -> String {
+        format!(
+            "{} of the bytes that relays counted, at most {} of the mean",
+            percent(self.bytes),
+            percent(ratio(self.most_us, cell.traced.mean_us))
+        )
+    }
 }
 
 /// What it means that one part is the largest by far.
@@ -216,6 +259,15 @@ fn meaning(parts: &[Part<'_>]) -> Option<String> {
         Cause::Of(Family::Socket) => {
             "The kernel's send path is what costs: the bytes themselves.".to_owned()
         }
+        Cause::BeforeSpan => format!(
+            "The requests have arrived and wait for the {server}, which is busy with others: that is no network."
+        ),
+        Cause::AfterSpan => format!(
+            "The {server} has the answer and is slow to send it: it is busy, or its client is slow to read."
+        ),
+        Cause::Of(Family::Unseen) if first.relayed => format!(
+            "A relay looked at the connection: it is the {client}'s side that takes the time, and no network."
+        ),
         Cause::Of(Family::Unseen) => {
             "Nobody looked between these spans: a relay or the lab's probe on the connection would tell.".to_owned()
         }

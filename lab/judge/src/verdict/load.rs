@@ -215,7 +215,7 @@ fn taken(cell: &CellResult) -> String {
 /// Why arrivals were dropped, where stages tell: a queue of the system, or the plan's own limit.
 fn dropped_why(cell: &CellResult) -> String {
     let served = rate(cell.load.completed_per_s);
-    if diagnosis::queued(cell) {
+    if diagnosis::mostly_waits(cell) {
         return format!(
             ". Latency is that of an overloaded system: ask for less than {served}/s to see the service itself"
         );

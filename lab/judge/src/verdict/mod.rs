@@ -26,6 +26,7 @@ use crate::result::{CellResult, RunResult};
 pub use claim::{
     Comparison, ONE_START, at_a_glance, comparison, headline, mostly, part_words, told,
 };
+pub use diagnosis::full_service;
 pub use explanation::explain;
 pub use summary::summarise;
 

@@ -10,7 +10,7 @@ use super::super::label::{knobs, protocol};
 use super::markup::Table;
 use lab_judge::result::units::{memory, rate, trimmed};
 use lab_judge::result::{CellResult, RunResult};
-use lab_model::{Environment, Service};
+use lab_model::{Arrivals, Environment, Service};
 
 /// What was asked of the run, as a list of terms.
 pub(super) fn asked(result: &RunResult) -> Markup {
@@ -34,15 +34,21 @@ pub(super) fn asked(result: &RunResult) -> Markup {
         (
             "Rounds",
             of(|factors| {
-                format!(
-                    "{} × {} s after {} s of warm-up",
-                    factors.rounds,
-                    trimmed(factors.duration_s),
-                    trimmed(factors.warmup_s)
-                )
+                let rounds = format!("{} × {} s", factors.rounds, trimmed(factors.duration_s));
+                // A script warms up as it likes, and allows what it likes.
+                if factors.arrivals == Arrivals::Script {
+                    return rounds;
+                }
+                format!("{rounds} after {} s of warm-up", trimmed(factors.warmup_s))
             }),
         ),
-        ("In flight at most", of(|factors| factors.max_in_flight.to_string())),
+        (
+            "In flight at most",
+            of(|factors| match factors.arrivals {
+                Arrivals::Script => "as the script allows".to_owned(),
+                _ => factors.max_in_flight.to_string(),
+            }),
+        ),
         ("Settings", of(|factors| knobs(&factors.knobs).join(", "))),
     ];
     html! {

@@ -12,6 +12,7 @@ mod graphs;
 mod markup;
 mod payload;
 mod proof;
+mod slow;
 mod slowest;
 mod stages;
 mod svg;
@@ -20,7 +21,7 @@ use ledger::Family;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::family::look;
-use super::headline::{answer as in_one_sentence, compared};
+use super::headline::{answer as in_one_sentence, compared, found};
 use lab_judge::result::RunResult;
 use lab_model::{Reason, Status};
 use markup::chip;
@@ -76,6 +77,7 @@ fn head(result: &RunResult) -> Markup {
             p.run { (result.run_id) " · " (result.environment.started_at) }
             h1 {
                 @if let Some(answer) = in_one_sentence(&compared(result)) { (answer) }
+                @else if let Some(found) = found(result) { (found) }
                 @else { "Where did the time go?" }
             }
             (banner(result))
@@ -183,10 +185,13 @@ impl Section {
 }
 
 /// The sections of `result`: nothing is said of what was asked where nothing was, nor of single requests where none was
-/// traced.
+/// traced; what is slow comes first where nothing is compared.
 fn sections(result: &RunResult) -> impl Iterator<Item = &'static Section> {
     let (asked, traced) = (crate::asked::anything(result), !result.slowest.is_empty());
+    let compares = !compared(result).is_empty();
     SECTIONS.iter().filter(move |section| match section.id {
+        ANSWER => compares,
+        SLOW => !compares,
         ASKED => asked,
         SLOWEST => traced,
         _ => true,
@@ -195,13 +200,22 @@ fn sections(result: &RunResult) -> impl Iterator<Item = &'static Section> {
 
 /// The section on what was asked of the system.
 const ASKED: &str = "asked";
+/// The sections that a page begins with: where cells are compared, and where none are.
+const ANSWER: &str = "answer";
+const SLOW: &str = "slow";
 /// The section on the slowest requests.
 const SLOWEST: &str = "slowest";
 
 /// Every section, in the order of the page.
-const SECTIONS: [Section; 16] = [
+const SECTIONS: [Section; 17] = [
     Section::new(
-        "answer",
+        SLOW,
+        "What is slow, and why",
+        "The mean latency as the load generator saw it, and where it went.",
+        slow::section,
+    ),
+    Section::new(
+        ANSWER,
         "By how much, and why",
         "From one mean to the other, step by step: a bar is what one kind of work or waiting adds, the thin line over it and the \
              brackets are its 95 % interval, wide enough that all on this page hold at once. What includes 0 is not claimed.",

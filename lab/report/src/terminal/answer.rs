@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ledger::Family;
 
 use super::super::family::{Look, look};
-use super::super::headline::{Compared, answer, compared, steps};
+use super::super::headline::{Compared, answer, compared, found, steps};
 use super::super::text::{Paint, wrap};
 use lab_judge::result::units::time;
 use lab_judge::result::{ContrastResult, RunResult};
@@ -19,7 +19,12 @@ const TITLE: usize = 10;
 /// Writes the answer of `result`, if it compares anything.
 pub(super) fn write(text: &mut String, result: &RunResult, width: usize, paint: Paint) {
     let pairs = compared(result);
-    let Some(answer) = answer(&pairs) else { return };
+    let Some(answer) = answer(&pairs) else {
+        if let Some(found) = found(result) {
+            let _ = writeln!(text, "{}\n", wrap(&found, width, 0));
+        }
+        return;
+    };
     let _ = writeln!(text, "{}\n", wrap(&answer, width, 0));
     for pair in &pairs {
         let claim = match pair.comparison {

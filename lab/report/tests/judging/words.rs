@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use lab_model::{Cell, PayloadSource, Protocol};
-use ledger::{Kind, Stage};
+use ledger::{Kind, Stage, StageSet, Traffic};
 
 use crate::fixture::{Fixture, cell, run};
 
@@ -56,6 +56,64 @@ fn a_distance_is_told_as_the_relays_that_makes_it_and_no_process_is_said_to_wake
         "{text}"
     );
     assert!(!text.contains("being woken"), "{text}");
+}
+
+/// A service of somebody else behind the gateway, with a relay between: of the 10,000 bytes of each message 400 are its
+/// head. The gateway takes nothing of the time.
+fn relayed(stages: &[(Stage, i64)]) -> Fixture {
+    let mut fixture = run(vec![cell(Protocol::Rest, 10)], 1);
+    let message = Traffic { body: 9_600, wire: 10_000, headers: 400, ..Traffic::default() };
+    for row in &mut fixture.rows {
+        for hop in &mut row.hops {
+            hop.stages = StageSet::default();
+        }
+        let hop = &mut row.hops[1];
+        for &(stage, ns) in stages {
+            hop.stages.add(stage, ns, Kind::Inferred);
+        }
+        (hop.request, hop.reply, hop.by_relay) = (Some(message), Some(message), true);
+        row.latency_ns = hop.stages.total();
+        row.stopwatch_ns = Some(row.latency_ns.unsigned_abs());
+    }
+    fixture
+}
+
+#[test]
+fn what_waits_before_a_foreign_servers_span_is_said_to_and_is_no_network() {
+    check(
+        expect![[r#"
+            90 % of the mean is waiting in the echo before its span begins (until it accepts, has a thread, or its interpreter's lock); framing is 4 % of the bytes that relays counted, at most 3.6 % of the mean and flow control is 0 %.
+            The requests have arrived and wait for the echo, which is busy with others: that is no network.
+        "#]],
+        &relayed(&[(Stage::BeforeServerSpan, 9_000_000), (Stage::Handler, 1_000_000)]),
+    );
+}
+
+#[test]
+fn what_is_unseen_beside_a_relay_is_the_clients_side() {
+    check(
+        expect![[r#"
+        "#]],
+        &relayed(&[
+            (Stage::RequestRelay, 10_000),
+            (Stage::BetweenSpans, 9_000_000),
+            (Stage::Handler, 990_000),
+        ]),
+    );
+}
+
+#[test]
+fn framing_behind_a_relay_is_bytes_and_no_more_time_than_these_can_have_taken() {
+    // Of what lies outside of the server's span, 2 of 10 ms, each byte takes as much: 4 % of it, and 0.8 % of all.
+    let stages = [
+        (Stage::BeforeServerSpan, 1_500_000),
+        (Stage::AfterServerSpan, 500_000),
+        (Stage::Handler, 8_000_000),
+    ];
+    let result = relayed(&stages).result();
+    let text = &result.cells[0].explanation;
+    let told = "framing is 4 % of the bytes that relays counted, at most 0.8 % of the mean";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

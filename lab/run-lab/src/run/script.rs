@@ -66,9 +66,8 @@ impl Load<'_> {
 
 /// The cell that requests of `measured` are of, which nothing had declared but the script itself.
 fn cell(measured: &Measured) -> Cell {
-    let (id, round) = (measured.cell.clone(), &measured.round);
-    let duration_ns = round.end_ns.saturating_sub(round.start_ns).max(1);
+    let (id, duration_ns) = (measured.cell.clone(), measured.asked_ns.max(1));
     let operation = id.split_once(' ').map_or(&*id, |(_, operation)| operation).to_owned();
-    let asked = round.requests.planned;
+    let asked = measured.round.requests.planned;
     Cell::of_script(id, &operation, asked, duration_ns, measured.carries.clone())
 }

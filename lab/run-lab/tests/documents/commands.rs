@@ -103,6 +103,7 @@ const COMMANDS: &[(&str, Known)] = &[
     ),
     ("run-lab sidecar --run-file rows.sqlite", Test(ATTACH, FOLLOWED)),
     ("run-lab run --plan pages.toml --target", Test(ATTACH, FOLLOWED)),
+    ("cp ~/rest-grpc-lab/k6/hoplab.js", Test(ATTACH, FOLLOWED)),
     ("run-lab run --script shop.js", Test(ATTACH, FOLLOWED)),
     ("run-lab trace", Test(ATTACH, FOLLOWED)),
     ("export K6_LOG_OUTPUT", NotRun(K6)),

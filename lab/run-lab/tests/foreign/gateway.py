@@ -1,4 +1,4 @@
-"""A gateway as anybody writes one: threaded, and it makes its payload under one lock. It asks another service to send
+"""A gateway as anybody writes one: a few threads, and it makes its payload under one lock. It asks another service to send
 that back. No line here knows of OpenTelemetry.
 
 gateway.py ECHO_URL

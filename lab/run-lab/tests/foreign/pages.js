@@ -35,6 +35,6 @@ function page(path, name, size) {
   check(reply, { 'is a page': (r) => r.status === 200 && r.json('payload') !== undefined });
 }
 
-export const small = () => page('/page', 'page 1kB', 1000);
-export const large = () => page('/page', 'page 1MB', 1000000);
-export const lying = () => page('/wrong', 'wrong 1kB', 1000);
+export const small = () => page('/page', 'page', 1000);
+export const large = () => page('/page', 'page', 1000000);
+export const lying = () => page('/wrong', 'wrong page', 1000);

@@ -45,7 +45,7 @@ fn number(value: &Value, key: &str) -> f64 {
 fn told(result: &Value, said: &str) {
     // What is broken down is k6's own latency: all of its requests are in the ledger, and nothing is left over.
     assert_eq!(result["components"][0]["name"], "k6", "{}", result["components"]);
-    for id in ["small page 1kB", "large page 1MB", "lying wrong 1kB"] {
+    for id in ["small page", "large page", "lying wrong page"] {
         let cell = cell(result, id);
         let (requests, traced) = (&cell["requests"], &cell["traced"]);
         assert_eq!(traced["count"], requests["started"], "{id}: {traced} {requests}");
@@ -63,24 +63,28 @@ fn told(result: &Value, said: &str) {
         assert!(!text(cell, "explanation").contains("network of"), "{}", text(cell, "explanation"));
     }
     // The large pages: the gateway has one lock, and so one core.
-    let large = cell(result, "large page 1MB");
+    let large = cell(result, "large page");
     let explanation = text(large, "explanation");
     assert!(explanation.contains("The gateway is what is full: a request takes"), "{explanation}");
     assert!(explanation.contains("is waiting for it"), "{explanation}");
     assert!(explanation.contains("its own span"), "{explanation}");
+    assert!(
+        explanation.contains("no network") || explanation.contains("without any network"),
+        "{explanation}"
+    );
     assert!(large["requests"]["dropped"].as_u64() > Some(0), "{}", large["requests"]);
     assert!(reason(large, "rate_not_kept").contains("overloaded"), "{}", large["verdict"]);
     assert_ne!(large["verdict"]["status"], "INVALID", "{:#}", large["verdict"]);
-    let small = cell(result, "small page 1kB");
+    let small = cell(result, "small page");
     assert_ne!(small["verdict"]["status"], "INVALID", "{:#}", small["verdict"]);
-    let lying = cell(result, "lying wrong 1kB");
+    let lying = cell(result, "lying wrong page");
     assert_eq!(lying["verdict"]["status"], "INVALID", "{:#}", lying["verdict"]);
     assert!(said.contains("INVALID"), "{said}");
 }
 
 /// Both numbers, in what the reason `code` of the lying cell says of the edge and of the hop behind.
 fn both_numbers(result: &Value, code: &str) {
-    let said = reason(cell(result, "lying wrong 1kB"), code);
+    let said = reason(cell(result, "lying wrong page"), code);
     assert!(said.contains("declared 1,000 B") && said.contains("100,0"), "{said}");
     for leg in ["reply of k6→gateway", "request of gateway→echo", "reply of gateway→echo"] {
         assert!(said.contains(leg), "{leg}: {said}");
@@ -105,12 +109,13 @@ pub(crate) fn behind_relays_a_script_of_ones_own_tells_the_wait_before_the_serve
     assert_eq!(code, Some(3), "{said}");
     told(&result, &said);
     both_numbers(&result, "payload_relayed");
-    let large = cell(&result, "large page 1MB");
+    let large = cell(&result, "large page");
     let places = ["before_server_span", "around_server_span"];
     let waits = stages(large, "gateway").into_iter();
     let waits = waits.filter(|stage| places.contains(&text(stage, "stage")));
     let waited: f64 = waits.map(|stage| number(stage, "mean_us")).sum();
-    assert!(waited > 0.0, "{large:#}");
+    let mean = number(&large["traced"], "mean_us");
+    assert!(waited > mean * 0.3, "{waited} of {mean}: {large:#}");
 }
 
 /// A threshold of the script's own that is missed is an objective, and changes no verdict.
@@ -126,6 +131,6 @@ pub(crate) fn a_threshold_of_ones_own_script_is_an_objective() {
     let Run { code, said, result } = run(dir.path(), &stack, &script, "objective");
     assert_eq!(code, Some(6), "{said} {:#}", result["verdict"]);
     assert_eq!(result["cells"].as_array().map(Vec::len), Some(1), "{said}");
-    let status = text(&cell(&result, "small page 1kB")["verdict"], "status");
+    let status = text(&cell(&result, "small page")["verdict"], "status");
     assert_ne!(status, "INVALID", "{said}");
 }

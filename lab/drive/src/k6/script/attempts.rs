@@ -15,6 +15,8 @@ use crate::builtin::Entries;
 use crate::k6::sample::{metric_of, nanoseconds};
 use lab_model::Requests;
 
+/// A second, in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 /// Scenarios × operations that are told apart; later ones are [`OTHER`].
 const MOST: usize = 200;
 /// What the others are called.
@@ -78,8 +80,23 @@ pub(super) struct Counted {
     /// When the first of them that ended began, from where its seconds are counted, and when the last ended. Scenarios may
     /// follow each other: what was used of the CPU beside one is no matter of another.
     pub(super) span_ns: (u64, u64),
+    /// When the last of them began, or was dropped.
+    last_ns: u64,
     /// What all of them say that they are to carry.
     pub(super) declared: String,
+}
+
+impl Counted {
+    /// How long requests were asked for, in nanoseconds: until the last of them began, and as long as from one to the next.
+    /// What then waits for its answer is asked no more.
+    pub(super) fn asked_ns(&self) -> u64 {
+        let (first, end) = self.span_ns;
+        let (asked, gaps) = (self.entries.requests.planned, self.last_ns.saturating_sub(first));
+        match asked {
+            0 | 1 => end - first,
+            _ => (gaps as f64 * asked as f64 / (asked - 1) as f64) as u64,
+        }
+    }
 }
 
 /// All that is counted of a round.
@@ -91,8 +108,8 @@ pub(super) struct Attempts {
     pub(super) start_ns: Option<u64>,
     /// By cell.
     pub(super) cells: BTreeMap<String, Counted>,
-    /// Iterations that no user was free for, by scenario.
-    dropped: BTreeMap<String, u64>,
+    /// Iterations that no user was free for, by scenario, and when the last of them was to begin.
+    dropped: BTreeMap<String, (u64, u64)>,
     /// Lines that cannot be what k6 writes.
     pub(super) refused: u64,
     /// Why what the script declares cannot be.
@@ -139,8 +156,10 @@ impl Attempts {
                 self.ended(end_ns, &Tags { name, ..tags }, failed);
             }
             "dropped_iterations" => {
-                let all = self.dropped.entry(tags.scenario.into_owned()).or_default();
+                let at_ns = self.wall.to_mark(data.time.and_then(date::parse)?);
+                let (all, last) = self.dropped.entry(tags.scenario.into_owned()).or_default();
                 *all += value.clamp(0.0, 1e9) as u64;
+                *last = at_ns.max(*last);
             }
             _ => {}
         }
@@ -162,17 +181,35 @@ impl Attempts {
         let counted = self.cells.entry(id.clone()).or_insert_with(|| Counted {
             entries: Entries::new(),
             span_ns: (begin_ns, end_ns),
+            last_ns: begin_ns,
             declared: declared.to_owned(),
         });
         if self.conflict.is_none() {
             self.conflict = declared::conflict(&id, &counted.declared, declared);
         }
         counted.span_ns.1 = counted.span_ns.1.max(end_ns);
+        counted.last_ns = counted.last_ns.max(begin_ns);
         let start_ns = counted.span_ns.0;
         let (began, ended) = (begin_ns.saturating_sub(start_ns), end_ns.saturating_sub(start_ns));
         counted.entries.started(began);
         let outcome = if failed { Err(why(tags).into()) } else { Ok(latency) };
         counted.entries.ended(began, ended, outcome);
+    }
+
+    /// Requests of other cells in the time of `cell`, to the second: those in a second that it was asked for a part of are
+    /// counted by that part.
+    pub(super) fn beside(&self, cell: &str) -> u64 {
+        let Some((start, end)) = self.cells.get(cell).map(|own| own.span_ns) else { return 0 };
+        let others = self.cells.iter().filter(|(id, _)| *id != cell);
+        let within = others.flat_map(|(_, other)| {
+            other.entries.seconds.iter().map(move |second| {
+                let from = other.span_ns.0 + second.second * SECOND;
+                let to = (from + SECOND).min(other.span_ns.1.max(from + 1));
+                let common = to.min(end).saturating_sub(from.max(start));
+                second.started as f64 * common as f64 / (to - from) as f64
+            })
+        });
+        within.sum::<f64>().round() as u64
     }
 
     /// What became of all requests so far.
@@ -192,7 +229,7 @@ impl Attempts {
     /// Enters the iterations that were dropped: with the operation of their scenario that was asked most, for nobody can
     /// tell which requests they would have made.
     pub(super) fn close(mut self) -> Attempts {
-        for (scenario, dropped) in std::mem::take(&mut self.dropped) {
+        for (scenario, (dropped, last_ns)) in std::mem::take(&mut self.dropped) {
             let own = text(&scenario).replace(' ', "-");
             let of = |id: &str| id.split(' ').next() == Some(&*own);
             let all = self.cells.iter_mut().filter(|(id, _)| of(id));
@@ -200,6 +237,7 @@ impl Attempts {
             if let Some((_, counted)) = most {
                 counted.entries.requests.planned += dropped;
                 counted.entries.requests.dropped += dropped;
+                counted.last_ns = counted.last_ns.max(last_ns);
             }
         }
         self
@@ -298,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_was_dropped_is_entered_with_what_its_scenario_asked_most() {
-        let dropped = r#"{"metric":"dropped_iterations","type":"Point","data":{"time":"2026-11-25T00:21:49Z","value":3,"tags":{"scenario":"browse"}}}"#;
+        let dropped = r#"{"metric":"dropped_iterations","type":"Point","data":{"time":"2026-11-25T00:21:50Z","value":3,"tags":{"scenario":"browse"}}}"#;
         let lines = [
             request("browse", "a", (0.0, 1.0), 0),
             request("browse", "b", (0.0, 1.0), 0),
@@ -307,6 +345,9 @@ mod tests {
         let counted = attempts(&(lines.concat() + dropped));
         let b = counted.cells["browse b"].entries.requests;
         assert_eq!((b.planned, b.started, b.dropped), (5, 2, 3));
+        // Five in half a second and some: until then they were asked for, a gap of four of them after the last.
+        let asked = counted.cells["browse b"].asked_ns();
+        assert_eq!(asked, 501_000_000 * 5 / 4);
     }
 
     #[test]
@@ -328,6 +369,20 @@ mod tests {
         let other = declares(&request("s", "page", (0.0, 1.0), 0), "0/9");
         let conflict = attempts(&(one + &other)).conflict.expect("a conflict");
         assert!(conflict.contains("0/1000, and of others 0/9"), "{conflict}");
+    }
+
+    #[test]
+    fn what_was_asked_beside_a_cell_is_what_lies_in_its_time() {
+        let at = |second: u32, scenario: &str| {
+            request(scenario, "page", (0.0, 500.0), 0).replace("49.5Z", &format!("{second}.5Z"))
+        };
+        // The one goes on for four seconds, the others begin with it or after it.
+        let long: String = (10..15).map(|second| at(second, "long")).collect();
+        let short: String = (10..12).map(|second| at(second, "short")).collect();
+        let counted = attempts(&(long + &short + &at(30, "later")));
+        let beside: Vec<_> =
+            ["long page", "short page", "later page"].map(|id| counted.beside(id)).into();
+        assert_eq!(beside, [2, 2, 0]);
     }
 
     #[test]

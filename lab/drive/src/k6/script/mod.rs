@@ -46,6 +46,8 @@ pub struct Measured {
     pub cell: String,
     /// What the script says that each hop of it is to carry.
     pub carries: Vec<Carried>,
+    /// How long it was asked for, in nanoseconds.
+    pub asked_ns: u64,
     /// The round.
     pub round: RoundMeasure,
 }
@@ -186,9 +188,10 @@ fn measured(
 ) -> Vec<Measured> {
     let facts =
         K6Measure { thresholds_failed, lines_refused: attempts.refused, ..K6Measure::default() };
-    let one = |(cell, counted): (String, attempts::Counted)| {
+    let beside: Vec<u64> = attempts.cells.keys().map(|cell| attempts.beside(cell)).collect();
+    let one = |((cell, counted), beside): ((String, attempts::Counted), u64)| {
+        let ((start_ns, end_ns), asked_ns) = (counted.span_ns, counted.asked_ns());
         let entries = counted.entries;
-        let (start_ns, end_ns) = counted.span_ns;
         let (driver_cpu_ns, host_cpu_share) = readings.between(start_ns, end_ns);
         let carries = declared::read(&counted.declared).unwrap_or_default();
         let round = RoundMeasure {
@@ -204,13 +207,13 @@ fn measured(
             seconds: entries.seconds,
             errors: entries.errors,
             statements: None,
-            k6: Some(K6Measure { joined: entries.requests.started, ..facts }),
+            k6: Some(K6Measure { joined: entries.requests.started, beside, ..facts }),
             processes: BTreeMap::new(),
             services_cpu_ns: None,
             driver_cpu_ns,
             host_cpu_share,
         };
-        Measured { cell, carries, round }
+        Measured { cell, carries, asked_ns, round }
     };
-    attempts.cells.into_iter().map(one).collect()
+    attempts.cells.into_iter().zip(beside).map(one).collect()
 }
