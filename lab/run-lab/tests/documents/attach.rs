@@ -69,10 +69,11 @@ fn a_system_that_runs_already_is_brought_to_a_verdict_as_the_page_says() {
         let shown = shown.unwrap_or_else(|| panic!("line {}: what does it print?", block.line));
         followed += 1;
         if step.starts_with("run-lab sidecar") {
-            let started = Sidecar::start(dir.path(), step.split(' ').skip(1));
-            holds(&started.said, &shown.text)
-                .unwrap_or_else(|missing| panic!("{missing:?} is not in {}", started.said));
-            sidecar = Some(started);
+            let words = step.split(' ').skip(1);
+            sidecar = Some(Sidecar::start(dir.path(), words, |said| {
+                holds(said, &shown.text)
+                    .unwrap_or_else(|missing| panic!("{missing:?} is not in {said}"));
+            }));
             continue;
         }
         let control = sidecar.as_ref().map(|sidecar| sidecar.control.as_str());

@@ -9,13 +9,16 @@ pub(crate) struct Sidecar {
     child: Child,
     /// Where it is controlled.
     pub(crate) control: String,
-    /// The line by which it says where it listens.
-    pub(crate) said: String,
 }
 
 impl Sidecar {
-    /// Starts `run-lab` in `dir` with `words`, of which the first is `sidecar`.
-    pub(crate) fn start<'a>(dir: &Path, words: impl IntoIterator<Item = &'a str>) -> Sidecar {
+    /// Starts `run-lab` in `dir` with `words`, of which the first is `sidecar`. It says where it listens in a line, which
+    /// `heard` is told.
+    pub(crate) fn start<'a>(
+        dir: &Path,
+        words: impl IntoIterator<Item = &'a str>,
+        heard: impl FnOnce(&str),
+    ) -> Sidecar {
         let mut child = Command::new(env!("CARGO_BIN_EXE_run-lab"))
             .args(words)
             .env("LAB_SIDECAR_OTLP", "127.0.0.1:0")
@@ -28,7 +31,9 @@ impl Sidecar {
         let read = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said);
         read.expect("it says where it listens");
         let control = said.trim().rsplit_once("control=").expect("an address").1;
-        Sidecar { control: format!("http://{control}"), child, said }
+        let sidecar = Sidecar { control: format!("http://{control}"), child };
+        heard(&said);
+        sidecar
     }
 }
 

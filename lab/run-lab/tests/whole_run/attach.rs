@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -70,7 +71,7 @@ fn codes(cell: &serde_json::Value) -> Vec<&str> {
 fn a_foreign_service_is_driven_with_a_plan_file_alone() {
     let dir = dir();
     std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
-    let sidecar = Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows.sqlite"]);
+    let sidecar = Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows.sqlite"], |_| {});
     let target = format!("http://{}", shop(|n| n));
     let (code, text) = run(dir.path(), &target, &sidecar.control, &["--plan", "orders.toml"]);
     let result = result(dir.path());
@@ -99,7 +100,7 @@ fn a_foreign_service_is_driven_with_a_plan_file_alone() {
 fn a_foreign_service_that_lies_about_its_payload_is_invalid_with_both_numbers() {
     let dir = dir();
     std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
-    let sidecar = Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows.sqlite"]);
+    let sidecar = Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows.sqlite"], |_| {});
     let target = format!("http://{}", shop(|_| 100_000));
     let (code, text) = run(dir.path(), &target, &sidecar.control, &["--plan", "orders.toml"]);
     assert_eq!(code, Some(3), "{text}");
@@ -166,7 +167,7 @@ fn who_does_not_want_to_wait_for_the_last_spans_is_not_kept() {
     std::fs::write(dir.path().join("orders.toml"), ORDERS).expect("a file");
     // A trace is held for longer than anybody waits.
     let held = ["sidecar", "--run-file", "rows.sqlite", "--join-window", "60s"];
-    let sidecar = Sidecar::start(dir.path(), held);
+    let sidecar = Sidecar::start(dir.path(), held, |_| {});
     let target = format!("http://{}", shop(|n| n));
     let given = ["--driver", "builtin", "--target", &target, "--sidecar", &sidecar.control];
     let given = [&["run", "--plan", "orders.toml"], &given[..]].concat();
@@ -186,10 +187,13 @@ fn who_does_not_want_to_wait_for_the_last_spans_is_not_kept() {
 fn a_sidecar_that_does_not_do_says_why() {
     let dir = dir();
     let target = format!("http://{}", shop(|n| n));
-    let without_rows = Sidecar::start(dir.path(), ["sidecar"]);
+    let without_rows = Sidecar::start(dir.path(), ["sidecar"], |_| {});
     std::fs::write(dir.path().join("token"), "0123456789abcdef").expect("a file");
-    let guarded =
-        Sidecar::start(dir.path(), ["sidecar", "--run-file", "rows", "--token-file", "token"]);
+    let guarded = Sidecar::start(
+        dir.path(),
+        ["sidecar", "--run-file", "rows", "--token-file", "token"],
+        |_| {},
+    );
     for (place, control, token, named) in [
         ("nobody", "http://127.0.0.1:1", "", "127.0.0.1:1"),
         ("without-rows", &without_rows.control, "", "--run-file"),
