@@ -82,7 +82,7 @@ fn relayed(stages: &[(Stage, i64)]) -> Fixture {
 fn what_waits_before_a_foreign_servers_span_is_said_to_and_is_no_network() {
     check(
         expect![[r#"
-            90 % of the mean is waiting in the echo before its span begins (until it accepts, has a thread, or its interpreter's lock); framing is 4 % of the bytes that relays counted, at most 3.6 % of the mean and flow control is 0 %.
+            90 % of the mean is waiting in the echo before its span begins (until it accepts, has a thread, or its interpreter's lock); framing is 4.0 % of the bytes that relays counted, at most 3.6 % of the mean and flow control is 0 %.
             The requests have arrived and wait for the echo, which is busy with others: that is no network.
         "#]],
         &relayed(&[(Stage::BeforeServerSpan, 9_000_000), (Stage::Handler, 1_000_000)]),
@@ -93,6 +93,8 @@ fn what_waits_before_a_foreign_servers_span_is_said_to_and_is_no_network() {
 fn what_is_unseen_beside_a_relay_is_the_clients_side() {
     check(
         expect![[r#"
+            90 % of the mean is unseen, on the gateway's side of gateway→echo (its libraries, its connection and the scheduler); framing is 4.0 % of the bytes that relays counted, at most 3.6 % of the mean and flow control is 0 %.
+            A relay looked at the connection: it is the gateway's side that takes the time, and no network.
         "#]],
         &relayed(&[
             (Stage::RequestRelay, 10_000),
@@ -112,7 +114,7 @@ fn framing_behind_a_relay_is_bytes_and_no_more_time_than_these_can_have_taken() 
     ];
     let result = relayed(&stages).result();
     let text = &result.cells[0].explanation;
-    let told = "framing is 4 % of the bytes that relays counted, at most 0.8 % of the mean";
+    let told = "framing is 4.0 % of the bytes that relays counted, at most 0.8 % of the mean";
     assert!(text.contains(told), "{text}");
 }
 
@@ -157,10 +159,10 @@ fn using(mut fixture: Fixture, cores: f64) -> Fixture {
 fn a_service_without_cpu_is_named_with_the_capacity_that_follows_and_what_waits_for_it() {
     check(
         expect![[r#"
-        84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
-        The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
-        98 % of the mean is waiting for it (5.33 s before it reads, starts or takes an answer back) against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
-    "#]],
+            84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
+            The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, which is what one thread or one lock can use, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
+            98 % of the mean is waiting for it (5.33 s before it reads, starts or takes an answer back), which is no network, against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
+        "#]],
         &using(run(vec![generating(Some(1))], 1), 0.97),
     );
 }
@@ -245,10 +247,10 @@ fn what_waits_outside_a_foreign_span_is_not_called_network_and_is_told_against_i
     }
     check(
         expect![[r#"
-        87 % of the mean is unseen, between the two spans of driver→gateway (network, queues, libraries and the scheduler in one), 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
-        The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
-        98 % of the mean is waiting for it (590 ms before it reads, starts or takes an answer back, 4.74 s before and after its own span, where nobody else is busy) against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
-    "#]],
+            87 % of the mean is unseen, between the two spans of driver→gateway (network, queues, libraries and the scheduler in one), 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
+            The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, which is what one thread or one lock can use, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
+            98 % of the mean is waiting for it (590 ms before it reads, starts or takes an answer back, 4.74 s before and after its own span, where nobody else is busy), which its being full explains without any network, against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
+        "#]],
         &fixture,
     );
 }
