@@ -30,7 +30,7 @@ impl Script {
             runtime.set_interrupt_handler(Some(Box::new(cut)));
             Context::full(&runtime)
         })();
-        let context = made.map_err(|error| exception(error))?;
+        let context = made.map_err(exception)?;
         let exports = context.with(|ctx| {
             let asked = Rc::clone(&host);
             let ask = move |what: String, about: String| asked.borrow_mut().answer(&what, &about);
@@ -45,7 +45,7 @@ impl Script {
         if let Some(stopped) = host.borrow().stopped() {
             return Err(stopped);
         }
-        let exports = serde_json::from_str(&exports).map_err(|error| exception(error))?;
+        let exports = serde_json::from_str(&exports).map_err(exception)?;
         Ok((Script { host, context }, exports))
     }
 
