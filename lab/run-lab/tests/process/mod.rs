@@ -1,6 +1,5 @@
 //! `run-lab` as a process: started, read line by line, ended.
 
-pub(crate) mod sidecar;
 pub(crate) mod up;
 
 use std::fs;

@@ -2,6 +2,8 @@
 
 #[path = "../process/mod.rs"]
 mod process;
+#[path = "../process/sidecar.rs"]
+mod sidecar;
 
 mod attach;
 mod distance;
