@@ -10,8 +10,8 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::commands::commands;
+use super::lone_sidecar::Sidecar;
 use super::page::Page;
-use super::sidecar::Sidecar;
 use super::tour::{holds, run};
 
 /// Blocks that are not run: how each begins, and why.

@@ -4,9 +4,9 @@
 mod attach;
 mod commands;
 mod figures;
+#[path = "../process/lone_sidecar.rs"]
+mod lone_sidecar;
 mod page;
-#[path = "../process/sidecar.rs"]
-mod sidecar;
 mod tour;
 
 use std::collections::BTreeSet;

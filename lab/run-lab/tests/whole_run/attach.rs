@@ -11,9 +11,9 @@ use axum::extract::Query;
 use axum::routing::get;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::lone_sidecar::Sidecar;
 use crate::process::up::Up;
 use crate::process::{self, dir, result};
-use crate::sidecar::Sidecar;
 
 /// How long a run waits for spans that have not come, unless somebody interrupts it.
 const LAST_SPANS: Duration = Duration::from_secs(12);

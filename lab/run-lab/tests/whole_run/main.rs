@@ -1,9 +1,9 @@
 //! Whole runs of the program with what stands in for the real parts: a clean one, and ones that are cut short.
 
+#[path = "../process/lone_sidecar.rs"]
+mod lone_sidecar;
 #[path = "../process/mod.rs"]
 mod process;
-#[path = "../process/sidecar.rs"]
-mod sidecar;
 
 mod attach;
 mod distance;
