@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Half, Origin, Side, names};
+use ledger::{Bounds, Half, Origin, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
@@ -52,8 +52,9 @@ struct Draft<'a> {
     peer: Peer<'a>,
     sizes: Sizes,
     database: Option<&'a [u8]>,
-    /// What the span measured, packed; and whether it says some of it as text.
+    /// What the span measured, packed, and how large that is; and whether some of it is in [`Reader::half`].
     packed: Option<&'a [u8]>,
+    bounds: Bounds,
     plain: bool,
     planned: Option<Box<Planned>>,
 }
@@ -65,7 +66,7 @@ pub(super) struct Reader<'r> {
     peers: Recent,
     databases: Recent,
     states: States<'r>,
-    /// What the span in hand measured.
+    /// What the span in hand says as text of what it measured: few do.
     half: Half,
     repacked: Vec<u8>,
     /// Spans whose word about the plan was not taken.
@@ -96,7 +97,6 @@ pub(super) fn read_span(
     reader: &mut Reader<'_>,
 ) -> Result<Span, Refusal> {
     let mut draft = Draft::default();
-    reader.half.begin_anew(Side::Client, (0, 0));
     for field in Fields::of(message) {
         match field? {
             (1, Value::Bytes(id)) => draft.trace = id,
@@ -213,8 +213,7 @@ impl<'a> Draft<'a> {
         if text.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", text.len(), limits::RECORD_BYTES));
         }
-        self.plain = true;
-        half.read(key, text).map_err(|error| error.to_string())
+        self.plain(half).read(key, text).map_err(|error| error.to_string())
     }
 
     fn read_packed(
@@ -227,13 +226,39 @@ impl<'a> Draft<'a> {
         if bytes.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
         }
-        // What two of them say is one record.
-        self.plain |= self.packed.replace(bytes).is_some();
-        let origin = half.unpack(bytes).map_err(|error| error.to_string())?;
+        let (bounds, origin) = Bounds::of_packed(bytes).map_err(|error| error.to_string())?;
+        self.bounds = bounds;
+        if let Some(other) = self.packed.replace(bytes) {
+            // What two of them say is one record.
+            self.plain(half).unpack(other).map_err(|error| error.to_string())?;
+        }
         if let Some(Origin { sequence, .. }) = origin.filter(|it| it.instance == told.instance) {
             told.came(sequence);
         }
         Ok(())
+    }
+
+    /// The record that holds what the span says of itself in more than one attribute.
+    fn plain<'h>(&mut self, half: &'h mut Half) -> &'h mut Half {
+        if !std::mem::replace(&mut self.plain, true) {
+            half.begin_anew(Side::Client, (0, 0));
+        }
+        half
+    }
+
+    /// What the span measured, packed, and how large that is; nothing if it measured nothing.
+    fn measured<'b>(&self, half: &mut Half, repacked: &'b mut Vec<u8>) -> Option<(&'b [u8], Bounds)>
+    where
+        'a: 'b,
+    {
+        if !self.plain {
+            return Some((self.packed?, self.bounds));
+        }
+        // It could be read when it came.
+        let _ = self.packed.map(|packed| half.unpack(packed));
+        repacked.clear();
+        half.pack(None, repacked);
+        Some((repacked, Bounds::of(half)))
     }
 
     fn plan(&mut self) -> &mut Planned {
@@ -274,8 +299,9 @@ impl<'a> Draft<'a> {
             Some(state) if state.edge == parent || state.edge == id => (false, Some(state)),
             state => (state.is_some(), None),
         };
-        let packed = self.plain || self.packed.is_some();
-        let relays = packed && self.kind == SpanKind::Internal && reader.half.far.is_some();
+        let measured = self.measured(&mut reader.half, &mut reader.repacked);
+        let far = measured.is_some_and(|(_, bounds)| bounds.far.is_some());
+        let relays = self.kind == SpanKind::Internal && far;
         let kind = if relays { SpanKind::Wire } else { self.kind };
         let mut span = Span {
             trace,
@@ -295,22 +321,13 @@ impl<'a> Draft<'a> {
             ..Span::default()
         };
         reader.sizes_ignored += self.sizes.ignored;
-        let measured = packed && (kind.is_half() || relays);
-        if !(measured && reader.half.marks.first().is_some()) {
+        let measured = measured.filter(|_| kind.is_half() || relays);
+        if measured.is_none_or(|(_, bounds)| bounds.marks.is_none()) {
             limits::interval(self.start, self.end)?;
         }
-        if measured {
-            reader.half.interval = (self.start, self.end);
-            limits::half(&mut reader.half)?;
-            (span.start, span.end) = reader.half.interval;
-            span.record = match self.packed.filter(|_| !self.plain) {
-                Some(packed) => packed.into(),
-                None => {
-                    reader.repacked.clear();
-                    reader.half.pack(None, &mut reader.repacked);
-                    reader.repacked.as_slice().into()
-                }
-            };
+        if let Some((record, bounds)) = measured {
+            (span.start, span.end) = limits::record(&bounds, (self.start, self.end))?;
+            span.record = record.into();
         }
         if self.kind == SpanKind::Client {
             let called = self.peer.called(self.database);
