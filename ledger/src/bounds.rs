@@ -64,6 +64,7 @@ fn tell(to: &mut impl Face, marks: &Marks, sending: Sending, [outbound, inbound]
 }
 
 /// Widens `marks` to one more. One that is 0 was not taken.
+#[inline]
 fn widen(marks: &mut Option<(u64, u64)>, at: u64) {
     if at != 0 {
         let (first, last) = marks.unwrap_or((at, at));
@@ -71,11 +72,13 @@ fn widen(marks: &mut Option<(u64, u64)>, at: u64) {
     }
 }
 
+#[inline]
 fn largest(Traffic { payload, body, wire, frames, framing, headers }: Traffic) -> u64 {
     payload.max(body).max(wire).max(frames).max(framing).max(headers)
 }
 
 impl Face for Bounds {
+    #[inline]
     fn mark(&mut self, _: Point, at: u64) {
         widen(&mut self.marks, at);
     }
@@ -114,6 +117,7 @@ impl Record for Bounds {
 }
 
 impl Face for FarBounds {
+    #[inline]
     fn mark(&mut self, _: Point, at: u64) {
         widen(&mut self.marks, at);
     }

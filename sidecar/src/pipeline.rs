@@ -225,7 +225,7 @@ fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
     });
     let late = late.into_iter().map(|late| Aside {
         trace_id: hex(late.trace),
-        cell: late.cell.unwrap_or_default(),
+        cell: late.cell.as_deref().unwrap_or_default().to_owned(),
         late: u64::from(late.spans),
         ..Aside::default()
     });

@@ -93,7 +93,7 @@ impl SpanKind {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Planned {
     /// `lab.cell`, if the span has one.
-    pub(crate) cell: Option<String>,
+    pub(crate) cell: Option<Arc<str>>,
     /// `lab.round`.
     pub(crate) round: u32,
     /// `lab.weight`; 1 where the span has none.
@@ -108,7 +108,7 @@ pub(crate) struct Said {
     /// The run whose nonce it has.
     pub(crate) run: Run,
     /// Cell of the plan; empty where there is none, or where its word is not taken.
-    pub(crate) cell: Box<str>,
+    pub(crate) cell: Arc<str>,
     /// Round of the cell.
     pub(crate) round: u32,
 }

@@ -63,7 +63,7 @@ fn row(number: u64) -> RequestRow {
     RequestRow {
         trace_id: format!("{:032x}", number + 1),
         root_id: 1,
-        cell: "rest-10B".to_owned(),
+        cell: "rest-10B".into(),
         latency_ns: hops.iter().map(|hop| hop.stages.total()).sum(),
         hops,
         ..RequestRow::default()

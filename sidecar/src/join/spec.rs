@@ -111,7 +111,7 @@ fn rows(spans: impl IntoIterator<Item = Span>) -> Vec<RequestRow> {
 }
 
 fn names(row: &RequestRow) -> Vec<(u32, &str)> {
-    row.hops.iter().map(|hop| (hop.depth, hop.hop.as_str())).collect()
+    row.hops.iter().map(|hop| (hop.depth, &*hop.hop)).collect()
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_ping_becomes_one_request_of_two_hops() {
     let closing = close(ping());
     let row = &closing.rows[0];
     assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo")]);
-    assert_eq!((row.cell.as_str(), row.round, row.weight), ("rest-10B", 2, 5.0));
+    assert_eq!((&*row.cell, row.round, row.weight), ("rest-10B", 2, 5.0));
     assert_eq!((row.latency_ns, row.stopwatch_ns, row.start_ns), (1_000, Some(1_010), 1_000));
     let stage = |hop: usize, stage| row.hops[hop].stages.get(stage).ns;
     assert_eq!(stage(0, Stage::BetweenSpans), 200);
@@ -282,7 +282,7 @@ fn cycles_are_survived_and_counted() {
     spans.push(span(Client, 10, 0, "root", (0, 9)));
     let closing = close(spans);
     let halves = closing.rows.iter().map(|row| row.hops.len()).sum::<usize>() as u64;
-    assert!(closing.rows.iter().any(|row| row.hops[0].hop == "root→?"));
+    assert!(closing.rows.iter().any(|row| &*row.hops[0].hop == "root→?"));
     assert_eq!(closing.tally.joined + closing.tally.unplaced, 7);
     assert_eq!(closing.tally.joined, halves);
 }

@@ -57,6 +57,8 @@ struct Draft<'a> {
     bounds: Bounds,
     plain: bool,
     planned: Option<Box<Planned>>,
+    /// The cell that is planned.
+    cell: Option<&'a str>,
 }
 
 /// Reads the spans of one export. What many of them say alike is made once.
@@ -180,7 +182,8 @@ impl<'a> Draft<'a> {
                 if cell.len() > limits::NAME_BYTES {
                     return Err(format!("{} bytes, more than {}", cell.len(), limits::NAME_BYTES));
                 }
-                self.plan().cell = Some(cell.to_owned());
+                self.plan();
+                self.cell = Some(cell);
                 Ok(())
             }
             b"round" => {
@@ -338,6 +341,11 @@ impl<'a> Draft<'a> {
         // What a span says of the plan is taken of the edge of a request of the run that is open.
         if edge.is_some_and(|edge| edge.believed) {
             span.planned = self.planned;
+            if let (Some(planned), Some(cell)) = (&mut span.planned, self.cell) {
+                // Mostly the same as its `tracestate` has.
+                let said = edge.map(|edge| &edge.said.cell).filter(|said| ***said == *cell);
+                planned.cell = Some(said.map_or_else(|| cell.into(), Arc::clone));
+            }
         } else if self.planned.is_some() || edge.is_some_and(|edge| edge.claims) {
             reader.ignored += 1;
         }

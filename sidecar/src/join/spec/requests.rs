@@ -13,7 +13,7 @@ fn the_edge_is_known_by_tracestate_whether_or_not_the_generator_tells() {
     spans[1..].iter_mut().for_each(|span| span.inner = true);
     let alone = close(spans.clone());
     let row = &alone.rows[0];
-    assert_eq!((row.root_id, row.cell.as_str(), row.round), (0xa, "cell", 3));
+    assert_eq!((row.root_id, &*row.cell, row.round), (0xa, "cell", 3));
     assert!(row.whole && !row.edge_assumed && !row.hops[0].unjoined);
     // One that does: the same request, from further out.
     spans.push(span(Client, 0xa, 0, "load", (900, 2_000)));
@@ -31,7 +31,7 @@ fn several_edges_in_a_trace_are_several_requests() {
     };
     let closing = close([one(2, 0xa, "x"), one(3, 0xb, "y"), span(Client, 4, 3, "shop", (10, 20))]);
     let found: Vec<_> =
-        closing.rows.iter().map(|row| (row.root_id, row.cell.as_str(), row.hops.len())).collect();
+        closing.rows.iter().map(|row| (row.root_id, &*row.cell, row.hops.len())).collect();
     assert_eq!(found, [(0xa, "x", 1), (0xb, "y", 2)]);
 }
 
@@ -157,7 +157,7 @@ fn of_several_attempts_the_longest_that_fits_is_the_answer_and_without_one_all_i
     assert_eq!(handler(&[(20, true), (30, true)]), 30);
     let row = &rows(tried(&[(400, false), (500, false)]))[0];
     assert_eq!(row.hops[0].stages.get(Stage::Remote).ns, 325);
-    assert_eq!((row.hops[0].hop.as_str(), row.hops[0].others.len()), ("shop→?", 2));
+    assert_eq!((&*row.hops[0].hop, row.hops[0].others.len()), ("shop→?", 2));
     assert!(row.whole, "it has answers, though nobody knows which it was");
 }
 
