@@ -25,9 +25,13 @@ macro_rules! points {
             /// The point that `code` stands for, if it does.
             #[must_use]
             pub fn from_code(code: &[u8]) -> Option<Point> {
-                let &[first, second] = code else { return None };
-                let (known, point) = BY_CODE[place(first, second)];
-                point.filter(|_| known == [first, second])
+                Self::from_letters(code.try_into().ok()?)
+            }
+
+            #[inline]
+            pub(crate) fn from_letters(code: [u8; 2]) -> Option<Point> {
+                let (known, point) = BY_CODE[place(code[0], code[1])];
+                point.filter(|_| known == code)
             }
         }
     };

@@ -288,10 +288,12 @@ fn read_face(tag: u64, content: &mut Content<'_>, to: &mut impl Face) -> Option<
     match tag {
         tag if tag == Tag::Marks as u64 => {
             let base = content.next()?;
-            while !content.rest.is_empty() {
-                let code = content.bytes(2)?;
-                let after = content.next()?;
-                if let Some(point) = Point::from_code(code) {
+            let mut rest = content.rest;
+            while !rest.is_empty() {
+                let (&code, number) = rest.split_first_chunk()?;
+                rest = number;
+                let after = read(&mut rest)?;
+                if let Some(point) = Point::from_letters(code) {
                     to.mark(point, base.wrapping_add(after));
                 }
             }

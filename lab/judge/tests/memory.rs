@@ -57,7 +57,15 @@ fn row(number: u64) -> RequestRow {
         let traffic = Traffic { payload: 10, body: 24, wire: 200, ..Traffic::default() };
         let hop = ["driver→gateway", "gateway→echo"][depth as usize].to_owned();
         let (request, reply) = (Some(traffic), Some(traffic));
-        HopRow { hop, depth, stages, request, reply, connection: 1, ..HopRow::default() }
+        HopRow {
+            hop: hop.into(),
+            depth,
+            stages,
+            request,
+            reply,
+            connection: 1,
+            ..HopRow::default()
+        }
     };
     let hops = vec![hop(0), hop(1)];
     RequestRow {

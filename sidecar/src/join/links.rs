@@ -241,7 +241,9 @@ impl Links {
         for (at, span) in spans.iter().enumerate() {
             let service = span.source.service.as_str();
             match span.kind {
-                SpanKind::Client if self.outermost(spans, at) == at && span.database.is_none() => {
+                SpanKind::Client
+                    if self.outermost(spans, at) == at && span.database().is_none() =>
+                {
                     let server = self.0[at].first_server.get();
                     let server = server.map(|at| spans[at].source.service.as_str());
                     let lesson = (service, span.called(), server);

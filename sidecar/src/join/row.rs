@@ -211,7 +211,7 @@ impl Closer {
 
     /// What the request does: a route or method of its first or second span, else the name of the first.
     fn operation(&self, edge: &Hop) -> Arc<str> {
-        let told = |at: Option<usize>| self.spans[at?].operation.as_ref();
+        let told = |at: Option<usize>| self.spans[at?].operation();
         let (first, second) = (told(edge.client), told(edge.server));
         let both = || first.into_iter().chain(second);
         let chosen = both().find(|operation| operation.is_route).or_else(|| both().next());
@@ -250,7 +250,7 @@ impl Closer {
             (Some(server), _) => service(server),
             (None, Some(client)) => {
                 let span = &self.spans[client];
-                span.peer.as_deref().or(span.database.as_deref()).unwrap_or("?")
+                span.peer().or(span.database()).unwrap_or("?")
             }
             (None, None) => "?",
         };
@@ -336,7 +336,8 @@ fn is_whole(hop: &Hop, spans: &[Span], known: &Known) -> bool {
     let lacks = hop.server.is_none()
         && hop.others.is_empty()
         && hop.client.map(|at| &spans[at]).is_some_and(|span| {
-            span.database.is_none() && known.answers((span.source.service.as_str(), span.called()))
+            span.database().is_none()
+                && known.answers((span.source.service.as_str(), span.called()))
         });
     !lacks && hop.children.iter().all(|child| is_whole(child, spans, known))
 }

@@ -171,7 +171,7 @@ fn marks_on_one_clock_give_measured_wire_stages() {
 fn a_lost_server_half_leaves_the_call_to_the_peer() {
     let mut spans = ping();
     spans.remove(4);
-    spans[3].peer = Some("echo.local".into());
+    spans[3].named().peer = Some("echo.local".into());
     let row = &rows(spans)[0];
     assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo.local")]);
     assert!(row.hops[1].unjoined && row.latency_ns == 1_000);
@@ -181,7 +181,7 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
 /// A span of a call to a database, as an instrumentation of any SDK makes it.
 fn query(id: u64, parent: u64, service: &str, interval: (u64, u64)) -> Span {
     let mut span = span(Client, id, parent, service, interval);
-    span.database = Some("postgresql".into());
+    span.named().database = Some("postgresql".into());
     span
 }
 
@@ -203,7 +203,7 @@ fn a_call_to_a_database_needs_no_server_span() {
 fn a_database_call_round_another_of_the_same_process_is_one_call() {
     // An object mapper's span round its driver's.
     let mut outer = query(5, 4, "echo", (1_400, 1_650));
-    outer.peer = Some("postgres".into());
+    outer.named().peer = Some("postgres".into());
     let closing = close(ping().into_iter().chain([outer, query(6, 5, "echo", (1_410, 1_640))]));
     assert_eq!(names(&closing.rows[0])[2..], [(2, "echo→postgres")]);
     assert_eq!(closing.tally.unplaced, 1);

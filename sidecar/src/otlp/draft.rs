@@ -6,14 +6,14 @@ use ledger::{Bounds, Half, Origin, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
-use super::naming::{self, Peer, Queries, Recent};
+use super::naming::{self, Peer, Queries, RecentNames};
 use super::reject::Reason;
 use super::sizes::Sizes;
 use super::state::States;
 use super::wire::{Fields, Value, WireError};
 use crate::losses::Told;
 use crate::runs::Runs;
-use crate::span::{Edge, Operation, Planned, Source, Span, SpanKind};
+use crate::span::{Edge, Names, Planned, Source, Span, SpanKind};
 
 /// Why one span is refused, with what was wrong in particular.
 pub(super) struct Refusal {
@@ -64,9 +64,7 @@ struct Draft<'a> {
 /// Reads the spans of one export. What many of them say alike is made once.
 #[derive(Debug)]
 pub(super) struct Reader<'r> {
-    operations: Recent,
-    peers: Recent,
-    databases: Recent,
+    names: RecentNames,
     states: States<'r>,
     /// What the span in hand says as text of what it measured: few do.
     half: Half,
@@ -80,9 +78,7 @@ pub(super) struct Reader<'r> {
 impl<'r> Reader<'r> {
     pub(super) fn new(queries: Queries, runs: &'r Runs) -> Reader<'r> {
         Reader {
-            operations: Recent::new(queries),
-            peers: Recent::new(queries),
-            databases: Recent::new(Queries::Dropped),
+            names: RecentNames::new(queries),
             states: States::of(runs),
             half: Half::new(Side::Client, (0, 0)),
             repacked: Vec::new(),
@@ -268,14 +264,14 @@ impl<'a> Draft<'a> {
         self.planned.get_or_insert_default()
     }
 
-    /// What the request does that this span may be the beginning of. Most spans are not, and need no name.
-    fn operation(&self, begins: bool, names: &mut Recent) -> Option<Operation> {
+    /// What it is called and what it calls. Most spans do not begin a request, and need no name of their own.
+    fn names(&self, begins: bool, names: &mut RecentNames) -> Option<Arc<Names>> {
         let may_begin = begins || matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
-        let text = self.route.unwrap_or(self.name);
-        (may_begin && !text.is_empty()).then(|| Operation {
-            name: names.get(text.into(), limits::NAME_BYTES),
-            is_route: self.route.is_some(),
-        })
+        let operation = (self.route.unwrap_or(self.name), self.route.is_some());
+        let operation = Some(operation).filter(|(text, _)| may_begin && !text.is_empty());
+        let calls = self.kind == SpanKind::Client;
+        let peer = self.peer.called(self.database).filter(|_| calls);
+        names.get(operation, peer, self.database.filter(|_| calls))
     }
 
     /// The ids of its trace, itself and its parent.
@@ -306,51 +302,48 @@ impl<'a> Draft<'a> {
         let far = measured.is_some_and(|(_, bounds)| bounds.far.is_some());
         let relays = self.kind == SpanKind::Internal && far;
         let kind = if relays { SpanKind::Wire } else { self.kind };
-        let mut span = Span {
-            trace,
-            id,
-            parent,
-            kind,
-            error: self.error,
-            start: self.start,
-            end: self.end,
-            wall: self.start,
-            source: Arc::clone(source),
-            operation: self.operation(parent == 0 || edge.is_some(), &mut reader.operations),
-            inner,
-            run: state.as_ref().map(|state| state.said.run).unwrap_or_default(),
-            link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
-            claimed: self.sizes.claimed().filter(|_| self.kind.is_half()),
-            ..Span::default()
-        };
         reader.sizes_ignored += self.sizes.ignored;
         let measured = measured.filter(|_| kind.is_half() || relays);
         if measured.is_none_or(|(_, bounds)| bounds.marks.is_none()) {
             limits::interval(self.start, self.end)?;
         }
-        if let Some((record, bounds)) = measured {
-            (span.start, span.end) = limits::record(&bounds, (self.start, self.end))?;
-            span.record = record.into();
-        }
-        if self.kind == SpanKind::Client {
-            let called = self.peer.called(self.database);
-            span.peer = called.map(|called| reader.peers.get(called, limits::NAME_BYTES));
-            let database = self.database.map(Into::into);
-            span.database = database.map(|name| reader.databases.get(name, limits::NAME_BYTES));
-        }
-        // What a span says of the plan is taken of the edge of a request of the run that is open.
-        if edge.is_some_and(|edge| edge.believed) {
-            span.planned = self.planned;
-            if let (Some(planned), Some(cell)) = (&mut span.planned, self.cell) {
-                // Mostly the same as its `tracestate` has.
-                let said = edge.map(|edge| &edge.said.cell).filter(|said| ***said == *cell);
-                planned.cell = Some(said.map_or_else(|| cell.into(), Arc::clone));
+        let (record, (start, end)) = match measured {
+            Some((record, bounds)) => {
+                (record.into(), limits::record(&bounds, (self.start, self.end))?)
             }
-        } else if self.planned.is_some() || edge.is_some_and(|edge| edge.claims) {
-            reader.ignored += 1;
-        }
-        span.edge = edge.map(|state| Edge { span: state.edge, said: Arc::clone(&state.said) });
-        Ok(span)
+            None => (Box::default(), (self.start, self.end)),
+        };
+        let says = self.planned.is_some() || edge.is_some_and(|edge| edge.claims);
+        // What a span says of the plan is taken of the edge of a request of the run that is open.
+        let believed = edge.filter(|edge| edge.believed);
+        reader.ignored += u64::from(says && believed.is_none());
+        Ok(Span {
+            trace,
+            id,
+            parent,
+            kind,
+            error: self.error,
+            start,
+            end,
+            wall: self.start,
+            source: Arc::clone(source),
+            names: self.names(parent == 0 || edge.is_some(), &mut reader.names),
+            edge: edge.map(|state| Edge { span: state.edge, said: Arc::clone(&state.said) }),
+            inner,
+            run: state.as_ref().map(|state| state.said.run).unwrap_or_default(),
+            link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
+            record,
+            claimed: self.sizes.claimed().filter(|_| self.kind.is_half()),
+            planned: believed.and_then(|edge| self.planned(&edge.said.cell)),
+        })
+    }
+
+    /// What it says of the plan. The cell is mostly the same as its `tracestate` has, `said`.
+    fn planned(mut self, said: &Arc<str>) -> Option<Box<Planned>> {
+        let mut planned = self.planned.take()?;
+        let same = self.cell.is_some_and(|cell| *cell == **said);
+        planned.cell = if same { Some(Arc::clone(said)) } else { self.cell.map(Arc::from) };
+        Some(planned)
     }
 }
 
