@@ -75,10 +75,11 @@ impl Pipeline {
         for source in &batch.sources {
             self.watched.offer(source);
         }
-        let mut spans = batch.spans.into_iter().peekable();
-        while spans.peek().is_some() {
+        let mut spans = batch.spans.into_iter();
+        while !spans.as_slice().is_empty() {
             let now = ledger::clock::now();
             let mut joiner = self.joiner.lock();
+            joiner.expect(&spans.as_slice()[..spans.len().min(SPANS)]);
             let mut came = 0_usize;
             for span in spans.by_ref().take(SPANS) {
                 joiner.insert(span, &mut batch.share, now);

@@ -291,7 +291,7 @@ impl<'a> Draft<'a> {
         Ok((trace, id, parent))
     }
 
-    fn finish(self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
+    fn finish(&mut self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
         let (trace, id, parent) = self.ids()?;
         let state = reader.states.read(self.state);
         let (inner, edge) = match &state {
@@ -339,7 +339,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What it says of the plan. The cell is mostly the same as its `tracestate` has, `said`.
-    fn planned(mut self, said: &Arc<str>) -> Option<Box<Planned>> {
+    fn planned(&mut self, said: &Arc<str>) -> Option<Box<Planned>> {
         let mut planned = self.planned.take()?;
         let same = self.cell.is_some_and(|cell| *cell == **said);
         planned.cell = if same { Some(Arc::clone(said)) } else { self.cell.map(Arc::from) };
