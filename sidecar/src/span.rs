@@ -214,8 +214,8 @@ impl Span {
         Arc::make_mut(self.names.get_or_insert_default())
     }
 
-    /// What the span takes, in bytes: itself three times, for lists of spans grow by doubling and every span is an
-    /// entry of tables of its trace, and what it points to.
+    /// What the span takes, in bytes: itself four times, for a trace has room for four, lists of spans grow by doubling,
+    /// and every span is an entry of tables of its trace; and what it points to.
     pub(crate) fn bytes(&self) -> usize {
         let planned = self.planned.as_ref().map_or(0, |_| size_of::<Planned>() + 256);
         // An allocation takes more than what is in it.
@@ -226,7 +226,7 @@ impl Span {
         let text = |text: Option<&str>| text.map_or(0, str::len);
         let operation = self.operation().map(|operation| &*operation.name);
         let texts = text(self.peer()) + text(self.database()) + text(operation) + said;
-        3 * size_of::<Span>() + self.record.len() + planned + claimed + named + texts
+        4 * size_of::<Span>() + self.record.len() + planned + claimed + named + texts
     }
 
     /// What it measured, in the memory of `half`.
