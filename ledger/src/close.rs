@@ -27,7 +27,7 @@ use crate::wire::Inside;
 /// any missing mark, any order of marks and any place of the calls below it.
 #[must_use]
 pub fn close<H: Borrow<Half>>(root: &HopNode<H>) -> RequestLedger {
-    let mut hops = Vec::new();
+    let mut hops = Vec::with_capacity(root.hops());
     close_hop(root, 0, Part::All, &mut hops);
     RequestLedger { hops }
 }
@@ -50,10 +50,10 @@ fn close_hop<H: Borrow<Half>>(
     let shares = match part.window() {
         None => Shares::none(&node.children),
         Some(window) => {
-            let mut walk = Walk::within(window);
-            let shares = book(node, &mut walk, &mut hops[at].clipped_ns);
-            hops[at].stages = walk.stages;
-            hops[at].out_of_order = walk.out_of_order;
+            let own = &mut hops[at];
+            let mut walk = Walk::within(window, &mut own.stages);
+            let shares = book(node, &mut walk, &mut own.clipped_ns);
+            own.out_of_order = walk.out_of_order;
             shares
         }
     };
@@ -84,7 +84,7 @@ fn is_early<H: Borrow<Half>>(node: &HopNode<H>) -> bool {
 }
 
 /// Books a hop's own stages, and answers which parts of its children the request waited for.
-fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk, clipped: &mut i64) -> Shares {
+fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk<'_>, clipped: &mut i64) -> Shares {
     let relays: Vec<_> = node.relays().filter_map(Passage::of).collect();
     let inside = Inside {
         relays: &relays,
@@ -131,12 +131,12 @@ fn book<H: Borrow<Half>>(node: &HopNode<H>, walk: &mut Walk, clipped: &mut i64) 
         }
         (None, None) => return Shares::none(&node.children),
     };
-    shares.take_unplaced(&node.children, own, &mut walk.stages);
+    shares.take_unplaced(&node.children, own, walk.stages);
     shares
 }
 
 /// Books the client's way out, and answers where it ended: as [`sent`].
-fn client_out(client: &Half, walk: &mut Walk) -> u64 {
+fn client_out(client: &Half, walk: &mut Walk<'_>) -> u64 {
     let (start, _) = client.call();
     let start = match client.marks.get(Point::Planned) {
         Some(_) => walk.step(start, client.marks.get(Point::CallStart), Stage::DriverLag),
@@ -146,7 +146,7 @@ fn client_out(client: &Half, walk: &mut Walk) -> u64 {
 }
 
 /// Books the client's way from reading the reply to the return of the call.
-fn client_in(client: &Half, back: u64, walk: &mut Walk) {
+fn client_in(client: &Half, back: u64, walk: &mut Walk<'_>) {
     let mark = |point| client.marks.get(point);
     if mark(Point::LastRead).is_none() {
         return;

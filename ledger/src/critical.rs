@@ -7,11 +7,13 @@
 
 use std::borrow::Borrow;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::half::Half;
 use crate::hop::HopNode;
 use crate::passage::Passage;
 use crate::stage::{Kind, Stage, StageSet};
-use crate::walk::{EVER, Window, between};
+use crate::walk::{EVER, Window, Windows, between};
 
 /// How much of a call belongs to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +62,15 @@ const NOTHING: Share = Share {
 /// What became of all calls of a server.
 pub(crate) struct Shares {
     /// In the order of the calls.
-    pub(crate) of: Vec<Share>,
+    pub(crate) of: SmallVec<[Share; 1]>,
     /// When calls were waited for, latest first.
-    pub(crate) carved: Vec<Window>,
+    pub(crate) carved: Windows,
 }
 
 impl Shares {
     /// No part of any call.
     pub(crate) fn none<H>(calls: &[HopNode<H>]) -> Shares {
-        Shares { of: vec![NOTHING; calls.len()], carved: Vec::new() }
+        Shares { of: smallvec![NOTHING; calls.len()], carved: Windows::new() }
     }
 
     /// Gives the calls that have no place their time out of the stage `own`, as far as there is any.
@@ -125,7 +127,7 @@ pub(crate) fn share<H: Borrow<Half>>(
     counted: Window,
 ) -> Shares {
     let mut shares = Shares::none(calls);
-    let mut waited = Vec::new();
+    let mut waited = SmallVec::<[_; 4]>::new();
     for (at, call) in calls.iter().enumerate() {
         let Some((client, (start, end))) = placed(call) else {
             continue;

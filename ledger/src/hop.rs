@@ -39,6 +39,11 @@ impl<H> Default for HopNode<H> {
 }
 
 impl<H: Borrow<Half>> HopNode<H> {
+    /// How many hops there are, with this one.
+    pub(crate) fn hops(&self) -> usize {
+        1 + self.children.iter().map(HopNode::hops).sum::<usize>()
+    }
+
     /// Its calling side.
     pub(crate) fn client(&self) -> Option<&Half> {
         self.client.as_ref().map(Borrow::borrow)

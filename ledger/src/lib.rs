@@ -35,6 +35,7 @@
 //! tag name that crosses a process boundary ([`names`]), so that those who write a name and those
 //! who read it cannot disagree.
 
+mod bounds;
 pub mod clock;
 mod close;
 mod critical;
@@ -49,15 +50,18 @@ mod packed;
 mod passage;
 pub mod process;
 mod stage;
+mod varint;
 mod walk;
 pub mod wall;
 mod wire;
 
+pub use bounds::{Bounds, FarBounds};
 pub use close::close;
 pub use edge::Edge;
 pub use entries::HalfError;
 pub use half::{Attribute, Far, Half, Side, Value};
 pub use hop::{HopLedger, HopNode, RequestLedger};
 pub use marks::{Marks, Point, Sending, Traffic};
-pub use packed::{Origin, PackedError, length_delimited, varint};
+pub use packed::{Origin, PackedError};
 pub use stage::{Family, Kind, Stage, StageSet, StageTime, UnknownStage};
+pub use varint::{length_delimited, varint};

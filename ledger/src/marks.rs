@@ -7,7 +7,7 @@ macro_rules! points {
     ($($name:ident = $code:literal, $doc:literal;)*) => {
         /// A named point of one side of a hop.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(usize)]
+        #[repr(u8)]
         pub enum Point { $(#[doc = $doc] $name,)* }
 
         impl Point {
@@ -25,9 +25,13 @@ macro_rules! points {
             /// The point that `code` stands for, if it does.
             #[must_use]
             pub fn from_code(code: &[u8]) -> Option<Point> {
-                let &[first, second] = code else { return None };
-                let point = *Self::ALL.get(usize::from(BY_CODE[place(first, second)]))?;
-                (point.code().as_bytes() == code).then_some(point)
+                Self::from_letters(code.try_into().ok()?)
+            }
+
+            #[inline]
+            pub(crate) fn from_letters(code: [u8; 2]) -> Option<Point> {
+                let (known, point) = BY_CODE[place(code[0], code[1])];
+                point.filter(|_| known == code)
             }
         }
     };
@@ -58,13 +62,13 @@ const fn place(first: u8, second: u8) -> usize {
     ((first as usize % 32) << 5) | (second as usize % 32)
 }
 
-/// Which point two letters stand for, as its number; of others that of none. A receiver looks up a dozen for every span.
-static BY_CODE: [u8; 1_024] = {
-    let mut points = [u8::MAX; 1_024];
+/// Which point two letters stand for, and which letters do. A receiver looks up a dozen for every span.
+static BY_CODE: [([u8; 2], Option<Point>); 1_024] = {
+    let mut points = [([0; 2], None); 1_024];
     let mut at = 0;
     while at < Point::COUNT {
         let code = Point::ALL[at].code().as_bytes();
-        points[place(code[0], code[1])] = at as u8;
+        points[place(code[0], code[1])] = ([code[0], code[1]], Some(Point::ALL[at]));
         at += 1;
     }
     points

@@ -9,6 +9,7 @@
 use crate::half::{Far, Half};
 use crate::marks::{Marks, Point, Sending, Traffic};
 use crate::stage::Stage;
+use crate::varint::{length_delimited, read, varint};
 
 /// The version that is written, and the only one that is read.
 const VERSION: u8 = 1;
@@ -98,75 +99,160 @@ impl Half {
     /// # Errors
     /// [`PackedError`]; entries before the broken one have been taken in.
     pub fn unpack(&mut self, bytes: &[u8]) -> Result<Option<Origin>, PackedError> {
-        let (&version, mut rest) = bytes.split_first().ok_or(PackedError::Empty)?;
-        if version != VERSION {
-            return Err(PackedError::Version(version));
-        }
-        let mut origin = None;
-        while !rest.is_empty() {
-            let (tag, mut content) = next_entry(&mut rest)?;
-            self.take_in(tag, &mut content, &mut origin).ok_or(PackedError::Broken(tag))?;
-        }
-        Ok(origin)
-    }
-
-    /// Takes in one entry; `None` if it is broken.
-    fn take_in(
-        &mut self,
-        tag: u64,
-        content: &mut Content<'_>,
-        origin: &mut Option<Origin>,
-    ) -> Option<()> {
-        match tag {
-            tag if tag == Tag::Connection as u64 => {
-                [self.connection, self.http, self.attempts] = content.array()?;
-            }
-            tag if tag == Tag::Injected as u64 => {
-                while !content.rest.is_empty() {
-                    let length = content.next()?;
-                    let name = std::str::from_utf8(content.bytes(length)?).ok()?;
-                    let ns = content.next()?;
-                    if let Ok(stage) = Stage::from_name(name) {
-                        self.injected.push((stage, ns));
-                    }
-                }
-            }
-            tag if tag == Tag::Origin as u64 => {
-                let [instance, sequence] = content.array()?;
-                *origin = Some(Origin { instance, sequence });
-            }
-            tag if tag == Tag::Streaming as u64 => {
-                let [streaming] = content.array()?;
-                self.streaming = streaming != 0;
-            }
-            tag if tag == Tag::Far as u64 => {
-                let far = self.far.get_or_insert_default();
-                while !content.rest.is_empty() {
-                    let (tag, mut content) = next_entry(&mut content.rest).ok()?;
-                    far.take_in(tag, &mut content)?;
-                }
-            }
-            _ => {
-                let face = (&mut self.marks, &mut self.sending);
-                take_face(tag, content, face, (&mut self.outbound, &mut self.inbound))?;
-            }
-        }
-        Some(())
+        read_record(bytes, self)
     }
 }
 
-impl Far {
-    fn take_in(&mut self, tag: u64, content: &mut Content<'_>) -> Option<()> {
-        if tag == Tag::Connection as u64 {
-            self.connection = content.next()?;
-            return Some(());
+/// Who is told what a face of a connection says, as it is read.
+pub(crate) trait Face {
+    fn mark(&mut self, point: Point, at: u64);
+    fn sending(&mut self, sending: Sending);
+    fn outbound(&mut self, traffic: Traffic);
+    fn inbound(&mut self, traffic: Traffic);
+}
+
+/// Who is told what a record says: the near face and what the record alone has.
+pub(crate) trait Record: Face {
+    type Far: FarFace;
+    /// Whoever is told of the far face, which the record has.
+    fn far(&mut self) -> &mut Self::Far;
+    fn connection(&mut self, connection: u64, http: u64, attempts: u64);
+    fn injected(&mut self, stage: Stage, ns: u64);
+    fn streaming(&mut self, streaming: bool);
+}
+
+/// Who is told of a far face.
+pub(crate) trait FarFace: Face {
+    fn connection(&mut self, connection: u64);
+}
+
+/// Tells `to` what a packed record says; answers where its span stands, if it says so.
+pub(crate) fn read_record<R: Record>(
+    bytes: &[u8],
+    to: &mut R,
+) -> Result<Option<Origin>, PackedError> {
+    let (&version, mut rest) = bytes.split_first().ok_or(PackedError::Empty)?;
+    if version != VERSION {
+        return Err(PackedError::Version(version));
+    }
+    let mut origin = None;
+    while !rest.is_empty() {
+        let (tag, mut content) = next_entry(&mut rest)?;
+        read_entry(tag, &mut content, &mut origin, to).ok_or(PackedError::Broken(tag))?;
+    }
+    Ok(origin)
+}
+
+/// Reads one entry; `None` if it is broken.
+fn read_entry<R: Record>(
+    tag: u64,
+    content: &mut Content<'_>,
+    origin: &mut Option<Origin>,
+    to: &mut R,
+) -> Option<()> {
+    match tag {
+        tag if tag == Tag::Connection as u64 => {
+            let [connection, http, attempts] = content.array()?;
+            to.connection(connection, http, attempts);
         }
-        let face = (&mut self.marks, &mut self.sending);
-        take_face(tag, content, face, (&mut self.outbound, &mut self.inbound))
+        tag if tag == Tag::Injected as u64 => {
+            while !content.rest.is_empty() {
+                let length = content.next()?;
+                let name = std::str::from_utf8(content.bytes(length)?).ok()?;
+                let ns = content.next()?;
+                if let Ok(stage) = Stage::from_name(name) {
+                    to.injected(stage, ns);
+                }
+            }
+        }
+        tag if tag == Tag::Origin as u64 => {
+            let [instance, sequence] = content.array()?;
+            *origin = Some(Origin { instance, sequence });
+        }
+        tag if tag == Tag::Streaming as u64 => {
+            let [streaming] = content.array()?;
+            to.streaming(streaming != 0);
+        }
+        tag if tag == Tag::Far as u64 => {
+            let far = to.far();
+            while !content.rest.is_empty() {
+                let (tag, mut content) = next_entry(&mut content.rest).ok()?;
+                if tag == Tag::Connection as u64 {
+                    far.connection(content.next()?);
+                } else {
+                    read_face(tag, &mut content, far)?;
+                }
+            }
+        }
+        _ => read_face(tag, content, to)?,
+    }
+    Some(())
+}
+
+impl Face for Half {
+    fn mark(&mut self, point: Point, at: u64) {
+        self.marks.set(point, at);
+    }
+
+    fn sending(&mut self, sending: Sending) {
+        self.sending = sending;
+    }
+
+    fn outbound(&mut self, traffic: Traffic) {
+        self.outbound = traffic;
+    }
+
+    fn inbound(&mut self, traffic: Traffic) {
+        self.inbound = traffic;
+    }
+}
+
+impl Record for Half {
+    type Far = Far;
+
+    fn far(&mut self) -> &mut Far {
+        self.far.get_or_insert_default()
+    }
+
+    fn connection(&mut self, connection: u64, http: u64, attempts: u64) {
+        (self.connection, self.http, self.attempts) = (connection, http, attempts);
+    }
+
+    fn injected(&mut self, stage: Stage, ns: u64) {
+        self.injected.push((stage, ns));
+    }
+
+    fn streaming(&mut self, streaming: bool) {
+        self.streaming = streaming;
+    }
+}
+
+impl Face for Far {
+    fn mark(&mut self, point: Point, at: u64) {
+        self.marks.set(point, at);
+    }
+
+    fn sending(&mut self, sending: Sending) {
+        self.sending = sending;
+    }
+
+    fn outbound(&mut self, traffic: Traffic) {
+        self.outbound = traffic;
+    }
+
+    fn inbound(&mut self, traffic: Traffic) {
+        self.inbound = traffic;
+    }
+}
+
+impl FarFace for Far {
+    fn connection(&mut self, connection: u64) {
+        self.connection = connection;
     }
 }
 
 /// The entry at the front: its tag and its content.
+#[inline]
 fn next_entry<'a>(rest: &mut &'a [u8]) -> Result<(u64, Content<'a>), PackedError> {
     let tag = read(rest).ok_or(PackedError::Broken(0))?;
     let (content, after) = read(rest)
@@ -196,31 +282,28 @@ fn put_face(
     put_traffic(out, Tag::Inbound, inbound);
 }
 
-/// Takes in one entry of a face; `None` if it is broken.
+/// Reads one entry of a face; `None` if it is broken.
 #[inline]
-fn take_face(
-    tag: u64,
-    content: &mut Content<'_>,
-    (marks, sending): (&mut Marks, &mut Sending),
-    (outbound, inbound): (&mut Traffic, &mut Traffic),
-) -> Option<()> {
+fn read_face(tag: u64, content: &mut Content<'_>, to: &mut impl Face) -> Option<()> {
     match tag {
         tag if tag == Tag::Marks as u64 => {
             let base = content.next()?;
-            while !content.rest.is_empty() {
-                let code = content.bytes(2)?;
-                let after = content.next()?;
-                if let Some(point) = Point::from_code(code) {
-                    marks.set(point, base.wrapping_add(after));
+            let mut rest = content.rest;
+            while !rest.is_empty() {
+                let (&code, number) = rest.split_first_chunk()?;
+                rest = number;
+                let after = read(&mut rest)?;
+                if let Some(point) = Point::from_letters(code) {
+                    to.mark(point, base.wrapping_add(after));
                 }
             }
         }
         tag if tag == Tag::Sending as u64 => {
             let [window_wait, socket_wait, socket_write, framing] = content.array()?;
-            *sending = Sending { window_wait, socket_wait, socket_write, framing };
+            to.sending(Sending { window_wait, socket_wait, socket_write, framing });
         }
-        tag if tag == Tag::Outbound as u64 => *outbound = traffic(content)?,
-        tag if tag == Tag::Inbound as u64 => *inbound = traffic(content)?,
+        tag if tag == Tag::Outbound as u64 => to.outbound(traffic(content)?),
+        tag if tag == Tag::Inbound as u64 => to.inbound(traffic(content)?),
         _ => {}
     }
     Some(())
@@ -249,64 +332,26 @@ fn entry(out: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
     length_delimited(out, write);
 }
 
-/// Appends the length of what `write` appends, as [`varint`] has it, and that itself, as protobuf does with messages.
-pub fn length_delimited(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    // The length is known only afterwards. Most are short: one byte is left for it, and the content moved up where it
-    // takes more.
-    let mut place = out.len();
-    out.push(0);
-    write(out);
-    let mut length = out.len() - place - 1;
-    while length >= 0x80 {
-        out[place] = length as u8 | 0x80;
-        length >>= 7;
-        place += 1;
-        out.insert(place, 0);
-    }
-    out[place] = length as u8;
-}
-
-/// Appends a number seven bits at a time, lowest first, as protobuf does.
-pub fn varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// Reads a number off the front; `None` if it does not end or is larger than 64 bits hold.
-#[inline]
-fn read(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for (at, &byte) in bytes.iter().take(10).enumerate() {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            *bytes = &bytes[at + 1..];
-            // Of the tenth byte there is room for one bit.
-            return (at < 9 || byte < 2).then_some(number);
-        }
-    }
-    None
-}
-
 /// The content of an entry.
 struct Content<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Content<'a> {
+    #[inline]
     fn next(&mut self) -> Option<u64> {
         read(&mut self.rest)
     }
 
     /// The next `length` bytes.
+    #[inline]
     fn bytes(&mut self, length: u64) -> Option<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
         self.rest = rest;
         Some(bytes)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Option<[u64; N]> {
         let mut numbers = [0; N];
         for number in &mut numbers {

@@ -16,22 +16,25 @@ pub(crate) fn between(from: u64, to: u64) -> i64 {
 /// A stretch of time on one clock, in nanoseconds.
 pub(crate) type Window = (u64, u64);
 
+/// Some of them. Most servers make few calls.
+pub(crate) type Windows = smallvec::SmallVec<[Window; 1]>;
+
 /// The window of a walk that counts in full, wherever its marks are: our own are never clamped.
 pub(crate) const EVER: Window = (0, u64::MAX);
 
 /// A walk along marks that books each step under a stage.
-pub(crate) struct Walk {
-    pub(crate) stages: StageSet,
+pub(crate) struct Walk<'s> {
+    pub(crate) stages: &'s mut StageSet,
     pub(crate) out_of_order: u32,
     /// What of the walk counts.
     pub(crate) window: Window,
     /// What of the window does not count: apart from each other, and inside it.
-    pub(crate) carved: Vec<Window>,
+    pub(crate) carved: Windows,
 }
 
-impl Walk {
-    pub(crate) fn within(window: Window) -> Walk {
-        Walk { stages: StageSet::default(), out_of_order: 0, window, carved: Vec::new() }
+impl Walk<'_> {
+    pub(crate) fn within(window: Window, stages: &mut StageSet) -> Walk<'_> {
+        Walk { stages, out_of_order: 0, window, carved: Windows::new() }
     }
 
     /// What of both `path` and `span` counts; empty if nothing does.
@@ -118,7 +121,7 @@ const REPLY_OUT: Outbound = Outbound {
 };
 
 impl Outbound {
-    pub(crate) fn walk(&self, half: &Half, from: u64, walk: &mut Walk) -> u64 {
+    pub(crate) fn walk(&self, half: &Half, from: u64, walk: &mut Walk<'_>) -> u64 {
         let mark = |point| half.marks.get(point);
         let at = walk.step(from, mark(Point::EncodeStart), self.queue);
         let at = walk.step(at, mark(Point::EncodeEnd), self.encode);
@@ -169,7 +172,7 @@ pub(crate) const REPLY_IN: Inbound = Inbound {
 
 impl Inbound {
     /// What the message was waited for ends `until` then.
-    pub(crate) fn walk(&self, half: &Half, from: u64, until: u64, walk: &mut Walk) -> u64 {
+    pub(crate) fn walk(&self, half: &Half, from: u64, until: u64, walk: &mut Walk<'_>) -> u64 {
         let mark = |point| half.marks.get(point);
         let next = mark(Point::NextIo).map(|next| match mark(Point::DecodeStart) {
             Some(decode) => next.min(decode.max(from)),
@@ -191,7 +194,7 @@ impl Inbound {
 
 /// Books a server's residence from `from`; answers where the walk ended. Without marks the
 /// residence is the handler's, and ends at `until`.
-pub(crate) fn server(server: &Half, from: u64, until: u64, walk: &mut Walk) -> u64 {
+pub(crate) fn server(server: &Half, from: u64, until: u64, walk: &mut Walk<'_>) -> u64 {
     let mark = |point| server.marks.get(point);
     // Without a handler's mark nothing says that the service waited for the end.
     let handled = mark(Point::HandlerStart).unwrap_or(0);

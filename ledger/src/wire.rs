@@ -39,7 +39,12 @@ impl<H: Borrow<Half>> Inside<'_, H> {
 
     /// Carves out of a walk what was waited for, if all that is inside is on one clock with `outer`, which sees the
     /// exchange in `path`: whatever the order of the marks, no step is booked before that.
-    pub(crate) fn carve(&self, outer: Outer<'_>, path: Window, walk: &mut Walk) -> Option<Shares> {
+    pub(crate) fn carve(
+        &self,
+        outer: Outer<'_>,
+        path: Window,
+        walk: &mut Walk<'_>,
+    ) -> Option<Shares> {
         let server = self.server?;
         let mut end = outer;
         for relay in self.relays {
@@ -58,7 +63,7 @@ impl<H: Borrow<Half>> Inside<'_, H> {
     }
 
     /// The same of what is inside `relay`.
-    pub(crate) fn carve_within(&self, relay: &Passage<'_>, walk: &mut Walk) -> Option<Shares> {
+    pub(crate) fn carve_within(&self, relay: &Passage<'_>, walk: &mut Walk<'_>) -> Option<Shares> {
         self.carve(relay.outer, relay.residence(), walk)
     }
 
@@ -68,7 +73,7 @@ impl<H: Borrow<Half>> Inside<'_, H> {
         outer: Outer<'_>,
         (out, back): Window,
         carved: Option<Shares>,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
         clipped: &mut i64,
     ) -> Shares {
         let Some(relay) = self.relays.first() else {
@@ -95,7 +100,7 @@ impl<H: Borrow<Half>> Inside<'_, H> {
         &self,
         relay: &Passage<'_>,
         carved: Option<Shares>,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
         clipped: &mut i64,
     ) -> Shares {
         walk.step(relay.taken, Some(relay.passed), Stage::RequestRelay);
@@ -111,7 +116,7 @@ impl<H: Borrow<Half>> Inside<'_, H> {
         outer: Outer<'_>,
         (out, back): Window,
         carved: Option<Shares>,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
         clipped: &mut i64,
     ) -> Shares {
         let Some(server) = self.server else {
@@ -137,7 +142,7 @@ impl<H: Borrow<Half>> Inside<'_, H> {
     }
 
     /// A server that said nothing of itself: a relay knows how long it took to answer, and no more.
-    fn unanswered(&self, (out, back): Window, mut shares: Shares, walk: &mut Walk) -> Shares {
+    fn unanswered(&self, (out, back): Window, mut shares: Shares, walk: &mut Walk<'_>) -> Shares {
         walk.carved = std::mem::take(&mut shares.carved);
         walk.book_step(out, back, Stage::Remote, Kind::Measured);
         walk.carved.clear();
@@ -151,7 +156,7 @@ impl<H: Borrow<Half>> Inside<'_, H> {
         server: &Half,
         (out, _): Window,
         rest: Rest,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
     ) {
         let stage = match (outer.tapped && server.tapped(), outer.relay) {
             (true, _) => Stage::NetworkInferred,
@@ -197,7 +202,7 @@ impl OtherClock {
         (out, back): Window,
         span: Window,
         exact: bool,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
         clipped: &mut i64,
     ) -> OtherClock {
         let (hole, kept) = (walk::between(out, back), walk.kept(out, back));
@@ -216,7 +221,7 @@ impl OtherClock {
     }
 
     /// Goes back to the clock of the hole.
-    fn leave(self, walk: &mut Walk) -> Rest {
+    fn leave(self, walk: &mut Walk<'_>) -> Rest {
         walk.carved.clear();
         walk.window = self.window;
         Rest { hole: self.hole, fits: self.fits, left: self.kept.wrapping_sub(self.inside) }

@@ -69,6 +69,8 @@ struct Taken {
 }
 
 fn main() -> anyhow::Result<()> {
+    // As the program has it.
+    settings::Allocator::FRUGAL.use_it();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number =
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());

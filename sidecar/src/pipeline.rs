@@ -75,10 +75,11 @@ impl Pipeline {
         for source in &batch.sources {
             self.watched.offer(source);
         }
-        let mut spans = batch.spans.into_iter().peekable();
-        while spans.peek().is_some() {
+        let mut spans = batch.spans.into_iter();
+        while !spans.as_slice().is_empty() {
             let now = ledger::clock::now();
             let mut joiner = self.joiner.lock();
+            joiner.expect(&spans.as_slice()[..spans.len().min(SPANS)]);
             let mut came = 0_usize;
             for span in spans.by_ref().take(SPANS) {
                 joiner.insert(span, &mut batch.share, now);
@@ -225,7 +226,7 @@ fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
     });
     let late = late.into_iter().map(|late| Aside {
         trace_id: hex(late.trace),
-        cell: late.cell.unwrap_or_default(),
+        cell: late.cell.as_deref().unwrap_or_default().to_owned(),
         late: u64::from(late.spans),
         ..Aside::default()
     });

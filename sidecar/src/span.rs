@@ -93,7 +93,7 @@ impl SpanKind {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Planned {
     /// `lab.cell`, if the span has one.
-    pub(crate) cell: Option<String>,
+    pub(crate) cell: Option<Arc<str>>,
     /// `lab.round`.
     pub(crate) round: u32,
     /// `lab.weight`; 1 where the span has none.
@@ -108,7 +108,7 @@ pub(crate) struct Said {
     /// The run whose nonce it has.
     pub(crate) run: Run,
     /// Cell of the plan; empty where there is none, or where its word is not taken.
-    pub(crate) cell: Box<str>,
+    pub(crate) cell: Arc<str>,
     /// Round of the cell.
     pub(crate) round: u32,
 }
@@ -120,6 +120,17 @@ pub(crate) struct Edge {
     pub(crate) span: u64,
     /// What is the same for all requests of a round.
     pub(crate) said: Arc<Said>,
+}
+
+/// What a span is called and what it calls: the same for many spans of one export.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Names {
+    /// Name of the called service as the client knows it.
+    pub(crate) peer: Option<Arc<str>>,
+    /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
+    pub(crate) database: Option<Arc<str>>,
+    /// What the request does that the span may be the beginning of.
+    pub(crate) operation: Option<Operation>,
 }
 
 /// What a request does, by the span that begins it.
@@ -152,12 +163,8 @@ pub(crate) struct Span {
     pub(crate) wall: u64,
     /// The process that made it.
     pub(crate) source: Arc<Source>,
-    /// Name of the called service as the client knows it.
-    pub(crate) peer: Option<Arc<str>>,
-    /// The kind of database that the span calls, if it calls one: nothing else will tell of that call.
-    pub(crate) database: Option<Arc<str>>,
-    /// What the request does that the span may be the beginning of.
-    pub(crate) operation: Option<Operation>,
+    /// What it is called and what it calls, as far as it says so.
+    pub(crate) names: Option<Arc<Names>>,
     /// The span is the edge of a request by its own `tracestate`.
     pub(crate) edge: Option<Edge>,
     /// Its `tracestate` names another span as the edge of its request, so this one is not the edge.
@@ -181,22 +188,45 @@ impl Span {
         self.end.saturating_sub(self.start)
     }
 
-    /// The name of the side that the span calls; empty where nothing tells it.
-    pub(crate) fn called(&self) -> &str {
-        self.peer.as_deref().unwrap_or_default()
+    /// Name of the called service as the client knows it.
+    pub(crate) fn peer(&self) -> Option<&str> {
+        self.names.as_ref()?.peer.as_deref()
     }
 
-    /// What the span takes, in bytes: itself three times, for lists of spans grow by doubling and every span is an
-    /// entry of tables of its trace, and what it points to.
+    /// The kind of database that the span calls, if it calls one.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.names.as_ref()?.database.as_deref()
+    }
+
+    /// What the request does that the span may be the beginning of.
+    pub(crate) fn operation(&self) -> Option<&Operation> {
+        self.names.as_ref()?.operation.as_ref()
+    }
+
+    /// The name of the side that the span calls; empty where nothing tells it.
+    pub(crate) fn called(&self) -> &str {
+        self.peer().unwrap_or_default()
+    }
+
+    /// Its names, to be given some.
+    #[cfg(test)]
+    pub(crate) fn named(&mut self) -> &mut Names {
+        Arc::make_mut(self.names.get_or_insert_default())
+    }
+
+    /// What the span takes, in bytes: itself four times, for a trace has room for four, lists of spans grow by doubling,
+    /// and every span is an entry of tables of its trace; and what it points to.
     pub(crate) fn bytes(&self) -> usize {
-        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         let planned = self.planned.as_ref().map_or(0, |_| size_of::<Planned>() + 256);
         // An allocation takes more than what is in it.
         let claimed = self.claimed.as_ref().map_or(0, |_| size_of::<Claimed>() + 16);
         let said = self.edge.as_ref().map_or(0, |edge| edge.said.cell.len());
-        let named = self.operation.as_ref().map_or(0, |operation| operation.name.len());
-        let texts = text(&self.peer) + text(&self.database) + said + named;
-        3 * size_of::<Span>() + self.record.len() + planned + claimed + texts
+        // Others may have the same names: that is known when the last of them goes.
+        let named = self.names.as_ref().map_or(0, |_| size_of::<Names>() + 16);
+        let text = |text: Option<&str>| text.map_or(0, str::len);
+        let operation = self.operation().map(|operation| &*operation.name);
+        let texts = text(self.peer()) + text(self.database()) + text(operation) + said;
+        4 * size_of::<Span>() + self.record.len() + planned + claimed + named + texts
     }
 
     /// What it measured, in the memory of `half`.
@@ -212,7 +242,7 @@ impl Span {
             // It could be read when the span came.
             let _ = half.unpack(&self.record);
         }
-        half.database = self.database.as_deref().map(str::to_owned);
+        half.database = self.database().map(str::to_owned);
         half.clock.push_str(&self.source.clock);
     }
 

@@ -106,14 +106,14 @@ async fn spans_of_any_opentelemetry_sdk_get_the_coarser_ledger() {
     let requests = sidecar.open_run_file().await.read_requests().await.unwrap();
     let [row] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(row.hops.len(), 1);
-    assert_eq!((row.hops[0].hop.as_str(), row.hops[0].unjoined), ("shop→stock", false));
+    assert_eq!((&*row.hops[0].hop, row.hops[0].unjoined), ("shop→stock", false));
     let found: Vec<_> = row.hops[0].stages.iter().map(|(s, t)| (s, t.ns, t.kind)).collect();
     let expected = [
         (Stage::Handler, 60_000_000, Kind::Measured),
         (Stage::BetweenSpans, 40_000_000, Kind::Inferred),
     ];
     assert_eq!(found, expected);
-    assert_eq!((row.latency_ns, row.cell.as_str(), row.weight), (100_000_000, "", 1.0));
+    assert_eq!((row.latency_ns, &*row.cell, row.weight), (100_000_000, "", 1.0));
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn requests_of_any_program_are_told_apart_by_what_they_do_and_whom_they_ca
     sidecar.flush_run(&nonce).await;
     let rows = sidecar.open_run_file().await.read_requests().await.unwrap();
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
-    assert_eq!((row.cell.as_str(), row.round, row.root_id), ("cell-1", 2, 0x0909_0909_0909_0909));
+    assert_eq!((&*row.cell, row.round, row.root_id), ("cell-1", 2, 0x0909_0909_0909_0909));
     assert_eq!(&*row.operation, "GET /orders/17");
     let hops: Vec<_> =
         row.hops.iter().map(|hop| hop.hop.trim_start_matches("unknown_service→")).collect();

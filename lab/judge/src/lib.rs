@@ -18,7 +18,7 @@ pub use rows::Rows;
 #[must_use]
 pub fn build(run: &RunMeasure, rows: &[RequestRow], samples: &[ProcessSample]) -> RunResult {
     let cells = run.cells.iter().map(|measure| {
-        let own = || rows.iter().filter(|row| row.cell == measure.cell.id);
+        let own = || rows.iter().filter(|row| *row.cell == *measure.cell.id);
         let mut latencies = Latencies::default();
         own().for_each(|row| latencies.take(row));
         let mut cell = CellRows::new(measure, latencies);

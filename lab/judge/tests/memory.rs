@@ -57,13 +57,21 @@ fn row(number: u64) -> RequestRow {
         let traffic = Traffic { payload: 10, body: 24, wire: 200, ..Traffic::default() };
         let hop = ["driver→gateway", "gateway→echo"][depth as usize].to_owned();
         let (request, reply) = (Some(traffic), Some(traffic));
-        HopRow { hop, depth, stages, request, reply, connection: 1, ..HopRow::default() }
+        HopRow {
+            hop: hop.into(),
+            depth,
+            stages,
+            request,
+            reply,
+            connection: 1,
+            ..HopRow::default()
+        }
     };
     let hops = vec![hop(0), hop(1)];
     RequestRow {
         trace_id: format!("{:032x}", number + 1),
         root_id: 1,
-        cell: "rest-10B".to_owned(),
+        cell: "rest-10B".into(),
         latency_ns: hops.iter().map(|hop| hop.stages.total()).sum(),
         hops,
         ..RequestRow::default()

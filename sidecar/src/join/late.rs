@@ -39,7 +39,7 @@ pub(crate) struct Late {
     /// How many.
     pub(crate) spans: u32,
     /// The cell that one of them names.
-    pub(crate) cell: Option<String>,
+    pub(crate) cell: Option<Arc<str>>,
 }
 
 /// Late spans that have not been told of.
@@ -47,7 +47,7 @@ pub(crate) struct Late {
 pub(super) struct LateSpans(HashMap<u128, Late>);
 
 impl LateSpans {
-    pub(super) fn note(&mut self, trace: u128, cell: Option<String>) {
+    pub(super) fn note(&mut self, trace: u128, cell: Option<Arc<str>>) {
         if self.0.len() < MOST_TOLD || self.0.contains_key(&trace) {
             let late = self.0.entry(trace).or_default();
             late.trace = trace;

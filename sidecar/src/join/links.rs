@@ -8,6 +8,8 @@
 //! * A span whose parent is not here is a *top*. What tops are is decided in [`super::tree`].
 //! * Links are the senders' word: cycles and chains of any length are survived and counted.
 
+use smallvec::SmallVec;
+
 use super::attempts;
 use super::known::Known;
 use crate::span::{Source, Span, SpanKind};
@@ -21,8 +23,33 @@ enum End {
     Unknown,
     /// On the way to one, while chains are followed.
     Open,
-    Top(usize),
+    Top(Place),
     Cycle,
+}
+
+/// The place of a span among those of its trace ([`super::trace::MAX_SPANS`] at most), or none. In so few bytes, for what
+/// is known of a trace's links is made and thrown away with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place(u16);
+
+impl Place {
+    const NONE: Place = Place(u16::MAX);
+
+    fn get(self) -> Option<usize> {
+        (self != Place::NONE).then_some(usize::from(self.0))
+    }
+}
+
+impl From<usize> for Place {
+    fn from(at: usize) -> Place {
+        u16::try_from(at).map_or(Place::NONE, Place)
+    }
+}
+
+impl From<Option<usize>> for Place {
+    fn from(at: Option<usize>) -> Place {
+        at.map_or(Place::NONE, Place::from)
+    }
 }
 
 /// Spans up to which looking at all of them is quicker than an index.
@@ -31,16 +58,16 @@ const FEW: usize = 16;
 /// What is known of one span's links, as places in the sorted spans.
 #[derive(Debug, Clone)]
 struct Node {
-    parent: Option<usize>,
+    parent: Place,
     end: End,
     /// The nearest CLIENT or SERVER span above, else the top.
-    above: Option<usize>,
+    above: Place,
     /// For a CLIENT span that is a hop: the first of the SERVER spans below it, and the one that is its answer.
-    first_server: Option<usize>,
-    answer: Option<usize>,
+    first_server: Place,
+    answer: Place,
     /// For a SERVER span: the CLIENT span whose hop it may answer, and the next that may.
-    client: Option<usize>,
-    next_server: Option<usize>,
+    client: Place,
+    next_server: Place,
 }
 
 /// A relay's span, and the CLIENT span of the hop that it is on; without that one here, the id of it is all there is.
@@ -53,7 +80,7 @@ struct Relay {
 
 /// The links between the spans of a trace.
 #[derive(Debug)]
-pub(super) struct Links(Vec<Node>, Vec<Relay>);
+pub(super) struct Links(SmallVec<[Node; 8]>, Vec<Relay>);
 
 impl Links {
     /// Sorts `spans`, so that the result does not depend on the order of arrival, and follows their links.
@@ -65,16 +92,16 @@ impl Links {
             by_id.sort_unstable();
         }
         let node = |at| Node {
-            parent: parent(spans, &by_id, at),
+            parent: parent(spans, &by_id, at).into(),
             end: End::Unknown,
-            above: None,
-            first_server: None,
-            answer: None,
-            client: None,
-            next_server: None,
+            above: Place::NONE,
+            first_server: Place::NONE,
+            answer: Place::NONE,
+            client: Place::NONE,
+            next_server: Place::NONE,
         };
         let mut links = Links((0..spans.len()).map(node).collect(), Vec::new());
-        let mut chain = Vec::new();
+        let mut chain = SmallVec::new();
         for at in 0..spans.len() {
             links.follow(spans, at, &mut chain);
         }
@@ -85,7 +112,7 @@ impl Links {
     }
 
     fn relay(&self, spans: &[Span], at: usize) -> Relay {
-        let above = self.0[at].above.filter(|&up| spans[up].kind == SpanKind::Client);
+        let above = self.above(at).filter(|&up| spans[up].kind == SpanKind::Client);
         let client = above.map(|up| self.outermost(spans, up));
         Relay { at, client, caller: spans[at].parent }
     }
@@ -104,7 +131,7 @@ impl Links {
     }
 
     /// Follows the chain of parents above the span at `at` until something is known of it.
-    fn follow(&mut self, spans: &[Span], at: usize, chain: &mut Vec<usize>) {
+    fn follow(&mut self, spans: &[Span], at: usize, chain: &mut SmallVec<[usize; 8]>) {
         let mut up = at;
         let end = loop {
             match self.0[up].end {
@@ -114,8 +141,8 @@ impl Links {
             }
             chain.push(up);
             let ends_here = spans[up].kind == SpanKind::Consumer;
-            match self.0[up].parent.filter(|_| !ends_here) {
-                None => break End::Top(up),
+            match self.0[up].parent.get().filter(|_| !ends_here) {
+                None => break End::Top(up.into()),
                 Some(parent) => {
                     self.0[up].end = End::Open;
                     up = parent;
@@ -124,50 +151,54 @@ impl Links {
         };
         for at in chain.drain(..).rev() {
             self.0[at].end = end;
-            if end == End::Cycle || end == End::Top(at) {
+            if end == End::Cycle || end == End::Top(at.into()) {
                 continue;
             }
-            self.0[at].above = self.0[at].parent.and_then(|parent| {
-                let stops = spans[parent].kind.is_half() || end == End::Top(parent);
-                if stops { Some(parent) } else { self.0[parent].above }
-            });
+            let parent = self.0[at].parent;
+            let stops = |up: usize| spans[up].kind.is_half() || end == End::Top(up.into());
+            self.0[at].above = match parent.get() {
+                Some(up) if !stops(up) => self.0[up].above,
+                _ => parent,
+            };
         }
     }
 
     /// The top of the chain above the span at `at`; `None` where it goes round in a circle.
     pub(super) fn top(&self, at: usize) -> Option<usize> {
-        if let End::Top(top) = self.0[at].end { Some(top) } else { None }
+        if let End::Top(top) = self.0[at].end { top.get() } else { None }
     }
 
     /// Whether the span at `at` is a top.
     pub(super) fn is_top(&self, at: usize) -> bool {
-        self.0[at].end == End::Top(at)
+        self.0[at].end == End::Top(at.into())
     }
 
     /// The nearest CLIENT or SERVER span above the span at `at`, else its top; `None` of a top.
     pub(super) fn above(&self, at: usize) -> Option<usize> {
-        self.0[at].above
+        self.0[at].above.get()
     }
 
     /// The CLIENT span whose hop the SERVER span at `at` may answer.
     pub(super) fn client(&self, at: usize) -> Option<usize> {
-        self.0[at].client
+        self.0[at].client.get()
     }
 
     /// The SERVER span that is the answer to the call at `at`.
     pub(super) fn answer(&self, at: usize) -> Option<usize> {
-        self.0[at].answer
+        self.0[at].answer.get()
     }
 
     /// The SERVER spans below the call at `at`.
     pub(super) fn servers(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
-        std::iter::successors(self.0[at].first_server, |&server| self.0[server].next_server)
+        std::iter::successors(self.0[at].first_server.get(), |&server| {
+            self.0[server].next_server.get()
+        })
     }
 
     /// The CLIENT span whose hop the CLIENT span at `at` belongs to: the outermost of its process.
     pub(super) fn outermost(&self, spans: &[Span], at: usize) -> usize {
         let mut client = at;
-        while let Some(up) = self.0[client].above.filter(|&up| wraps(&spans[up], &spans[client])) {
+        while let Some(up) = self.above(client).filter(|&up| wraps(&spans[up], &spans[client])) {
             client = up;
         }
         client
@@ -177,22 +208,24 @@ impl Links {
     fn pair(&mut self, spans: &[Span]) {
         // Backwards, so that each list begins with the first.
         for at in (0..spans.len()).rev().filter(|&at| spans[at].kind == SpanKind::Server) {
-            let above = self.0[at].above.filter(|&up| spans[up].kind == SpanKind::Client);
+            let above = self.above(at).filter(|&up| spans[up].kind == SpanKind::Client);
             if let Some(up) = above {
                 let client = self.outermost(spans, up);
-                self.0[at].client = Some(client);
-                self.0[at].next_server = self.0[client].first_server.replace(at);
+                self.0[at].client = client.into();
+                let first = std::mem::replace(&mut self.0[client].first_server, at.into());
+                self.0[at].next_server = first;
             }
         }
         for at in 0..spans.len() {
-            let Some(first) = self.0[at].first_server else { continue };
-            self.0[at].answer = match self.0[first].next_server {
-                None => Some(first),
-                Some(_) => {
-                    let servers: Vec<usize> = self.servers(at).collect();
-                    attempts::answer(spans, Some(at), &servers)
-                }
-            };
+            if let Some(first) = self.0[at].first_server.get() {
+                self.0[at].answer = match self.0[first].next_server {
+                    Place::NONE => first.into(),
+                    _ => {
+                        let servers: Vec<usize> = self.servers(at).collect();
+                        attempts::answer(spans, Some(at), &servers).into()
+                    }
+                };
+            }
         }
     }
 
@@ -208,8 +241,10 @@ impl Links {
         for (at, span) in spans.iter().enumerate() {
             let service = span.source.service.as_str();
             match span.kind {
-                SpanKind::Client if self.outermost(spans, at) == at && span.database.is_none() => {
-                    let server = self.0[at].first_server;
+                SpanKind::Client
+                    if self.outermost(spans, at) == at && span.database().is_none() =>
+                {
+                    let server = self.0[at].first_server.get();
                     let server = server.map(|at| spans[at].source.service.as_str());
                     let lesson = (service, span.called(), server);
                     if (server.is_some() || waited) && !said.contains(&lesson) {
@@ -219,7 +254,7 @@ impl Links {
                         }
                     }
                 }
-                SpanKind::Server if self.0[at].client.is_none() => {
+                SpanKind::Server if self.client(at).is_none() => {
                     known.learn_server(service, false);
                     if waited && self.is_top(at) && !span.inner {
                         known.learn_edge(service);
@@ -239,7 +274,7 @@ impl Links {
     /// Tells whether the server at `at` is reached by a relay, and whether a foreign one keeps to what that saw.
     fn teach_relays(&self, spans: &[Span], at: usize, waited: bool, known: &mut Known) {
         let (server, service) = (&spans[at], spans[at].source.service.as_str());
-        let side = self.0[at].client.unwrap_or(at);
+        let side = self.client(at).unwrap_or(at);
         let mut relays = self.relays(spans, side).peekable();
         if relays.peek().is_some() {
             known.learn_relayed(service);

@@ -146,6 +146,15 @@ impl Joiner {
         Arc::clone(&self.known)
     }
 
+    /// Makes room for the traces of spans that are about to come. Most are new, and where one would be is memory that is
+    /// cold: looked up one right after the other these are waited for together, which [`Self::insert`] alone does not.
+    pub(crate) fn expect(&mut self, spans: &[Span]) {
+        let places = &self.traces;
+        let others = spans.chunk_by(|a, b| a.trace == b.trace).map(|run| run[0].trace);
+        let new = others.filter(|id| !places.contains_key(id)).count();
+        self.traces.reserve(new);
+    }
+
     /// Takes in a span that arrived at `now` (nanoseconds of any clock that does not go back). What it takes of the
     /// memory comes out of `share`.
     pub(crate) fn insert(&mut self, span: Span, share: &mut Share, now: u64) {
@@ -224,25 +233,40 @@ impl Joiner {
         let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         for of in [Joiner::idle_look, Joiner::lively_look] {
             while due.len() < most {
-                let Some(look) = of(self, now) else { break };
-                let Some(trace) = self.open_trace(&look) else { continue };
-                let (seen, quiet) = (trace.last_seen, now.saturating_sub(trace.last_seen));
-                let lacking = || trace.lacks(&self.known.read());
-                let waited = quiet >= self.limits.window_ns;
-                if waited || (quiet >= self.limits.grace_ns && !lacking()) {
-                    let lacking = waited && lacking();
-                    due.extend(self.take(look.id, lacking, waited && lacking, now));
-                } else {
-                    self.look_at(look.id, look.serial, seen, now);
-                    if seen == look.seen
-                        && let Some(again) = self.lively.pop_back()
-                    {
-                        self.idle.push_back(again);
-                    }
+                // Their traces were put away a while ago: looked up one right after the other they are waited for together.
+                let looks = std::iter::from_fn(|| of(self, now)).take(most - due.len());
+                let looks: Vec<Look> = looks.collect();
+                if looks.is_empty() {
+                    break;
                 }
+                let seen = |look: Look| Some((look, self.open_trace(&look)?.last_seen));
+                let open: Vec<(Look, u64)> = looks.into_iter().filter_map(seen).collect();
+                due.extend(
+                    open.into_iter().filter_map(|(look, seen)| self.decide(look, seen, now)),
+                );
             }
         }
         due
+    }
+
+    /// Takes a trace that is to be closed at `now`, and has that looked at again which is not. The latest span of it had
+    /// come when it was `seen`.
+    fn decide(&mut self, look: Look, seen: u64, now: u64) -> Option<Due> {
+        let quiet = now.saturating_sub(seen);
+        let waited = quiet >= self.limits.window_ns;
+        let lacking = (waited || quiet >= self.limits.grace_ns)
+            .then(|| self.open_trace(&look).is_some_and(|trace| trace.lacks(&self.known.read())));
+        if waited || lacking == Some(false) {
+            let lacking = waited && lacking == Some(true);
+            return self.take(look.id, lacking, lacking, now);
+        }
+        self.look_at(look.id, look.serial, seen, now);
+        if seen == look.seen
+            && let Some(again) = self.lively.pop_back()
+        {
+            self.idle.push_back(again);
+        }
+        None
     }
 
     fn idle_look(&mut self, now: u64) -> Option<Look> {

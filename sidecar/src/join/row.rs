@@ -60,10 +60,49 @@ pub(crate) fn close_traces(traces: Vec<Due>, known: &parking_lot::RwLock<Known>)
         }
     }
     let known = known.read();
-    let mut halves = Vec::new();
+    let mut scratch = Scratch::default();
     let close =
-        |(closer, links, _): (Closer, Links, bool)| closer.close(&links, &known, &mut halves);
+        |(closer, links, _): (Closer, Links, bool)| closer.close(&links, &known, &mut scratch);
     linked.into_iter().map(close).collect()
+}
+
+/// What traces that are closed together use in turn.
+#[derive(Default)]
+struct Scratch {
+    /// What the spans of the trace in hand measured.
+    halves: Vec<Half>,
+    /// Names of hops: most traces have the same.
+    hops: Vec<Arc<str>>,
+}
+
+/// Names that are kept, at most.
+const FEW: usize = 32;
+
+impl Scratch {
+    /// Reads what `spans` measured.
+    fn measure(&mut self, spans: &[Span]) {
+        for (at, span) in spans.iter().enumerate() {
+            match self.halves.get_mut(at) {
+                Some(half) => span.measured(half),
+                None => self.halves.push(span.half()),
+            }
+        }
+    }
+
+    /// `client→server`.
+    fn hop(&mut self, client: &str, server: &str) -> Arc<str> {
+        let behind = |name: &'_ Arc<str>| -> Option<bool> {
+            Some(name.strip_prefix(client)?.strip_prefix('→')? == server)
+        };
+        if let Some(known) = self.hops.iter().find(|name| behind(name) == Some(true)) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = [client, "→", server].concat().into();
+        if self.hops.len() < FEW {
+            self.hops.push(Arc::clone(&name));
+        }
+        name
+    }
 }
 
 /// A trace that is being taken apart.
@@ -78,14 +117,9 @@ struct Closer {
 }
 
 impl Closer {
-    /// Closes its requests. What its spans measured is read into `halves`, which all traces use in turn.
-    fn close(mut self, links: &Links, known: &Known, halves: &mut Vec<Half>) -> Closing {
-        for (at, span) in self.spans.iter().enumerate() {
-            match halves.get_mut(at) {
-                Some(half) => span.measured(half),
-                None => halves.push(span.half()),
-            }
-        }
+    /// Closes its requests.
+    fn close(mut self, links: &Links, known: &Known, scratch: &mut Scratch) -> Closing {
+        scratch.measure(&self.spans);
         let forest = tree::forest(&self.spans, links, known);
         let mut tally = Tally { fragments: forest.fragments, ..Tally::default() };
         let all = self.spans.len() as u64;
@@ -104,13 +138,13 @@ impl Closer {
         for root in &forest.roots {
             root.hop.each(&mut |hop| {
                 for at in hop.client.into_iter().chain(hop.server) {
-                    halves[at].elsewhere = hop.elsewhere;
+                    scratch.halves[at].elsewhere = hop.elsewhere;
                     tally.joined += 1;
                     joined_sides += u64::from(self.spans[at].kind.is_half());
                 }
                 tally.joined += hop.relays.len() as u64;
             });
-            rows.push(self.close_request(root, plan, known, halves));
+            rows.push(self.close_request(root, plan, known, scratch));
             tally.requests.push(root.key);
         }
         tally.unplaced = sides - joined_sides;
@@ -129,7 +163,7 @@ impl Closer {
         root: &Root,
         plan: Option<&Planned>,
         known: &Known,
-        halves: &[Half],
+        scratch: &mut Scratch,
     ) -> RequestRow {
         let whole = self.cut == 0 && is_whole(&root.hop, &self.spans, known);
         let Some(at) = root.hop.client.or(root.hop.server) else {
@@ -141,19 +175,19 @@ impl Closer {
         let stopwatch = root.hop.client.and_then(|at| self.spans[at].planned.as_ref()?.stopwatch);
         let placed =
             |hop: &Hop| hop.server.is_some_and(|at| known.places(&self.spans[at].source.service));
-        let node = node(&root.hop, halves, &placed);
+        let node = node(&root.hop, &scratch.halves, &placed);
         let margin_ns = node.margin();
         let books = ledger::close(&node);
         let mut row = RequestRow {
             trace_id: hex(first.trace),
             root_id: root.key,
             kind: if linked.is_some() { RequestKind::Message } else { RequestKind::Request },
-            cell: plan.cell.to_owned(),
+            cell: plan.cell,
             round: plan.round,
             run: self.run,
             operation: self.operation(&root.hop),
             linked: linked.unwrap_or_default(),
-            start_ns: halves[at].call().0,
+            start_ns: scratch.halves[at].call().0,
             wall_ns: first.wall,
             latency_ns: books.total(),
             stopwatch_ns: stopwatch,
@@ -171,17 +205,17 @@ impl Closer {
             unasked: self.spans.iter().all(|span| span.run == Run::NONE),
             hops: Vec::with_capacity(books.hops.len()),
         };
-        self.hop_rows(&root.hop, "?", halves, &mut books.hops.into_iter(), &mut row.hops);
+        self.hop_rows(&root.hop, "?", scratch, &mut books.hops.into_iter(), &mut row.hops);
         row
     }
 
     /// What the request does: a route or method of its first or second span, else the name of the first.
     fn operation(&self, edge: &Hop) -> Arc<str> {
-        let told = |at: Option<usize>| self.spans[at?].operation.as_ref();
+        let told = |at: Option<usize>| self.spans[at?].operation();
         let (first, second) = (told(edge.client), told(edge.server));
         let both = || first.into_iter().chain(second);
         let chosen = both().find(|operation| operation.is_route).or_else(|| both().next());
-        chosen.map_or_else(|| Arc::from(""), |operation| Arc::clone(&operation.name))
+        chosen.map_or_else(Arc::default, |operation| Arc::clone(&operation.name))
     }
 
     /// The rows of a hop and all below it, in the order in which [`ledger::close`] lists them.
@@ -189,38 +223,38 @@ impl Closer {
         &self,
         hop: &Hop,
         caller: &str,
-        halves: &[Half],
+        scratch: &mut Scratch,
         books: &mut impl Iterator<Item = HopLedger>,
         rows: &mut Vec<HopRow>,
     ) {
         if let Some(books) = books.next() {
             let relay = hop.relays.first().copied();
-            let sides = [hop.client, hop.server, relay].map(|at| at.map(|at| &halves[at]));
-            let (name, others) = (self.hop_name(hop, caller), self.attempts(hop));
-            let claimed = self.claimed(hop);
-            rows.push(HopRow { claimed, ..hop_row(name, sides, books, others) });
+            let (client, server) = self.ends(hop, caller);
+            let name = scratch.hop(client, server);
+            let sides = [hop.client, hop.server, relay].map(|at| Some(&scratch.halves[at?]));
+            rows.push(hop_row(name, sides, books, self.attempts(hop), self.claimed(hop)));
         }
         let caller = hop.server.or(hop.client);
         let caller = caller.map_or("?", |at| self.spans[at].source.service.as_str());
         for child in &hop.children {
-            self.hop_rows(child, caller, halves, books, rows);
+            self.hop_rows(child, caller, scratch, books, rows);
         }
     }
 
-    /// `client→server`; a missing server is called what its client calls it, a missing client after the service
+    /// The names of both ends; a missing server is called what its client calls it, a missing client after the service
     /// that the hop was made in, `?` where nothing tells.
-    fn hop_name(&self, hop: &Hop, caller: &str) -> String {
+    fn ends<'s>(&'s self, hop: &Hop, caller: &'s str) -> (&'s str, &'s str) {
         let service = |at: usize| self.spans[at].source.service.as_str();
         let client = hop.client.map_or(caller, service);
         let server = match (hop.server, hop.client) {
             (Some(server), _) => service(server),
             (None, Some(client)) => {
                 let span = &self.spans[client];
-                span.peer.as_deref().or(span.database.as_deref()).unwrap_or("?")
+                span.peer().or(span.database()).unwrap_or("?")
             }
             (None, None) => "?",
         };
-        [client, "→", server].concat()
+        (client, server)
     }
 
     /// The sizes that its spans claim: who has a message knows better than who asked for it.
@@ -242,22 +276,22 @@ impl Closer {
 }
 
 /// Cell, round and weight of a request.
-struct Plan<'a> {
-    cell: &'a str,
+struct Plan {
+    cell: Arc<str>,
     round: u32,
     weight: f64,
 }
 
-impl<'a> Plan<'a> {
+impl Plan {
     /// What the request's own spans say, else what the trace says of its only one.
-    fn of(root: &Root, first: &'a Span, of_trace: Option<&'a Planned>) -> Plan<'a> {
+    fn of(root: &Root, first: &Span, of_trace: Option<&Planned>) -> Plan {
         let (own, message) = (first.planned.as_deref(), root.origin == Origin::Message);
         let told = if first.edge.is_some() { own } else { own.or(of_trace) };
         let told = told.filter(|_| !message);
         let edge = first.edge.as_ref().filter(|_| !message);
-        let cell = told.and_then(|told| told.cell.as_deref());
+        let cell = told.and_then(|told| told.cell.as_ref());
         Plan {
-            cell: cell.or(edge.map(|edge| &*edge.said.cell)).unwrap_or_default(),
+            cell: cell.or(edge.map(|edge| &edge.said.cell)).map(Arc::clone).unwrap_or_default(),
             round: match edge {
                 Some(edge) => edge.said.round,
                 None => told.map_or(0, |told| told.round),
@@ -269,8 +303,12 @@ impl<'a> Plan<'a> {
 
 /// A number in 32 hexadecimal digits.
 pub(crate) fn hex(number: u128) -> String {
-    let digit = |byte: u8| char::from(b"0123456789abcdef"[usize::from(byte)]);
-    number.to_be_bytes().into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |digit: u8| char::from(b"0123456789abcdef"[usize::from(digit)]);
+    let mut text = String::with_capacity(32);
+    for byte in number.to_be_bytes() {
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
 }
 
 /// A hop with its sides, and all below it. It needs no name here.
@@ -298,16 +336,18 @@ fn is_whole(hop: &Hop, spans: &[Span], known: &Known) -> bool {
     let lacks = hop.server.is_none()
         && hop.others.is_empty()
         && hop.client.map(|at| &spans[at]).is_some_and(|span| {
-            span.database.is_none() && known.answers((span.source.service.as_str(), span.called()))
+            span.database().is_none()
+                && known.answers((span.source.service.as_str(), span.called()))
         });
     !lacks && hop.children.iter().all(|child| is_whole(child, spans, known))
 }
 
 fn hop_row(
-    hop: String,
+    hop: Arc<str>,
     [client, server, relay]: [Option<&Half>; 3],
     books: HopLedger,
     others: Vec<Attempt>,
+    claimed: Claimed,
 ) -> HopRow {
     let tapped = |half: Option<&Half>| half.is_some_and(|half| half.http != 0);
     let (client_saw, server_saw) = (tapped(client), tapped(server));
@@ -340,6 +380,7 @@ fn hop_row(
         by_relay: relay.is_some() && !client_saw && !server_saw,
         request,
         reply,
+        claimed,
         wire_disagrees,
         connection: client
             .filter(|_| client_saw)
@@ -350,6 +391,5 @@ fn hop_row(
         attempts: counted.max(tried),
         others,
         injected: injected.copied().collect(),
-        ..HopRow::default()
     }
 }

@@ -36,7 +36,14 @@ impl OfRuns {
     /// the first.
     pub(super) fn forget(&mut self, run: Run, note: u64) {
         let Some(OfRun { traces, gone }) = self.runs.get_mut(&run) else { return };
-        if let Ok(at) = traces.binary_search_by_key(&note, |(note, _)| *note) {
+        // Where nothing was noted between of other runs it is in the place that the numbers say.
+        let first = traces.front().map_or(note, |(first, _)| *first);
+        let guess = usize::try_from(note.saturating_sub(first)).unwrap_or(usize::MAX);
+        let at = match traces.get(guess) {
+            Some((there, _)) if *there == note => Ok(guess),
+            _ => traces.binary_search_by_key(&note, |(note, _)| *note),
+        };
+        if let Ok(at) = at {
             traces[at].1 = GONE;
             *gone += 1;
         }

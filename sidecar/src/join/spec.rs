@@ -111,7 +111,7 @@ fn rows(spans: impl IntoIterator<Item = Span>) -> Vec<RequestRow> {
 }
 
 fn names(row: &RequestRow) -> Vec<(u32, &str)> {
-    row.hops.iter().map(|hop| (hop.depth, hop.hop.as_str())).collect()
+    row.hops.iter().map(|hop| (hop.depth, &*hop.hop)).collect()
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_ping_becomes_one_request_of_two_hops() {
     let closing = close(ping());
     let row = &closing.rows[0];
     assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo")]);
-    assert_eq!((row.cell.as_str(), row.round, row.weight), ("rest-10B", 2, 5.0));
+    assert_eq!((&*row.cell, row.round, row.weight), ("rest-10B", 2, 5.0));
     assert_eq!((row.latency_ns, row.stopwatch_ns, row.start_ns), (1_000, Some(1_010), 1_000));
     let stage = |hop: usize, stage| row.hops[hop].stages.get(stage).ns;
     assert_eq!(stage(0, Stage::BetweenSpans), 200);
@@ -171,7 +171,7 @@ fn marks_on_one_clock_give_measured_wire_stages() {
 fn a_lost_server_half_leaves_the_call_to_the_peer() {
     let mut spans = ping();
     spans.remove(4);
-    spans[3].peer = Some("echo.local".into());
+    spans[3].named().peer = Some("echo.local".into());
     let row = &rows(spans)[0];
     assert_eq!(names(row), [(0, "driver→gateway"), (1, "gateway→echo.local")]);
     assert!(row.hops[1].unjoined && row.latency_ns == 1_000);
@@ -181,7 +181,7 @@ fn a_lost_server_half_leaves_the_call_to_the_peer() {
 /// A span of a call to a database, as an instrumentation of any SDK makes it.
 fn query(id: u64, parent: u64, service: &str, interval: (u64, u64)) -> Span {
     let mut span = span(Client, id, parent, service, interval);
-    span.database = Some("postgresql".into());
+    span.named().database = Some("postgresql".into());
     span
 }
 
@@ -203,7 +203,7 @@ fn a_call_to_a_database_needs_no_server_span() {
 fn a_database_call_round_another_of_the_same_process_is_one_call() {
     // An object mapper's span round its driver's.
     let mut outer = query(5, 4, "echo", (1_400, 1_650));
-    outer.peer = Some("postgres".into());
+    outer.named().peer = Some("postgres".into());
     let closing = close(ping().into_iter().chain([outer, query(6, 5, "echo", (1_410, 1_640))]));
     assert_eq!(names(&closing.rows[0])[2..], [(2, "echo→postgres")]);
     assert_eq!(closing.tally.unplaced, 1);
@@ -282,7 +282,7 @@ fn cycles_are_survived_and_counted() {
     spans.push(span(Client, 10, 0, "root", (0, 9)));
     let closing = close(spans);
     let halves = closing.rows.iter().map(|row| row.hops.len()).sum::<usize>() as u64;
-    assert!(closing.rows.iter().any(|row| row.hops[0].hop == "root→?"));
+    assert!(closing.rows.iter().any(|row| &*row.hops[0].hop == "root→?"));
     assert_eq!(closing.tally.joined + closing.tally.unplaced, 7);
     assert_eq!(closing.tally.joined, halves);
 }

@@ -1,5 +1,7 @@
 //! Where the spans of a trace went: each is counted once.
 
+use smallvec::SmallVec;
+
 /// Where the spans of a trace went.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Tally {
@@ -13,7 +15,7 @@ pub(crate) struct Tally {
     /// Spans below one whose parent is not here and that begins no request.
     pub(crate) fragments: u64,
     /// The requests, by what tells them apart in their trace.
-    pub(super) requests: Vec<u64>,
+    pub(super) requests: SmallVec<[u64; 1]>,
 }
 
 impl Tally {

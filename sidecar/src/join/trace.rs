@@ -214,9 +214,9 @@ impl Trace {
                     SpanKind::Client => other.source == span.source,
                     _ => false,
                 };
-                span.database.is_some()
+                span.database().is_some()
                     || spans.iter().any(|other| other.parent == span.id && below(other))
-                    || known.is_silent((service, span.peer.as_deref().unwrap_or_default()))
+                    || known.is_silent((service, span.called()))
             };
             if !placed || (span.kind == SpanKind::Client && !answered()) {
                 return true;

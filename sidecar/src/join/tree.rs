@@ -7,6 +7,8 @@
 //! * Everything else whose parent is not here is a *fragment*, with all that is below it.
 //! * A hop's children are the CLIENT spans whose nearest ancestor among halves is the hop's server.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::attempts;
 use super::known::Known;
 use super::links::Links;
@@ -66,13 +68,13 @@ pub(super) struct Root {
 /// What the spans of a trace are.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Forest {
-    pub(super) roots: Vec<Root>,
+    pub(super) roots: SmallVec<[Root; 1]>,
     /// Spans below a top that begins no request.
     pub(super) fragments: u64,
     /// Hops were left out because they are too deep.
     pub(super) too_deep: bool,
     /// Of each span, whether it is a top that begins a request.
-    begins: Vec<bool>,
+    begins: SmallVec<[bool; 16]>,
 }
 
 impl Forest {
@@ -85,11 +87,11 @@ impl Forest {
 /// The requests among `spans`, which `links` links.
 pub(super) fn forest(spans: &[Span], links: &Links, known: &Known) -> Forest {
     let mut forest = Forest::default();
-    let mut begins: Vec<_> = (0..spans.len())
+    let mut begins: SmallVec<[Begin; 4]> = (0..spans.len())
         .filter(|&at| links.is_top(at))
         .filter_map(|at| origin(&spans[at], known).map(|(origin, key)| (origin, key, at)))
         .collect();
-    forest.begins = vec![false; spans.len()];
+    forest.begins = smallvec![false; spans.len()];
     for &(_, _, at) in &begins {
         forest.begins[at] = true;
         // Relays on the way to a server whose caller is not here stand beside it.
@@ -139,9 +141,9 @@ struct Branches<'a> {
     /// Tops that begin a request with others, of which another counts; in order.
     left_out: Vec<usize>,
     /// By the hop's name (its client or, where it has none, its server): its first child, and the next of its parent.
-    children: Vec<(Option<usize>, Option<usize>)>,
+    children: SmallVec<[(Option<usize>, Option<usize>); 8]>,
     /// Of each span, whether it is a relay of a hop already: servers that share a caller share no relay.
-    relayed: Vec<bool>,
+    relayed: SmallVec<[bool; 16]>,
     too_deep: bool,
 }
 
@@ -150,8 +152,8 @@ type Begin = (Origin, u64, usize);
 
 impl<'a> Branches<'a> {
     fn new(spans: &'a [Span], links: &'a Links) -> Self {
-        let children = vec![(None, None); spans.len()];
-        let relayed = vec![false; spans.len()];
+        let children = smallvec![(None, None); spans.len()];
+        let relayed = smallvec![false; spans.len()];
         Branches { spans, links, left_out: Vec::new(), children, relayed, too_deep: false }
     }
 

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use ledger::{Half, Origin, Side, names};
+use ledger::{Bounds, Half, Origin, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
-use super::naming::{self, Peer, Queries, Recent};
+use super::naming::{self, Peer, Queries, RecentNames};
 use super::reject::Reason;
 use super::sizes::Sizes;
 use super::state::States;
 use super::wire::{Fields, Value, WireError};
 use crate::losses::Told;
 use crate::runs::Runs;
-use crate::span::{Edge, Operation, Planned, Source, Span, SpanKind};
+use crate::span::{Edge, Names, Planned, Source, Span, SpanKind};
 
 /// Why one span is refused, with what was wrong in particular.
 pub(super) struct Refusal {
@@ -52,20 +52,21 @@ struct Draft<'a> {
     peer: Peer<'a>,
     sizes: Sizes,
     database: Option<&'a [u8]>,
-    /// What the span measured, packed; and whether it says some of it as text.
+    /// What the span measured, packed, and how large that is; and whether some of it is in [`Reader::half`].
     packed: Option<&'a [u8]>,
+    bounds: Bounds,
     plain: bool,
     planned: Option<Box<Planned>>,
+    /// The cell that is planned.
+    cell: Option<&'a str>,
 }
 
 /// Reads the spans of one export. What many of them say alike is made once.
 #[derive(Debug)]
 pub(super) struct Reader<'r> {
-    operations: Recent,
-    peers: Recent,
-    databases: Recent,
+    names: RecentNames,
     states: States<'r>,
-    /// What the span in hand measured.
+    /// What the span in hand says as text of what it measured: few do.
     half: Half,
     repacked: Vec<u8>,
     /// Spans whose word about the plan was not taken.
@@ -77,9 +78,7 @@ pub(super) struct Reader<'r> {
 impl<'r> Reader<'r> {
     pub(super) fn new(queries: Queries, runs: &'r Runs) -> Reader<'r> {
         Reader {
-            operations: Recent::new(queries),
-            peers: Recent::new(queries),
-            databases: Recent::new(Queries::Dropped),
+            names: RecentNames::new(queries),
             states: States::of(runs),
             half: Half::new(Side::Client, (0, 0)),
             repacked: Vec::new(),
@@ -96,7 +95,6 @@ pub(super) fn read_span(
     reader: &mut Reader<'_>,
 ) -> Result<Span, Refusal> {
     let mut draft = Draft::default();
-    reader.half.begin_anew(Side::Client, (0, 0));
     for field in Fields::of(message) {
         match field? {
             (1, Value::Bytes(id)) => draft.trace = id,
@@ -180,7 +178,8 @@ impl<'a> Draft<'a> {
                 if cell.len() > limits::NAME_BYTES {
                     return Err(format!("{} bytes, more than {}", cell.len(), limits::NAME_BYTES));
                 }
-                self.plan().cell = Some(cell.to_owned());
+                self.plan();
+                self.cell = Some(cell);
                 Ok(())
             }
             b"round" => {
@@ -213,8 +212,7 @@ impl<'a> Draft<'a> {
         if text.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", text.len(), limits::RECORD_BYTES));
         }
-        self.plain = true;
-        half.read(key, text).map_err(|error| error.to_string())
+        self.plain(half).read(key, text).map_err(|error| error.to_string())
     }
 
     fn read_packed(
@@ -227,27 +225,53 @@ impl<'a> Draft<'a> {
         if bytes.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
         }
-        // What two of them say is one record.
-        self.plain |= self.packed.replace(bytes).is_some();
-        let origin = half.unpack(bytes).map_err(|error| error.to_string())?;
+        let (bounds, origin) = Bounds::of_packed(bytes).map_err(|error| error.to_string())?;
+        self.bounds = bounds;
+        if let Some(other) = self.packed.replace(bytes) {
+            // What two of them say is one record.
+            self.plain(half).unpack(other).map_err(|error| error.to_string())?;
+        }
         if let Some(Origin { sequence, .. }) = origin.filter(|it| it.instance == told.instance) {
             told.came(sequence);
         }
         Ok(())
     }
 
+    /// The record that holds what the span says of itself in more than one attribute.
+    fn plain<'h>(&mut self, half: &'h mut Half) -> &'h mut Half {
+        if !std::mem::replace(&mut self.plain, true) {
+            half.begin_anew(Side::Client, (0, 0));
+        }
+        half
+    }
+
+    /// What the span measured, packed, and how large that is; nothing if it measured nothing.
+    fn measured<'b>(&self, half: &mut Half, repacked: &'b mut Vec<u8>) -> Option<(&'b [u8], Bounds)>
+    where
+        'a: 'b,
+    {
+        if !self.plain {
+            return Some((self.packed?, self.bounds));
+        }
+        // It could be read when it came.
+        let _ = self.packed.map(|packed| half.unpack(packed));
+        repacked.clear();
+        half.pack(None, repacked);
+        Some((repacked, Bounds::of(half)))
+    }
+
     fn plan(&mut self) -> &mut Planned {
         self.planned.get_or_insert_default()
     }
 
-    /// What the request does that this span may be the beginning of. Most spans are not, and need no name.
-    fn operation(&self, begins: bool, names: &mut Recent) -> Option<Operation> {
+    /// What it is called and what it calls. Most spans do not begin a request, and need no name of their own.
+    fn names(&self, begins: bool, names: &mut RecentNames) -> Option<Arc<Names>> {
         let may_begin = begins || matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
-        let text = self.route.unwrap_or(self.name);
-        (may_begin && !text.is_empty()).then(|| Operation {
-            name: names.get(text.into(), limits::NAME_BYTES),
-            is_route: self.route.is_some(),
-        })
+        let operation = (self.route.unwrap_or(self.name), self.route.is_some());
+        let operation = Some(operation).filter(|(text, _)| may_begin && !text.is_empty());
+        let calls = self.kind == SpanKind::Client;
+        let peer = self.peer.called(self.database).filter(|_| calls);
+        names.get(operation, peer, self.database.filter(|_| calls))
     }
 
     /// The ids of its trace, itself and its parent.
@@ -267,65 +291,59 @@ impl<'a> Draft<'a> {
         Ok((trace, id, parent))
     }
 
-    fn finish(self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
+    fn finish(&mut self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
         let (trace, id, parent) = self.ids()?;
         let state = reader.states.read(self.state);
         let (inner, edge) = match &state {
             Some(state) if state.edge == parent || state.edge == id => (false, Some(state)),
             state => (state.is_some(), None),
         };
-        let packed = self.plain || self.packed.is_some();
-        let relays = packed && self.kind == SpanKind::Internal && reader.half.far.is_some();
+        let measured = self.measured(&mut reader.half, &mut reader.repacked);
+        let far = measured.is_some_and(|(_, bounds)| bounds.far.is_some());
+        let relays = self.kind == SpanKind::Internal && far;
         let kind = if relays { SpanKind::Wire } else { self.kind };
-        let mut span = Span {
+        reader.sizes_ignored += self.sizes.ignored;
+        let measured = measured.filter(|_| kind.is_half() || relays);
+        if measured.is_none_or(|(_, bounds)| bounds.marks.is_none()) {
+            limits::interval(self.start, self.end)?;
+        }
+        let (record, (start, end)) = match measured {
+            Some((record, bounds)) => {
+                (record.into(), limits::record(&bounds, (self.start, self.end))?)
+            }
+            None => (Box::default(), (self.start, self.end)),
+        };
+        let says = self.planned.is_some() || edge.is_some_and(|edge| edge.claims);
+        // What a span says of the plan is taken of the edge of a request of the run that is open.
+        let believed = edge.filter(|edge| edge.believed);
+        reader.ignored += u64::from(says && believed.is_none());
+        Ok(Span {
             trace,
             id,
             parent,
             kind,
             error: self.error,
-            start: self.start,
-            end: self.end,
+            start,
+            end,
             wall: self.start,
             source: Arc::clone(source),
-            operation: self.operation(parent == 0 || edge.is_some(), &mut reader.operations),
+            names: self.names(parent == 0 || edge.is_some(), &mut reader.names),
+            edge: edge.map(|state| Edge { span: state.edge, said: Arc::clone(&state.said) }),
             inner,
             run: state.as_ref().map(|state| state.said.run).unwrap_or_default(),
             link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
+            record,
             claimed: self.sizes.claimed().filter(|_| self.kind.is_half()),
-            ..Span::default()
-        };
-        reader.sizes_ignored += self.sizes.ignored;
-        let measured = packed && (kind.is_half() || relays);
-        if !(measured && reader.half.marks.first().is_some()) {
-            limits::interval(self.start, self.end)?;
-        }
-        if measured {
-            reader.half.interval = (self.start, self.end);
-            limits::half(&mut reader.half)?;
-            (span.start, span.end) = reader.half.interval;
-            span.record = match self.packed.filter(|_| !self.plain) {
-                Some(packed) => packed.into(),
-                None => {
-                    reader.repacked.clear();
-                    reader.half.pack(None, &mut reader.repacked);
-                    reader.repacked.as_slice().into()
-                }
-            };
-        }
-        if self.kind == SpanKind::Client {
-            let called = self.peer.called(self.database);
-            span.peer = called.map(|called| reader.peers.get(called, limits::NAME_BYTES));
-            let database = self.database.map(Into::into);
-            span.database = database.map(|name| reader.databases.get(name, limits::NAME_BYTES));
-        }
-        // What a span says of the plan is taken of the edge of a request of the run that is open.
-        if edge.is_some_and(|edge| edge.believed) {
-            span.planned = self.planned;
-        } else if self.planned.is_some() || edge.is_some_and(|edge| edge.claims) {
-            reader.ignored += 1;
-        }
-        span.edge = edge.map(|state| Edge { span: state.edge, said: Arc::clone(&state.said) });
-        Ok(span)
+            planned: believed.and_then(|edge| self.planned(&edge.said.cell)),
+        })
+    }
+
+    /// What it says of the plan. The cell is mostly the same as its `tracestate` has, `said`.
+    fn planned(&mut self, said: &Arc<str>) -> Option<Box<Planned>> {
+        let mut planned = self.planned.take()?;
+        let same = self.cell.is_some_and(|cell| *cell == **said);
+        planned.cell = if same { Some(Arc::clone(said)) } else { self.cell.map(Arc::from) };
+        Some(planned)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A trace has at most 1,024 spans (`MAX_SPANS` of joining), each mark is below 2^61 and each span at most
 //! a day (2^47 ns) long: every partial sum of stages stays below 2^63.
 
-use ledger::{Half, Traffic};
+use ledger::Bounds;
 
 use super::reject::Reason;
 
@@ -34,42 +34,28 @@ pub(super) fn weight(weight: f64) -> bool {
     weight.is_finite() && weight > 0.0 && weight <= 1e12
 }
 
-/// Checks every number of a record; where it has marks they are its interval, for the wall times
-/// of a marked span are decoration.
-pub(super) fn half(half: &mut Half) -> Result<(), Reason> {
-    if let (Some(first), Some(last)) = (half.marks.first(), half.marks.last()) {
+/// Checks every number of a record. Answers the interval of its span: where it has marks they are that, for the wall
+/// times of a marked span, `told`, are decoration.
+pub(super) fn record(bounds: &Bounds, told: (u64, u64)) -> Result<(u64, u64), Reason> {
+    if let Some((first, last)) = bounds.marks {
         if last >= LATEST_NS {
             return Err(Reason::Attribute);
         }
         if last - first > DAY_NS {
             return Err(Reason::TooLong);
         }
-        half.interval = (first, last);
     }
-    let far = half.far.as_deref();
-    if let Some((first, last)) = far.and_then(|far| Some((far.marks.first()?, far.marks.last()?))) {
-        let (from, until) = half.interval;
-        if last >= LATEST_NS || until.max(last) - from.min(first) > DAY_NS {
-            return Err(Reason::Attribute);
-        }
-    }
-    let sending = half.sending;
-    let waits = [sending.window_wait, sending.socket_wait, sending.socket_write, sending.framing];
-    let injected = half.injected.iter().map(|&(_, ns)| ns);
-    if waits.into_iter().chain(injected).any(|ns| ns > DAY_NS) {
-        return Err(Reason::TooLong);
-    }
-    let counted = |traffic: &Traffic| {
-        let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
-        [payload, body, wire, frames, framing, headers].into_iter().all(|n| n <= MOST_BYTES)
-    };
-    let numbers = [half.connection, half.http, half.attempts];
-    if !counted(&half.outbound)
-        || !counted(&half.inbound)
-        || far.is_some_and(|far| !counted(&far.outbound) || !counted(&far.inbound))
-        || numbers.into_iter().any(|number| number > MOST_BYTES)
+    let (from, until) = bounds.marks.unwrap_or(told);
+    if let Some((first, last)) = bounds.far.and_then(|far| far.marks)
+        && (last >= LATEST_NS || until.max(last) - from.min(first) > DAY_NS)
     {
         return Err(Reason::Attribute);
     }
-    Ok(())
+    if bounds.longest > DAY_NS {
+        return Err(Reason::TooLong);
+    }
+    if bounds.most.max(bounds.far.map_or(0, |far| far.most)) > MOST_BYTES {
+        return Err(Reason::Attribute);
+    }
+    Ok((from, until))
 }

@@ -6,7 +6,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::attribute::Any;
+use super::limits::NAME_BYTES;
+use crate::span::{Names, Operation};
 
 /// What becomes of the queries and fragments of URLs in names that other people's programs choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,8 +109,22 @@ struct Named {
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     queries: Queries,
-    names: [Option<Named>; 4],
+    names: SmallVec<[Named; LATEST]>,
     next: usize,
+}
+
+/// How many of a kind are remembered.
+const LATEST: usize = 4;
+
+/// Puts `one` among the latest, in the place of the oldest; answers where.
+fn remember<T>(latest: &mut SmallVec<[T; LATEST]>, next: &mut usize, one: T) -> usize {
+    if latest.len() < LATEST {
+        latest.push(one);
+        return latest.len() - 1;
+    }
+    *next = (*next + 1) % LATEST;
+    latest[*next] = one;
+    *next
 }
 
 impl Recent {
@@ -114,11 +132,12 @@ impl Recent {
         Recent { queries, ..Recent::default() }
     }
 
-    /// The name, of at most `limit` bytes.
-    pub(super) fn get(&mut self, Called { text, port }: Called<'_>, limit: usize) -> Arc<str> {
-        let mut all = self.names.iter().flatten();
-        if let Some(known) = all.find(|known| *known.text == *text && known.port == port) {
-            return Arc::clone(&known.name);
+    /// The name, of at most [`NAME_BYTES`].
+    fn get(&mut self, Called { text, port }: Called<'_>) -> &Arc<str> {
+        let limit = NAME_BYTES;
+        let mut all = self.names.iter();
+        if let Some(at) = all.position(|known| *known.text == *text && known.port == port) {
+            return &self.names[at].name;
         }
         let name: Arc<str> = match port {
             Some(port) => {
@@ -127,10 +146,64 @@ impl Recent {
             }
             None => bounded(text, limit, self.queries).into(),
         };
-        let named = Named { text: text.into(), port, name: Arc::clone(&name) };
-        self.names[self.next % self.names.len()] = Some(named);
-        self.next += 1;
-        name
+        let named = Named { text: text.into(), port, name };
+        let at = remember(&mut self.names, &mut self.next, named);
+        &self.names[at].name
+    }
+}
+
+/// The latest names of the spans of one export.
+#[derive(Debug, Default)]
+pub(super) struct RecentNames {
+    operations: Recent,
+    peers: Recent,
+    databases: Recent,
+    latest: SmallVec<[Arc<Names>; LATEST]>,
+    next: usize,
+}
+
+impl RecentNames {
+    pub(super) fn new(queries: Queries) -> RecentNames {
+        let [operations, peers] = [queries; 2].map(Recent::new);
+        RecentNames { operations, peers, ..RecentNames::default() }
+    }
+
+    /// The names of a span: of what it does (and whether that is a route), of whom it calls, and of the kind of database.
+    pub(super) fn get(
+        &mut self,
+        operation: Option<(&[u8], bool)>,
+        peer: Option<Called<'_>>,
+        database: Option<&[u8]>,
+    ) -> Option<Arc<Names>> {
+        let operation =
+            operation.map(|(text, is_route)| (self.operations.get(text.into()), is_route));
+        let peer = peer.map(|called| self.peers.get(called));
+        let database = database.map(|name| self.databases.get(name.into()));
+        if operation.is_none() && peer.is_none() && database.is_none() {
+            return None;
+        }
+        // A name that is remembered is one and the same wherever it is.
+        let same = |known: &Option<Arc<str>>, name: Option<&Arc<str>>| match (known, name) {
+            (Some(known), Some(name)) => Arc::ptr_eq(known, name),
+            (known, name) => known.is_none() && name.is_none(),
+        };
+        let does = |known: &Option<Operation>| match (known, operation) {
+            (Some(known), Some((name, is_route))) => {
+                Arc::ptr_eq(&known.name, name) && known.is_route == is_route
+            }
+            (known, other) => known.is_none() && other.is_none(),
+        };
+        let known = self.latest.iter().position(|known| {
+            same(&known.peer, peer) && same(&known.database, database) && does(&known.operation)
+        });
+        let at = known.unwrap_or_else(|| {
+            let operation =
+                operation.map(|(name, is_route)| Operation { name: Arc::clone(name), is_route });
+            let [peer, database] = [peer, database].map(|name| name.map(Arc::clone));
+            let names = Arc::new(Names { peer, database, operation });
+            remember(&mut self.latest, &mut self.next, names)
+        });
+        Some(Arc::clone(&self.latest[at]))
     }
 }
 
@@ -204,7 +277,7 @@ mod tests {
             peer.read(key.as_bytes(), *value);
         }
         let called = peer.called(system.map(str::as_bytes))?;
-        Some(Recent::default().get(called, 256).to_string())
+        Some(Recent::default().get(called).to_string())
     }
 
     const fn text(text: &'static str) -> Any<'static> {

@@ -102,7 +102,7 @@ fn a_span_made_by_generated_code_is_read() {
     assert_eq!(span.trace, u128::from_be_bytes([1; 16]));
     assert_eq!((span.id, span.parent), (u64::from_be_bytes([2; 8]), u64::from_be_bytes([3; 8])));
     assert_eq!((span.kind, span.error), (SpanKind::Client, true));
-    assert_eq!(span.peer.as_deref(), Some("db"));
+    assert_eq!(span.peer(), Some("db"));
     assert_eq!((span.start, span.end), (1_000, 3_000));
     let source = &span.source;
     assert_eq!((source.service.as_str(), source.clock.as_str(), source.pid), ("app", "boot", 42));
@@ -114,7 +114,7 @@ fn a_span_made_by_generated_code_is_read() {
 fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
     let calls = |key: &str, value: Value| {
         let span = with(|span| span.attributes.push(attribute(key, value)));
-        decode(vec![span]).spans[0].database.clone()
+        decode(vec![span]).spans[0].database().map(str::to_owned)
     };
     let of = |name: &str| Value::StringValue(name.into());
     assert_eq!(calls(names::DB_SYSTEM_NAME, of("postgresql")).as_deref(), Some("postgresql"));
@@ -127,7 +127,7 @@ fn a_call_to_a_database_is_known_by_either_name_of_its_attribute() {
         span.kind = otlp::span::SpanKind::Server as i32;
         span.attributes.push(text(names::DB_SYSTEM_NAME, "postgresql"));
     });
-    assert_eq!(decode(vec![server]).spans[0].database, None);
+    assert_eq!(decode(vec![server]).spans[0].database(), None);
 }
 
 #[test]

@@ -55,7 +55,12 @@ impl<'r> States<'r> {
         let claims = !cell.is_empty();
         // Where the request begins is true all the same.
         let (cell, round) = if believed { (cell, round) } else { Default::default() };
-        let state = State { edge, said: Arc::new(Said { run, cell, round }), claims, believed };
+        let state = State {
+            edge,
+            said: Arc::new(Said { run, cell: cell.into(), round }),
+            claims,
+            believed,
+        };
         self.latest = Some((rest.as_bytes().into(), state.clone()));
         Some(state)
     }

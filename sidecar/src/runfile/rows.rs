@@ -47,7 +47,8 @@ pub struct RequestRow {
     /// What kind of work it is.
     pub kind: RequestKind,
     /// Cell of the plan; empty for traffic that no plan made.
-    pub cell: String,
+    #[serde(with = "json::text")]
+    pub cell: Arc<str>,
     /// Round of the cell.
     pub round: u32,
     /// Number of the run that it belongs to, of those that the sidecar opened; 0 of requests of none.
@@ -106,10 +107,10 @@ impl Default for RequestRow {
             trace_id: String::new(),
             root_id: 0,
             kind: RequestKind::Request,
-            cell: String::new(),
+            cell: Arc::default(),
             round: 0,
             run: 0,
-            operation: Arc::from(""),
+            operation: Arc::default(),
             linked: String::new(),
             start_ns: 0,
             wall_ns: 0,
@@ -198,7 +199,8 @@ impl Claimed {
 #[serde(default)]
 pub struct HopRow {
     /// `client→server`, by service name.
-    pub hop: String,
+    #[serde(with = "json::text")]
+    pub hop: Arc<str>,
     /// Distance from the edge.
     pub depth: u32,
     /// A client or a server half is missing.

@@ -31,7 +31,7 @@ fn request(n: u64) -> RequestRow {
         stages.add(stage, if kind == Kind::Absent { 0 } else { at as i64 * 10 - 50 }, kind);
     }
     let hop = |depth| HopRow {
-        hop: format!("a→b{depth}"),
+        hop: format!("a→b{depth}").into(),
         depth,
         unjoined: depth == 1,
         at_ns: (depth == 1).then_some(44),
@@ -202,7 +202,7 @@ async fn a_cell_is_read_without_the_others_and_some_requests_at_a_time() {
     for cell in ["rest-10B", "grpc-10B", "none of these"] {
         let mut read = Vec::new();
         file.each_request(Some(cell), |row| read.push(row)).await.unwrap();
-        let expected: Vec<_> = requests.iter().filter(|row| row.cell == cell).cloned().collect();
+        let expected: Vec<_> = requests.iter().filter(|row| *row.cell == *cell).cloned().collect();
         assert_eq!(read, expected, "{cell}");
     }
 }
@@ -214,7 +214,7 @@ async fn single_requests_are_found_by_the_beginning_of_their_trace_and_by_their_
     let slow = |n| RequestRow { latency_ns: n as i64, ..request(n) };
     let mut requests: Vec<_> = (0..600).map(slow).collect();
     // As certifications are, which no cell asks for.
-    requests.push(RequestRow { cell: String::new(), ..slow(9_999) });
+    requests.push(RequestRow { cell: "".into(), ..slow(9_999) });
     file.write(&requests, &[]).await.unwrap();
     let found = file.read_single(&Single::Trace(request(7).trace_id), None).await.unwrap();
     assert_eq!(found, requests[7..8]);

@@ -136,7 +136,7 @@ fn check(language: Language, way: Way, Seen { stats, sent, gzipped, .. }: &Seen)
 fn check_hops(seen: &Seen) {
     assert_eq!(seen.requests.len() as u64, VISITS, "{:#?}", seen.requests);
     for row in &seen.requests {
-        let hops: Vec<_> = row.hops.iter().map(|hop| hop.hop.as_str()).collect();
+        let hops: Vec<_> = row.hops.iter().map(|hop| &*hop.hop).collect();
         assert!(hops.iter().all(|hop| hop.contains('→')), "{hops:?}");
         assert!(hops.iter().skip(1).all(|hop| !hop.contains('?')), "{hops:?}");
         let calls = hops.iter().filter(|hop| hop.starts_with("front→stock")).count();

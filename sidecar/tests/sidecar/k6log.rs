@@ -71,7 +71,7 @@ async fn what_k6_pushes_is_the_edge_of_its_requests() {
     let stages = |row: &RequestRow| -> Vec<_> {
         row.hops[0].stages.iter().map(|(stage, time)| (stage, time.ns, time.kind)).collect()
     };
-    assert_eq!((http.hops[0].hop.as_str(), http.hops[0].unjoined), ("k6→unknown_service", false));
+    assert_eq!((&*http.hops[0].hop, http.hops[0].unjoined), ("k6→unknown_service", false));
     assert_eq!((http.latency_ns, &*http.operation), (2_500_000, "ping"));
     assert_eq!((http.hops[0].claimed.reply, http.edge_assumed), (Some(77), false));
     let mut found = stages(http);
@@ -86,7 +86,7 @@ async fn what_k6_pushes_is_the_edge_of_its_requests() {
     }
     assert_eq!(found.iter().map(|(_, ns, _)| ns).sum::<i64>(), 2_500_000);
     // Of gRPC k6 tells no connection: all of its time is where the other side is.
-    assert_eq!((grpc.hops[0].hop.as_str(), grpc.latency_ns), ("k6→127.0.0.1:8081", 40_249));
+    assert_eq!((&*grpc.hops[0].hop, grpc.latency_ns), ("k6→127.0.0.1:8081", 40_249));
     assert_eq!(stages(grpc), [(Stage::Remote, 40_249, Kind::Inferred)]);
 }
 
@@ -104,7 +104,7 @@ async fn lines_of_the_open_run_belong_to_its_cell() {
     sidecar.flush_run(&nonce).await;
     let rows = rows(sidecar).await;
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
-    assert_eq!((row.cell.as_str(), row.round, row.weight), ("orders", 2, 5.0));
+    assert_eq!((&*row.cell, row.round, row.weight), ("orders", 2, 5.0));
     assert_eq!(row.stopwatch_ns, Some(2_500_000));
 }
 

@@ -44,7 +44,7 @@ async fn rows(sidecar: Running) -> Vec<RequestRow> {
 
 fn cells(rows: &[RequestRow]) -> Vec<(&str, u32, f64, Option<u64>)> {
     let cell = |row: &RequestRow| (row.round, row.weight, row.stopwatch_ns);
-    rows.iter().map(|row| (row.cell.as_str(), cell(row).0, cell(row).1, cell(row).2)).collect()
+    rows.iter().map(|row| (&*row.cell, cell(row).0, cell(row).1, cell(row).2)).collect()
 }
 
 const NO_CELL: (&str, u32, f64, Option<u64>) = ("", 0, 1.0, None);

@@ -149,7 +149,7 @@ impl OpenBreakdown {
         for hop in &row.hops {
             self.tapped |= hop.request.is_some();
             for (stage, time) in hop.stages.iter() {
-                let key = (hop.depth, hop.hop.clone(), stage, time.kind);
+                let key = (hop.depth, hop.hop.to_string(), stage, time.kind);
                 self.sums.entry(key).or_default().add(time.ns, held);
             }
         }

@@ -23,7 +23,7 @@ pub fn in_time(row: &RequestRow) -> RequestResult {
         trace_id: row.trace_id.clone(),
         root_id: format!("{:016x}", row.root_id),
         kind: row.kind.name().to_owned(),
-        cell: row.cell.clone(),
+        cell: row.cell.to_string(),
         round: row.round,
         operation: row.operation.to_string(),
         started_at: date::exact(row.wall_ns),
@@ -59,7 +59,7 @@ fn hops(rows: &[HopRow]) -> Vec<HopInTime> {
             places[call] = place;
         }
         hops.push(HopInTime {
-            hop: row.hop.clone(),
+            hop: row.hop.to_string(),
             depth: row.depth,
             from_us: us(places[at].from as f64),
             us: us(booked[at] as f64),
@@ -220,7 +220,7 @@ mod tests {
             set.add(stage, ns, if both_ways { Kind::Inferred } else { Kind::Measured });
         }
         HopRow {
-            hop: format!("{depth}→{}", depth + 1),
+            hop: format!("{depth}→{}", depth + 1).into(),
             depth,
             at_ns,
             stages: set,

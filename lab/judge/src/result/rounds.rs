@@ -51,9 +51,9 @@ impl Rounds {
         }
         for hop in &row.hops {
             // Only the first row of a hop has to have its name copied.
-            let stages = match sums.stages.get_mut(&hop.hop) {
+            let stages = match sums.stages.get_mut(&*hop.hop) {
                 Some(stages) => stages,
-                None => sums.stages.entry(hop.hop.clone()).or_default(),
+                None => sums.stages.entry(hop.hop.to_string()).or_default(),
             };
             for (stage, time) in hop.stages.iter() {
                 *stages.entry(stage).or_default() += time.ns;

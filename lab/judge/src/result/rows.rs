@@ -76,7 +76,7 @@ impl<'a> CellRows<'a> {
         self.mark(row);
         for hop in &row.hops {
             for &(stage, ns) in &hop.injected {
-                *self.injected.entry((hop.hop.clone(), stage)).or_default() += ns;
+                *self.injected.entry((hop.hop.to_string(), stage)).or_default() += ns;
             }
             let trip = hop.stages.get(Stage::QueryRoundTrip).ns;
             if trip > 0 {

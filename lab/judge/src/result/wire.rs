@@ -93,7 +93,7 @@ impl Wire {
     /// Adds a request that counts.
     pub(super) fn take(&mut self, cell: &Cell, row: &RequestRow) {
         for hop in &row.hops {
-            let known = self.0.entry((hop.depth, hop.hop.clone())).or_default();
+            let known = self.0.entry((hop.depth, hop.hop.to_string())).or_default();
             known.take(declared(cell, hop.depth), row.round, hop);
         }
     }

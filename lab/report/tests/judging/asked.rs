@@ -21,7 +21,7 @@ fn arms(longer_us: u64) -> Fixture {
     let both = ["base", "new"].map(|name| arm(name, cell(Protocol::Rest, 1_000)));
     let mut fixture = run(both.into(), 10);
     let ns = longer_us * 1_000;
-    for row in fixture.rows.iter_mut().filter(|row| row.cell == "rest-1kB-new") {
+    for row in fixture.rows.iter_mut().filter(|row| &*row.cell == "rest-1kB-new") {
         row.hops[1].stages.add(Stage::ReplyEncode, ns as i64, Kind::Measured);
         row.latency_ns += ns as i64;
         row.stopwatch_ns = row.stopwatch_ns.map(|took| took + ns);

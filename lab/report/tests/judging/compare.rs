@@ -12,7 +12,7 @@ use crate::fixture::{cell, run};
 fn a_slower_handler_is_seen_where_it_is() {
     let a = run(vec![cell(Protocol::Rest, 10), cell(Protocol::Rest, 1_000)], 1);
     let mut b = run(vec![cell(Protocol::Rest, 10), cell(Protocol::Grpc, 10)], 1);
-    for row in b.rows.iter_mut().filter(|row| row.cell == "rest-10B") {
+    for row in b.rows.iter_mut().filter(|row| &*row.cell == "rest-10B") {
         row.hops[1].stages.add(Stage::Handler, 300_000, Kind::Measured);
         row.latency_ns += 300_000;
         row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns + 300_000);

@@ -98,7 +98,7 @@ fn text_from_outside_is_only_text() {
     fixture.run.cells[0].rounds[0].errors.insert(evil.to_owned(), 1);
     fixture.run.cells[1].cell.id = evil.to_owned();
     for row in &mut fixture.rows {
-        row.hops[0].hop = format!("{evil}→gateway");
+        row.hops[0].hop = format!("{evil}→gateway").into();
     }
     let page = html(&fixture.result());
     assert!(!page.contains("<script") && !page.contains("\"&\""));

@@ -70,7 +70,7 @@ fn warm_up_and_foreign_rows_are_left_out() {
     let mut fixture = one_cell();
     let before = fixture.result();
     let mut warm_up = fixture.rows[0].clone();
-    warm_up.cell = String::new();
+    warm_up.cell = "".into();
     fixture.rows.push(warm_up);
     assert_eq!(fixture.result(), before);
 }
@@ -178,12 +178,12 @@ fn a_run_without_any_row_or_request_is_still_a_result() {
 fn what_the_order_of_two_cells_does_cancels_where_a_round_in_the_middle_is_missing() {
     let cells = [Protocol::Rest, Protocol::Grpc].map(|protocol| cell(protocol, 10_000));
     let mut fixture = run(cells.to_vec(), 8);
-    let missing = |row: &sidecar::runfile::RequestRow| row.round == 3 && row.cell == cells[0].id;
+    let missing = |row: &sidecar::runfile::RequestRow| row.round == 3 && *row.cell == *cells[0].id;
     fixture.rows.retain(|row| !missing(row));
     let without = fixture.result().contrasts.remove(0);
     // Whichever runs second in its round is 2 ms slower.
     for row in
-        fixture.rows.iter_mut().filter(|row| row.cell == cells[1 - row.round as usize % 2].id)
+        fixture.rows.iter_mut().filter(|row| *row.cell == *cells[1 - row.round as usize % 2].id)
     {
         row.latency_ns += 2_000_000;
         row.stopwatch_ns = row.stopwatch_ns.map(|ns| ns + 2_000_000);

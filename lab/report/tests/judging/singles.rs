@@ -25,7 +25,7 @@ fn a_result_has_the_slowest_of_all_its_cells_and_keeps_them() {
 /// The slowest request of the cell `rest-10kB`.
 fn request() -> RequestResult {
     let fixture = sample_run();
-    let own = fixture.rows.iter().filter(|row| row.cell == "rest-10kB");
+    let own = fixture.rows.iter().filter(|row| &*row.cell == "rest-10kB");
     lab_judge::result::in_time(own.max_by_key(|row| row.latency_ns).expect("it has some"))
 }
 

@@ -59,11 +59,11 @@ pub(crate) async fn by_hand_every_sampled_request_has_its_edge_in_the_ledger(pro
     let rows = file.read_requests().await.expect("rows");
     assert_eq!(rows.len() as u64, measured, "each request that was measured, and each once");
     for row in &rows {
-        let hops: Vec<_> = row.hops.iter().map(|hop| hop.hop.as_str()).collect();
+        let hops: Vec<_> = row.hops.iter().map(|hop| &*hop.hop).collect();
         assert_eq!(hops, ["k6→gateway", "gateway→echo"]);
         assert!(row.whole && !row.edge_assumed && row.hops.iter().all(|hop| !hop.unjoined));
         // It belongs to no cell, and to no run but that of whoever has the sidecar up.
-        assert_eq!((row.cell.as_str(), row.stopwatch_ns), ("", None));
+        assert_eq!((&*row.cell, row.stopwatch_ns), ("", None));
         let edge = &row.hops[0].stages;
         assert_eq!(edge.get(Stage::SendQueue).kind, Kind::Measured);
         assert_eq!(edge.total_of(Kind::Inferred), edge.get(Stage::BetweenSpans).ns);

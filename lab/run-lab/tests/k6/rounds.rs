@@ -51,8 +51,8 @@ pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(
     assert_eq!(rows.len() as u64, requests.started);
     let (mut stopwatch, mut residual) = (0, 0);
     for row in &rows {
-        assert_eq!((row.cell.as_str(), row.round, row.error), ("rest-1kB", 0, false));
-        let hops: Vec<_> = row.hops.iter().map(|hop| hop.hop.as_str()).collect();
+        assert_eq!((&*row.cell, row.round, row.error), ("rest-1kB", 0, false));
+        let hops: Vec<_> = row.hops.iter().map(|hop| &*hop.hop).collect();
         assert_eq!(hops, ["k6→gateway", "gateway→echo"]);
         assert!(row.hops.iter().all(|hop| !hop.unjoined));
         let edge = &row.hops[0].stages;
@@ -199,7 +199,7 @@ pub(crate) async fn thresholds_pass_through_and_other_failures_are_explained(pro
     // Requests that were not answered have failed in the run file too.
     let mut file = RunFile::open(&dir.path().join("run.sqlite")).await.expect("as the test has it");
     let rows = file.read_requests().await.expect("as the test has it");
-    let users: Vec<_> = rows.iter().filter(|row| row.cell == "rest-users").collect();
+    let users: Vec<_> = rows.iter().filter(|row| &*row.cell == "rest-users").collect();
     assert!(!users.is_empty() && users.iter().all(|row| row.error));
 }
 

@@ -121,7 +121,7 @@ async fn turns(run_file: &Path) -> String {
     asked.retain(|(_, _, cell)| !cell.is_empty());
     asked.sort_unstable();
     let rounds = asked.chunk_by(|one, next| one.1 == next.1);
-    let letters = |round: &[(u64, u32, String)]| {
+    let letters = |round: &[(u64, u32, std::sync::Arc<str>)]| {
         round.chunks(5).map(|turn| turn[0].2.chars().next().expect("a name")).collect::<String>()
     };
     rounds.map(letters).collect::<Vec<_>>().join(" ")

@@ -13,7 +13,7 @@ fn by_hand(operation: &str, edge: &str, counted: Option<u64>) -> RequestRow {
     let mut edge = hop(edge, &[(ledger::Stage::Handler, 4_000)]);
     edge.reply = counted.map(|payload| Traffic { payload, ..Traffic::default() });
     RequestRow {
-        cell: String::new(),
+        cell: "".into(),
         unasked: true,
         operation: operation.into(),
         latency_ns: 4_000,
@@ -66,7 +66,7 @@ fn a_cell_by_hand_begins_once_with_its_first_answer_and_says_what_it_is_listed_u
 fn load_by_hand_is_never_in_a_cell_of_a_plan() {
     let mut windows = windows();
     windows.requests(&[by_hand("/rest/ping", "?→gateway", Some(10))], START + 1);
-    let planned = RequestRow { cell: String::new(), ..request(START, 5_000) };
+    let planned = RequestRow { cell: "".into(), ..request(START, 5_000) };
     windows.requests(&[planned], START + 2);
     let points = all(&mut windows, START + 3);
     let found: Vec<_> = of(&points, names::M_REQUEST).into_iter().map(tags).collect();

@@ -23,7 +23,7 @@ struct Shape {
 /// What the sidecar writes when it has seen everything there is.
 fn written() -> BTreeMap<String, Shape> {
     let mut windows = windows();
-    let by_hand = RequestRow { cell: String::new(), unasked: true, ..request(START, 5_000) };
+    let by_hand = RequestRow { cell: "".into(), unasked: true, ..request(START, 5_000) };
     windows.requests(&[request(START, 5_000), by_hand], START + 1);
     for at_ns in [START, START + SECOND] {
         let sample = ProcessSample { at_ns, process: "echo".into(), pid: 7, ..Default::default() };

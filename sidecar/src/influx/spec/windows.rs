@@ -290,7 +290,7 @@ fn cells_and_hops_that_peers_invent_do_not_make_series() {
     for n in 0..200 {
         let mut row = request(START, 5_000);
         // Who does not know the nonce of a run is of none, whatever cell it names.
-        (row.cell, row.unasked) = (format!("invented-{n}"), true);
+        (row.cell, row.unasked) = (format!("invented-{n}").into(), true);
         row.hops = vec![hop(&format!("a→{n}"), &[(Stage::Handler, 1)])];
         windows.requests(&[row], START + 1);
     }

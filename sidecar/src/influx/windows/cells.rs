@@ -178,7 +178,7 @@ impl Cells {
 
     /// The place of the cell that `row` belongs to.
     pub(super) fn of(&mut self, row: &RequestRow) -> usize {
-        if let Some(&at) = self.by_name.get(&row.cell) {
+        if let Some(&at) = self.by_name.get(&*row.cell) {
             return at;
         }
         let (mut tags, most) = match (row.unasked, row.cell.is_empty()) {

@@ -154,7 +154,7 @@ proptest! {
         let root = spans[0].clone();
         let closing = close(spans);
         let [row] = &closing.rows[..] else { panic!("{closing:?}") };
-        prop_assert_eq!((row.root_id, row.cell.as_str()), (0xed9e, "c"));
+        prop_assert_eq!((row.root_id, &*row.cell), (0xed9e, "c"));
         prop_assert_eq!(row.latency_ns, root.length() as i64);
         prop_assert_eq!(closing.tally.fragments, 0);
         check_books(&closing)?;

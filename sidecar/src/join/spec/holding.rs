@@ -224,7 +224,8 @@ fn what_never_comes_is_waited_for_only_until_that_is_known() {
     // A stock service, asked by somebody who sends no spans, calls somebody who sends none either.
     let request = |trace| {
         let served = span(Server, 2, 0xbeef, "shop", (0, 90));
-        let call = Span { peer: Some("mail".into()), ..span(Client, 3, 2, "shop", (10, 20)) };
+        let mut call = span(Client, 3, 2, "shop", (10, 20));
+        call.named().peer = Some("mail".into());
         [served, call].map(|span| Span { trace, ..span })
     };
     request(1).into_iter().for_each(|span| joiner.offer(span, 0));

@@ -13,14 +13,14 @@ fn the_edge_is_known_by_tracestate_whether_or_not_the_generator_tells() {
     spans[1..].iter_mut().for_each(|span| span.inner = true);
     let alone = close(spans.clone());
     let row = &alone.rows[0];
-    assert_eq!((row.root_id, row.cell.as_str(), row.round), (0xa, "cell", 3));
+    assert_eq!((row.root_id, &*row.cell, row.round), (0xa, "cell", 3));
     assert!(row.whole && !row.edge_assumed && !row.hops[0].unjoined);
     // One that does: the same request, from further out.
     spans.push(span(Client, 0xa, 0, "load", (900, 2_000)));
     let told = close(spans);
     assert_eq!(told.rows.len(), 1);
     assert_eq!((told.rows[0].root_id, told.rows[0].latency_ns), (0xa, 1_100));
-    assert_eq!(told.rows[0].hops[0].hop, "load→gateway");
+    assert_eq!(&*told.rows[0].hops[0].hop, "load→gateway");
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn several_edges_in_a_trace_are_several_requests() {
     };
     let closing = close([one(2, 0xa, "x"), one(3, 0xb, "y"), span(Client, 4, 3, "shop", (10, 20))]);
     let found: Vec<_> =
-        closing.rows.iter().map(|row| (row.root_id, row.cell.as_str(), row.hops.len())).collect();
+        closing.rows.iter().map(|row| (row.root_id, &*row.cell, row.hops.len())).collect();
     assert_eq!(found, [(0xa, "x", 1), (0xb, "y", 2)]);
 }
 
@@ -74,7 +74,8 @@ fn a_request_that_lacks_the_answer_of_a_peer_that_answers_is_not_whole() {
     for (trace, spans) in [(1, ping()), (2, ping().into_iter().take(4).collect())] {
         spans.into_iter().for_each(|span| joiner.offer(Span { trace, ..span }, 1));
     }
-    let call = Span { peer: Some("mail".into()), ..span(Client, 20, 2, "gateway", (1_210, 1_220)) };
+    let mut call = span(Client, 20, 2, "gateway", (1_210, 1_220));
+    call.named().peer = Some("mail".into());
     ping().into_iter().chain([call]).for_each(|span| joiner.offer(Span { trace: 3, ..span }, 1));
     let traces = joiner.flush(1, 9);
     let whole: Vec<_> = closed(&joiner, traces).iter().map(|c| c.rows[0].whole).collect();
@@ -93,7 +94,7 @@ fn the_work_of_a_message_is_a_request_of_its_own_kind() {
     let [request, message] = &closing.rows[..] else { panic!("{closing:?}") };
     assert_eq!((request.kind, request.latency_ns), (RequestKind::Request, 1_000));
     assert_eq!((message.kind, message.latency_ns), (RequestKind::Message, 7_595));
-    assert_eq!(message.cell, "", "in no cell");
+    assert_eq!(&*message.cell, "", "in no cell");
     assert!(!message.counts());
     assert_eq!(message.linked, "00000000000000000000000000000007/000000000000000a");
     assert_eq!(names(message), [(0, "?→mailer"), (1, "mailer→postgresql")]);
@@ -122,9 +123,9 @@ fn a_request_may_begin_inside_a_process() {
 fn a_request_is_called_after_its_route_else_after_its_first_span() {
     let named = |name: &str, is_route| Some(Operation { name: name.into(), is_route });
     let mut spans = ping();
-    spans[0].operation = named("POST", false);
+    spans[0].named().operation = named("POST", false);
     assert_eq!(&*rows(spans.clone())[0].operation, "POST");
-    spans[1].operation = named("/checkout", true);
+    spans[1].named().operation = named("/checkout", true);
     assert_eq!(&*rows(spans)[0].operation, "/checkout");
 }
 
@@ -157,7 +158,7 @@ fn of_several_attempts_the_longest_that_fits_is_the_answer_and_without_one_all_i
     assert_eq!(handler(&[(20, true), (30, true)]), 30);
     let row = &rows(tried(&[(400, false), (500, false)]))[0];
     assert_eq!(row.hops[0].stages.get(Stage::Remote).ns, 325);
-    assert_eq!((row.hops[0].hop.as_str(), row.hops[0].others.len()), ("shop→?", 2));
+    assert_eq!((&*row.hops[0].hop, row.hops[0].others.len()), ("shop→?", 2));
     assert!(row.whole, "it has answers, though nobody knows which it was");
 }
 
