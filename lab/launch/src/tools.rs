@@ -59,7 +59,7 @@ impl Tool {
     #[must_use]
     pub const fn use_of(self) -> &'static str {
         match self {
-            Tool::K6 => "makes the load, at a constant arrival rate",
+            Tool::K6 => "makes the load",
             Tool::Influxdb => "keeps points second by second, beside the run file",
             Tool::Postgres => "answers the questions of the plan `users`",
             Tool::Grafana => "shows what InfluxDB keeps",

@@ -13,6 +13,8 @@ use lab_model::Arrivals;
 
 use crate::result::{CellResult, ResourceResult, StageResult, ratio};
 
+/// How words on the share of a family begin where it is not known.
+pub(super) const UNKNOWN: &str = "unknown";
 /// From this share of a latency on it is mostly waiting.
 const MOSTLY: f64 = 0.5;
 /// From this share on one thing is worth naming.
@@ -330,17 +332,23 @@ fn full_process(
     } else {
         String::new()
     };
+    // Of what nobody looked at it is not said that it is none.
+    let known = [(Family::Framing, "framing"), (Family::FlowControl, "flow control")]
+        .map(|(family, name)| (name, told_share(family)))
+        .into_iter()
+        .filter(|(_, share)| !share.starts_with(UNKNOWN))
+        .map(|(name, share)| format!("not {name} ({share})"));
+    let known = known.collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { known } else { format!(": {known}") };
     format!(
         "The {name} is what is full: a request{kind} takes {} of its CPU, and it got {} cores{machine}, enough for {}/s{kinds}; {}. \
-         {} of the mean is waiting for it ({}), {network}, against {} of its own time: not framing ({}), not flow control ({}).",
+         {} of the mean is waiting for it ({}), {network}, against {} of its own time{known}.",
         time(process.cpu_us_per_request),
         trimmed(process.cores),
         rate(ratio(process.cores * 1e6, process.cpu_us_per_request)),
         served(cell),
         percent(ratio(waits.all(), mean)),
         waiting.join(", "),
-        time(waits.own),
-        told_share(Family::Framing),
-        told_share(Family::FlowControl)
+        time(waits.own)
     )
 }

@@ -179,7 +179,10 @@ fn told_share(cell: &CellResult, family: Family) -> String {
         None => {
             let mut known = cell.families.iter().filter(|part| part.family == family.name());
             let known = known.next().is_none_or(|part| part.known);
-            if known { percent(share(cell, family)) } else { "unknown (no tap looked)".to_owned() }
+            match known {
+                true => percent(share(cell, family)),
+                false => format!("{} (no tap looked)", diagnosis::UNKNOWN),
+            }
         }
     }
 }

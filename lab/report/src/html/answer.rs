@@ -53,15 +53,18 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
         p.fine {
             @if found { "From " (contrast.pairs) " pairs of rounds"
                 @if let Some(floor) = contrast.noise_floor_us {
-                    "; compared with itself, one differs by up to " (time(floor))
+                    "; unpaired, halves of one side's own rounds differ by up to " (time(floor))
                 }
                 "."
             } @else {
-                "Means: " (time(contrast.first_us)) " by " (pair.names[0]) ", " (time(contrast.second_us)) " by " (pair.names[1]) "."
+                "Means: " (time(contrast.first_us)) " by " (pair.names[0]) ", " (time(contrast.second_us)) " by " (pair.names[1])
+                ": " (signed(contrast.mean.us)) " [" (signed(contrast.mean.together.0)) ", " (signed(contrast.mean.together.1))
+                "], which includes 0."
             }
             @if let Some(cpu) = contrast.cpu {
-                " By " (pair.names[1]) " the services take " (format!("{:.2}× [{:.2}, {:.2}]", cpu.ratio, cpu.interval.0, cpu.interval.1))
-                " the CPU per request that they take by " (pair.names[0]) "."
+                " CPU of the services per request: " (pair.names[1]) " takes "
+                (format!("{:.2}× [{:.2}, {:.2}]", cpu.ratio, cpu.interval.0, cpu.interval.1))
+                " of what " (pair.names[0]) " takes."
             }
         }
         (details("All kinds of work and waiting", &families(contrast)))

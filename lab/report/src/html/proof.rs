@@ -228,15 +228,21 @@ fn accounts(result: &RunResult) -> Markup {
     for cell in &result.cells {
         let late = cell.send_delay_us.map_or_else(|| "unknown".to_owned(), |delay| time(delay.p99));
         let traced = cell.traced.succeeded > 0;
+        // Without a stopwatch there is nothing that stages could fall short of.
+        let timed = cell.marks.without_stopwatch < cell.traced.succeeded;
         table.row_of(&[
             cell.id.clone(),
-            format!("{} of {}", count(cell.traced.count), count(cell.traced.expected)),
+            match cell.traced.expected {
+                // How many a script of the user's own sampled, nobody tells.
+                0 => count(cell.traced.count),
+                expected => format!("{} of {}", count(cell.traced.count), count(expected)),
+            },
             trimmed(cell.traced.weight),
             known(traced, percent(cell.measured_share)),
             known(traced, percent(cell.inferred_share)),
-            known(traced, time(cell.residual.mean_us)),
-            known(traced, percent(cell.residual.p50_share)),
-            known(traced, percent(cell.residual.p99_share)),
+            known(timed, time(cell.residual.mean_us)),
+            known(timed, percent(cell.residual.p50_share)),
+            known(timed, percent(cell.residual.p99_share)),
             count(cell.marks.out_of_order),
             late,
             trimmed(cell.load.driver_cores),

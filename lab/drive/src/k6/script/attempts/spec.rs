@@ -93,9 +93,9 @@ fn what_was_asked_beside_a_cell_is_what_lies_in_its_time() {
         request(scenario, "page", (0.0, 500.0), 0).replace("49.5Z", &format!("{second}.5Z"))
     };
     // The one goes on for four seconds, the others begin with it or after it.
-    let long: String = (10..15).map(|second| at(second, "long")).collect();
-    let short: String = (10..12).map(|second| at(second, "short")).collect();
-    let counted = attempts(&(long + &short + &at(30, "later")));
+    let long: String = (40..45).map(|second| at(second, "long")).collect();
+    let short: String = (40..42).map(|second| at(second, "short")).collect();
+    let counted = attempts(&(long + &short + &at(55, "later")));
     let beside: Vec<_> =
         ["long page", "short page", "later page"].map(|id| counted.beside(id)).into();
     assert_eq!(beside, [2, 2, 0]);
