@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rquickjs::{CaughtError, Context, Ctx, Error, Function, Module, Promise, Runtime, Value};
+use rquickjs::{
+    CaughtError, Context, Ctx, Error, Function, Module, Object, Promise, Runtime, Value,
+};
 
 use super::host::{Host, exception};
 use super::modules::{MAIN, Names, Texts};
@@ -36,6 +38,9 @@ impl Script {
             let ask = move |what: String, about: String| asked.borrow_mut().answer(&what, &about);
             let read = || {
                 ctx.globals().set("__ask", Function::new(ctx.clone(), ask)?)?;
+                // The engine's own dice begin with the time: users that are made together would throw alike.
+                let dice = Function::new(ctx.clone(), rand::random::<f64>)?;
+                ctx.globals().get::<_, Object<'_>>("Math")?.set("random", dice)?;
                 Module::evaluate(ctx.clone(), MAIN.0, MAIN.1)?.finish::<Value<'_>>()?;
                 ctx.globals().get::<_, Function<'_>>("__exports")?.call::<_, String>(())
             };
