@@ -66,7 +66,9 @@ impl Load<'_> {
         let Some(entry) = lane.entry.clone() else { return Ok(()) };
         let before = self.statements().await;
         let (measured, done) = self.drive(lane, &entry, turn).await;
-        let measured = measured.filter(|measured| measured.requests.planned > 0);
+        // A turn in which no request is due is time in which none was.
+        let goes_on = lane.measured.is_some();
+        let measured = measured.filter(|measured| measured.requests.planned > 0 || goes_on);
         if let Some(mut measured) = measured {
             measured.statements =
                 before.zip(self.statements().await).map(|(from, to)| to.since(from));
