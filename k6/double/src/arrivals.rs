@@ -42,15 +42,7 @@ pub(crate) async fn drive(run: Arc<Run>, users: Vec<Vu>, arrivals: Arrivals) {
     let course = Arc::clone(&run.course);
     let arrive = arrive(&run, users, arrivals, &tracker, start);
     course.cut.run_until_cancelled(arrive).await;
-    tracker.close();
-    // Iterations have as long as the scenario says to end after the last arrival.
-    tokio::select! {
-        () = tracker.wait() => {}
-        () = sleep_until(end + course.scenario.graceful_stop) => {}
-        () = course.cut.cancelled() => {}
-    }
-    course.cut.cancel();
-    tracker.wait().await;
+    course.end(&tracker, end).await;
 }
 
 async fn arrive(

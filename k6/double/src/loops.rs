@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Vu;
@@ -26,15 +26,7 @@ pub(crate) async fn drive(run: Arc<Run>, users: Vec<Vu>, loops: Loops) {
         let (run, taken) = (Arc::clone(&run), Arc::clone(&taken));
         tracker.spawn(async move { go_on(&run, user, loops, end, &taken).await });
     }
-    tracker.close();
-    let course = Arc::clone(&run.course);
-    tokio::select! {
-        () = tracker.wait() => {}
-        () = sleep_until(end + course.scenario.graceful_stop) => {}
-        () = course.cut.cancelled() => {}
-    }
-    course.cut.cancel();
-    tracker.wait().await;
+    run.course.end(&tracker, end).await;
 }
 
 async fn go_on(run: &Run, user: Vu, loops: Loops, end: Instant, taken: &AtomicU64) {

@@ -13,7 +13,9 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::options::Scenario;
 use crate::refused::Refused;
@@ -36,6 +38,19 @@ pub(crate) struct Course {
 impl Course {
     pub(crate) fn begin(scenario: Scenario, cut: CancellationToken) -> Course {
         Course { scenario, began: SystemTime::now(), begun: AtomicU64::new(0), cut }
+    }
+
+    /// Waits for the iterations that `iterations` has: as long as the scenario says after `end`, when no more begin. Those
+    /// that are under way then are cut off.
+    pub(crate) async fn end(&self, iterations: &TaskTracker, end: Instant) {
+        iterations.close();
+        tokio::select! {
+            () = iterations.wait() => {}
+            () = sleep_until(end + self.scenario.graceful_stop) => {}
+            () = self.cut.cancelled() => {}
+        }
+        self.cut.cancel();
+        iterations.wait().await;
     }
 }
 

@@ -70,11 +70,7 @@ impl Load<'_> {
     ) -> Result<(), RunError> {
         // What is peculiar to one start of the services is inside a round, and not the same in all of them.
         self.testbed.stop_services().await;
-        // k6 is asked for a whole round at once.
-        let groups = match self.k6 {
-            None => together(cells.iter().map(|cell| &cell.cell)),
-            Some(_) => (0..cells.len()).map(|place| vec![place]).collect(),
-        };
+        let groups = together(cells.iter().map(|cell| &cell.cell));
         // What services do by the clock (they send their spans four times a second) is not to meet the same cells in each
         // pass. Cells that are compared but take no turns stay beside each other.
         let turned = groups.iter().all(|group| group.len() > 1);
