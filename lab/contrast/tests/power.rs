@@ -1,6 +1,7 @@
 //! What a default run can see. The noise is that of real runs: files in `power/` have what the arms of recorded default runs
 //! differed by, round by round and part by part (`lab/judge/examples/recorded_rounds.rs` made them). `rounds.json`: 20 of
-//! ten rounds without turns, most of them beside compilers; `turns.json`: 7 of twenty rounds in turns, on a quiet machine.
+//! ten rounds without turns, most of them beside compilers, and with their slowest requests in the families; `turns.json`:
+//! 20 of twenty rounds in turns, on a quiet machine.
 //!
 //! An experiment takes one of those runs, draws rounds of it anew, and makes one part of one cell longer by 5 % of the
 //! cell's mean latency. The part is found if the interval that decides, the one that holds together with those of all
@@ -155,10 +156,10 @@ fn a_run_of_whole_rounds_finds_5_percent_of_the_mean_put_into_the_work_of_a_serv
 }
 
 #[test]
-fn a_default_run_finds_5_percent_of_the_mean_in_whatever_is_no_waiting_for_a_processor() {
-    for ((cell, part), share) in told(IN_TURNS, 7) {
-        // One request in 200 meets something else of the machine for 3 ms, and waits in one of the two.
-        if !["network", "generator"].contains(&part.as_str()) {
+fn a_default_run_finds_5_percent_of_the_mean_in_whatever_family() {
+    for ((cell, part), share) in told(IN_TURNS, 20) {
+        // One request in 200 meets something else of the machine for 3 ms, wherever it is: it is no family's.
+        if part != "tail" {
             assert!(share >= 0.8, "{part} of {cell}: {share}");
         }
     }

@@ -1,26 +1,27 @@
 //! What rounds of runs differed by, small enough to be kept: from it `lab/contrast/tests/power.rs` draws its noise.
 //!
 //! ```sh
-//! cargo run --release -p lab-judge --example recorded_rounds -- lab-runs/*/result.json \
-//!     > lab/contrast/tests/power/rounds.json
+//! cargo run --release -p lab-judge --example recorded_rounds -- lab-runs/* \
+//!     > lab/contrast/tests/power/turns.json
 //! ```
 
 use std::process::ExitCode;
 
 use lab_contrast::Round;
-use lab_judge::result::{RESIDUAL, RunResult, paired, pairs};
-use ledger::Family;
+use lab_judge::result::{RunResult, paired, pairs, part_names};
 use serde_json::{Value, json};
+use sidecar::runfile::RunFile;
 
-fn main() -> ExitCode {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
     let paths: Vec<String> = std::env::args().skip(1).collect();
     if paths.is_empty() {
-        eprintln!("write: recorded_rounds RUN/result.json…");
+        eprintln!("write: recorded_rounds RUN…, where each is the folder of a run");
         return ExitCode::from(2);
     }
     let mut runs = Vec::new();
     for path in paths {
-        match recorded(&path) {
+        match recorded(&path).await {
             Ok(run) => runs.push(run.to_string()),
             Err(error) => {
                 eprintln!("{path}: {error}");
@@ -28,17 +29,19 @@ fn main() -> ExitCode {
             }
         }
     }
-    let parts: Vec<_> = Family::ALL.into_iter().map(Family::name).chain([RESIDUAL]).collect();
+    let parts: Vec<_> = part_names().collect();
     // A run a line, so that one more is one line more.
     println!("{{\"parts\": {},\n\"runs\": [\n{}\n]}}", json!(parts), runs.join(",\n"));
     ExitCode::SUCCESS
 }
 
 /// Of each two arms of the run: the first one's mean latency, and round by round what each part of the second took
-/// longer. Microseconds, to the tenth.
-fn recorded(path: &str) -> Result<Value, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let run = RunResult::from_json(&text).map_err(|error| error.to_string())?;
+/// longer. Microseconds, to the tenth. They are computed from the rows of its requests, as is done today.
+async fn recorded(path: &str) -> Result<Value, Box<dyn std::error::Error>> {
+    let mut run = RunResult::from_json(&std::fs::read_to_string(format!("{path}/result.json"))?)?;
+    let mut rows = RunFile::open(format!("{path}/run.sqlite")).await?;
+    lab_judge::retell(&mut rows, &mut run.cells).await?;
+    rows.close().await?;
     let tenths = |us: f64| (us * 10.0).round() / 10.0;
     let longer = |(one, other): (&Round, &Round)| {
         let parts = std::iter::zip(&one.parts, &other.parts);

@@ -7,7 +7,7 @@ mod rows;
 pub mod verdict;
 
 use lab_model::RunMeasure;
-use result::{CellResult, CellRows, Latencies, RunResult};
+use result::{CellResult, CellRows, Halves, Latencies, Rounds, RunResult};
 use sidecar::runfile::{ProcessSample, RequestRow};
 
 pub use rows::Rows;
@@ -44,6 +44,27 @@ pub async fn read<R: Rows>(rows: &mut R, run: &RunMeasure) -> Result<Vec<CellRes
         cells.push(cell.close(&samples));
     }
     Ok(cells)
+}
+
+/// Computes the parts of the rounds of `cells` anew from their `rows`, as those of runs that an earlier version made. In
+/// which halves of a round requests were planned only the run itself knows.
+///
+/// # Errors
+/// If the rows cannot be read.
+pub async fn retell<R: Rows>(rows: &mut R, cells: &mut [CellResult]) -> Result<(), R::Error> {
+    for cell in cells {
+        let mut latencies = Latencies::default();
+        rows.each_alone(&cell.id, &mut |row| latencies.take(row)).await?;
+        let mut rounds = Rounds::new(&latencies);
+        let take = &mut |row: &RequestRow| {
+            if row.counts() {
+                rounds.take(row, Halves::default());
+            }
+        };
+        rows.each(&cell.id, take).await?;
+        rounds.retell(&mut cell.rounds);
+    }
+    Ok(())
 }
 
 /// Judges the result of a run that has these `cells`.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is computed of rounds here: differences and intervals are the result's. Steps are put one on the other.
 
+use lab_judge::result::units::time;
 use lab_judge::result::{CellResult, ContrastResult, RunResult, pairs, without_arm};
 use lab_judge::verdict::{Comparison, comparison, full_service, part_words};
 use lab_model::{Protocol, Status};
@@ -205,4 +206,9 @@ pub(super) fn steps(claim: &ContrastResult) -> Vec<Step> {
         steps.push(step(format!("{} others, {why}", others.len()), None, us, None));
     }
     steps
+}
+
+/// A difference: with its sign.
+pub(super) fn signed(us: f64) -> String {
+    if us > 0.0 { format!("+{}", time(us)) } else { time(us) }
 }

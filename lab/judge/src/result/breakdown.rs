@@ -65,23 +65,29 @@ pub(super) fn watched(row: &RequestRow) -> i64 {
     row.stopwatch_ns.map_or(row.latency_ns, |ns| ns as i64)
 }
 
-/// The latencies of a cell's requests: what is to be known of all of them before any can be added up.
+/// The latencies of a cell's requests, by round: what is to be known of all of them before any can be added up.
 #[derive(Debug, Default)]
-pub struct Latencies(Vec<i64>);
+pub struct Latencies(BTreeMap<u32, Vec<i64>>);
 
 impl Latencies {
     /// Takes a row of the cell.
     pub fn take(&mut self, row: &RequestRow) {
         if row.counts() {
-            self.0.push(watched(row));
+            self.0.entry(row.round).or_default().push(watched(row));
         }
     }
 
-    fn bands(mut self) -> Option<Bands> {
-        self.0.sort_unstable();
+    /// Those of each round.
+    pub(super) fn by_round(&self) -> impl Iterator<Item = (u32, &[i64])> {
+        self.0.iter().map(|(&round, own)| (round, &**own))
+    }
+
+    fn bands(self) -> Option<Bands> {
+        let mut all: Vec<i64> = self.0.into_values().flatten().collect();
+        all.sort_unstable();
         let rank = |percent: usize| {
-            let at = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
-            self.0.get(at).copied()
+            let at = (all.len() * percent).div_ceil(100).saturating_sub(1);
+            all.get(at).copied()
         };
         Some(Bands { p50: rank(45)?..=rank(55)?, p99: rank(99)? })
     }

@@ -95,12 +95,15 @@ pub struct RoundResult {
     pub p99_us: Option<f64>,
     /// Requests among them whose every stage is known.
     pub traced: u64,
-    /// Mean latency of those: what the stages add up to, with the residual.
+    /// Mean latency of those: what the stages add up to, with the residual and what the slowest add.
     pub traced_mean_us: f64,
-    /// Mean of each stage, by hop (`gateway→echo`) and stage.
+    /// Mean of each stage, by hop (`gateway→echo`) and stage, of all but the slowest fortieth of those.
     pub stages: BTreeMap<String, BTreeMap<String, f64>>,
-    /// What no stage explains, mean.
+    /// What no stage explains, mean of the same.
     pub residual_us: f64,
+    /// By how much the slowest fortieth raises the mean.
+    #[serde(default)]
+    pub tail_us: f64,
     /// Mean latency of the traced requests planned in its first half; absent where there are none.
     #[serde(default)]
     pub first_half_us: Option<f64>,

@@ -13,8 +13,17 @@ use super::factors::Factors;
 use super::rounding::round as round_to;
 use lab_model::Protocol;
 
+/// What the slowest fortieth of a round's requests adds to its mean, among the parts of a difference. Where a machine does
+/// something else for some milliseconds, a request of two hundred meets it, and it would decide over its family.
+pub const TAIL: &str = "tail";
+
 /// What no stage explains, among the parts of a difference.
 pub const RESIDUAL: &str = "residual";
+
+/// What the parts of a difference are called, in their order.
+pub fn part_names() -> impl Iterator<Item = &'static str> {
+    Family::ALL.into_iter().map(Family::name).chain([TAIL, RESIDUAL])
+}
 
 /// A part that is surely there, but smaller than this share of the mean, explains nothing.
 const TRIFLE: f64 = 0.005;
@@ -36,7 +45,8 @@ pub struct ContrastResult {
     pub second_us: f64,
     /// Of the mean latency of the traced requests.
     pub mean: Difference,
-    /// The same by family, and `residual`: they add up to `mean`. Families that neither has are left out.
+    /// The same by family, of all but each round's slowest requests, and [`TAIL`] and [`RESIDUAL`]: they add up to
+    /// `mean`. Those that neither has are left out.
     pub parts: Vec<Part>,
     /// Of the mean latency of all requests that were answered.
     pub latency: Ratio,
@@ -51,7 +61,7 @@ pub struct ContrastResult {
 /// A family's part of a difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
-    /// The family, or `residual`.
+    /// The family, [`TAIL`] or [`RESIDUAL`].
     pub family: String,
     /// What it adds to the difference of the means.
     pub difference: Difference,
@@ -152,7 +162,8 @@ pub(super) fn round(cell: &CellResult, result: &RoundResult) -> Round {
         }
     }
     let family = |family: Family| by_family.get(&family).copied().unwrap_or(0.0);
-    let parts = Family::ALL.into_iter().map(family).chain([result.residual_us]).collect();
+    let others = [result.tail_us, result.residual_us];
+    let parts = Family::ALL.into_iter().map(family).chain(others).collect();
     Round {
         number: result.round,
         mean: result.traced_mean_us,
@@ -186,7 +197,6 @@ impl ContrastResult {
         (one, other): &(Vec<Round>, Vec<Round>),
         contrast: Contrast,
     ) -> ContrastResult {
-        let names = Family::ALL.into_iter().map(Family::name).chain([RESIDUAL]);
         let means =
             |rounds: &[Round]| -> Vec<f64> { rounds.iter().map(|round| round.mean).collect() };
         let floor = |rounds: &[Round]| noise_floor(&means(rounds));
@@ -202,7 +212,7 @@ impl ContrastResult {
             first_us: mean(one),
             second_us: mean(other),
             mean: rounded(contrast.mean),
-            parts: std::iter::zip(names, contrast.parts)
+            parts: std::iter::zip(part_names(), contrast.parts)
                 .filter_map(|(family, difference)| {
                     Some(Part { family: family.to_owned(), difference: rounded(difference?) })
                 })

@@ -40,7 +40,7 @@ pub use cell::{
     MarksResult, Residual, ResourceResult, RoundResult, StageResult, Traced,
 };
 pub use claims::{BodiesResult, ENVELOPE_BYTES, holds_payload};
-pub use contrasts::{ContrastResult, Part, RESIDUAL, paired, pairs, without_arm};
+pub use contrasts::{ContrastResult, Part, RESIDUAL, TAIL, paired, pairs, part_names, without_arm};
 pub use costs::{COSTS_SCHEMA, CellCost, Costs, MeanCost, NotMeasured};
 pub use factors::Factors;
 pub use gate::{Check, GateResult, Ruling, gate};
@@ -53,6 +53,7 @@ pub use precision::{interval, precision};
 pub use probe::certificate;
 pub use request::{HopInTime, Piece, RequestResult, sum};
 pub use rounding::ratio;
+pub(crate) use rounds::{Halves, Rounds};
 pub use rows::CellRows;
 pub use runs::{RunsChange, RunsCompared, compare_runs};
 pub use slowest::SLOWEST;

@@ -43,8 +43,8 @@ impl<'a> CellRows<'a> {
     pub fn new(measure: &'a CellMeasure, latencies: Latencies) -> CellRows<'a> {
         CellRows {
             measure,
+            rounds: Rounds::new(&latencies),
             breakdown: OpenBreakdown::new(latencies),
-            rounds: Rounds::default(),
             wire: Wire::default(),
             weight: Mean::default(),
             traced: 0,

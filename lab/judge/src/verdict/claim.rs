@@ -5,7 +5,7 @@ use super::Status;
 use super::diagnosis::overloaded;
 use super::explanation::family_words;
 use crate::result::units::{percent, rate, time, trimmed};
-use crate::result::{CellResult, ContrastResult, RESIDUAL, RunResult};
+use crate::result::{CellResult, ContrastResult, RESIDUAL, RunResult, TAIL};
 use lab_contrast::{Difference, Ratio};
 use lab_model::Capability;
 use ledger::Family;
@@ -190,10 +190,14 @@ fn parts(claim: &ContrastResult) -> String {
     found.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
-/// A family, or the residual, as claims call it.
+/// A part of a difference as claims call it: a family, or what is none.
 #[must_use]
 pub fn part_words(family: &str) -> &'static str {
-    if family == RESIDUAL { "unexplained" } else { family_words(family) }
+    match family {
+        TAIL => "in the slowest of every 40 requests",
+        RESIDUAL => "unexplained",
+        family => family_words(family),
+    }
 }
 
 fn interval((low, high): (f64, f64), write: impl Fn(f64) -> String) -> String {

@@ -316,22 +316,12 @@ fn full_process(
     let network = if ratio(waits.unseen, mean) < LARGE {
         "which is no network"
     } else {
-        "which its being full explains without any network"
+        "which its being full is enough to explain, though no relay looked for a network there"
     };
     // CPU is counted for all that a process was asked.
     let mixed = cell.k6.is_some_and(|k6| k6.beside > 0);
     let (kind, kinds) = if mixed { (" of any kind", " of all kinds") } else { ("", "") };
-    let machine = if cell.load.host_cpu_share >= MACHINE {
-        format!(
-            " of a machine that was {} busy (of the time that it wanted one it waited for {})",
-            percent(cell.load.host_cpu_share),
-            percent(process.run_queue_wait_share)
-        )
-    } else if ONE_CORE.contains(&process.cores) {
-        ", which is what one thread or one lock can use".to_owned()
-    } else {
-        String::new()
-    };
+    let (room, more) = room(cell, process);
     // Of what nobody looked at it is not said that it is none.
     let known = [(Family::Framing, "framing"), (Family::FlowControl, "flow control")]
         .map(|(family, name)| (name, told_share(family)))
@@ -341,8 +331,9 @@ fn full_process(
     let known = known.collect::<Vec<_>>().join(", ");
     let known = if known.is_empty() { known } else { format!(": {known}") };
     format!(
-        "The {name} is what is full: a request{kind} takes {} of its CPU, and it got {} cores{machine}, enough for {}/s{kinds}; {}. \
-         {} of the mean is waiting for it ({}), {network}, against {} of its own time{known}.",
+        "The {name} is what is full: a request{kind} takes {} of its CPU, and it got {} cores{room}, enough for {}/s{kinds}; {}. \
+         {} of the mean is waiting for it ({}), {network}, against {} of its own time{known}. To serve more it takes {more}, or a \
+         request that costs less of its CPU.",
         time(process.cpu_us_per_request),
         trimmed(process.cores),
         rate(ratio(process.cores * 1e6, process.cpu_us_per_request)),
@@ -351,4 +342,21 @@ fn full_process(
         waiting.join(", "),
         time(waits.own)
     )
+}
+
+/// What bounds the cores that a full process got, and what would give it more.
+fn room(cell: &CellResult, process: &ResourceResult) -> (String, &'static str) {
+    if cell.load.host_cpu_share >= MACHINE {
+        let busy = format!(
+            " of a machine that was {} busy (of the time that it wanted one it waited for {})",
+            percent(cell.load.host_cpu_share),
+            percent(process.run_queue_wait_share)
+        );
+        (busy, "a larger machine, or less beside it")
+    } else if ONE_CORE.contains(&process.cores) {
+        let one = ", which is what one thread or one lock can use".to_owned();
+        (one, "more processes of it, or less under one lock")
+    } else {
+        (String::new(), "more cores for it")
+    }
 }

@@ -4,10 +4,10 @@
 use maud::{Markup, html};
 
 use super::super::family::named;
-use super::super::headline::{Compared, Step, compared, steps};
+use super::super::headline::{Compared, Step, compared, signed, steps};
 use super::markup::{Table, chip, details};
 use lab_judge::result::units::time;
-use lab_judge::result::{ContrastResult, RESIDUAL, RunResult};
+use lab_judge::result::{ContrastResult, RESIDUAL, RunResult, TAIL};
 use lab_judge::verdict::{Comparison, ONE_START, headline, told};
 use lab_model::Status;
 
@@ -132,10 +132,6 @@ fn end(name: &str, us: f64, scale: &Scale) -> Markup {
     }
 }
 
-fn signed(us: f64) -> String {
-    if us > 0.0 { format!("+{}", time(us)) } else { time(us) }
-}
-
 fn between((low, high): (f64, f64)) -> String {
     format!("[{}, {}]", signed(low), signed(high))
 }
@@ -144,7 +140,8 @@ fn between((low, high): (f64, f64)) -> String {
 fn families(contrast: &ContrastResult) -> Table {
     let headings = ["part", "difference", "interval, all together", "interval, alone", "seen?"];
     let mut table = Table::new(
-        "The second less the first, means of the traced requests. Parts add up to the difference of the means.",
+        "The second less the first, means of the traced requests. Parts add up to the difference of the means. What the slowest \
+         of every 40 requests of a round take longer than the others is a part of its own.",
         &headings,
         1,
     );
@@ -153,7 +150,11 @@ fn families(contrast: &ContrastResult) -> Table {
         table.row(&[&name, &signed(part.us), &between(part.together), &between(part.alone), &seen]);
     };
     for part in &contrast.parts {
-        let name = if part.family == RESIDUAL { RESIDUAL } else { named(&part.family).name };
+        let name = match part.family.as_str() {
+            TAIL => "tail: slowest of every 40 requests",
+            RESIDUAL => RESIDUAL,
+            family => named(family).name,
+        };
         row(name, &part.difference);
     }
     row("difference of the means", &contrast.mean);

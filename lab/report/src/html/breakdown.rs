@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use super::super::family::{look, named};
 use super::super::label::{Group, groups, protocol};
 use super::markup::{chip, details};
+use super::slow::explained;
 use super::stages::stages;
 use lab_judge::result::units::{percent, time};
 use lab_judge::result::{CellResult, RunResult, ratio};
@@ -47,7 +48,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
                     h3 { (group.title()) }
                     @for cell in &group.cells { (row(cell, &group, most)) }
                     dl.words {
-                        @for cell in &group.cells {
+                        @for cell in group.cells.iter().filter(|cell| !explained(result, cell)) {
                             dt { (protocol(cell.factors.protocol)) }
                             dd { (cell.explanation) }
                         }

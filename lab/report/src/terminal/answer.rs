@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ledger::Family;
 
 use super::super::family::{Look, look};
-use super::super::headline::{Compared, answer, compared, found, steps};
+use super::super::headline::{Compared, answer, compared, found, signed, steps};
 use super::super::text::{Paint, wrap};
 use lab_judge::result::units::time;
 use lab_judge::result::{ContrastResult, RunResult};
@@ -76,7 +76,7 @@ fn waterfall(text: &mut String, pair: &Compared<'_>, contrast: &ContrastResult, 
     for step in &steps {
         let (from, to) = (place(step.from.min(step.to())), place(step.from.max(step.to())));
         let long = (to - from).max(1);
-        // Of the residual there is no letter: no stage explains it.
+        // Of what is no family there is no letter.
         let family = step.family.as_deref().and_then(Family::from_name);
         let look = family.map(look);
         let bar = format!(
@@ -100,8 +100,4 @@ fn block(look: Option<Look>, long: usize, paint: Paint) -> String {
         (Some(look), false) => look.letter.to_string().repeat(long),
         (None, _) => "·".repeat(long),
     }
-}
-
-fn signed(us: f64) -> String {
-    if us > 0.0 { format!("+{}", time(us)) } else { time(us) }
 }

@@ -15,10 +15,10 @@ fn a_report_in_120_columns() {
         No difference was seen at 1 kB, 10 kB, 100 kB and 500 kB; the system was overloaded at 1 MB; a cell is INVALID at 10 B.
 
         10 B (REST always 100 kB)  no comparison, since a cell of it is INVALID
-        1 kB        no difference seen; one of 266 µs or more would have been (2 pairs of rounds)
-        10 kB       no difference seen; one of 208 µs or more would have been (2 pairs of rounds)
-        100 kB      no difference seen; one of 1.27 ms or more would have been (2 pairs of rounds)
-        500 kB      no difference seen; one of 3.37 ms or more would have been (2 pairs of rounds)
+        1 kB        no difference seen; one of 292 µs or more would have been (2 pairs of rounds)
+        10 kB       no difference seen; one of 229 µs or more would have been (2 pairs of rounds)
+        100 kB      no difference seen; one of 1.40 ms or more would have been (2 pairs of rounds)
+        500 kB      no difference seen; one of 3.70 ms or more would have been (2 pairs of rounds)
         1 MB (payload made per request, 1 worker thread)  no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s
                     by gRPC, so the means of 5.39 s and 5.44 s are what overload makes of them, not the cost of a protocol
 
@@ -27,7 +27,7 @@ fn a_report_in_120_columns() {
 
         12 cells: 6 payloads from 10 B to 1 MB by REST and gRPC, 100 requests/s. At 10 B no comparison, since a cell of it is
         INVALID. At 1 kB the mean is 288 µs by REST and 290 µs by gRPC (medians 286 µs and 288 µs): no difference seen; one of
-        266 µs or more would have been (2 pairs of rounds). The largest part of both is waiting for the other side to read (49 %
+        292 µs or more would have been (2 pairs of rounds). The largest part of both is waiting for the other side to read (49 %
         and 49 %). At 1 MB no comparison: of 100/s offered 8.83/s were served by REST and 8.61/s by gRPC, so the means of 5.39 s
         and 5.44 s are what overload makes of them, not the cost of a protocol. 1 cell is INVALID and must not be used:
         rest-10B. 2 cells are SUSPECT, to be used only with the reason in mind: rest-1MB, grpc-1MB.
@@ -147,18 +147,18 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
         Where did the time go?  rest-vs-grpc-20261123T150000Z
         gRPC is faster at 100 kB; no difference was seen at 10 B.
 
-        10 B        no difference of the means seen, though of their parts; one of 3.58 µs or more would have been (6 pairs of
+        10 B        no difference of the means seen, though of their parts; one of 3.66 µs or more would have been (6 pairs of
                     rounds; unpaired, halves of one side's own rounds differ by up to 1.61 µs)
                     REST                             |                                    283 µs
-                    waiting for the ends of messages ddddddddddddddddddddddddddddddddddd  +3.02 µs [+2.91 µs, +3.12 µs]
-                    8 others, each unclear                                         ·····  -0.44 µs
+                    waiting for the ends of messages ddddddddddddddddddddddddddddddddddd  +3.01 µs [+2.90 µs, +3.12 µs]
+                    9 others, each unclear                                         ·····  -0.44 µs
                     gRPC                                                           |      285 µs
         100 kB      REST takes 167 µs longer [155 µs, 179 µs], 1.23× [1.23, 1.24]
                     REST                                                          | 881 µs
-                    encoding and decoding      sssssssssssssssssssssssssssssssssss  -260 µs [-269 µs, -250 µs]
-                    framing                    ffffffffffff                         +90.3 µs [+88.0 µs, +92.5 µs]
-                    7 others, small or unclear             ·                        +2.50 µs
-                    gRPC                                    |                       714 µs
+                    encoding and decoding      sssssssssssssssssssssssssssssssssss  -257 µs [-266 µs, -248 µs]
+                    framing                    ffffffffffff                         +89.8 µs [+87.7 µs, +92.0 µs]
+                    8 others, small or unclear             ·                        +0.36 µs
+                    gRPC                                   |                        714 µs
 
     "#]].assert_eq(&format!("{}\n", first.join("\n")));
     // The steps add up to the difference of the means.

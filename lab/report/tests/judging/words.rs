@@ -162,6 +162,7 @@ fn a_service_without_cpu_is_named_with_the_capacity_that_follows_and_what_waits_
             84 % of the mean is between writing a request and the gateway reading it, 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
             The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, which is what one thread or one lock can use, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
             98 % of the mean is waiting for it (5.33 s before it reads, starts or takes an answer back), which is no network, against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
+            To serve more it takes more processes of it, or less under one lock, or a request that costs less of its CPU.
         "#]],
         &using(run(vec![generating(Some(1))], 1), 0.97),
     );
@@ -249,7 +250,8 @@ fn what_waits_outside_a_foreign_span_is_not_called_network_and_is_told_against_i
         expect![[r#"
             87 % of the mean is unseen, between the two spans of driver→gateway (network, queues, libraries and the scheduler in one), 7.9 % between writing a reply and the gateway reading it; framing is <0.1 % and flow control is <0.1 %.
             The gateway is what is full: a request takes 109 ms of its CPU, and it got 0.97 cores, which is what one thread or one lock can use, enough for 8.92/s; it served 8.92/s of 100/s offered, and 68 % of the arrivals were dropped.
-            98 % of the mean is waiting for it (590 ms before it reads, starts or takes an answer back, 4.74 s before and after its own span, where nobody else is busy), which its being full explains without any network, against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
+            98 % of the mean is waiting for it (590 ms before it reads, starts or takes an answer back, 4.74 s before and after its own span, where nobody else is busy), which its being full is enough to explain, though no relay looked for a network there, against 80.2 ms of its own time: not framing (<0.1 %), not flow control (<0.1 %).
+            To serve more it takes more processes of it, or less under one lock, or a request that costs less of its CPU.
         "#]],
         &fixture,
     );

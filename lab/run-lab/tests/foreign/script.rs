@@ -69,7 +69,7 @@ fn told(result: &Value, said: &str) {
     assert!(explanation.contains("is waiting for it"), "{explanation}");
     assert!(explanation.contains("its own span"), "{explanation}");
     assert!(
-        explanation.contains("no network") || explanation.contains("without any network"),
+        explanation.contains("no network") || explanation.contains("is enough to explain"),
         "{explanation}"
     );
     assert!(large["requests"]["dropped"].as_u64() > Some(0), "{}", large["requests"]);
