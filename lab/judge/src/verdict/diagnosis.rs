@@ -21,6 +21,8 @@ const MOSTLY: f64 = 0.5;
 const LARGE: f64 = 0.3;
 /// A process that got this much of a core and not two has one thread that works, or one lock: sampling takes some of it.
 const ONE_CORE: std::ops::Range<f64> = 0.85..1.2;
+/// What the whole machine is called among processes.
+const HOST: &str = "host";
 /// From this share of all cores on the machine has none left to give.
 const MACHINE: f64 = 0.9;
 /// Calls in flight on a connection of HTTP/2 from which on its server's limit is near: 100 is what most allow, and the
@@ -69,12 +71,14 @@ pub(super) fn mostly_waits(cell: &CellResult) -> bool {
     cell.traced.succeeded > 0 && (queued(cell) || waited_for(cell))
 }
 
-/// Whether arrivals were dropped, or latency grew while they came.
+/// Whether arrivals were dropped, or latency grew while they came, on a machine that was the system's.
 fn behind(cell: &CellResult) -> bool {
-    cell.verdict.codes().any(|code| {
-        code == rules::FALLING_BEHIND.code
-            || (code == rules::RATE_NOT_KEPT.code && cell.requests.dropped > cell.requests.error)
-    })
+    others(cell).is_none()
+        && cell.verdict.codes().any(|code| {
+            code == rules::FALLING_BEHIND.code
+                || (code == rules::RATE_NOT_KEPT.code
+                    && cell.requests.dropped > cell.requests.error)
+        })
 }
 
 /// What is full in `cell`, of which more was asked than was served; `None` where nothing says that anything is.
@@ -112,6 +116,18 @@ fn process(cell: &CellResult) -> Option<&ResourceResult> {
     (ONE_CORE.contains(&most.cores)
         || busy && (most.cores >= LARGE || wanted(most) >= ONE_CORE.start))
         .then_some(most)
+}
+
+/// The cores that others used, and all that were in use, where the machine had none left because of them: whomever
+/// requests pass was looked at, none of them is full, and all that was looked at used less than half.
+pub(super) fn others(cell: &CellResult) -> Option<(f64, f64)> {
+    let of = |name: &str| cell.resources.iter().find(|process| process.process == name);
+    let all = of(HOST).filter(|_| cell.load.host_cpu_share >= MACHINE)?.cores;
+    let mut passed = cell.stages.iter().flat_map(|stage| <[&str; 2]>::from(ends(&stage.hop)));
+    let known = !cell.stages.is_empty() && passed.all(|name| of(name).is_some());
+    let looked_at = cell.resources.iter().filter(|process| process.process != HOST);
+    let own: f64 = looked_at.map(|process| process.cores).sum();
+    (known && own < all / 2.0 && process(cell).is_none()).then_some((all - own, all))
 }
 
 /// The cores that a process used, and those that it was ready to use and did not get.
@@ -214,7 +230,7 @@ pub(super) fn explain(cell: &CellResult, told_share: impl Fn(Family) -> String) 
             rate(cell.load.completed_per_s)
         ),
         Full::Untold => {
-            let counted = cell.resources.iter().any(|process| process.process != "host");
+            let counted = cell.resources.iter().any(|process| process.process != HOST);
             let why = if counted {
                 "no process whose CPU was counted is full"
             } else {

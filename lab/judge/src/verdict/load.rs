@@ -186,14 +186,21 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
         }));
     }
     let growth = cell.load.latency_growth;
-    reasons.extend(rules::FALLING_BEHIND.check(growth, |limit| {
-        format!(
-            "latency grew by {} in each second (limit {}): requests came faster than they were \
-             served, and a longer round would show more. Ask for less than {}/s",
-            time(growth * 1e6),
-            time(limit * 1e6),
-            rate(cell.load.completed_per_s)
-        )
+    let others = diagnosis::others(cell);
+    let behind = rules::FALLING_BEHIND.check(growth, |limit| {
+        let why = match others {
+            Some(_) => "others had the machine, which says nothing of the services".to_owned(),
+            None => format!(
+                "requests came faster than they were served, and a longer round would show more. Ask for less than {}/s",
+                rate(cell.load.completed_per_s)
+            ),
+        };
+        let (growth, limit) = (time(growth * 1e6), time(limit * 1e6));
+        format!("latency grew by {growth} in each second (limit {limit}): {why}")
+    });
+    reasons.extend(behind.map(|reason| Reason {
+        status: if others.is_some() { Status::Valid } else { reason.status },
+        ..reason
     }));
     reasons.extend(rules::SETTLING.check(growth, |limit| {
         format!(
@@ -215,6 +222,9 @@ fn taken(cell: &CellResult) -> String {
 /// Why arrivals were dropped, where stages tell: a queue of the system, or the plan's own limit.
 fn dropped_why(cell: &CellResult) -> String {
     let served = rate(cell.load.completed_per_s);
+    if diagnosis::others(cell).is_some() {
+        return ". Others had the machine: leave it to the lab".to_owned();
+    }
     if diagnosis::mostly_waits(cell) {
         return format!(
             ". Latency is that of an overloaded system: ask for less than {served}/s to see the service itself"
@@ -329,12 +339,15 @@ fn ended(cell: &CellResult, reasons: &mut Vec<Reason>) {
 fn machine(cell: &CellResult, reasons: &mut Vec<Reason>) {
     let busy = cell.load.host_cpu_share;
     reasons.extend(rules::HOST_SATURATED.check(busy, |limit| {
-        format!(
-            "the machine's CPUs were {} busy (limit {}): load generator and services compete. Ask \
-             for less, or use more cores",
-            percent(busy),
-            percent(limit)
-        )
+        let with = match diagnosis::others(cell) {
+            Some((theirs, all)) => format!(
+                "{} of {} cores were used by processes that are no part of this run. Leave the machine to the lab",
+                trimmed(theirs),
+                trimmed(all)
+            ),
+            None => "load generator and services compete. Ask for less, or use more cores".to_owned(),
+        };
+        format!("the machine's CPUs were {} busy (limit {}): {with}", percent(busy), percent(limit))
     }));
     // Whoever is not at the end of a hop waits without holding up a request.
     let on_the_way = |name: &str| {

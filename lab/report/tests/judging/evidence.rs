@@ -7,7 +7,7 @@ use lab_judge::result::CellResult;
 use lab_model::{K6Measure, Protocol, Question, Status};
 use ledger::Traffic;
 use serde_json::Value;
-use sidecar::runfile::Claimed;
+use sidecar::runfile::{Claimed, ProcessSample};
 
 use crate::fixture::{Fixture, cell, run};
 
@@ -447,6 +447,35 @@ fn turns_that_outlive_their_time_are_a_service_that_falls_behind() {
     let behind = outlived(100_000_000);
     assert!((0.19..0.2).contains(&behind.load.latency_growth), "{:?}", behind.load);
     assert!(behind.verdict.codes().any(|code| code == "falling_behind"), "{}", verdict(&behind));
+}
+
+#[test]
+fn a_machine_that_others_use_is_said_to_be_that_and_no_overload_of_the_system() {
+    let busy = |theirs: f64| {
+        spoilt(6, |fixture| {
+            for round in &mut fixture.run.cells[0].rounds {
+                round.host_cpu_share = 0.99;
+                for second in &mut round.seconds {
+                    second.latency_sum_us +=
+                        second.second as f64 * 20_000.0 * second.latency_count as f64;
+                }
+            }
+            let own =
+                |sample: &&mut ProcessSample| sample.process == "echo" || sample.process == "host";
+            for sample in fixture.samples.iter_mut().filter(own) {
+                let more = if sample.process == "host" { 1.95 } else { 1.95 - theirs };
+                sample.cpu_ns = (sample.at_ns as f64 * more) as u64;
+            }
+        })
+    };
+    let others = busy(1.9);
+    assert_eq!(verdict(&others), "SUSPECT host_saturated (falling_behind)");
+    let said =
+        others.verdict.reasons.iter().map(|reason| &*reason.text).collect::<Vec<_>>().join("\n");
+    assert!(said.contains("cores were used by processes that are no part of this run"), "{said}");
+    assert!(!said.contains("came faster than they were served"), "{said}");
+    // The same where it is the system's own.
+    assert_eq!(verdict(&busy(0.9)), "SUSPECT falling_behind host_saturated");
 }
 
 #[test]
