@@ -101,11 +101,14 @@ fn full(cell: &CellResult) -> Option<Full<'_>> {
     queued(cell).then_some(Full::Untold)
 }
 
+/// The load generator: the client of the edge.
+fn generator(cell: &CellResult) -> Option<&str> {
+    cell.stages.iter().find(|stage| stage.depth == 0).map(|stage| ends(&stage.hop).0)
+}
+
 /// The process on the way of requests that has no CPU left: one whole core, or most of a machine that has none left.
 fn process(cell: &CellResult) -> Option<&ResourceResult> {
-    // The client of the edge is the load generator.
-    let generator =
-        cell.stages.iter().find(|stage| stage.depth == 0).map(|stage| ends(&stage.hop).0);
+    let generator = generator(cell);
     let passed = |name: &str| {
         let mut all = cell.stages.iter().flat_map(|stage| <[&str; 2]>::from(ends(&stage.hop)));
         Some(name) != generator && all.any(|end| end == name)
@@ -123,10 +126,12 @@ fn process(cell: &CellResult) -> Option<&ResourceResult> {
 pub(super) fn others(cell: &CellResult) -> Option<(f64, f64)> {
     let of = |name: &str| cell.resources.iter().find(|process| process.process == name);
     let all = of(HOST).filter(|_| cell.load.host_cpu_share >= MACHINE)?.cores;
+    let generator = generator(cell)?;
     let mut passed = cell.stages.iter().flat_map(|stage| <[&str; 2]>::from(ends(&stage.hop)));
-    let known = !cell.stages.is_empty() && passed.all(|name| of(name).is_some());
-    let looked_at = cell.resources.iter().filter(|process| process.process != HOST);
-    let own: f64 = looked_at.map(|process| process.cores).sum();
+    let known = passed.all(|name| name == generator || of(name).is_some());
+    let looked_at =
+        cell.resources.iter().filter(|process| ![HOST, generator].contains(&&*process.process));
+    let own = cell.load.driver_cores + looked_at.map(|process| process.cores).sum::<f64>();
     (known && own < all / 2.0 && process(cell).is_none()).then_some((all - own, all))
 }
 
