@@ -35,7 +35,7 @@
 //! tag name that crosses a process boundary ([`names`]), so that those who write a name and those
 //! who read it cannot disagree.
 
-mod bounds;
+mod at_rest;
 pub mod clock;
 mod close;
 mod critical;
@@ -55,7 +55,7 @@ mod walk;
 pub mod wall;
 mod wire;
 
-pub use bounds::{Bounds, FarBounds};
+pub use at_rest::AtRest;
 pub use close::close;
 pub use edge::Edge;
 pub use entries::HalfError;

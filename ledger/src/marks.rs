@@ -31,7 +31,7 @@ macro_rules! points {
             #[inline]
             pub(crate) fn from_letters(code: [u8; 2]) -> Option<Point> {
                 let (known, point) = BY_CODE[place(code[0], code[1])];
-                point.filter(|_| known == code)
+                point.filter(|_| known == u16::from_le_bytes(code))
             }
         }
     };
@@ -63,12 +63,13 @@ const fn place(first: u8, second: u8) -> usize {
 }
 
 /// Which point two letters stand for, and which letters do. A receiver looks up a dozen for every span.
-static BY_CODE: [([u8; 2], Option<Point>); 1_024] = {
-    let mut points = [([0; 2], None); 1_024];
+static BY_CODE: [(u16, Option<Point>); 1_024] = {
+    let mut points = [(0, None); 1_024];
     let mut at = 0;
     while at < Point::COUNT {
         let code = Point::ALL[at].code().as_bytes();
-        points[place(code[0], code[1])] = ([code[0], code[1]], Some(Point::ALL[at]));
+        let letters = u16::from_le_bytes([code[0], code[1]]);
+        points[place(code[0], code[1])] = (letters, Some(Point::ALL[at]));
         at += 1;
     }
     points
@@ -115,6 +116,18 @@ impl Marks {
     pub fn last(&self) -> Option<u64> {
         self.0.iter().copied().max().filter(|&at| at != 0)
     }
+
+    /// How long after `base`, which is before all of them, each was taken, in 32 bits; 0 of one that was not. `None` if
+    /// one has no room in them.
+    pub(crate) fn since(&self, base: u64) -> Option<[u32; Point::COUNT]> {
+        let has_room = self.last().unwrap_or(base).wrapping_sub(base) >> 32 == 0;
+        has_room.then(|| self.0.map(|at| at.saturating_sub(base) as u32))
+    }
+
+    /// The marks taken so long after `base`, as [`Self::since`] has them.
+    pub(crate) fn after(base: u64, since: &[u32; Point::COUNT]) -> Marks {
+        Marks(since.map(|since| if since == 0 { 0 } else { base + u64::from(since) }))
+    }
 }
 
 /// Where the time between `SendBegin` and `LastWrite` of the outbound message went, in nanoseconds.
@@ -135,6 +148,19 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// All four, in the order in which they stand.
+    #[must_use]
+    pub fn numbers(&self) -> [u64; 4] {
+        let Sending { window_wait, socket_wait, socket_write, framing } = *self;
+        [window_wait, socket_wait, socket_write, framing]
+    }
+
+    /// The four of [`Self::numbers`].
+    pub(crate) fn from_numbers(numbers: [u64; 4]) -> Sending {
+        let [window_wait, socket_wait, socket_write, framing] = numbers;
+        Sending { window_wait, socket_wait, socket_write, framing }
+    }
+
     /// All four, added up.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -160,6 +186,21 @@ pub struct Traffic {
     pub framing: u64,
     /// Header blocks as sent, trailers included.
     pub headers: u64,
+}
+
+impl Traffic {
+    /// All six, in the order in which they stand.
+    #[must_use]
+    pub fn numbers(&self) -> [u64; 6] {
+        let Traffic { payload, body, wire, frames, framing, headers } = *self;
+        [payload, body, wire, frames, framing, headers]
+    }
+
+    /// The six of [`Self::numbers`].
+    pub(crate) fn from_numbers(numbers: [u64; 6]) -> Traffic {
+        let [payload, body, wire, frames, framing, headers] = numbers;
+        Traffic { payload, body, wire, frames, framing, headers }
+    }
 }
 
 impl std::ops::AddAssign for Traffic {

@@ -9,7 +9,7 @@
 use crate::half::{Far, Half};
 use crate::marks::{Marks, Point, Sending, Traffic};
 use crate::stage::Stage;
-use crate::varint::{length_delimited, read, varint};
+use crate::varint::{length_delimited, read, read_after_two, varint};
 
 /// The version that is written, and the only one that is read.
 const VERSION: u8 = 1;
@@ -22,7 +22,7 @@ enum Tag {
     Marks = 1,
     /// Window wait, socket wait, socket write, framing.
     Sending = 2,
-    /// See [`put_traffic`].
+    /// The numbers of a message: payload, body, wire, frames, framing, headers.
     Outbound = 3,
     Inbound = 4,
     /// Connection, HTTP version, attempts.
@@ -99,155 +99,82 @@ impl Half {
     /// # Errors
     /// [`PackedError`]; entries before the broken one have been taken in.
     pub fn unpack(&mut self, bytes: &[u8]) -> Result<Option<Origin>, PackedError> {
-        read_record(bytes, self)
-    }
-}
-
-/// Who is told what a face of a connection says, as it is read.
-pub(crate) trait Face {
-    fn mark(&mut self, point: Point, at: u64);
-    fn sending(&mut self, sending: Sending);
-    fn outbound(&mut self, traffic: Traffic);
-    fn inbound(&mut self, traffic: Traffic);
-}
-
-/// Who is told what a record says: the near face and what the record alone has.
-pub(crate) trait Record: Face {
-    type Far: FarFace;
-    /// Whoever is told of the far face, which the record has.
-    fn far(&mut self) -> &mut Self::Far;
-    fn connection(&mut self, connection: u64, http: u64, attempts: u64);
-    fn injected(&mut self, stage: Stage, ns: u64);
-    fn streaming(&mut self, streaming: bool);
-}
-
-/// Who is told of a far face.
-pub(crate) trait FarFace: Face {
-    fn connection(&mut self, connection: u64);
-}
-
-/// Tells `to` what a packed record says; answers where its span stands, if it says so.
-pub(crate) fn read_record<R: Record>(
-    bytes: &[u8],
-    to: &mut R,
-) -> Result<Option<Origin>, PackedError> {
-    let (&version, mut rest) = bytes.split_first().ok_or(PackedError::Empty)?;
-    if version != VERSION {
-        return Err(PackedError::Version(version));
-    }
-    let mut origin = None;
-    while !rest.is_empty() {
-        let (tag, mut content) = next_entry(&mut rest)?;
-        read_entry(tag, &mut content, &mut origin, to).ok_or(PackedError::Broken(tag))?;
-    }
-    Ok(origin)
-}
-
-/// Reads one entry; `None` if it is broken.
-fn read_entry<R: Record>(
-    tag: u64,
-    content: &mut Content<'_>,
-    origin: &mut Option<Origin>,
-    to: &mut R,
-) -> Option<()> {
-    match tag {
-        tag if tag == Tag::Connection as u64 => {
-            let [connection, http, attempts] = content.array()?;
-            to.connection(connection, http, attempts);
+        let (&version, mut rest) = bytes.split_first().ok_or(PackedError::Empty)?;
+        if version != VERSION {
+            return Err(PackedError::Version(version));
         }
-        tag if tag == Tag::Injected as u64 => {
-            while !content.rest.is_empty() {
-                let length = content.next()?;
-                let name = std::str::from_utf8(content.bytes(length)?).ok()?;
-                let ns = content.next()?;
-                if let Ok(stage) = Stage::from_name(name) {
-                    to.injected(stage, ns);
+        let mut origin = None;
+        while !rest.is_empty() {
+            let (tag, mut content) = next_entry(&mut rest)?;
+            self.read_entry(tag, &mut content, &mut origin).ok_or(PackedError::Broken(tag))?;
+        }
+        Ok(origin)
+    }
+}
+
+/// What every face of a connection has, as it is read.
+struct Face<'h> {
+    marks: &'h mut Marks,
+    sending: &'h mut Sending,
+    outbound: &'h mut Traffic,
+    inbound: &'h mut Traffic,
+}
+
+impl Half {
+    fn near(&mut self) -> Face<'_> {
+        let Half { marks, sending, outbound, inbound, .. } = self;
+        Face { marks, sending, outbound, inbound }
+    }
+
+    /// Reads one entry; `None` if it is broken.
+    fn read_entry(
+        &mut self,
+        tag: u64,
+        content: &mut Content<'_>,
+        origin: &mut Option<Origin>,
+    ) -> Option<()> {
+        match tag {
+            tag if tag == Tag::Connection as u64 => {
+                [self.connection, self.http, self.attempts] = content.array()?;
+            }
+            tag if tag == Tag::Injected as u64 => {
+                while !content.rest.is_empty() {
+                    let length = content.next()?;
+                    let name = std::str::from_utf8(content.bytes(length)?).ok()?;
+                    let ns = content.next()?;
+                    if let Ok(stage) = Stage::from_name(name) {
+                        self.injected.push((stage, ns));
+                    }
                 }
             }
+            tag if tag == Tag::Origin as u64 => {
+                let [instance, sequence] = content.array()?;
+                *origin = Some(Origin { instance, sequence });
+            }
+            tag if tag == Tag::Streaming as u64 => {
+                let [streaming] = content.array()?;
+                self.streaming = streaming != 0;
+            }
+            tag if tag == Tag::Far as u64 => self.far.get_or_insert_default().read(content)?,
+            _ => self.near().read_entry(tag, content)?,
         }
-        tag if tag == Tag::Origin as u64 => {
-            let [instance, sequence] = content.array()?;
-            *origin = Some(Origin { instance, sequence });
-        }
-        tag if tag == Tag::Streaming as u64 => {
-            let [streaming] = content.array()?;
-            to.streaming(streaming != 0);
-        }
-        tag if tag == Tag::Far as u64 => {
-            let far = to.far();
-            while !content.rest.is_empty() {
-                let (tag, mut content) = next_entry(&mut content.rest).ok()?;
-                if tag == Tag::Connection as u64 {
-                    far.connection(content.next()?);
-                } else {
-                    read_face(tag, &mut content, far)?;
-                }
+        Some(())
+    }
+}
+
+impl Far {
+    /// Reads the entries of a far face; `None` if one is broken.
+    fn read(&mut self, content: &mut Content<'_>) -> Option<()> {
+        while !content.rest.is_empty() {
+            let (tag, mut content) = next_entry(&mut content.rest).ok()?;
+            if tag == Tag::Connection as u64 {
+                self.connection = content.next()?;
+            } else {
+                let Far { marks, sending, outbound, inbound, .. } = self;
+                Face { marks, sending, outbound, inbound }.read_entry(tag, &mut content)?;
             }
         }
-        _ => read_face(tag, content, to)?,
-    }
-    Some(())
-}
-
-impl Face for Half {
-    fn mark(&mut self, point: Point, at: u64) {
-        self.marks.set(point, at);
-    }
-
-    fn sending(&mut self, sending: Sending) {
-        self.sending = sending;
-    }
-
-    fn outbound(&mut self, traffic: Traffic) {
-        self.outbound = traffic;
-    }
-
-    fn inbound(&mut self, traffic: Traffic) {
-        self.inbound = traffic;
-    }
-}
-
-impl Record for Half {
-    type Far = Far;
-
-    fn far(&mut self) -> &mut Far {
-        self.far.get_or_insert_default()
-    }
-
-    fn connection(&mut self, connection: u64, http: u64, attempts: u64) {
-        (self.connection, self.http, self.attempts) = (connection, http, attempts);
-    }
-
-    fn injected(&mut self, stage: Stage, ns: u64) {
-        self.injected.push((stage, ns));
-    }
-
-    fn streaming(&mut self, streaming: bool) {
-        self.streaming = streaming;
-    }
-}
-
-impl Face for Far {
-    fn mark(&mut self, point: Point, at: u64) {
-        self.marks.set(point, at);
-    }
-
-    fn sending(&mut self, sending: Sending) {
-        self.sending = sending;
-    }
-
-    fn outbound(&mut self, traffic: Traffic) {
-        self.outbound = traffic;
-    }
-
-    fn inbound(&mut self, traffic: Traffic) {
-        self.inbound = traffic;
-    }
-}
-
-impl FarFace for Far {
-    fn connection(&mut self, connection: u64) {
-        self.connection = connection;
+        Some(())
     }
 }
 
@@ -276,47 +203,39 @@ fn put_face(
             varint(out, at.wrapping_sub(base));
         }
     });
-    let Sending { window_wait, socket_wait, socket_write, framing } = sending;
-    numbers(out, Tag::Sending, &[window_wait, socket_wait, socket_write, framing]);
-    put_traffic(out, Tag::Outbound, outbound);
-    put_traffic(out, Tag::Inbound, inbound);
+    numbers(out, Tag::Sending, &sending.numbers());
+    numbers(out, Tag::Outbound, &outbound.numbers());
+    numbers(out, Tag::Inbound, &inbound.numbers());
 }
 
-/// Reads one entry of a face; `None` if it is broken.
-#[inline]
-fn read_face(tag: u64, content: &mut Content<'_>, to: &mut impl Face) -> Option<()> {
-    match tag {
-        tag if tag == Tag::Marks as u64 => {
-            let base = content.next()?;
-            let mut rest = content.rest;
-            while !rest.is_empty() {
-                let (&code, number) = rest.split_first_chunk()?;
-                rest = number;
-                let after = read(&mut rest)?;
-                if let Some(point) = Point::from_letters(code) {
-                    to.mark(point, base.wrapping_add(after));
+impl Face<'_> {
+    /// Reads one entry; `None` if it is broken.
+    #[inline]
+    fn read_entry(&mut self, tag: u64, content: &mut Content<'_>) -> Option<()> {
+        match tag {
+            tag if tag == Tag::Marks as u64 => {
+                let base = content.next()?;
+                let mut rest = content.rest;
+                while !rest.is_empty() {
+                    let (code, after) = read_after_two(&mut rest)?;
+                    if let Some(point) = Point::from_letters(code) {
+                        self.marks.set(point, base.wrapping_add(after));
+                    }
                 }
             }
+            tag if tag == Tag::Sending as u64 => {
+                *self.sending = Sending::from_numbers(content.array()?);
+            }
+            tag if tag == Tag::Outbound as u64 => {
+                *self.outbound = Traffic::from_numbers(content.array()?);
+            }
+            tag if tag == Tag::Inbound as u64 => {
+                *self.inbound = Traffic::from_numbers(content.array()?);
+            }
+            _ => {}
         }
-        tag if tag == Tag::Sending as u64 => {
-            let [window_wait, socket_wait, socket_write, framing] = content.array()?;
-            to.sending(Sending { window_wait, socket_wait, socket_write, framing });
-        }
-        tag if tag == Tag::Outbound as u64 => to.outbound(traffic(content)?),
-        tag if tag == Tag::Inbound as u64 => to.inbound(traffic(content)?),
-        _ => {}
+        Some(())
     }
-    Some(())
-}
-
-fn put_traffic(out: &mut Vec<u8>, tag: Tag, traffic: &Traffic) {
-    let Traffic { payload, body, wire, frames, framing, headers } = *traffic;
-    numbers(out, tag, &[payload, body, wire, frames, framing, headers]);
-}
-
-fn traffic(content: &mut Content<'_>) -> Option<Traffic> {
-    let [payload, body, wire, frames, framing, headers] = content.array()?;
-    Some(Traffic { payload, body, wire, frames, framing, headers })
 }
 
 /// An entry of these numbers; none if they are all 0, as a record begins.

@@ -33,24 +33,54 @@ pub(crate) fn read(bytes: &mut &[u8]) -> Option<u64> {
         *bytes = rest;
         return Some(u64::from(*byte));
     }
-    // One that ends within the next eight bytes is had without a loop: the first byte without the highest bit ends it,
-    // and what is left of the others is moved together, two by two.
+    read_longer(bytes)
+}
+
+/// The same of a number that has more than one byte.
+fn read_longer(bytes: &mut &[u8]) -> Option<u64> {
+    // One that ends within the next eight bytes is had without a loop: the first byte without the highest bit ends it.
     if let Some(chunk) = bytes.first_chunk() {
         let word = u64::from_le_bytes(*chunk);
-        let ends = !word & 0x8080_8080_8080_8080;
+        let ends = !word & ENDS;
         if ends != 0 {
-            let word = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
-            let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
-            let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
-            let word = word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4;
             *bytes = &bytes[ends.trailing_zeros() as usize / 8 + 1..];
-            return Some(word);
+            return Some(together(word & (ends ^ (ends - 1))));
         }
     }
     read_bytewise(bytes)
 }
 
-/// The same of any number, one byte after the other.
+/// Reads two bytes and a number off the front, as [`read`] does.
+#[inline]
+pub(crate) fn read_after_two(bytes: &mut &[u8]) -> Option<([u8; 2], u64)> {
+    // Most of such numbers end within the same eight bytes.
+    if let Some(chunk) = bytes.first_chunk() {
+        let word = u64::from_le_bytes(*chunk);
+        let ends = !word & ENDS & !0xffff;
+        if ends != 0 {
+            *bytes = &bytes[ends.trailing_zeros() as usize / 8 + 1..];
+            return Some(([chunk[0], chunk[1]], together((word & (ends ^ (ends - 1))) >> 16)));
+        }
+    }
+    let (&two, mut rest) = bytes.split_first_chunk()?;
+    let number = read(&mut rest)?;
+    *bytes = rest;
+    Some((two, number))
+}
+
+/// The highest bit of each byte: where it is not set a number ends.
+const ENDS: u64 = 0x8080_8080_8080_8080;
+
+/// Moves together, two by two, what is in eight bytes of seven bits.
+#[inline]
+fn together(word: u64) -> u64 {
+    let word = word & !ENDS;
+    let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+    word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4
+}
+
+/// What [`read`] does, one byte after the other.
 fn read_bytewise(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (at, &byte) in bytes.iter().take(10).enumerate() {
@@ -85,6 +115,10 @@ mod tests {
             for any in [&bytes[..], &[&[0x80; 7][..], &bytes].concat()] {
                 let (mut quick, mut slow) = (any, any);
                 prop_assert_eq!((read(&mut quick), quick), (read_bytewise(&mut slow), slow));
+                let (mut both, mut number) = (any, any.get(2..).unwrap_or_default());
+                let expected = read_bytewise(&mut number).map(|it| ([any[0], any[1]], it));
+                prop_assert_eq!(read_after_two(&mut both), expected);
+                prop_assert!(expected.is_none() || both == number);
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Half, Side};
+use ledger::{AtRest, Half, Side};
 
 use crate::budget::Share;
 use crate::process::Claim;
@@ -173,9 +173,9 @@ pub(crate) struct Span {
     pub(crate) run: Run,
     /// The trace and the span that it continues in another place: for a CONSUMER that of whoever sent the message.
     pub(crate) link: Option<Box<(u128, u64)>>,
-    /// What the span measured of its side of a hop, packed as it came ([`Half::pack`]): most of the time that a span is
-    /// held nobody looks at it. Empty where it measured nothing, and of spans that are no side of a hop nor between.
-    pub(crate) record: Box<[u8]>,
+    /// What the span measured of its side of a hop: most of the time that a span is held nobody looks at it. `None` where
+    /// it measured nothing, and of spans that are no side of a hop nor between.
+    pub(crate) record: Option<Box<AtRest>>,
     /// What it says of the bodies of its call; `None` unless [`SpanKind::is_half`].
     pub(crate) claimed: Option<Box<Claimed>>,
     /// What the load generator wrote on it.
@@ -226,7 +226,9 @@ impl Span {
         let text = |text: Option<&str>| text.map_or(0, str::len);
         let operation = self.operation().map(|operation| &*operation.name);
         let texts = text(self.peer()) + text(self.database()) + text(operation) + said;
-        4 * size_of::<Span>() + self.record.len() + planned + claimed + named + texts
+        let record = |record: &AtRest| size_of::<AtRest>() + 16 + record.elsewhere();
+        let record = self.record.as_deref().map_or(0, record);
+        4 * size_of::<Span>() + record + planned + claimed + named + texts
     }
 
     /// What it measured, in the memory of `half`.
@@ -238,9 +240,8 @@ impl Span {
         };
         half.begin_anew(side, (self.start, self.end));
         half.wall = self.wall;
-        if !self.record.is_empty() {
-            // It could be read when the span came.
-            let _ = half.unpack(&self.record);
+        if let Some(record) = &self.record {
+            record.restore(half);
         }
         half.database = self.database().map(str::to_owned);
         half.clock.push_str(&self.source.clock);

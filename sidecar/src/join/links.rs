@@ -281,7 +281,7 @@ impl Links {
         } else if waited {
             known.forget_relayed(service);
         }
-        if server.record.is_empty() {
+        if server.record.is_none() {
             relays.for_each(|relay| known.learn_place(service, lies_within(server, &spans[relay])));
         }
     }

@@ -10,7 +10,7 @@ mod requests;
 
 use std::sync::Arc;
 
-use ledger::{Half, Kind, Point, Stage};
+use ledger::{AtRest, Half, Kind, Point, Stage};
 
 use super::*;
 use crate::runfile::{Claimed, RequestRow};
@@ -28,10 +28,9 @@ impl Joiner {
 
 /// Has a span measure what `change` makes of nothing.
 fn measure(span: &mut Span, change: impl FnOnce(&mut Half)) {
-    let (mut half, mut packed) = (span.half(), Vec::new());
+    let mut half = span.half();
     change(&mut half);
-    half.pack(None, &mut packed);
-    span.record = packed.into();
+    span.record = Some(Box::new(AtRest::of(&half)));
 }
 
 /// A relay's span: when it read the last byte of the request, passed it on, read that of the reply and passed that on.

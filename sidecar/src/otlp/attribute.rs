@@ -1,6 +1,6 @@
 //! OTLP attributes: a key and a value of some type, borrowed from the message.
 
-use super::wire::{Fields, Value, WireError};
+use super::wire::{Value, WireError, fields};
 
 /// The value of an attribute. Maps are of no interest here.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,23 +20,26 @@ pub(super) enum Any<'a> {
 }
 
 /// Reads a `KeyValue`.
+#[inline]
 pub(super) fn key_value(message: &[u8]) -> Result<(&[u8], Any<'_>), WireError> {
     let (mut key, mut value): (&[u8], _) = (&[], Any::Other);
-    for field in Fields::of(message) {
-        match field? {
+    fields(message, |number, field| {
+        match (number, field) {
             (1, Value::Bytes(bytes)) => key = bytes,
             (2, Value::Bytes(any)) => value = Any::read(any)?,
             _ => {}
         }
-    }
+        Ok::<_, WireError>(())
+    })?;
     Ok((key, value))
 }
 
 impl<'a> Any<'a> {
+    #[inline]
     fn read(message: &'a [u8]) -> Result<Self, WireError> {
         let mut any = Any::Other;
-        for field in Fields::of(message) {
-            any = match field? {
+        fields(message, |number, field| {
+            any = match (number, field) {
                 (1, Value::Bytes(text)) => Any::Text(text),
                 (3, Value::Varint(number)) => Any::Int(number.cast_signed()),
                 (5, Value::Bytes(list)) => Any::List(list),
@@ -44,7 +47,8 @@ impl<'a> Any<'a> {
                 (7, Value::Bytes(bytes)) => Any::Packed(bytes),
                 _ => Any::Other,
             };
-        }
+            Ok::<_, WireError>(())
+        })?;
         Ok(any)
     }
 
@@ -94,13 +98,18 @@ impl<'a> Any<'a> {
         }
     }
 
-    /// The texts of an array, at most `most` of them.
-    pub(super) fn texts(self, most: usize) -> impl Iterator<Item = &'a str> {
+    /// The texts of an array, at most `most` of them, up to what cannot be read.
+    pub(super) fn texts(self, most: usize) -> Vec<&'a str> {
         let list = if let Any::List(list) = self { list } else { &[] };
-        let values = Fields::of(list).filter_map(|field| match field {
-            Ok((1, Value::Bytes(any))) => Any::read(any).ok(),
-            _ => None,
+        let mut texts = Vec::new();
+        let _ = fields(list, |number, field| {
+            if let (1, Value::Bytes(any)) = (number, field)
+                && texts.len() < most
+            {
+                texts.extend(Any::read(any).ok().and_then(|any| any.text().ok()));
+            }
+            Ok::<_, WireError>(())
         });
-        values.filter_map(|value| value.text().ok()).take(most)
+        texts
     }
 }

@@ -13,7 +13,7 @@ use super::draft::{Reader, Refusal, name_of, read_span};
 use super::limits;
 use super::naming::Queries;
 use super::reject::{Reason, Rejections};
-use super::wire::{Fields, Value, WireError};
+use super::wire::{Value, WireError, fields};
 use crate::budget::{Budget, Share, Spent};
 use crate::losses::Told;
 use crate::process::Claim;
@@ -96,30 +96,26 @@ pub(crate) fn export_request(
     let batch = Batch { spans, share: budget.share(), ..Batch::default() };
     let reader = Reader::new(queries, runs);
     let mut decoder = Decoder { batch, budget, reader, take, large, taken: false, waits: WAITS };
-    for field in Fields::of(message) {
-        if let (1, Value::Bytes(resource_spans)) = field? {
-            decoder.read_resource_spans(resource_spans)?;
-        }
-    }
+    fields(message, |number, field| match (number, field) {
+        (1, Value::Bytes(resource_spans)) => decoder.read_resource_spans(resource_spans),
+        _ => Ok(()),
+    })?;
     decoder.hand_over();
     Ok(())
 }
 
 /// Whether the envelope of a message can be read to its end.
 fn check(message: &[u8]) -> Result<(), WireError> {
-    for field in Fields::of(message) {
-        let (1, Value::Bytes(resource_spans)) = field? else { continue };
-        for field in Fields::of(resource_spans) {
-            match field? {
-                (1, Value::Bytes(resource)) => {
-                    read_resource(resource, &mut Source::default(), &mut Told::default())?;
-                }
-                (2, Value::Bytes(scope)) => Fields::of(scope).try_for_each(|f| f.map(drop))?,
-                _ => {}
+    fields(message, |number, field| {
+        let (1, Value::Bytes(resource_spans)) = (number, field) else { return Ok(()) };
+        fields(resource_spans, |number, field| match (number, field) {
+            (1, Value::Bytes(resource)) => {
+                read_resource(resource, &mut Source::default(), &mut Told::default())
             }
-        }
-    }
-    Ok(())
+            (2, Value::Bytes(scope)) => fields(scope, |_, _| Ok(())),
+            _ => Ok(()),
+        })
+    })
 }
 
 /// A message that is being decoded.
@@ -139,11 +135,10 @@ impl Decoder<'_> {
     fn read_resource_spans(&mut self, message: &[u8]) -> Result<(), DecodeError> {
         // Fields may come in any order: the resource is read before the spans that it holds for.
         let (mut source, mut told) = (Source::default(), Told::default());
-        for field in Fields::of(message) {
-            if let (1, Value::Bytes(resource)) = field? {
-                read_resource(resource, &mut source, &mut told)?;
-            }
-        }
+        fields(message, |number, field| match (number, field) {
+            (1, Value::Bytes(resource)) => read_resource(resource, &mut source, &mut told),
+            _ => Ok(()),
+        })?;
         if source.service.is_empty() {
             source.service.push_str("unknown_service");
         }
@@ -154,20 +149,17 @@ impl Decoder<'_> {
         }
         let source = Arc::new(source);
         let mut any = false;
-        for field in Fields::of(message) {
-            let (2, Value::Bytes(scope_spans)) = field? else {
-                continue;
-            };
-            for field in Fields::of(scope_spans) {
-                let (2, Value::Bytes(span)) = field? else {
-                    continue;
-                };
+        fields(message, |number, field| {
+            let (2, Value::Bytes(scope_spans)) = (number, field) else { return Ok(()) };
+            fields(scope_spans, |number, field| {
+                let (2, Value::Bytes(span)) = (number, field) else { return Ok(()) };
                 match read_span(span, &source, &mut told, &mut self.reader) {
                     Ok(span) => any |= self.push(span)?,
                     Err(Refusal { reason, detail }) => self.batch.rejected.count(reason, &detail),
                 }
-            }
-        }
+                Ok::<_, DecodeError>(())
+            })
+        })?;
         if told.says_more() {
             self.batch.told.push((Arc::clone(&source), told));
         }
@@ -228,10 +220,8 @@ impl Decoder<'_> {
 }
 
 fn read_resource(message: &[u8], source: &mut Source, told: &mut Told) -> Result<(), WireError> {
-    for field in Fields::of(message) {
-        let (1, Value::Bytes(attribute)) = field? else {
-            continue;
-        };
+    fields(message, |number, field| {
+        let (1, Value::Bytes(attribute)) = (number, field) else { return Ok(()) };
         let (key, value) = key_value(attribute)?;
         if key == names::SERVICE_NAME.as_bytes() {
             source.service = name_of(value);
@@ -250,8 +240,8 @@ fn read_resource(message: &[u8], source: &mut Source, told: &mut Told) -> Result
         } else {
             read_claim(key, value, &mut source.claim);
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Reads what a resource says of its process beside its id.
@@ -264,7 +254,7 @@ fn read_claim(key: &[u8], value: Any<'_>, claim: &mut Claim) {
         b"process.command" => claim.command = text(),
         b"process.command_line" => claim.line = text(),
         b"process.command_args" => {
-            claim.arguments = value.texts(64).map(str::to_owned).collect();
+            claim.arguments = value.texts(64).into_iter().map(str::to_owned).collect();
         }
         b"process.creation.time" => {
             claim.created = value.text().ok().and_then(ledger::date::parse);

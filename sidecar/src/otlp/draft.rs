@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Bounds, Half, Origin, Side, names};
+use ledger::{AtRest, Half, Origin, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
@@ -10,7 +10,7 @@ use super::naming::{self, Peer, Queries, RecentNames};
 use super::reject::Reason;
 use super::sizes::Sizes;
 use super::state::States;
-use super::wire::{Fields, Value, WireError};
+use super::wire::{Value, WireError, fields};
 use crate::losses::Told;
 use crate::runs::Runs;
 use crate::span::{Edge, Names, Planned, Source, Span, SpanKind};
@@ -52,10 +52,8 @@ struct Draft<'a> {
     peer: Peer<'a>,
     sizes: Sizes,
     database: Option<&'a [u8]>,
-    /// What the span measured, packed, and how large that is; and whether some of it is in [`Reader::half`].
-    packed: Option<&'a [u8]>,
-    bounds: Bounds,
-    plain: bool,
+    /// The span measured something, which is in [`Reader::half`].
+    measures: bool,
     planned: Option<Box<Planned>>,
     /// The cell that is planned.
     cell: Option<&'a str>,
@@ -66,9 +64,8 @@ struct Draft<'a> {
 pub(super) struct Reader<'r> {
     names: RecentNames,
     states: States<'r>,
-    /// What the span in hand says as text of what it measured: few do.
+    /// What the span in hand measured.
     half: Half,
-    repacked: Vec<u8>,
     /// Spans whose word about the plan was not taken.
     pub(super) ignored: u64,
     /// Sizes of bodies that are none.
@@ -81,7 +78,6 @@ impl<'r> Reader<'r> {
             names: RecentNames::new(queries),
             states: States::of(runs),
             half: Half::new(Side::Client, (0, 0)),
-            repacked: Vec::new(),
             ignored: 0,
             sizes_ignored: 0,
         }
@@ -95,8 +91,8 @@ pub(super) fn read_span(
     reader: &mut Reader<'_>,
 ) -> Result<Span, Refusal> {
     let mut draft = Draft::default();
-    for field in Fields::of(message) {
-        match field? {
+    fields(message, |number, field| {
+        match (number, field) {
             (1, Value::Bytes(id)) => draft.trace = id,
             (2, Value::Bytes(id)) => draft.id = id,
             (3, Value::Bytes(state)) => draft.state = state,
@@ -112,18 +108,20 @@ pub(super) fn read_span(
             (15, Value::Bytes(status)) => draft.error = is_error(status)?,
             _ => {}
         }
-    }
+        Ok::<_, Refusal>(())
+    })?;
     draft.finish(source, reader)
 }
 
 /// Reads a `Status`: STATUS_CODE_ERROR is 2.
 fn is_error(message: &[u8]) -> Result<bool, WireError> {
     let mut error = false;
-    for field in Fields::of(message) {
-        if let (3, Value::Varint(code)) = field? {
+    fields(message, |number, field| {
+        if let (3, Value::Varint(code)) = (number, field) {
             error = code == 2;
         }
-    }
+        Ok::<_, WireError>(())
+    })?;
     Ok(error)
 }
 
@@ -212,7 +210,7 @@ impl<'a> Draft<'a> {
         if text.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", text.len(), limits::RECORD_BYTES));
         }
-        self.plain(half).read(key, text).map_err(|error| error.to_string())
+        self.record(half).read(key, text).map_err(|error| error.to_string())
     }
 
     fn read_packed(
@@ -225,39 +223,20 @@ impl<'a> Draft<'a> {
         if bytes.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
         }
-        let (bounds, origin) = Bounds::of_packed(bytes).map_err(|error| error.to_string())?;
-        self.bounds = bounds;
-        if let Some(other) = self.packed.replace(bytes) {
-            // What two of them say is one record.
-            self.plain(half).unpack(other).map_err(|error| error.to_string())?;
-        }
+        // What two of them say, or one and texts, is one record.
+        let origin = self.record(half).unpack(bytes).map_err(|error| error.to_string())?;
         if let Some(Origin { sequence, .. }) = origin.filter(|it| it.instance == told.instance) {
             told.came(sequence);
         }
         Ok(())
     }
 
-    /// The record that holds what the span says of itself in more than one attribute.
-    fn plain<'h>(&mut self, half: &'h mut Half) -> &'h mut Half {
-        if !std::mem::replace(&mut self.plain, true) {
+    /// The record of the span in hand.
+    fn record<'h>(&mut self, half: &'h mut Half) -> &'h mut Half {
+        if !std::mem::replace(&mut self.measures, true) {
             half.begin_anew(Side::Client, (0, 0));
         }
         half
-    }
-
-    /// What the span measured, packed, and how large that is; nothing if it measured nothing.
-    fn measured<'b>(&self, half: &mut Half, repacked: &'b mut Vec<u8>) -> Option<(&'b [u8], Bounds)>
-    where
-        'a: 'b,
-    {
-        if !self.plain {
-            return Some((self.packed?, self.bounds));
-        }
-        // It could be read when it came.
-        let _ = self.packed.map(|packed| half.unpack(packed));
-        repacked.clear();
-        half.pack(None, repacked);
-        Some((repacked, Bounds::of(half)))
     }
 
     fn plan(&mut self) -> &mut Planned {
@@ -269,9 +248,12 @@ impl<'a> Draft<'a> {
         let may_begin = begins || matches!(self.kind, SpanKind::Server | SpanKind::Consumer);
         let operation = (self.route.unwrap_or(self.name), self.route.is_some());
         let operation = Some(operation).filter(|(text, _)| may_begin && !text.is_empty());
-        let calls = self.kind == SpanKind::Client;
-        let peer = self.peer.called(self.database).filter(|_| calls);
-        names.get(operation, peer, self.database.filter(|_| calls))
+        let database = self.database.filter(|_| self.kind == SpanKind::Client);
+        let peer = match self.kind {
+            SpanKind::Client => self.peer.called(database),
+            _ => None,
+        };
+        names.get(operation, peer, database)
     }
 
     /// The ids of its trace, itself and its parent.
@@ -294,28 +276,21 @@ impl<'a> Draft<'a> {
     fn finish(&mut self, source: &Arc<Source>, reader: &mut Reader<'_>) -> Result<Span, Refusal> {
         let (trace, id, parent) = self.ids()?;
         let state = reader.states.read(self.state);
-        let (inner, edge) = match &state {
-            Some(state) if state.edge == parent || state.edge == id => (false, Some(state)),
-            state => (state.is_some(), None),
-        };
-        let measured = self.measured(&mut reader.half, &mut reader.repacked);
-        let far = measured.is_some_and(|(_, bounds)| bounds.far.is_some());
+        let edge = state.filter(|&(edge, _)| edge == parent || edge == id);
+        let measured = Some(&reader.half).filter(|_| self.measures);
+        let far = measured.is_some_and(|half| half.far.is_some());
         let relays = self.kind == SpanKind::Internal && far;
         let kind = if relays { SpanKind::Wire } else { self.kind };
         reader.sizes_ignored += self.sizes.ignored;
         let measured = measured.filter(|_| kind.is_half() || relays);
-        if measured.is_none_or(|(_, bounds)| bounds.marks.is_none()) {
-            limits::interval(self.start, self.end)?;
-        }
-        let (record, (start, end)) = match measured {
-            Some((record, bounds)) => {
-                (record.into(), limits::record(&bounds, (self.start, self.end))?)
-            }
-            None => (Box::default(), (self.start, self.end)),
+        let told = (self.start, self.end);
+        let (start, end) = match measured {
+            Some(half) => limits::record(half, told)?,
+            None => limits::interval(told)?,
         };
-        let says = self.planned.is_some() || edge.is_some_and(|edge| edge.claims);
+        let says = self.planned.is_some() || edge.is_some_and(|(_, state)| state.claims);
         // What a span says of the plan is taken of the edge of a request of the run that is open.
-        let believed = edge.filter(|edge| edge.believed);
+        let believed = edge.map(|(_, state)| state).filter(|state| state.believed);
         reader.ignored += u64::from(says && believed.is_none());
         Ok(Span {
             trace,
@@ -328,13 +303,13 @@ impl<'a> Draft<'a> {
             wall: self.start,
             source: Arc::clone(source),
             names: self.names(parent == 0 || edge.is_some(), &mut reader.names),
-            edge: edge.map(|state| Edge { span: state.edge, said: Arc::clone(&state.said) }),
-            inner,
-            run: state.as_ref().map(|state| state.said.run).unwrap_or_default(),
+            edge: edge.map(|(span, state)| Edge { span, said: Arc::clone(&state.said) }),
+            inner: state.is_some() && edge.is_none(),
+            run: state.map(|(_, state)| state.said.run).unwrap_or_default(),
             link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
-            record,
+            record: measured.map(|half| Box::new(AtRest::of(half))),
             claimed: self.sizes.claimed().filter(|_| self.kind.is_half()),
-            planned: believed.and_then(|edge| self.planned(&edge.said.cell)),
+            planned: believed.and_then(|state| self.planned(&state.said.cell)),
         })
     }
 
@@ -360,13 +335,15 @@ pub(super) fn name_of(value: Any<'_>) -> String {
 /// Reads a `Link`: the trace and the span that it names, if it names any.
 fn link(message: &[u8]) -> Option<Box<(u128, u64)>> {
     let (mut trace, mut span): (&[u8], &[u8]) = (&[], &[]);
-    for field in Fields::of(message) {
-        match field.ok()? {
+    let read = fields(message, |number, field| {
+        match (number, field) {
             (1, Value::Bytes(id)) => trace = id,
             (2, Value::Bytes(id)) => span = id,
             _ => {}
         }
-    }
+        Ok::<_, WireError>(())
+    });
+    read.ok()?;
     let trace = trace.try_into().map(u128::from_be_bytes).ok()?;
     Some(Box::new((trace, span.try_into().map(u64::from_be_bytes).ok()?)))
 }

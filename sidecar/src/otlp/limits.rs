@@ -3,7 +3,7 @@
 //! A trace has at most 1,024 spans (`MAX_SPANS` of joining), each mark is below 2^61 and each span at most
 //! a day (2^47 ns) long: every partial sum of stages stays below 2^63.
 
-use ledger::Bounds;
+use ledger::{Half, Marks, Traffic};
 
 use super::reject::Reason;
 
@@ -18,15 +18,15 @@ const LATEST_NS: u64 = 1 << 61;
 /// The most bytes or frames that one message can have.
 const MOST_BYTES: u64 = 1 << 53;
 
-/// Checks the wall times of a span without marks.
-pub(super) fn interval(start: u64, end: u64) -> Result<(), Reason> {
+/// Checks the wall times of a span without marks, and answers them.
+pub(super) fn interval((start, end): (u64, u64)) -> Result<(u64, u64), Reason> {
     if start == 0 || end < start || end >= LATEST_NS {
         return Err(Reason::Times);
     }
     if end - start > DAY_NS {
         return Err(Reason::TooLong);
     }
-    Ok(())
+    Ok((start, end))
 }
 
 /// Whether a weight is one that sums can bear.
@@ -36,26 +36,36 @@ pub(super) fn weight(weight: f64) -> bool {
 
 /// Checks every number of a record. Answers the interval of its span: where it has marks they are that, for the wall
 /// times of a marked span, `told`, are decoration.
-pub(super) fn record(bounds: &Bounds, told: (u64, u64)) -> Result<(u64, u64), Reason> {
-    if let Some((first, last)) = bounds.marks {
-        if last >= LATEST_NS {
-            return Err(Reason::Attribute);
-        }
-        if last - first > DAY_NS {
-            return Err(Reason::TooLong);
-        }
-    }
-    let (from, until) = bounds.marks.unwrap_or(told);
-    if let Some((first, last)) = bounds.far.and_then(|far| far.marks)
+pub(super) fn record(half: &Half, told: (u64, u64)) -> Result<(u64, u64), Reason> {
+    let (from, until) = match ends(&half.marks) {
+        None => interval(told)?,
+        Some((_, last)) if last >= LATEST_NS => return Err(Reason::Attribute),
+        Some((first, last)) if last - first > DAY_NS => return Err(Reason::TooLong),
+        Some(marks) => marks,
+    };
+    let far = half.far.as_deref();
+    if let Some((first, last)) = far.and_then(|far| ends(&far.marks))
         && (last >= LATEST_NS || until.max(last) - from.min(first) > DAY_NS)
     {
         return Err(Reason::Attribute);
     }
-    if bounds.longest > DAY_NS {
+    // The waits of a far face are in no sum, so they have no bound.
+    let waits = half.sending.numbers().into_iter().fold(0, u64::max);
+    if half.injected.iter().fold(waits, |longest, &(_, ns)| longest.max(ns)) > DAY_NS {
         return Err(Reason::TooLong);
     }
-    if bounds.most.max(bounds.far.map_or(0, |far| far.most)) > MOST_BYTES {
+    let most = |out: &Traffic, back: &Traffic| {
+        out.numbers().into_iter().chain(back.numbers()).fold(0, u64::max)
+    };
+    let near = most(&half.outbound, &half.inbound);
+    let far = far.map_or(0, |far| most(&far.outbound, &far.inbound));
+    if near.max(far).max(half.connection).max(half.http).max(half.attempts) > MOST_BYTES {
         return Err(Reason::Attribute);
     }
     Ok((from, until))
+}
+
+/// The first and the last of some marks, if there are any.
+fn ends(marks: &Marks) -> Option<(u64, u64)> {
+    marks.first().zip(marks.last())
 }

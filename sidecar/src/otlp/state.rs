@@ -12,11 +12,9 @@ use super::limits::NAME_BYTES;
 use crate::runs::{Run, Runs};
 use crate::span::Said;
 
-/// What the `tracestate` of a span says of its request.
-#[derive(Debug, Clone)]
+/// What the `tracestate` of a span says of its request beside where that begins.
+#[derive(Debug)]
 pub(super) struct State {
-    /// The span that is the edge of the request, or its parent.
-    pub(super) edge: u64,
     pub(super) said: Arc<Said>,
     /// It names a cell.
     pub(super) claims: bool,
@@ -37,14 +35,21 @@ impl<'r> States<'r> {
         States { runs, latest: None }
     }
 
-    /// What `state` says; nothing, if a text in it is too long.
-    pub(super) fn read(&mut self, state: &[u8]) -> Option<State> {
+    /// What `state` says: the span that is the edge of the request, or its parent, and what is the same for all requests of
+    /// the round. Nothing, if a text in it is too long.
+    pub(super) fn read(&mut self, state: &[u8]) -> Option<(u64, &State)> {
         if state.is_empty() {
             return None;
         }
-        if let Some(known) = self.known(state) {
-            return Some(known);
-        }
+        let edge = match self.known(state) {
+            Some(edge) => edge,
+            None => self.read_anew(state)?,
+        };
+        self.latest.as_ref().map(|(_, state)| (edge, state))
+    }
+
+    /// The edge that `state` names; what else it says is the latest then.
+    fn read_anew(&mut self, state: &[u8]) -> Option<u64> {
         let value = member(state)?;
         let (_, rest) = value.split_at_checked(DIGITS)?;
         let Edge { span: edge, cell, round, nonce } = Edge::read(value)?;
@@ -55,27 +60,42 @@ impl<'r> States<'r> {
         let claims = !cell.is_empty();
         // Where the request begins is true all the same.
         let (cell, round) = if believed { (cell, round) } else { Default::default() };
-        let state = State {
-            edge,
-            said: Arc::new(Said { run, cell: cell.into(), round }),
-            claims,
-            believed,
-        };
-        self.latest = Some((rest.as_bytes().into(), state.clone()));
-        Some(state)
+        let said = Arc::new(Said { run, cell: cell.into(), round });
+        self.latest = Some((rest.as_bytes().into(), State { said, claims, believed }));
+        Some(edge)
     }
 
-    /// What `state` says, if it has but our member, and that says the same as the latest did.
-    fn known(&self, state: &[u8]) -> Option<State> {
+    /// The edge that `state` names, if it has but our member, and that says the same as the latest did.
+    fn known(&self, state: &[u8]) -> Option<u64> {
         let value = state.strip_prefix(KEY.as_bytes())?.strip_prefix(b"=")?;
         let (digits, rest) = value.split_first_chunk::<DIGITS>()?;
-        let (_, latest) = self.latest.as_ref().filter(|(latest, _)| **latest == *rest)?;
-        let edge = digits.iter().try_fold(0, |number, &digit| {
-            Some(number << 4 | u64::from(char::from(digit).to_digit(16)?))
-        });
-        Some(State { edge: edge.filter(|&edge| edge != 0)?, ..latest.clone() })
+        let same = self.latest.as_ref().is_some_and(|(latest, _)| **latest == *rest);
+        if same { number(digits).filter(|&edge| edge != 0) } else { None }
     }
 }
+
+/// The number that these digits are.
+fn number(digits: &[u8; DIGITS]) -> Option<u64> {
+    let (mut number, mut other) = (0, 0);
+    for &digit in digits {
+        let value = VALUES[usize::from(digit)];
+        number = number << 4 | u64::from(value & 15);
+        other |= value & 16;
+    }
+    (other == 0).then_some(number)
+}
+
+/// The value of each character as a hexadecimal digit; 16 of what is none.
+static VALUES: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 /// Hexadecimal digits of the edge, at the beginning of the value.
 const DIGITS: usize = 16;
@@ -95,8 +115,9 @@ mod tests {
     fn read(state: &str) -> Option<(u64, String)> {
         let runs = Runs::default();
         let said = state.replace("n0nce", &runs.open().unwrap().1);
-        let read = States::of(&runs).read(said.as_bytes());
-        read.map(|state| (state.edge, state.said.cell.to_string()))
+        let mut states = States::of(&runs);
+        let read = states.read(said.as_bytes());
+        read.map(|(edge, state)| (edge, state.said.cell.to_string()))
     }
 
     #[test]
@@ -104,9 +125,10 @@ mod tests {
         let runs = Runs::default();
         let believed = |nonce: &str| {
             let state = format!("hoplab=00000000000000ab:c:2:{nonce}");
-            let State { said, believed, claims, .. } = States::of(&runs).read(state.as_bytes())?;
+            let mut states = States::of(&runs);
+            let (_, State { said, believed, claims }) = states.read(state.as_bytes())?;
             assert!(claims);
-            Some((believed, said.cell.to_string(), said.round, said.run != Run::NONE))
+            Some((*believed, said.cell.to_string(), said.round, said.run != Run::NONE))
         };
         let not_believed = Some((false, String::new(), 0, false));
         for nonce in ["", "guess"] {
@@ -129,11 +151,12 @@ mod tests {
         let mut states = States::of(&runs);
         let mut read = |span: u64, round: u32| {
             let state = format!("hoplab={span:016x}:c:{round}:{nonce}");
-            states.read(state.as_bytes()).unwrap()
+            let (edge, state) = states.read(state.as_bytes()).unwrap();
+            (edge, Arc::clone(&state.said))
         };
         let (first, second, third) = (read(1, 7), read(2, 7), read(1, 8));
-        assert_eq!((first.edge, second.edge), (1, 2));
-        assert!(Arc::ptr_eq(&first.said, &second.said) && third.said.round == 8);
+        assert_eq!((first.0, second.0), (1, 2));
+        assert!(Arc::ptr_eq(&first.1, &second.1) && third.1.round == 8);
     }
 
     #[test]

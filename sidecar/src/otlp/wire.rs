@@ -35,80 +35,70 @@ pub(crate) enum WireError {
     FieldNumber(u64),
 }
 
-/// The fields of one message, in the order in which they stand. Ends after the first error.
-pub(super) struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
-        Fields(message)
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Result<u64, WireError> {
-        if let [byte @ 0..0x80, rest @ ..] = self.0 {
-            self.0 = rest;
-            return Ok(u64::from(*byte));
-        }
-        let mut value = 0_u64;
-        for (at, &byte) in self.0.iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte < 0x80 {
-                self.0 = &self.0[at + 1..];
-                return Ok(value);
-            }
-        }
-        Err(if self.0.len() < 10 { WireError::Truncated } else { WireError::LongVarint })
-    }
-
-    #[inline]
-    fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(WireError::Truncated)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(WireError::Truncated)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    #[inline]
-    fn field(&mut self) -> Result<(u32, Value<'a>), WireError> {
-        let key = self.varint()?;
+/// Gives `each` the fields of one message, by number, in the order in which they stand; ends at the first error.
+#[inline]
+pub(super) fn fields<'a, E: From<WireError>>(
+    message: &'a [u8],
+    mut each: impl FnMut(u32, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut rest = message;
+    while !rest.is_empty() {
+        let key = varint(&mut rest)?;
         let number = key >> 3;
         if number == 0 || number >= 1 << 29 {
-            return Err(WireError::FieldNumber(number));
+            return Err(WireError::FieldNumber(number).into());
         }
         let value = match (key & 7) as u8 {
-            0 => Value::Varint(self.varint()?),
-            1 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
+            0 => Value::Varint(varint(&mut rest)?),
+            1 => Value::Fixed64(u64::from_le_bytes(array(&mut rest)?)),
             2 => {
-                let length = self.varint()?;
-                Value::Bytes(self.take(usize::try_from(length).unwrap_or(usize::MAX))?)
+                let length = usize::try_from(varint(&mut rest)?).unwrap_or(usize::MAX);
+                let (taken, after) = rest.split_at_checked(length).ok_or(WireError::Truncated)?;
+                rest = after;
+                Value::Bytes(taken)
             }
-            5 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
-            other => return Err(WireError::WireType(other)),
+            5 => Value::Fixed32(u32::from_le_bytes(array(&mut rest)?)),
+            other => return Err(WireError::WireType(other).into()),
         };
-        Ok((number as u32, value))
+        each(number as u32, value)?;
+    }
+    Ok(())
+}
+
+/// Reads a number off the front. Keys of fields and lengths have mostly one byte, else two.
+#[inline]
+fn varint(rest: &mut &[u8]) -> Result<u64, WireError> {
+    match *rest {
+        [byte @ 0..0x80, after @ ..] => {
+            *rest = after;
+            Ok(u64::from(*byte))
+        }
+        [low, high @ 0..0x80, after @ ..] => {
+            *rest = after;
+            Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+        }
+        _ => long_varint(rest),
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u32, Value<'a>), WireError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
+#[cold]
+fn long_varint(rest: &mut &[u8]) -> Result<u64, WireError> {
+    let mut value = 0_u64;
+    for (at, &byte) in rest.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte < 0x80 {
+            *rest = &rest[at + 1..];
+            return Ok(value);
         }
-        let field = self.field();
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
     }
+    Err(if rest.len() < 10 { WireError::Truncated } else { WireError::LongVarint })
+}
+
+#[inline]
+fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], WireError> {
+    let (taken, after) = rest.split_first_chunk::<N>().ok_or(WireError::Truncated)?;
+    *rest = after;
+    Ok(*taken)
 }
 
 #[cfg(test)]
@@ -117,7 +107,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn all(bytes: &[u8]) -> Result<Vec<(u32, Value<'_>)>, WireError> {
-        Fields::of(bytes).collect()
+        let mut all = Vec::new();
+        fields(bytes, |number, value| {
+            all.push((number, value));
+            Ok::<_, WireError>(())
+        })?;
+        Ok(all)
     }
 
     #[test]
