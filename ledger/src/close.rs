@@ -27,9 +27,18 @@ use crate::wire::Inside;
 /// any missing mark, any order of marks and any place of the calls below it.
 #[must_use]
 pub fn close<H: Borrow<Half>>(root: &HopNode<H>) -> RequestLedger {
-    let mut hops = Vec::with_capacity(root.hops());
-    close_hop(root, 0, Part::All, &mut hops);
-    RequestLedger { hops }
+    let mut ledger = RequestLedger::default();
+    ledger.close_anew(root);
+    ledger
+}
+
+impl RequestLedger {
+    /// Makes it the ledger of another request, in the memory that it has: as [`close`] does.
+    pub fn close_anew<H: Borrow<Half>>(&mut self, root: &HopNode<H>) {
+        self.hops.clear();
+        self.hops.reserve(root.hops());
+        close_hop(root, 0, Part::All, &mut self.hops);
+    }
 }
 
 /// Closes one hop and all below it, as far as it is a `part` of the request.

@@ -106,7 +106,7 @@ pub struct HopLedger {
 }
 
 /// The closed books of one request: its hops, from the edge inwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestLedger {
     /// Every hop, parents before children.
     pub hops: Vec<HopLedger>,

@@ -194,11 +194,10 @@ impl Pipeline {
 
     /// Closes the books of these traces, and gives their rows, and what came `late`, to every sink.
     async fn close(&self, traces: Vec<Due>, late: Vec<Late>) {
-        let mut closings = close_traces(traces, &self.known);
+        let mut rows = Vec::new();
+        let closings = close_traces(traces, &self.known, &mut rows);
         closings.iter().for_each(|closing| self.counters.closed(closing));
         let asides = asides(&closings, late);
-        let rows: Vec<_> =
-            closings.iter_mut().flat_map(|closing| std::mem::take(&mut closing.rows)).collect();
         // What is said of a trace goes before its rows: they may take its place.
         let batches = [
             (!asides.is_empty()).then(|| Batch::Asides(asides.into())),

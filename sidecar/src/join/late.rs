@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::Limits;
-use super::trace::Trace;
+use super::trace::{Slot, Trace};
+use crate::span::Span;
 
 /// A trace that is to be closed.
 #[derive(Debug)]
@@ -22,6 +23,32 @@ impl std::ops::Deref for Due {
         match self {
             Due::Whole(trace) => trace,
             Due::Kept(trace) => trace,
+        }
+    }
+}
+
+/// The spans of a trace that is being closed: its own, or copies where it may have to be closed again.
+pub(super) enum Taken {
+    Own(Box<Trace>),
+    Copies(Vec<Span>),
+}
+
+impl std::ops::Deref for Taken {
+    type Target = [Span];
+
+    fn deref(&self) -> &[Span] {
+        match self {
+            Taken::Own(trace) => trace.spans(),
+            Taken::Copies(spans) => spans,
+        }
+    }
+}
+
+impl std::ops::DerefMut for Taken {
+    fn deref_mut(&mut self) -> &mut [Span] {
+        match self {
+            Taken::Own(trace) => trace.spans_mut(),
+            Taken::Copies(spans) => spans,
         }
     }
 }
@@ -70,7 +97,7 @@ pub(super) struct Retained {
     most: usize,
     traces: HashMap<u128, Arc<Trace>>,
     /// Until when, oldest first; may name traces that were opened again.
-    order: VecDeque<(u64, u128, u64)>,
+    order: VecDeque<(u64, u128, Slot)>,
 }
 
 impl Retained {
@@ -84,9 +111,9 @@ impl Retained {
     }
 
     /// Keeps a trace that is closed at `now`.
-    pub(super) fn keep(&mut self, id: u128, trace: &Arc<Trace>, now: u64) {
-        self.order.push_back((now.saturating_add(self.hold_ns), id, trace.serial));
-        self.traces.insert(id, Arc::clone(trace));
+    pub(super) fn keep(&mut self, trace: &Arc<Trace>, now: u64) {
+        self.order.push_back((now.saturating_add(self.hold_ns), trace.id, trace.slot));
+        self.traces.insert(trace.id, Arc::clone(trace));
         // Those that were opened again have left an entry each.
         if self.order.len() > 2 * self.most {
             self.drop_oldest();
@@ -122,8 +149,8 @@ impl Retained {
 
     /// Lets go of the oldest; answers how many spans it had.
     pub(super) fn drop_oldest(&mut self) -> usize {
-        while let Some((_, id, serial)) = self.order.pop_front() {
-            if self.traces.get(&id).is_some_and(|trace| trace.serial == serial)
+        while let Some((_, id, slot)) = self.order.pop_front() {
+            if self.traces.get(&id).is_some_and(|trace| trace.slot == slot)
                 && let Some(trace) = self.traces.remove(&id)
             {
                 return trace.spans().len();

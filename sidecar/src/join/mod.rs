@@ -8,9 +8,11 @@
 //! written anew. Whatever is looked at under the joiner's lock is looked at one by one, never all together.
 
 mod attempts;
+mod hop;
 mod known;
 mod late;
 mod links;
+mod places;
 mod relays;
 mod row;
 mod runs;
@@ -21,8 +23,7 @@ mod tree;
 #[cfg(test)]
 mod spec;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -35,8 +36,9 @@ use crate::budget::Share;
 use crate::runs::Run;
 use crate::span::Span;
 use late::{LateSpans, Retained};
+use places::{Found, Places};
 use runs::OfRuns;
-use trace::{Inserted, Trace};
+use trace::{Inserted, Slot, Trace};
 
 /// How long and how much to hold.
 #[derive(Debug, Clone, Copy)]
@@ -74,28 +76,9 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: u64,
-    id: u128,
-    serial: u64,
+    slot: Slot,
     /// When its latest span had come, when this was noted.
     seen: u64,
-}
-
-/// What is known of a trace.
-#[derive(Debug)]
-enum Place {
-    Open(Box<Trace>),
-    /// It was closed not long ago.
-    Closed,
-}
-
-impl Place {
-    /// The trace, if it is open and the one with this serial number.
-    fn open(&self, serial: u64) -> Option<&Trace> {
-        match self {
-            Place::Open(trace) if trace.serial == serial => Some(trace),
-            _ => None,
-        }
-    }
 }
 
 /// Collects spans by trace and hands out the traces whose time has come.
@@ -103,18 +86,12 @@ impl Place {
 pub(crate) struct Joiner {
     limits: Limits,
     known: Arc<RwLock<Known>>,
-    /// `HashMap`'s own hash is seeded: peers choose the ids.
-    traces: HashMap<u128, Place>,
-    /// How many of them are open.
-    open: usize,
+    places: Places,
     /// Each open trace has one entry in one of the two: in the second if nothing had come for it between two
     /// looks. Traces that were closed leave theirs behind until their time.
     lively: VecDeque<Look>,
     idle: VecDeque<Look>,
     of_runs: OfRuns,
-    serial: u64,
-    /// The traces that are remembered as closed, oldest first: the newest `max_traces` of them.
-    closed: VecDeque<u128>,
     retained: Retained,
     late: LateSpans,
     /// Closed before their time and not yet handed out.
@@ -127,13 +104,10 @@ impl Joiner {
         Joiner {
             limits,
             known: Arc::default(),
-            traces: HashMap::new(),
-            open: 0,
+            places: Places::new(limits.max_traces),
             lively: VecDeque::new(),
             idle: VecDeque::new(),
             of_runs: OfRuns::default(),
-            serial: 0,
-            closed: VecDeque::new(),
             retained: Retained::new(limits),
             late: LateSpans::default(),
             evicted: Vec::new(),
@@ -146,50 +120,49 @@ impl Joiner {
         Arc::clone(&self.known)
     }
 
-    /// Makes room for the traces of spans that are about to come. Most are new, and where one would be is memory that is
-    /// cold: looked up one right after the other these are waited for together, which [`Self::insert`] alone does not.
+    /// Makes room for the traces of spans that are about to come.
     pub(crate) fn expect(&mut self, spans: &[Span]) {
-        let places = &self.traces;
         let others = spans.chunk_by(|a, b| a.trace == b.trace).map(|run| run[0].trace);
-        let new = others.filter(|id| !places.contains_key(id)).count();
-        self.traces.reserve(new);
+        self.places.expect(others);
     }
 
     /// Takes in a span that arrived at `now` (nanoseconds of any clock that does not go back). What it takes of the
     /// memory comes out of `share`.
     pub(crate) fn insert(&mut self, span: Span, share: &mut Share, now: u64) {
         let id = span.trace;
-        match self.traces.entry(id) {
-            Entry::Occupied(mut place) => match place.get_mut() {
-                Place::Closed => self.insert_late(span, share, now),
-                Place::Open(trace) => {
-                    let again = trace.earlier.is_some();
-                    if trace.run == Run::NONE && span.run != Run::NONE {
-                        self.of_runs.forget(Run::NONE, trace.note);
-                        trace.note = self.of_runs.note(span.run, id);
-                    }
-                    let inserted = trace.insert(span, share, now);
-                    if again && inserted == Inserted::Taken {
-                        trace.late += 1;
-                        self.counts.late_joined += 1;
-                        self.late.note(id, None);
-                    }
-                    self.count(inserted);
+        match self.places.find(id) {
+            Found::Closed => self.insert_late(span, share, now),
+            Found::Open(trace) => {
+                let again = trace.earlier.is_some();
+                if trace.run == Run::NONE && span.run != Run::NONE {
+                    self.of_runs.forget(Run::NONE, trace.note);
+                    trace.note = self.of_runs.note(span.run, trace.slot);
                 }
-            },
-            Entry::Vacant(place) => {
-                self.serial += 1;
-                let mut trace = Box::new(Trace::new(self.serial, now));
-                trace.note = self.of_runs.note(span.run, id);
+                let inserted = trace.insert(span, share, now);
+                if again && inserted == Inserted::Taken {
+                    trace.late += 1;
+                    self.counts.late_joined += 1;
+                    self.late.note(id, None);
+                }
+                self.count(inserted);
+            }
+            Found::Nothing => {
+                let mut trace = Trace::new(id, now);
                 trace.insert(span, share, now);
-                place.insert(Place::Open(trace));
-                self.open += 1;
-                self.look_at(id, self.serial, now, now);
-                if self.open + self.retained.len() > self.limits.max_traces {
+                self.open_trace(trace, now);
+                if self.places.open_traces() + self.retained.len() > self.limits.max_traces {
                     self.evict_oldest();
                 }
             }
         }
+    }
+
+    /// Opens a trace, for the first time or again.
+    fn open_trace(&mut self, trace: Box<Trace>, now: u64) {
+        let trace = self.places.open(trace);
+        trace.note = self.of_runs.note(trace.run, trace.slot);
+        let slot = trace.slot;
+        self.look_at(slot, now, now);
     }
 
     fn count(&mut self, inserted: Inserted) {
@@ -208,23 +181,19 @@ impl Joiner {
             self.counts.late += 1;
             return self.late.note(id, span.planned.as_ref().and_then(|plan| plan.cell.clone()));
         };
-        self.serial += 1;
-        (trace.serial, trace.remembered) = (self.serial, true);
-        self.look_at(id, self.serial, now, now);
-        trace.note = self.of_runs.note(trace.run, id);
-        self.traces.insert(id, Place::Open(trace));
-        self.open += 1;
+        trace.remembered = true;
+        self.open_trace(trace, now);
         self.insert(span, share, now);
     }
 
     /// Notes when to look at a trace again: soon enough for its grace and its window, and no later than others
     /// that are noted now.
-    fn look_at(&mut self, id: u128, serial: u64, seen: u64, now: u64) {
+    fn look_at(&mut self, slot: Slot, seen: u64, now: u64) {
         let Limits { window_ns, grace_ns, .. } = self.limits;
         let later = |wait: u64| Some(seen.saturating_add(wait)).filter(|&at| at > now);
         let step = now.saturating_add(grace_ns.min(window_ns));
         let at = later(grace_ns).into_iter().chain(later(window_ns)).fold(step, u64::min);
-        self.lively.push_back(Look { at, id, serial, seen });
+        self.lively.push_back(Look { at, slot, seen });
     }
 
     /// The next traces to close at `now`, at most `most` of them.
@@ -239,7 +208,7 @@ impl Joiner {
                 if looks.is_empty() {
                     break;
                 }
-                let seen = |look: Look| Some((look, self.open_trace(&look)?.last_seen));
+                let seen = |look: Look| Some((look, self.places.get(look.slot)?.last_seen));
                 let open: Vec<(Look, u64)> = looks.into_iter().filter_map(seen).collect();
                 due.extend(
                     open.into_iter().filter_map(|(look, seen)| self.decide(look, seen, now)),
@@ -255,12 +224,12 @@ impl Joiner {
         let quiet = now.saturating_sub(seen);
         let waited = quiet >= self.limits.window_ns;
         let lacking = (waited || quiet >= self.limits.grace_ns)
-            .then(|| self.open_trace(&look).is_some_and(|trace| trace.lacks(&self.known.read())));
+            .then(|| self.places.get(look.slot).is_some_and(|it| it.lacks(&self.known.read())));
         if waited || lacking == Some(false) {
             let lacking = waited && lacking == Some(true);
-            return self.take(look.id, lacking, lacking, now);
+            return self.take(look.slot, lacking, lacking, now);
         }
-        self.look_at(look.id, look.serial, seen, now);
+        self.look_at(look.slot, seen, now);
         if seen == look.seen
             && let Some(again) = self.lively.pop_back()
         {
@@ -277,19 +246,14 @@ impl Joiner {
         self.lively.pop_front_if(|look| look.at <= now)
     }
 
-    /// The trace to look at, if it is still open.
-    fn open_trace(&self, look: &Look) -> Option<&Trace> {
-        self.traces.get(&look.id)?.open(look.serial)
-    }
-
     /// The next traces of `run`, whatever their time, at most `most` of them.
     pub(crate) fn flush_run(&mut self, run: Run, now: u64, most: usize) -> Vec<Due> {
         let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         while due.len() < most {
-            let Some(id) = self.of_runs.first(run) else { break };
-            let Some(Place::Open(trace)) = self.traces.get(&id) else { break };
+            let Some(slot) = self.of_runs.first(run) else { break };
+            let Some(trace) = self.places.get(slot) else { break };
             let lacking = trace.lacks(&self.known.read());
-            due.extend(self.take(id, lacking, false, now));
+            due.extend(self.take(slot, lacking, false, now));
         }
         due
     }
@@ -301,9 +265,9 @@ impl Joiner {
             let Some(look) = self.idle.pop_front().or_else(|| self.lively.pop_front()) else {
                 break;
             };
-            if let Some(trace) = self.open_trace(&look) {
+            if let Some(trace) = self.places.get(look.slot) {
                 let lacking = trace.lacks(&self.known.read());
-                due.extend(self.take(look.id, lacking, false, now));
+                due.extend(self.take(look.slot, lacking, false, now));
             }
         }
         due
@@ -316,7 +280,7 @@ impl Joiner {
 
     /// Traces being held.
     pub(crate) fn open(&self) -> usize {
-        self.open + self.evicted.len()
+        self.places.open_traces() + self.evicted.len()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -324,34 +288,20 @@ impl Joiner {
     }
 
     /// Takes a trace out of those that are open. One of which something is missing is kept, too.
-    fn take(&mut self, id: u128, lacking: bool, waited: bool, now: u64) -> Option<Due> {
-        let mut trace = self.remove(id)?;
+    fn take(&mut self, slot: Slot, lacking: bool, waited: bool, now: u64) -> Option<Due> {
+        let mut trace = self.remove(slot)?;
         (trace.lacking, trace.waited, trace.retained) = (lacking, waited, lacking);
         if !lacking {
             return Some(Due::Whole(trace));
         }
         let trace = Arc::from(trace);
-        self.retained.keep(id, &trace, now);
+        self.retained.keep(&trace, now);
         Some(Due::Kept(trace))
     }
 
     /// Takes a trace out of those that are open, and remembers it as closed.
-    fn remove(&mut self, id: u128) -> Option<Box<Trace>> {
-        let place = self.traces.get_mut(&id)?;
-        let Place::Open(trace) = std::mem::replace(place, Place::Closed) else { return None };
-        self.open -= 1;
-        if !trace.remembered {
-            self.closed.push_back(id);
-        }
-        if self.closed.len() > self.limits.max_traces
-            && let Some(oldest) = self.closed.pop_front()
-            && let Entry::Occupied(mut place) = self.traces.entry(oldest)
-        {
-            match place.get_mut() {
-                Place::Closed => _ = place.remove(),
-                Place::Open(again) => again.remembered = false,
-            }
-        }
+    fn remove(&mut self, slot: Slot) -> Option<Box<Trace>> {
+        let trace = self.places.close(slot)?;
         self.of_runs.forget(trace.run, trace.note);
         Some(trace)
     }
@@ -369,14 +319,14 @@ impl Joiner {
     /// the bound, the writer cannot keep up: the trace is thrown away.
     fn evict_open(&mut self) -> usize {
         while let Some(look) = self.idle.pop_front().or_else(|| self.lively.pop_front()) {
-            let Some(trace) = self.open_trace(&look) else { continue };
-            if trace.last_seen != look.seen && self.open > 1 {
+            let Some(trace) = self.places.get(look.slot) else { continue };
+            if trace.last_seen != look.seen && self.places.open_traces() > 1 {
                 // Something came since: it is as good as a new one. It was paid for by that.
                 let seen = trace.last_seen;
                 self.lively.push_back(Look { seen, ..look });
                 continue;
             }
-            let Some(mut trace) = self.remove(look.id) else { continue };
+            let Some(mut trace) = self.remove(look.slot) else { continue };
             let spans = trace.spans().len();
             self.counts.evicted += 1;
             if self.evicted.len() > self.limits.max_traces / 8 {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ledger::{Half, HopLedger, HopNode};
+use ledger::{Half, HopLedger, HopNode, RequestLedger};
 
+use super::hop::hop_row;
 use super::known::Known;
-use super::late::Due;
+use super::late::{Due, Taken};
 use super::links::Links;
 use super::tally::Tally;
 use super::trace::Trace;
@@ -14,13 +15,11 @@ use crate::runfile::{Attempt, Claimed, HopRow, RequestKind, RequestRow};
 use crate::runs::Run;
 use crate::span::{Planned, Span};
 
-/// What closing a trace made of it.
+/// What closing a trace made of it, beside a row for each of its requests.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Closing {
     /// The trace.
     pub(crate) trace: u128,
-    /// One row per request of the trace.
-    pub(crate) rows: Vec<RequestRow>,
     /// Where its spans went.
     pub(crate) tally: Tally,
     /// Where they went when it was closed before: that no longer counts.
@@ -36,17 +35,28 @@ impl Closing {
     }
 }
 
-/// Closes the books of every request in `traces`. What any of them teaches is known to all.
-pub(crate) fn close_traces(traces: Vec<Due>, known: &parking_lot::RwLock<Known>) -> Vec<Closing> {
+/// Closes the books of every request in `traces`: their rows go to the end of `rows`. What any of them teaches is known
+/// to all.
+pub(crate) fn close_traces(
+    traces: Vec<Due>,
+    known: &parking_lot::RwLock<Known>,
+    rows: &mut Vec<RequestRow>,
+) -> Vec<Closing> {
     let linked: Vec<_> = traces
         .into_iter()
         .map(|trace| {
             let (cut, late, lacking, waited) = (trace.cut, trace.late, trace.lacking, trace.waited);
             let run = trace.run.number();
             let (mut spans, earlier, kept) = match trace {
-                Due::Whole(mut trace) => (trace.take_spans(), trace.earlier.take(), None),
+                Due::Whole(mut trace) => {
+                    let earlier = trace.earlier.take();
+                    (Taken::Own(trace), earlier, None)
+                }
                 // One that may have to be closed again stays with the joiner.
-                Due::Kept(trace) => (trace.spans().to_vec(), trace.earlier.clone(), Some(trace)),
+                Due::Kept(trace) => {
+                    let spans = Taken::Copies(trace.spans().to_vec());
+                    (spans, trace.earlier.clone(), Some(trace))
+                }
             };
             let links = Links::of(&mut spans);
             (Closer { cut, late, lacking, run, earlier, spans, kept }, links, waited)
@@ -61,8 +71,10 @@ pub(crate) fn close_traces(traces: Vec<Due>, known: &parking_lot::RwLock<Known>)
     }
     let known = known.read();
     let mut scratch = Scratch::default();
-    let close =
-        |(closer, links, _): (Closer, Links, bool)| closer.close(&links, &known, &mut scratch);
+    rows.reserve(linked.len());
+    let close = |(closer, links, _): (Closer, Links, bool)| {
+        closer.close(&links, &known, &mut scratch, rows)
+    };
     linked.into_iter().map(close).collect()
 }
 
@@ -73,6 +85,8 @@ struct Scratch {
     halves: Vec<Half>,
     /// Names of hops: most traces have the same.
     hops: Vec<Arc<str>>,
+    /// The books of the request in hand.
+    books: RequestLedger,
 }
 
 /// Names that are kept, at most.
@@ -112,13 +126,19 @@ struct Closer {
     lacking: bool,
     run: u32,
     earlier: Option<Box<Tally>>,
-    spans: Vec<Span>,
+    spans: Taken,
     kept: Option<Arc<Trace>>,
 }
 
 impl Closer {
     /// Closes its requests.
-    fn close(mut self, links: &Links, known: &Known, scratch: &mut Scratch) -> Closing {
+    fn close(
+        mut self,
+        links: &Links,
+        known: &Known,
+        scratch: &mut Scratch,
+        rows: &mut Vec<RequestRow>,
+    ) -> Closing {
         scratch.measure(&self.spans);
         let forest = tree::forest(&self.spans, links, known);
         let mut tally = Tally { fragments: forest.fragments, ..Tally::default() };
@@ -133,7 +153,6 @@ impl Closer {
         let plan = self.spans.iter().filter_map(|span| span.planned.as_deref());
         let plan = plan.filter(|_| only).min_by_key(|plan| plan.cell.is_none());
         self.cut += u32::from(forest.too_deep && self.cut == 0);
-        let mut rows = Vec::with_capacity(forest.roots.len());
         let mut joined_sides = 0;
         for root in &forest.roots {
             root.hop.each(&mut |hop| {
@@ -155,7 +174,7 @@ impl Closer {
         }
         let again = self.earlier.is_some();
         let earlier = self.earlier.map(|earlier| *earlier).unwrap_or_default();
-        Closing { trace, rows, tally, earlier, again }
+        Closing { trace, tally, earlier, again }
     }
 
     fn close_request(
@@ -177,7 +196,8 @@ impl Closer {
             |hop: &Hop| hop.server.is_some_and(|at| known.places(&self.spans[at].source.service));
         let node = node(&root.hop, &scratch.halves, &placed);
         let margin_ns = node.margin();
-        let books = ledger::close(&node);
+        let mut books = std::mem::take(&mut scratch.books);
+        books.close_anew(&node);
         let mut row = RequestRow {
             trace_id: hex(first.trace),
             root_id: root.key,
@@ -205,7 +225,8 @@ impl Closer {
             unasked: self.spans.iter().all(|span| span.run == Run::NONE),
             hops: Vec::with_capacity(books.hops.len()),
         };
-        self.hop_rows(&root.hop, "?", scratch, &mut books.hops.into_iter(), &mut row.hops);
+        self.hop_rows(&root.hop, "?", scratch, &mut books.hops.drain(..), &mut row.hops);
+        scratch.books = books;
         row
     }
 
@@ -303,12 +324,12 @@ impl Plan {
 
 /// A number in 32 hexadecimal digits.
 pub(crate) fn hex(number: u128) -> String {
-    let digit = |digit: u8| char::from(b"0123456789abcdef"[usize::from(digit)]);
-    let mut text = String::with_capacity(32);
-    for byte in number.to_be_bytes() {
-        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    let digit = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
+    let mut digits = [0; 32];
+    for (two, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        two.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    text
+    std::str::from_utf8(&digits).unwrap_or_default().to_owned()
 }
 
 /// A hop with its sides, and all below it. It needs no name here.
@@ -340,56 +361,4 @@ fn is_whole(hop: &Hop, spans: &[Span], known: &Known) -> bool {
                 && known.answers((span.source.service.as_str(), span.called()))
         });
     !lacks && hop.children.iter().all(|child| is_whole(child, spans, known))
-}
-
-fn hop_row(
-    hop: Arc<str>,
-    [client, server, relay]: [Option<&Half>; 3],
-    books: HopLedger,
-    others: Vec<Attempt>,
-    claimed: Claimed,
-) -> HopRow {
-    let tapped = |half: Option<&Half>| half.is_some_and(|half| half.http != 0);
-    let (client_saw, server_saw) = (tapped(client), tapped(server));
-    let http =
-        [client, server, relay].into_iter().flatten().map(|half| half.http).find(|&v| v != 0);
-    let counted = client.map_or(0, |half| half.attempts);
-    let traffic = |half: Option<&Half>| half.map(|half| (half.outbound, half.inbound));
-    let (outbound, inbound) = traffic(client).unwrap_or_default();
-    let (answered, asked) = traffic(server).unwrap_or_default();
-    let injected = [client, server].into_iter().flatten().flat_map(|half| &half.injected);
-    let both = client_saw && server_saw;
-    let wire_disagrees = both && (outbound.body != asked.body || inbound.body != answered.body);
-    // What nobody counted is not known, which is not nothing.
-    let (request, reply) = match (client_saw, server_saw) {
-        (true, _) => (Some(outbound), Some(inbound)),
-        (false, true) => (Some(asked), Some(answered)),
-        // As it came from the client and went back to it: the relay's near face.
-        (false, false) => (relay.map(|half| half.inbound), relay.map(|half| half.outbound)),
-    };
-    let tried = if others.is_empty() { 0 } else { others.len() as u64 + 1 };
-    HopRow {
-        hop,
-        depth: u32::try_from(books.depth).unwrap_or(u32::MAX),
-        unjoined: books.unjoined,
-        at_ns: books.at_ns,
-        stages: books.stages,
-        concurrent_ns: books.concurrent_ns,
-        detached_ns: books.detached_ns,
-        clipped_ns: books.clipped_ns,
-        by_relay: relay.is_some() && !client_saw && !server_saw,
-        request,
-        reply,
-        claimed,
-        wire_disagrees,
-        connection: client
-            .filter(|_| client_saw)
-            .or(relay)
-            .or(client)
-            .map_or(0, |half| half.connection),
-        http: http.unwrap_or(0),
-        attempts: counted.max(tried),
-        others,
-        injected: injected.copied().collect(),
-    }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::trace::Slot;
 use crate::runs::Run;
 
 /// So many places of traces that are gone are not worth clearing.
 const FEW: usize = 1_024;
 /// In the place of a trace that is gone.
-const GONE: u128 = 0;
+const GONE: Slot = Slot::NONE;
 
 /// The open traces of each run.
 #[derive(Debug, Default)]
@@ -20,15 +21,15 @@ pub(super) struct OfRuns {
 /// Those of one run, by the number of the note, in its order.
 #[derive(Debug, Default)]
 struct OfRun {
-    traces: VecDeque<(u64, u128)>,
+    traces: VecDeque<(u64, Slot)>,
     gone: usize,
 }
 
 impl OfRuns {
     /// Notes that a trace is of `run`; answers the number of the note.
-    pub(super) fn note(&mut self, run: Run, id: u128) -> u64 {
+    pub(super) fn note(&mut self, run: Run, slot: Slot) -> u64 {
         self.notes += 1;
-        self.runs.entry(run).or_default().traces.push_back((self.notes, id));
+        self.runs.entry(run).or_default().traces.push_back((self.notes, slot));
         self.notes
     }
 
@@ -47,11 +48,11 @@ impl OfRuns {
             traces[at].1 = GONE;
             *gone += 1;
         }
-        while traces.pop_front_if(|(_, id)| *id == GONE).is_some() {
+        while traces.pop_front_if(|(_, slot)| *slot == GONE).is_some() {
             *gone -= 1;
         }
         if *gone > FEW.max(traces.len() / 2) {
-            traces.retain(|(_, id)| *id != GONE);
+            traces.retain(|(_, slot)| *slot != GONE);
             *gone = 0;
         }
         if traces.is_empty() {
@@ -60,7 +61,7 @@ impl OfRuns {
     }
 
     /// The first trace of `run`.
-    pub(super) fn first(&self, run: Run) -> Option<u128> {
-        self.runs.get(&run)?.traces.front().map(|(_, id)| *id)
+    pub(super) fn first(&self, run: Run) -> Option<Slot> {
+        self.runs.get(&run)?.traces.front().map(|(_, slot)| *slot)
     }
 }

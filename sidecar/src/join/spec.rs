@@ -92,13 +92,35 @@ fn ping() -> Vec<Span> {
     spans
 }
 
+/// What closing a trace made of it, with its rows.
+#[derive(Debug, PartialEq)]
+struct Closed {
+    closing: Closing,
+    rows: Vec<RequestRow>,
+}
+
+impl std::ops::Deref for Closed {
+    type Target = Closing;
+
+    fn deref(&self) -> &Closing {
+        &self.closing
+    }
+}
+
 /// Closes what a joiner hands out.
-fn closed(joiner: &Joiner, traces: Vec<Due>) -> Vec<Closing> {
-    close_traces(traces, &joiner.known())
+fn closed(joiner: &Joiner, traces: Vec<Due>) -> Vec<Closed> {
+    let mut all = Vec::new();
+    let closings = close_traces(traces, &joiner.known(), &mut all);
+    let mut all = all.into_iter();
+    let of = |closing: Closing| {
+        let rows = all.by_ref().take(closing.tally.requests() as usize).collect();
+        Closed { closing, rows }
+    };
+    closings.into_iter().map(of).collect()
 }
 
 /// Closes the one trace that `spans` are of, as if they were all that will ever come.
-fn close(spans: impl IntoIterator<Item = Span>) -> Closing {
+fn close(spans: impl IntoIterator<Item = Span>) -> Closed {
     let mut joiner = Joiner::new(LIMITS);
     spans.into_iter().for_each(|span| joiner.offer(span, 1));
     let traces = joiner.flush(1, 1);

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::OnceLock;
 
+use smallvec::SmallVec;
+
 use super::known::Known;
 use super::tally::Tally;
 use crate::budget::Share;
@@ -41,11 +43,25 @@ struct Crowd {
     worth: BinaryHeap<Reverse<(Worth, usize)>>,
 }
 
+/// A note of where a trace is, which holds until it is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Slot {
+    pub(super) at: u32,
+    /// Tells the trace from others that were there. Numbers begin anew after so many traces that none of them is left.
+    pub(super) serial: u32,
+}
+
+impl Slot {
+    /// Where no trace is.
+    pub(super) const NONE: Slot = Slot { at: u32::MAX, serial: 0 };
+}
+
 /// The spans of one trace, in order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    /// Tells this trace from an earlier one of its id.
-    pub(super) serial: u64,
+    pub(super) id: u128,
+    /// Where it is while it is open: tells it from an earlier one of its id, too.
+    pub(super) slot: Slot,
     pub(super) last_seen: u64,
     /// The run that it belongs to, and where that is noted.
     pub(super) run: Run,
@@ -68,15 +84,18 @@ pub(crate) struct Trace {
     pub(super) earlier: Option<Box<Tally>>,
     /// What was made of it now, for when it is closed again.
     pub(super) tally: OnceLock<Box<Tally>>,
-    spans: Vec<Span>,
+    /// In the memory of the trace itself while they are few: the lab's own traces have four.
+    spans: SmallVec<[Span; 4]>,
     /// Once there are many.
     crowd: Option<Box<Crowd>>,
 }
 
 impl Trace {
-    pub(super) fn new(serial: u64, now: u64) -> Self {
-        // The lab's own traces have four spans.
-        Trace { serial, last_seen: now, spans: Vec::with_capacity(4), ..Trace::default() }
+    pub(super) fn new(id: u128, now: u64) -> Box<Self> {
+        // Made in its place: it would be moved there, with room for spans that have not come.
+        let mut trace = Box::<Trace>::default();
+        (trace.id, trace.last_seen) = (id, now);
+        trace
     }
 
     /// Takes in a span, and out of `share` what that takes of the memory.
@@ -169,9 +188,9 @@ impl Trace {
         &self.spans
     }
 
-    /// The spans, to be taken apart.
-    pub(super) fn take_spans(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.spans)
+    /// Its spans, to be sorted.
+    pub(super) fn spans_mut(&mut self) -> &mut [Span] {
+        &mut self.spans
     }
 
     /// Whether something is known to be missing: a root, a parent, the SERVER span of a call to a peer that may

@@ -134,7 +134,7 @@ fn lose(spans: &[Span], lost: &[bool]) -> Vec<Span> {
     kept.filter(|(_, lost)| !**lost).map(|(span, _)| span.clone()).collect()
 }
 
-fn check_books(closing: &Closing) -> Result<(), TestCaseError> {
+fn check_books(closing: &Closed) -> Result<(), TestCaseError> {
     for row in &closing.rows {
         let total: i64 = row.hops.iter().map(|hop| hop.stages.total()).sum();
         prop_assert_eq!(total, row.latency_ns);
@@ -191,7 +191,7 @@ proptest! {
     ) {
         let mut joiner = Joiner::new(Limits { max_traces, ..LIMITS });
         let (mut now, mut offered, mut placed) = (SECOND, 0, 0_i64);
-        let mut place = |closings: Vec<Closing>| {
+        let mut place = |closings: Vec<Closed>| {
             let sum = |tally: &Tally| (tally.joined + tally.links + tally.unplaced + tally.fragments) as i64;
             placed += closings.iter().map(|c| sum(&c.tally) - sum(&c.earlier)).sum::<i64>();
         };

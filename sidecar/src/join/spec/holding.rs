@@ -3,7 +3,7 @@
 use super::*;
 
 /// Closes everything that is open.
-fn flushed(joiner: &mut Joiner) -> Vec<Closing> {
+fn flushed(joiner: &mut Joiner) -> Vec<Closed> {
     let traces = joiner.flush(1, 99);
     closed(joiner, traces)
 }

@@ -1,0 +1,215 @@
+//! Where traces are: those that are open, and which were closed not long ago.
+//!
+//! An open trace is in a slot, and whoever has noted the slot finds it without a look at its id. A slot is used again when
+//! its trace is gone, so notes tell by a number which of its traces they are of. What is known of an id is such a note: to
+//! close a trace it need not be looked for, which would be in memory that has grown cold.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use super::trace::{Slot, Trace};
+
+/// What is known of an id.
+pub(super) enum Found<'p> {
+    Nothing,
+    Open(&'p mut Trace),
+    /// Its trace was closed not long ago.
+    Closed,
+}
+
+/// A slot, with the number of the trace that is in it, or was.
+#[derive(Debug, Default)]
+struct Held {
+    serial: u32,
+    trace: Option<Box<Trace>>,
+}
+
+/// The places of traces.
+#[derive(Debug)]
+pub(super) struct Places {
+    by_id: HashMap<Id, Slot, Keys>,
+    held: Vec<Held>,
+    /// Slots without a trace.
+    free: Vec<u32>,
+    /// The number of the latest trace.
+    serial: u32,
+    /// The traces that are remembered as closed, oldest first, at most so many.
+    closed: VecDeque<u128>,
+    most_closed: usize,
+}
+
+impl Places {
+    /// No traces; so many are to be remembered as closed.
+    pub(super) fn new(most_closed: usize) -> Places {
+        Places {
+            by_id: HashMap::default(),
+            held: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+            closed: VecDeque::new(),
+            most_closed,
+        }
+    }
+
+    /// Makes room for traces that are about to come. Most are new, and where one would be is memory that is cold: looked
+    /// up one right after the other these are waited for together, which [`Self::find`] alone does not.
+    pub(super) fn expect(&mut self, ids: impl Iterator<Item = u128>) {
+        let known = &self.by_id;
+        let new = ids.filter(|&id| !known.contains_key(&Id::of(id))).count();
+        self.by_id.reserve(new);
+    }
+
+    /// What is known of the trace `id`.
+    pub(super) fn find(&mut self, id: u128) -> Found<'_> {
+        let Some(&slot) = self.by_id.get(&Id::of(id)) else { return Found::Nothing };
+        self.get_mut(slot).map_or(Found::Closed, Found::Open)
+    }
+
+    /// The trace in `slot`, if it is still open.
+    pub(super) fn get(&self, slot: Slot) -> Option<&Trace> {
+        let held = self.held.get(slot.at as usize).filter(|held| held.serial == slot.serial)?;
+        held.trace.as_deref()
+    }
+
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Trace> {
+        let held = self.held.get_mut(slot.at as usize).filter(|held| held.serial == slot.serial)?;
+        held.trace.as_deref_mut()
+    }
+
+    /// Gives `trace` a slot, for the first time or again.
+    pub(super) fn open(&mut self, mut trace: Box<Trace>) -> &mut Trace {
+        self.serial = self.serial.wrapping_add(1);
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.held.push(Held::default());
+            (self.held.len() - 1) as u32
+        });
+        trace.slot = Slot { at, serial: self.serial };
+        self.by_id.insert(Id::of(trace.id), trace.slot);
+        let held = &mut self.held[at as usize];
+        held.serial = self.serial;
+        held.trace.insert(trace)
+    }
+
+    /// Takes the trace out of `slot`, if it is still open, and remembers it as closed.
+    pub(super) fn close(&mut self, slot: Slot) -> Option<Box<Trace>> {
+        let held = self.held.get_mut(slot.at as usize).filter(|held| held.serial == slot.serial)?;
+        let trace = held.trace.take()?;
+        self.free.push(slot.at);
+        if !trace.remembered {
+            self.closed.push_back(trace.id);
+        }
+        if self.closed.len() > self.most_closed
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            match self.find(oldest) {
+                Found::Open(again) => again.remembered = false,
+                Found::Closed => _ = self.by_id.remove(&Id::of(oldest)),
+                Found::Nothing => {}
+            }
+        }
+        Some(trace)
+    }
+
+    /// How many traces are open.
+    pub(super) fn open_traces(&self) -> usize {
+        self.held.len() - self.free.len()
+    }
+}
+
+/// The id of a trace in two halves: with a slot they take less than one number of so many bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Id([u64; 2]);
+
+impl Id {
+    fn of(id: u128) -> Id {
+        Id([(id >> 64) as u64, id as u64])
+    }
+}
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|&half| state.write_u64(half));
+    }
+}
+
+/// What ids are hashed with. Peers choose them, so two of one hash must not be found by who does not know these numbers;
+/// and they are random in themselves, so no more is asked of a hash, and it can be a cheap one.
+#[derive(Debug, Clone, Copy)]
+struct Keys([u64; 2]);
+
+impl Default for Keys {
+    fn default() -> Keys {
+        let random = RandomState::new();
+        Keys([0, 1].map(|number| random.hash_one(number)))
+    }
+}
+
+impl BuildHasher for Keys {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded { keys: *self, hash: 0 }
+    }
+}
+
+/// A hash by multiplying with a key and adding the two halves of the product, bit by bit.
+struct Folded {
+    keys: Keys,
+    hash: u64,
+}
+
+impl Hasher for Folded {
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        let Keys([key, factor]) = self.keys;
+        let product = u128::from(self.hash ^ number ^ key) * u128::from(factor | 1);
+        self.hash = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_that_are_counted_or_differ_in_one_half_have_hashes_of_their_own() {
+        let keys = Keys::default();
+        for shift in [0, 20, 64, 100] {
+            let ids = (0..10_000_u128).map(|id| keys.hash_one(Id::of((id << shift) | 1 << 127)));
+            let all: Vec<u64> = ids.collect();
+            // A table looks at some of the lowest and some of the highest bits.
+            let low: HashSet<u64> = all.iter().map(|hash| hash & 0xffff).collect();
+            let high: HashSet<u64> = all.iter().map(|hash| hash >> 57).collect();
+            assert!(
+                low.len() > 8_000 && high.len() == 128,
+                "{shift}: {} {}",
+                low.len(),
+                high.len()
+            );
+        }
+    }
+
+    #[test]
+    fn a_note_holds_for_no_other_trace_in_its_slot() {
+        let mut places = Places::new(9);
+        let first = places.open(Trace::new(7, 1)).slot;
+        assert!(matches!(places.find(7), Found::Open(_)));
+        assert!(places.close(first).is_some() && places.close(first).is_none());
+        assert!(matches!(places.find(7), Found::Closed));
+        let second = places.open(Trace::new(8, 1)).slot;
+        assert_eq!((second.at, places.open_traces()), (first.at, 1));
+        assert!(places.get(first).is_none() && matches!(places.find(7), Found::Closed));
+        assert_eq!(places.get(second).map(|trace| trace.id), Some(8));
+    }
+}
