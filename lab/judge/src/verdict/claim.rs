@@ -123,7 +123,10 @@ pub fn mostly(cell: &CellResult, name: &str) -> String {
 /// How little can be seen where no difference was: the least that would have been, and the noise that it had to be above.
 fn unseen(claim: &ContrastResult) -> String {
     let floor = claim.noise_floor_us.map_or_else(String::new, |floor| {
-        format!("; unpaired, halves of one side's own rounds differ by up to {}", time(floor))
+        format!(
+            "; without pairing, halves of one side's own rounds differ by up to {}",
+            time(floor)
+        )
     });
     let what =
         if claim.shows_steps() { "of the means seen, though of their parts" } else { "seen" };

@@ -51,11 +51,11 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
         p.said { @if found { b { (headline(contrast, pair.names)) } } @else { (headline(contrast, pair.names)) } }
         @if contrast.shows_steps() { (waterfall(pair, contrast)) }
         p.fine {
-            @if found { "From " (contrast.pairs) " pairs of rounds"
+            @if found { "From " (contrast.pairs) " pairs of rounds."
                 @if let Some(floor) = contrast.noise_floor_us {
-                    "; unpaired, halves of one side's own rounds differ by up to " (time(floor))
+                    " Pairing takes out what a machine does to both: without it, halves of one side's own rounds differ by up to "
+                    (time(floor)) "."
                 }
-                "."
             } @else {
                 "Means: " (time(contrast.first_us)) " by " (pair.names[0]) ", " (time(contrast.second_us)) " by " (pair.names[1])
                 ": " (signed(contrast.mean.us)) " [" (signed(contrast.mean.together.0)) ", " (signed(contrast.mean.together.1))

@@ -148,7 +148,7 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
         gRPC is faster at 100 kB; no difference was seen at 10 B.
 
         10 B        no difference of the means seen, though of their parts; one of 3.66 µs or more would have been (6 pairs of
-                    rounds; unpaired, halves of one side's own rounds differ by up to 1.61 µs)
+                    rounds; without pairing, halves of one side's own rounds differ by up to 1.61 µs)
                     REST                             |                                    283 µs
                     waiting for the ends of messages ddddddddddddddddddddddddddddddddddd  +3.01 µs [+2.90 µs, +3.12 µs]
                     9 others, each unclear                                         ·····  -0.44 µs
