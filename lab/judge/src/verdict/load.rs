@@ -50,13 +50,14 @@ pub(super) fn busy(reasons: &mut [Reason]) {
 }
 
 /// On a machine that was asked for more than it can serve everybody waits, the load generator too: once
-/// the drops have said so, that is a note and not another reason for doubt.
+/// the drops have said so, that is a note and not another reason for doubt. So is latency that grows where others had
+/// the machine.
 fn fold(cell: &CellResult, reasons: &mut [Reason]) {
     let overloaded = reasons.iter().any(|reason| reason.code == rules::RATE_NOT_KEPT.code);
-    if !overloaded || cell.requests.dropped == 0 {
-        return;
-    }
-    let follows = [rules::GENERATOR_LATE.code, rules::WAITING_FOR_CPU.code];
+    let waits = [rules::GENERATOR_LATE.code, rules::WAITING_FOR_CPU.code];
+    let waits = waits.into_iter().filter(|_| overloaded && cell.requests.dropped > 0);
+    let grows = diagnosis::others(cell).map(|_| rules::FALLING_BEHIND.code);
+    let follows: Vec<&str> = waits.chain(grows).collect();
     for reason in reasons.iter_mut().filter(|reason| follows.contains(&reason.code.as_str())) {
         reason.status = Status::Valid;
     }
@@ -187,7 +188,7 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
     }
     let growth = cell.load.latency_growth;
     let others = diagnosis::others(cell);
-    let behind = rules::FALLING_BEHIND.check(growth, |limit| {
+    reasons.extend(rules::FALLING_BEHIND.check(growth, |limit| {
         let why = match others {
             Some(_) => "others had the machine, which says nothing of the services".to_owned(),
             None => format!(
@@ -197,10 +198,6 @@ fn overload(cell: &CellResult, reasons: &mut Vec<Reason>) {
         };
         let (growth, limit) = (time(growth * 1e6), time(limit * 1e6));
         format!("latency grew by {growth} in each second (limit {limit}): {why}")
-    });
-    reasons.extend(behind.map(|reason| Reason {
-        status: if others.is_some() { Status::Valid } else { reason.status },
-        ..reason
     }));
     reasons.extend(rules::SETTLING.check(growth, |limit| {
         format!(
