@@ -20,7 +20,7 @@ enum Form {
 /// A record of small numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Small {
-    /// What the marks are told from.
+    /// What the marks are told from, as [`Marks::since`] has it.
     base: u64,
     marks: [u32; Point::COUNT],
     sending: [u32; 4],
@@ -69,11 +69,10 @@ impl Small {
         if half.far.is_some() || !half.injected.is_empty() {
             return None;
         }
-        // A mark that was taken is not 0, which stands for one that was not.
-        let base = marks.first().unwrap_or(1) - 1;
+        let (base, marks) = marks.since()?;
         Some(Small {
             base,
-            marks: marks.since(base)?,
+            marks,
             sending: small(sending.numbers())?,
             outbound: small(outbound.numbers())?,
             inbound: small(inbound.numbers())?,
@@ -86,9 +85,9 @@ impl Small {
 
     fn restore(&self, half: &mut Half) {
         half.marks = Marks::after(self.base, &self.marks);
-        half.sending = Sending::from_numbers(self.sending.map(u64::from));
-        half.outbound = Traffic::from_numbers(self.outbound.map(u64::from));
-        half.inbound = Traffic::from_numbers(self.inbound.map(u64::from));
+        half.sending = Sending::from_numbers(large(&self.sending));
+        half.outbound = Traffic::from_numbers(large(&self.outbound));
+        half.inbound = Traffic::from_numbers(large(&self.inbound));
         half.connection = self.connection.into();
         half.attempts = self.attempts.into();
         half.http = self.http.into();
@@ -98,9 +97,22 @@ impl Small {
 
 /// The numbers in half of their bits, if they have room there.
 fn small<const N: usize>(numbers: [u64; N]) -> Option<[u32; N]> {
+    let (mut small, mut bits) = ([0; N], 0);
     // All at once: one that is too large leaves a bit among the higher ones.
-    let bits = numbers.iter().fold(0, |bits, number| bits | number);
-    (bits >> 32 == 0).then(|| numbers.map(|number| number as u32))
+    for (small, number) in small.iter_mut().zip(numbers) {
+        bits |= number;
+        *small = number as u32;
+    }
+    (bits >> 32 == 0).then_some(small)
+}
+
+/// The numbers in all of their bits.
+fn large<const N: usize>(numbers: &[u32; N]) -> [u64; N] {
+    let mut large = [0; N];
+    for (large, &number) in large.iter_mut().zip(numbers) {
+        *large = number.into();
+    }
+    large
 }
 
 #[cfg(test)]
@@ -118,5 +130,28 @@ mod tests {
         assert_eq!(AtRest::of(&half).elsewhere(), 0);
         half.outbound.wire += 1;
         assert!(AtRest::of(&half).elsewhere() > 0);
+    }
+
+    #[test]
+    fn marks_two_seconds_before_and_after_the_first_listed_have_room_and_no_other_is_lost() {
+        const ROOM: u64 = 1 << 31;
+        for base in [1, ROOM, 5 * ROOM, u64::MAX - ROOM, u64::MAX] {
+            for (distance, fits) in
+                [(0, true), (1, true), (ROOM - 1, true), (ROOM, false), (ROOM + 1, false)]
+            {
+                for at in [base.checked_sub(distance), base.checked_add(distance)] {
+                    // 0 stands for a mark that was not taken.
+                    let Some(at) = at.filter(|&at| at != 0) else { continue };
+                    let mut half = Half::new(Side::Server, (0, 0));
+                    half.marks.set(Point::CallStart, base);
+                    half.marks.set(Point::HandlerEnd, at);
+                    let rested = AtRest::of(&half);
+                    assert_eq!(rested.elsewhere() == 0, fits, "{base} {at}");
+                    let mut read = Half::new(Side::Server, (0, 0));
+                    rested.restore(&mut read);
+                    assert_eq!(read, half);
+                }
+            }
+        }
     }
 }

@@ -144,8 +144,10 @@ impl Half {
             far,
         } = self;
         (*of, *of_span, *wall) = (side, interval, 0);
-        (*marks, *sending) = (Marks::default(), Sending::default());
-        (*outbound, *inbound) = (Traffic::default(), Traffic::default());
+        *marks = Marks::default();
+        *sending = Sending::default();
+        *outbound = Traffic::default();
+        *inbound = Traffic::default();
         (*connection, *http, *attempts) = (0, 0, 0);
         (*elsewhere, *streaming, *database, *far) = (false, false, None, None);
         clock.clear();

@@ -75,6 +75,9 @@ static BY_CODE: [(u16, Option<Point>); 1_024] = {
     points
 };
 
+/// Half of what 32 bits have room for, in nanoseconds: marks are told from so long before any of them.
+const HALF: u64 = 1 << 31;
+
 /// The marks of one side of a hop, in nanoseconds of [`crate::clock`]. Any may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Marks([u64; Point::COUNT]);
@@ -111,22 +114,42 @@ impl Marks {
         least.map(|at| at.wrapping_add(1)).filter(|&at| at != 0)
     }
 
-    /// The latest mark taken.
+    /// The earliest and the latest mark taken, in one pass.
     #[must_use]
-    pub fn last(&self) -> Option<u64> {
-        self.0.iter().copied().max().filter(|&at| at != 0)
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        let (mut first, mut last) = (u64::MAX, 0);
+        for &at in &self.0 {
+            // As in `first`.
+            first = first.min(at.wrapping_sub(1));
+            last = last.max(at);
+        }
+        (last != 0).then(|| (first + 1, last))
     }
 
-    /// How long after `base`, which is before all of them, each was taken, in 32 bits; 0 of one that was not. `None` if
-    /// one has no room in them.
-    pub(crate) fn since(&self, base: u64) -> Option<[u32; Point::COUNT]> {
-        let has_room = self.last().unwrap_or(base).wrapping_sub(base) >> 32 == 0;
-        has_room.then(|| self.0.map(|at| at.saturating_sub(base) as u32))
+    /// A time, and how long after it each mark was taken, in 32 bits; 0 of one that was not. `None` if one has no room in
+    /// them.
+    pub(crate) fn since(&self) -> Option<(u64, [u32; Point::COUNT])> {
+        let any = self.0.iter().copied().find(|&at| at != 0);
+        let base = any.unwrap_or_default().wrapping_sub(HALF);
+        let (mut all, mut bits) = ([0; Point::COUNT], 0);
+        // Without a branch, so several at once. One that is too large leaves a bit among the higher ones; one that is 0
+        // does so less one.
+        for (since, &at) in all.iter_mut().zip(&self.0) {
+            let taken = if at == 0 { 0 } else { u64::MAX };
+            let after = at.wrapping_sub(base);
+            bits |= (after | after.wrapping_sub(1)) & taken;
+            *since = (after & taken) as u32;
+        }
+        (bits >> 32 == 0).then_some((base, all))
     }
 
     /// The marks taken so long after `base`, as [`Self::since`] has them.
     pub(crate) fn after(base: u64, since: &[u32; Point::COUNT]) -> Marks {
-        Marks(since.map(|since| if since == 0 { 0 } else { base + u64::from(since) }))
+        let mut marks = Marks::default();
+        for (at, &since) in marks.0.iter_mut().zip(since) {
+            *at = if since == 0 { 0 } else { base.wrapping_add(since.into()) };
+        }
+        marks
     }
 }
 

@@ -8,7 +8,7 @@ fn half(side: Side, marks: &[(Point, u64)]) -> Half {
     for &(point, at) in marks {
         half.marks.set(point, at);
     }
-    half.interval = (half.marks.first().unwrap_or(0), half.marks.last().unwrap_or(0));
+    half.interval = half.marks.ends().unwrap_or_default();
     half.clock = "one boot".into();
     half
 }

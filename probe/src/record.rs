@@ -305,7 +305,7 @@ impl Record {
             codecs_outside_of_the_handler(&mut marks);
             deframed_before_it_is_handled(&mut marks, self.handed_over.load(Relaxed));
         }
-        let interval = (marks.first().unwrap_or(0), marks.last().unwrap_or(0));
+        let interval = marks.ends().unwrap_or_default();
         let details = self.details.lock();
         let mut half = Half::new(self.side, interval);
         half.marks = marks;

@@ -62,7 +62,7 @@ impl Passing {
         let Some(reporter) = spans.as_ref().filter(|_| !self.reported) else { return };
         self.reported = true;
         let marks = self.near.marks;
-        let interval = (marks.first().unwrap_or(0), marks.last().unwrap_or(0));
+        let interval = marks.ends().unwrap_or_default();
         let mut half = Half::new(Side::Wire, interval);
         half.marks = marks;
         half.sending = self.near.sending;

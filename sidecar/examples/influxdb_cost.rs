@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number =
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = sidecar::runtime()?;
     match arguments.first().map(String::as_str) {
         Some("generate") => {
             let traces = generate(&arguments[1], number(2, 5)?, 0, &arguments[3], Form::Packed);

@@ -48,7 +48,7 @@ impl Sink for Nowhere {
 fn main() -> anyhow::Result<()> {
     settings::Allocator::FRUGAL.use_it();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = sidecar::runtime()?;
     match arguments.as_slice() {
         [load, url, traces] => runtime.block_on(send(load, url, traces.parse()?)),
         [load, traces] => runtime.block_on(measure(load, traces)),

@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
     let number =
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let form = |at: usize| arguments.get(at).map_or(Ok(Form::Packed), |name| Form::named(name));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = sidecar::runtime()?;
     match arguments.first().map(String::as_str) {
         Some("generate") => {
             let (seconds, rate, form) =

@@ -29,5 +29,5 @@ pub mod stats;
 pub use config::{ConfigError, SidecarConfig};
 pub use control::TokenError;
 pub use influx::{Fields, Lines, SpoolError, Token, group};
-pub use server::{Sidecar, SidecarError, run};
+pub use server::{Sidecar, SidecarError, run, runtime};
 pub use sink::{Batch, Done, Sink};

@@ -16,9 +16,12 @@ struct Arguments {
     config: SidecarConfig,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<ExitCode> {
     settings::Allocator::FRUGAL.use_it();
+    sidecar::runtime()?.block_on(serve())
+}
+
+async fn serve() -> anyhow::Result<ExitCode> {
     let config = settings::parse::<Arguments>().config;
     let filter = EnvFilter::new(settings::text("RUST_LOG").as_deref().unwrap_or("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

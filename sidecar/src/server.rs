@@ -75,6 +75,15 @@ pub enum SidecarError {
     Watch(String),
 }
 
+/// Where a sidecar runs. One thread takes in all spans and closes their traces: what it frees it uses again, and the
+/// other cores are left to what is measured. Large exports, and files, have threads of their own.
+///
+/// # Errors
+/// The thread cannot be had.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
 /// Runs a sidecar until `shutdown`, then closes every open trace and the run file.
 ///
 /// Prints `listening otlp=ADDR control=ADDR` on standard output when it is ready.

@@ -327,7 +327,7 @@ pub(crate) fn hex(number: u128) -> String {
     let digit = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
     let mut digits = [0; 32];
     for (two, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        two.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        (two[0], two[1]) = (digit(byte >> 4), digit(byte & 15));
     }
     std::str::from_utf8(&digits).unwrap_or_default().to_owned()
 }

@@ -3,7 +3,7 @@
 //! A trace has at most 1,024 spans (`MAX_SPANS` of joining), each mark is below 2^61 and each span at most
 //! a day (2^47 ns) long: every partial sum of stages stays below 2^63.
 
-use ledger::{Half, Marks, Traffic};
+use ledger::{Half, Traffic};
 
 use super::reject::Reason;
 
@@ -37,14 +37,14 @@ pub(super) fn weight(weight: f64) -> bool {
 /// Checks every number of a record. Answers the interval of its span: where it has marks they are that, for the wall
 /// times of a marked span, `told`, are decoration.
 pub(super) fn record(half: &Half, told: (u64, u64)) -> Result<(u64, u64), Reason> {
-    let (from, until) = match ends(&half.marks) {
+    let (from, until) = match half.marks.ends() {
         None => interval(told)?,
         Some((_, last)) if last >= LATEST_NS => return Err(Reason::Attribute),
         Some((first, last)) if last - first > DAY_NS => return Err(Reason::TooLong),
         Some(marks) => marks,
     };
     let far = half.far.as_deref();
-    if let Some((first, last)) = far.and_then(|far| ends(&far.marks))
+    if let Some((first, last)) = far.and_then(|far| far.marks.ends())
         && (last >= LATEST_NS || until.max(last) - from.min(first) > DAY_NS)
     {
         return Err(Reason::Attribute);
@@ -63,9 +63,4 @@ pub(super) fn record(half: &Half, told: (u64, u64)) -> Result<(u64, u64), Reason
         return Err(Reason::Attribute);
     }
     Ok((from, until))
-}
-
-/// The first and the last of some marks, if there are any.
-fn ends(marks: &Marks) -> Option<(u64, u64)> {
-    marks.first().zip(marks.last())
 }

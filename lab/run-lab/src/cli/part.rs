@@ -59,10 +59,7 @@ fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// One thread: the sidecar must leave the cores to what is measured.
 fn run_sidecar(config: SidecarConfig) -> anyhow::Result<()> {
     Allocator::FRUGAL.use_it();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async { Ok(sidecar::run(config, stop_requested()?).await?) })
+    sidecar::runtime()?.block_on(async { Ok(sidecar::run(config, stop_requested()?).await?) })
 }

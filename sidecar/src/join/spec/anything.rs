@@ -60,7 +60,7 @@ proptest! {
                 half.sending = ledger::Sending { window_wait, socket_wait, socket_write, framing };
             });
             let marks = span.half().marks;
-            (span.start, span.end) = (marks.first().unwrap_or(base), marks.last().unwrap_or(base));
+            (span.start, span.end) = marks.ends().unwrap_or((base, base));
             span.source = Arc::clone(&source);
         }
         // Tests check for overflow: closing must not panic.
