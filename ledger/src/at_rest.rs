@@ -5,7 +5,7 @@
 //! as packed bytes.
 
 use crate::half::Half;
-use crate::marks::{Marks, Point, Sending, Traffic};
+use crate::marks::{Point, Sending, Traffic};
 
 /// What a [`Half`] measured, at rest: the same as its packed form says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Form {
 /// A record of small numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Small {
-    /// What the marks are told from, as [`Marks::since`] has it.
+    /// What the marks are told from, as [`crate::Marks::since`] has it.
     base: u64,
     marks: [u32; Point::COUNT],
     sending: [u32; 4],
@@ -84,7 +84,7 @@ impl Small {
     }
 
     fn restore(&self, half: &mut Half) {
-        half.marks = Marks::after(self.base, &self.marks);
+        half.marks.become_after(self.base, &self.marks);
         half.sending = Sending::from_numbers(large(&self.sending));
         half.outbound = Traffic::from_numbers(large(&self.outbound));
         half.inbound = Traffic::from_numbers(large(&self.inbound));

@@ -49,17 +49,14 @@ fn close_hop<H: Borrow<Half>>(
     hops: &mut Vec<HopLedger>,
 ) {
     let at = hops.len();
-    hops.push(HopLedger {
-        name: node.name.clone(),
-        depth,
-        early: is_early(node),
-        unjoined: is_unjoined(node, depth),
-        ..HopLedger::default()
-    });
+    // Made where it is: it is large.
+    hops.push(HopLedger::default());
+    let own = &mut hops[at];
+    own.name.push_str(&node.name);
+    (own.depth, own.early, own.unjoined) = (depth, is_early(node), is_unjoined(node, depth));
     let shares = match part.window() {
         None => Shares::none(&node.children),
         Some(window) => {
-            let own = &mut hops[at];
             let mut walk = Walk::within(window, &mut own.stages);
             let shares = book(node, &mut walk, &mut own.clipped_ns);
             own.out_of_order = walk.out_of_order;

@@ -144,7 +144,7 @@ impl Half {
             far,
         } = self;
         (*of, *of_span, *wall) = (side, interval, 0);
-        *marks = Marks::default();
+        marks.clear();
         *sending = Sending::default();
         *outbound = Traffic::default();
         *inbound = Traffic::default();

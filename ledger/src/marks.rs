@@ -143,13 +143,16 @@ impl Marks {
         (bits >> 32 == 0).then_some((base, all))
     }
 
-    /// The marks taken so long after `base`, as [`Self::since`] has them.
-    pub(crate) fn after(base: u64, since: &[u32; Point::COUNT]) -> Marks {
-        let mut marks = Marks::default();
-        for (at, &since) in marks.0.iter_mut().zip(since) {
+    /// Makes these the marks taken so long after `base`, as [`Self::since`] has them.
+    pub(crate) fn become_after(&mut self, base: u64, since: &[u32; Point::COUNT]) {
+        for (at, &since) in self.0.iter_mut().zip(since) {
             *at = if since == 0 { 0 } else { base.wrapping_add(since.into()) };
         }
-        marks
+    }
+
+    /// Takes every mark back.
+    pub(crate) fn clear(&mut self) {
+        self.0.fill(0);
     }
 }
 

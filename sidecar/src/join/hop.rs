@@ -10,7 +10,7 @@ use crate::runfile::{Attempt, Claimed, HopRow};
 pub(super) fn hop_row(
     hop: Arc<str>,
     [client, server, relay]: [Option<&Half>; 3],
-    books: HopLedger,
+    books: &HopLedger,
     others: Vec<Attempt>,
     claimed: Claimed,
 ) -> HopRow {
@@ -38,7 +38,7 @@ pub(super) fn hop_row(
         depth: u32::try_from(books.depth).unwrap_or(u32::MAX),
         unjoined: books.unjoined,
         at_ns: books.at_ns,
-        stages: books.stages,
+        stages: books.stages.clone(),
         concurrent_ns: books.concurrent_ns,
         detached_ns: books.detached_ns,
         clipped_ns: books.clipped_ns,

@@ -225,7 +225,7 @@ impl Closer {
             unasked: self.spans.iter().all(|span| span.run == Run::NONE),
             hops: Vec::with_capacity(books.hops.len()),
         };
-        self.hop_rows(&root.hop, "?", scratch, &mut books.hops.drain(..), &mut row.hops);
+        self.hop_rows(&root.hop, "?", scratch, &mut books.hops.iter(), &mut row.hops);
         scratch.books = books;
         row
     }
@@ -240,12 +240,12 @@ impl Closer {
     }
 
     /// The rows of a hop and all below it, in the order in which [`ledger::close`] lists them.
-    fn hop_rows(
+    fn hop_rows<'b>(
         &self,
         hop: &Hop,
         caller: &str,
         scratch: &mut Scratch,
-        books: &mut impl Iterator<Item = HopLedger>,
+        books: &mut impl Iterator<Item = &'b HopLedger>,
         rows: &mut Vec<HopRow>,
     ) {
         if let Some(books) = books.next() {

@@ -54,13 +54,19 @@ pub(super) fn record(half: &Half, told: (u64, u64)) -> Result<(u64, u64), Reason
     if half.injected.iter().fold(waits, |longest, &(_, ns)| longest.max(ns)) > DAY_NS {
         return Err(Reason::TooLong);
     }
-    let most = |out: &Traffic, back: &Traffic| {
-        out.numbers().into_iter().chain(back.numbers()).fold(0, u64::max)
-    };
-    let near = most(&half.outbound, &half.inbound);
-    let far = far.map_or(0, |far| most(&far.outbound, &far.inbound));
-    if near.max(far).max(half.connection).max(half.http).max(half.attempts) > MOST_BYTES {
+    let near = fits(&half.outbound) && fits(&half.inbound);
+    let far = far.is_none_or(|far| fits(&far.outbound) && fits(&far.inbound));
+    let others = half.connection.max(half.http).max(half.attempts);
+    if !near || !far || others > MOST_BYTES {
         return Err(Reason::Attribute);
     }
     Ok((from, until))
+}
+
+/// Whether a message can have had so much traffic.
+fn fits(traffic: &Traffic) -> bool {
+    let numbers = traffic.numbers();
+    // None is larger than all of their bits together, and these are had without comparing.
+    numbers.iter().fold(0, |bits, number| bits | number) <= MOST_BYTES
+        || numbers.iter().all(|&number| number <= MOST_BYTES)
 }
