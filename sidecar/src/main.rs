@@ -30,12 +30,10 @@ async fn serve() -> anyhow::Result<ExitCode> {
     let stop = async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     };
-    match sidecar::run(config, stop).await {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error @ SidecarError::Config(_)) => {
-            eprintln!("sidecar: {error}");
-            Ok(ExitCode::from(2))
-        }
-        Err(error) => Err(error.into()),
+    if let Err(error) = sidecar::run(config, stop).await {
+        let SidecarError::Config(_) = error else { return Err(error.into()) };
+        eprintln!("sidecar: {error}");
+        return Ok(ExitCode::from(2));
     }
+    Ok(ExitCode::SUCCESS)
 }
