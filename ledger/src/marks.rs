@@ -75,8 +75,8 @@ static BY_CODE: [(u16, Option<Point>); 1_024] = {
     points
 };
 
-/// Half of what 32 bits have room for, in nanoseconds: marks are told from so long before any of them.
-const HALF: u64 = 1 << 31;
+/// The middle of what 32 bits have room for, in nanoseconds: marks are told from so long before any one of them.
+const MIDDLE: u64 = 1 << 31;
 
 /// The marks of one side of a hop, in nanoseconds of [`crate::clock`]. Any may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,7 +130,7 @@ impl Marks {
     /// them.
     pub(crate) fn since(&self) -> Option<(u64, [u32; Point::COUNT])> {
         let any = self.0.iter().copied().find(|&at| at != 0);
-        let base = any.unwrap_or_default().wrapping_sub(HALF);
+        let base = any.unwrap_or_default().wrapping_sub(MIDDLE);
         let (mut all, mut bits) = ([0; Point::COUNT], 0);
         // Without a branch, so several at once. One that is too large leaves a bit among the higher ones; one that is 0
         // does so less one.
