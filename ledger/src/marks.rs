@@ -109,9 +109,7 @@ impl Marks {
     /// The earliest mark taken.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
-        // One that was not taken is 0, and so, less one, the largest.
-        let least = self.0.iter().map(|at| at.wrapping_sub(1)).min();
-        least.map(|at| at.wrapping_add(1)).filter(|&at| at != 0)
+        self.ends().map(|(first, _)| first)
     }
 
     /// The earliest and the latest mark taken, in one pass.
@@ -119,7 +117,7 @@ impl Marks {
     pub fn ends(&self) -> Option<(u64, u64)> {
         let (mut first, mut last) = (u64::MAX, 0);
         for &at in &self.0 {
-            // As in `first`.
+            // One that was not taken is 0, and so, less one, the largest.
             first = first.min(at.wrapping_sub(1));
             last = last.max(at);
         }
