@@ -2,10 +2,11 @@
 //!
 //! Most of the time that a span is held nobody looks at what it measured. Nearly all numbers have room in 32 bits, once
 //! marks are told from the first of them. A record that has larger ones, or what few have (delays, a far face), rests
-//! as packed bytes.
+//! as packed bytes. Packed bytes of such small numbers are put at rest as they are read, which makes no [`Half`].
 
 use crate::half::Half;
 use crate::marks::{Point, Sending, Traffic};
+use crate::packed::{Content, Origin, Tag};
 
 /// What a [`Half`] measured, at rest: the same as its packed form says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ enum Form {
 }
 
 /// A record of small numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Small {
     /// What the marks are told from, as [`crate::Marks::since`] has it.
     base: u64,
@@ -32,7 +33,42 @@ struct Small {
     streaming: bool,
 }
 
+/// A packed record that was put at rest as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rested {
+    /// The record. Each of its numbers is below 2^32, and so is the time from the earliest to the latest of its marks.
+    pub record: AtRest,
+    /// The earliest and the latest of its marks, as [`crate::Marks::ends`] has them.
+    pub ends: Option<(u64, u64)>,
+    /// Where its span stands, if it says so.
+    pub origin: Option<Origin>,
+}
+
 impl AtRest {
+    /// Reads a packed record, if all of it has room. `None` leaves it to [`Half::unpack`], which says what is wrong if
+    /// anything is.
+    #[must_use]
+    pub fn unpack(bytes: &[u8]) -> Option<Rested> {
+        let (mut record, mut origin) = (Small::default(), None);
+        let mut entries = Content::of_record(bytes).ok()?;
+        while !entries.is_empty() {
+            let (tag, mut content) = entries.entry().ok()?;
+            match tag {
+                tag if tag == Tag::Marks as u64 => record.read_marks(&mut content)?,
+                tag if tag == Tag::Sending as u64 => record.sending = small(content.array()?)?,
+                tag if tag == Tag::Outbound as u64 => record.outbound = small(content.array()?)?,
+                tag if tag == Tag::Inbound as u64 => record.inbound = small(content.array()?)?,
+                tag if tag == Tag::Connection as u64 => record.take_connection(content.array()?)?,
+                tag if tag == Tag::Streaming as u64 => record.streaming = content.next()? != 0,
+                tag if tag == Tag::Origin as u64 => origin = Some(content.origin()?),
+                tag if tag == Tag::Injected as u64 || tag == Tag::Far as u64 => return None,
+                _ => {}
+            }
+        }
+        let ends = record.ends();
+        Some(Rested { record: AtRest(Form::Small(record)), ends, origin })
+    }
+
     /// What `half` measured.
     #[must_use]
     pub fn of(half: &Half) -> AtRest {
@@ -70,17 +106,51 @@ impl Small {
             return None;
         }
         let (base, marks) = marks.since()?;
-        Some(Small {
+        let mut record = Small {
             base,
             marks,
             sending: small(sending.numbers())?,
             outbound: small(outbound.numbers())?,
             inbound: small(inbound.numbers())?,
-            connection: (*connection).try_into().ok()?,
-            attempts: (*attempts).try_into().ok()?,
-            http: (*http).try_into().ok()?,
             streaming: half.streaming,
+            ..Small::default()
+        };
+        record.take_connection([*connection, *http, *attempts])?;
+        Some(record)
+    }
+
+    /// Takes in the connection, the HTTP version and the attempts, if there is room for them.
+    fn take_connection(&mut self, [connection, http, attempts]: [u64; 3]) -> Option<()> {
+        self.connection = connection.try_into().ok()?;
+        self.http = http.try_into().ok()?;
+        self.attempts = attempts.try_into().ok()?;
+        Some(())
+    }
+
+    /// Reads marks, if there is room for them, and they are the first.
+    #[inline]
+    fn read_marks(&mut self, content: &mut Content<'_>) -> Option<()> {
+        let base = content.next()?.checked_sub(1)?;
+        // What is told from 0, or past what 64 bits have room for, would be taken for what it is not.
+        if self.base != 0 || base == 0 || base.checked_add(u32::MAX.into()).is_none() {
+            return None;
+        }
+        self.base = base;
+        content.marks(|point, after| {
+            self.marks[point as usize] = u32::try_from(after).ok()?.checked_add(1)?;
+            Some(())
         })
+    }
+
+    /// The earliest and the latest mark.
+    fn ends(&self) -> Option<(u64, u64)> {
+        let (mut first, mut last) = (u32::MAX, 0);
+        for &since in &self.marks {
+            // One that was not taken is 0, and so, less one, the largest.
+            first = first.min(since.wrapping_sub(1));
+            last = last.max(since);
+        }
+        (last != 0).then(|| (self.base + u64::from(first) + 1, self.base + u64::from(last)))
     }
 
     fn restore(&self, half: &mut Half) {
@@ -133,20 +203,17 @@ mod tests {
     }
 
     #[test]
-    fn marks_two_seconds_before_and_after_the_first_listed_have_room_and_no_other_is_lost() {
-        const ROOM: u64 = 1 << 31;
-        for base in [1, ROOM, 5 * ROOM, u64::MAX - ROOM, u64::MAX] {
-            for (distance, fits) in
-                [(0, true), (1, true), (ROOM - 1, true), (ROOM, false), (ROOM + 1, false)]
-            {
-                for at in [base.checked_sub(distance), base.checked_add(distance)] {
-                    // 0 stands for a mark that was not taken.
-                    let Some(at) = at.filter(|&at| at != 0) else { continue };
+    fn marks_four_seconds_apart_have_room_and_no_other_is_lost() {
+        const ROOM: u64 = u32::MAX as u64;
+        for first in [1, ROOM, 5 * ROOM, u64::MAX - ROOM, u64::MAX] {
+            for (distance, fits) in [(0, true), (1, true), (ROOM - 1, true), (ROOM, false)] {
+                let Some(last) = first.checked_add(distance) else { continue };
+                for (start, end) in [(first, last), (last, first)] {
                     let mut half = Half::new(Side::Server, (0, 0));
-                    half.marks.set(Point::CallStart, base);
-                    half.marks.set(Point::HandlerEnd, at);
+                    half.marks.set(Point::CallStart, start);
+                    half.marks.set(Point::HandlerEnd, end);
                     let rested = AtRest::of(&half);
-                    assert_eq!(rested.elsewhere() == 0, fits, "{base} {at}");
+                    assert_eq!(rested.elsewhere() == 0, fits, "{start} {end}");
                     let mut read = Half::new(Side::Server, (0, 0));
                     rested.restore(&mut read);
                     assert_eq!(read, half);

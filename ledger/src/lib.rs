@@ -55,7 +55,7 @@ mod walk;
 pub mod wall;
 mod wire;
 
-pub use at_rest::AtRest;
+pub use at_rest::{AtRest, Rested};
 pub use close::close;
 pub use edge::Edge;
 pub use entries::HalfError;

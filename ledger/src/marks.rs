@@ -75,9 +75,6 @@ static BY_CODE: [(u16, Option<Point>); 1_024] = {
     points
 };
 
-/// The middle of what 32 bits have room for, in nanoseconds: marks are told from so long before any one of them.
-const MIDDLE: u64 = 1 << 31;
-
 /// The marks of one side of a hop, in nanoseconds of [`crate::clock`]. Any may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Marks([u64; Point::COUNT]);
@@ -127,18 +124,14 @@ impl Marks {
     /// A time, and how long after it each mark was taken, in 32 bits; 0 of one that was not. `None` if one has no room in
     /// them.
     pub(crate) fn since(&self) -> Option<(u64, [u32; Point::COUNT])> {
-        let any = self.0.iter().copied().find(|&at| at != 0);
-        let base = any.unwrap_or_default().wrapping_sub(MIDDLE);
-        let (mut all, mut bits) = ([0; Point::COUNT], 0);
-        // Without a branch, so several at once. One that is too large leaves a bit among the higher ones; one that is 0
-        // does so less one.
-        for (since, &at) in all.iter_mut().zip(&self.0) {
-            let taken = if at == 0 { 0 } else { u64::MAX };
-            let after = at.wrapping_sub(base);
-            bits |= (after | after.wrapping_sub(1)) & taken;
-            *since = (after & taken) as u32;
+        let mut since = [0; Point::COUNT];
+        let Some((first, last)) = self.ends() else { return Some((0, since)) };
+        let base = first - 1;
+        u32::try_from(last - base).ok()?;
+        for (since, &at) in since.iter_mut().zip(&self.0) {
+            *since = if at == 0 { 0 } else { (at - base) as u32 };
         }
-        (bits >> 32 == 0).then_some((base, all))
+        Some((base, since))
     }
 
     /// Makes these the marks taken so long after `base`, as [`Self::since`] has them.

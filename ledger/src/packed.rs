@@ -17,7 +17,7 @@ const VERSION: u8 = 1;
 /// What an entry is about. A number that was used once is never given to something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Tag {
+pub(crate) enum Tag {
     /// The first mark, then for each mark the two letters of its point and the time since the first.
     Marks = 1,
     /// Window wait, socket wait, socket write, framing.
@@ -99,13 +99,10 @@ impl Half {
     /// # Errors
     /// [`PackedError`]; entries before the broken one have been taken in.
     pub fn unpack(&mut self, bytes: &[u8]) -> Result<Option<Origin>, PackedError> {
-        let (&version, mut rest) = bytes.split_first().ok_or(PackedError::Empty)?;
-        if version != VERSION {
-            return Err(PackedError::Version(version));
-        }
+        let mut entries = Content::of_record(bytes)?;
         let mut origin = None;
-        while !rest.is_empty() {
-            let (tag, mut content) = next_entry(&mut rest)?;
+        while !entries.is_empty() {
+            let (tag, mut content) = entries.entry()?;
             self.read_entry(tag, &mut content, &mut origin).ok_or(PackedError::Broken(tag))?;
         }
         Ok(origin)
@@ -138,7 +135,7 @@ impl Half {
                 [self.connection, self.http, self.attempts] = content.array()?;
             }
             tag if tag == Tag::Injected as u64 => {
-                while !content.rest.is_empty() {
+                while !content.is_empty() {
                     let length = content.next()?;
                     let name = std::str::from_utf8(content.bytes(length)?).ok()?;
                     let ns = content.next()?;
@@ -148,8 +145,7 @@ impl Half {
                 }
             }
             tag if tag == Tag::Origin as u64 => {
-                let [instance, sequence] = content.array()?;
-                *origin = Some(Origin { instance, sequence });
+                *origin = Some(content.origin()?);
             }
             tag if tag == Tag::Streaming as u64 => {
                 let [streaming] = content.array()?;
@@ -165,8 +161,8 @@ impl Half {
 impl Far {
     /// Reads the entries of a far face; `None` if one is broken.
     fn read(&mut self, content: &mut Content<'_>) -> Option<()> {
-        while !content.rest.is_empty() {
-            let (tag, mut content) = next_entry(&mut content.rest).ok()?;
+        while !content.is_empty() {
+            let (tag, mut content) = content.entry().ok()?;
             if tag == Tag::Connection as u64 {
                 self.connection = content.next()?;
             } else {
@@ -176,17 +172,6 @@ impl Far {
         }
         Some(())
     }
-}
-
-/// The entry at the front: its tag and its content.
-#[inline]
-fn next_entry<'a>(rest: &mut &'a [u8]) -> Result<(u64, Content<'a>), PackedError> {
-    let tag = read(rest).ok_or(PackedError::Broken(0))?;
-    let (content, after) = read(rest)
-        .and_then(|length| rest.split_at_checked(usize::try_from(length).ok()?))
-        .ok_or(PackedError::Broken(tag))?;
-    *rest = after;
-    Ok((tag, Content { rest: content }))
 }
 
 /// What every face of a connection has.
@@ -215,13 +200,10 @@ impl Face<'_> {
         match tag {
             tag if tag == Tag::Marks as u64 => {
                 let base = content.next()?;
-                let mut rest = content.rest;
-                while !rest.is_empty() {
-                    let (code, after) = read_after_two(&mut rest)?;
-                    if let Some(point) = Point::from_letters(code) {
-                        self.marks.set(point, base.wrapping_add(after));
-                    }
-                }
+                content.marks(|point, after| {
+                    self.marks.set(point, base.wrapping_add(after));
+                    Some(())
+                })?;
             }
             tag if tag == Tag::Sending as u64 => {
                 *self.sending = Sending::from_numbers(content.array()?);
@@ -251,14 +233,55 @@ fn entry(out: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
     length_delimited(out, write);
 }
 
-/// The content of an entry.
-struct Content<'a> {
+/// The content of an entry, or of a record: entries.
+pub(crate) struct Content<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Content<'a> {
+    /// The entries of a whole record.
     #[inline]
-    fn next(&mut self) -> Option<u64> {
+    pub(crate) fn of_record(bytes: &'a [u8]) -> Result<Self, PackedError> {
+        match bytes {
+            [VERSION, rest @ ..] => Ok(Content { rest }),
+            [version, ..] => Err(PackedError::Version(*version)),
+            [] => Err(PackedError::Empty),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The entry at the front: its tag and its content.
+    #[inline]
+    pub(crate) fn entry(&mut self) -> Result<(u64, Content<'a>), PackedError> {
+        let tag = read(&mut self.rest).ok_or(PackedError::Broken(0))?;
+        let content = self.next().and_then(|length| self.bytes(length));
+        Ok((tag, Content { rest: content.ok_or(PackedError::Broken(tag))? }))
+    }
+
+    /// The marks that it has from here on: of each that is known the point, and the time since the first.
+    #[inline]
+    pub(crate) fn marks(&mut self, mut mark: impl FnMut(Point, u64) -> Option<()>) -> Option<()> {
+        while !self.is_empty() {
+            let (code, after) = read_after_two(&mut self.rest)?;
+            if let Some(point) = Point::from_letters(code) {
+                mark(point, after)?;
+            }
+        }
+        Some(())
+    }
+
+    #[inline]
+    pub(crate) fn origin(&mut self) -> Option<Origin> {
+        let [instance, sequence] = self.array()?;
+        Some(Origin { instance, sequence })
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<u64> {
         read(&mut self.rest)
     }
 
@@ -271,7 +294,7 @@ impl<'a> Content<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Option<[u64; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u64; N]> {
         let mut numbers = [0; N];
         for number in &mut numbers {
             *number = self.next()?;

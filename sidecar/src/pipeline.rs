@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::join::{Closing, Due, Joiner, Known, Late, Limits, close_traces, hex};
+use crate::join::{Closing, Due, Joiner, Known, Late, Limits, close_traces};
 use crate::otlp;
 use crate::process::Watched;
-use crate::runfile::Aside;
+use crate::runfile::{Aside, TraceId};
 use crate::runs::{Run, Runs};
 use crate::sink::{Batch, Sink};
 use crate::span::SpanKind;
@@ -216,7 +216,7 @@ fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
     let closed = closings.iter().filter(|closing| closing.says_more()).map(|closing| {
         let (now, before) = (closing.tally.fragments, closing.earlier.fragments);
         Aside {
-            trace_id: hex(closing.trace),
+            trace_id: TraceId(closing.trace),
             fragments: Some(now),
             new_fragments: now.saturating_sub(before),
             again: closing.again,
@@ -224,7 +224,7 @@ fn asides(closings: &[Closing], late: Vec<Late>) -> Vec<Aside> {
         }
     });
     let late = late.into_iter().map(|late| Aside {
-        trace_id: hex(late.trace),
+        trace_id: TraceId(late.trace),
         cell: late.cell.as_deref().unwrap_or_default().to_owned(),
         late: u64::from(late.spans),
         ..Aside::default()

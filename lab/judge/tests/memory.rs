@@ -7,7 +7,7 @@ use std::path::Path;
 use lab_model::{Cell, CellMeasure, Knobs, Protocol, RunMeasure};
 use ledger::{Kind, Stage, StageSet, Traffic};
 use procfs::process::Process;
-use sidecar::runfile::{HopRow, RequestRow, RunFile};
+use sidecar::runfile::{HopRow, RequestRow, RunFile, TraceId};
 
 /// Requests of the small run, and of the large one.
 const SMALL: u64 = 1_000;
@@ -69,7 +69,7 @@ fn row(number: u64) -> RequestRow {
     };
     let hops = vec![hop(0), hop(1)];
     RequestRow {
-        trace_id: format!("{:032x}", number + 1),
+        trace_id: TraceId(u128::from(number) + 1),
         root_id: 1,
         cell: "rest-10B".into(),
         latency_ns: hops.iter().map(|hop| hop.stages.total()).sum(),

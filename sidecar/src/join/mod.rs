@@ -30,7 +30,7 @@ use parking_lot::RwLock;
 
 pub(crate) use known::Known;
 pub(crate) use late::{Due, Late};
-pub(crate) use row::{Closing, close_traces, hex};
+pub(crate) use row::{Closing, close_traces};
 
 use crate::budget::Share;
 use crate::runs::Run;
@@ -135,8 +135,8 @@ impl Joiner {
             Found::Open(trace) => {
                 let again = trace.earlier.is_some();
                 if trace.run == Run::NONE && span.run != Run::NONE {
-                    self.of_runs.forget(Run::NONE, trace.note);
-                    trace.note = self.of_runs.note(span.run, trace.slot);
+                    self.of_runs.forget(Run::NONE, trace.slot);
+                    self.of_runs.note(span.run, trace.slot);
                 }
                 let inserted = trace.insert(span, share, now);
                 if again && inserted == Inserted::Taken {
@@ -159,9 +159,9 @@ impl Joiner {
 
     /// Opens a trace, for the first time or again.
     fn open_trace(&mut self, trace: Box<Trace>, now: u64) {
-        let trace = self.places.open(trace);
-        trace.note = self.of_runs.note(trace.run, trace.slot);
-        let slot = trace.slot;
+        let run = trace.run;
+        let slot = self.places.open(trace);
+        self.of_runs.note(run, slot);
         self.look_at(slot, now, now);
     }
 
@@ -250,9 +250,9 @@ impl Joiner {
     pub(crate) fn flush_run(&mut self, run: Run, now: u64, most: usize) -> Vec<Due> {
         let mut due = self.evicted.split_off(self.evicted.len().saturating_sub(most));
         while due.len() < most {
-            let Some(slot) = self.of_runs.first(run) else { break };
-            let Some(trace) = self.places.get(slot) else { break };
-            let lacking = trace.lacks(&self.known.read());
+            let Some(at) = self.of_runs.first(run) else { break };
+            let Some(trace) = self.places.at(at) else { break };
+            let (slot, lacking) = (trace.slot, trace.lacks(&self.known.read()));
             due.extend(self.take(slot, lacking, false, now));
         }
         due
@@ -302,7 +302,7 @@ impl Joiner {
     /// Takes a trace out of those that are open, and remembers it as closed.
     fn remove(&mut self, slot: Slot) -> Option<Box<Trace>> {
         let trace = self.places.close(slot)?;
-        self.of_runs.forget(trace.run, trace.note);
+        self.of_runs.forget(trace.run, slot);
         Some(trace)
     }
 

@@ -72,23 +72,28 @@ impl Places {
         held.trace.as_deref()
     }
 
+    /// The trace that is open there, if one is.
+    pub(super) fn at(&self, at: u32) -> Option<&Trace> {
+        self.held.get(at as usize)?.trace.as_deref()
+    }
+
     fn get_mut(&mut self, slot: Slot) -> Option<&mut Trace> {
         let held = self.held.get_mut(slot.at as usize).filter(|held| held.serial == slot.serial)?;
         held.trace.as_deref_mut()
     }
 
     /// Gives `trace` a slot, for the first time or again.
-    pub(super) fn open(&mut self, mut trace: Box<Trace>) -> &mut Trace {
+    pub(super) fn open(&mut self, mut trace: Box<Trace>) -> Slot {
         self.serial = self.serial.wrapping_add(1);
         let at = self.free.pop().unwrap_or_else(|| {
             self.held.push(Held::default());
             (self.held.len() - 1) as u32
         });
-        trace.slot = Slot { at, serial: self.serial };
-        self.by_id.insert(Id::of(trace.id), trace.slot);
-        let held = &mut self.held[at as usize];
-        held.serial = self.serial;
-        held.trace.insert(trace)
+        let slot = Slot { at, serial: self.serial };
+        trace.slot = slot;
+        self.by_id.insert(Id::of(trace.id), slot);
+        self.held[at as usize] = Held { serial: self.serial, trace: Some(trace) };
+        slot
     }
 
     /// Takes the trace out of `slot`, if it is still open, and remembers it as closed.
@@ -203,11 +208,11 @@ mod tests {
     #[test]
     fn a_note_holds_for_no_other_trace_in_its_slot() {
         let mut places = Places::new(9);
-        let first = places.open(Trace::new(7, 1)).slot;
+        let first = places.open(Trace::new(7, 1));
         assert!(matches!(places.find(7), Found::Open(_)));
         assert!(places.close(first).is_some() && places.close(first).is_none());
         assert!(matches!(places.find(7), Found::Closed));
-        let second = places.open(Trace::new(8, 1)).slot;
+        let second = places.open(Trace::new(8, 1));
         assert_eq!((second.at, places.open_traces()), (first.at, 1));
         assert!(places.get(first).is_none() && matches!(places.find(7), Found::Closed));
         assert_eq!(places.get(second).map(|trace| trace.id), Some(8));

@@ -11,7 +11,7 @@ use super::links::Links;
 use super::tally::Tally;
 use super::trace::Trace;
 use super::tree::{self, Hop, Origin, Root};
-use crate::runfile::{Attempt, Claimed, HopRow, RequestKind, RequestRow};
+use crate::runfile::{Attempt, Claimed, HopRow, RequestKind, RequestRow, TraceId};
 use crate::runs::Run;
 use crate::span::{Planned, Span};
 
@@ -199,7 +199,7 @@ impl Closer {
         let mut books = std::mem::take(&mut scratch.books);
         books.close_anew(&node);
         let mut row = RequestRow {
-            trace_id: hex(first.trace),
+            trace_id: TraceId(first.trace),
             root_id: root.key,
             kind: if linked.is_some() { RequestKind::Message } else { RequestKind::Request },
             cell: plan.cell,
@@ -322,16 +322,6 @@ impl Plan {
     }
 }
 
-/// A number in 32 hexadecimal digits.
-pub(crate) fn hex(number: u128) -> String {
-    let digit = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
-    let mut digits = [0; 32];
-    for (two, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        (two[0], two[1]) = (digit(byte >> 4), digit(byte & 15));
-    }
-    std::str::from_utf8(&digits).unwrap_or_default().to_owned()
-}
-
 /// A hop with its sides, and all below it. It needs no name here.
 fn node<'h>(hop: &Hop, halves: &'h [Half], placed: &impl Fn(&Hop) -> bool) -> HopNode<&'h Half> {
     let side = |at: usize| &halves[at];
@@ -349,7 +339,7 @@ fn node<'h>(hop: &Hop, halves: &'h [Half], placed: &impl Fn(&Hop) -> bool) -> Ho
 /// The span that a message came from: the link of its CONSUMER span, else its parent.
 fn linked(span: &Span) -> String {
     let (trace, parent) = span.link.as_deref().copied().unwrap_or((span.trace, span.parent));
-    if parent == 0 { String::new() } else { format!("{}/{parent:016x}", hex(trace)) }
+    if parent == 0 { String::new() } else { format!("{}/{parent:016x}", TraceId(trace)) }
 }
 
 /// Whether every call to a peer that has sent SERVER spans has one.

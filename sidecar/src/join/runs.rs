@@ -1,67 +1,95 @@
 //! Which of the open traces are of which run: to close those of one, and look at no others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::trace::Slot;
 use crate::runs::Run;
 
-/// So many places of traces that are gone are not worth clearing.
-const FEW: usize = 1_024;
-/// In the place of a trace that is gone.
-const GONE: Slot = Slot::NONE;
+/// In the place of a slot: there is none.
+const NONE: u32 = u32::MAX;
 
-/// The open traces of each run.
-#[derive(Debug, Default)]
-pub(super) struct OfRuns {
-    runs: BTreeMap<Run, OfRun>,
-    /// How often a trace was noted.
-    notes: u64,
+/// Two slots in a list of them.
+#[derive(Debug, Clone, Copy)]
+struct Two {
+    before: u32,
+    after: u32,
 }
 
-/// Those of one run, by the number of the note, in its order.
+/// The open traces of each run, in the order in which they were noted: lists that lead from slot to slot.
 #[derive(Debug, Default)]
-struct OfRun {
-    traces: VecDeque<(u64, Slot)>,
-    gone: usize,
+pub(super) struct OfRuns {
+    /// The last and the first slot of each run that has one.
+    ends: BTreeMap<Run, Two>,
+    /// The neighbours of every slot that is in a list.
+    neighbours: Vec<Two>,
 }
 
 impl OfRuns {
-    /// Notes that a trace is of `run`; answers the number of the note.
-    pub(super) fn note(&mut self, run: Run, slot: Slot) -> u64 {
-        self.notes += 1;
-        self.runs.entry(run).or_default().traces.push_back((self.notes, slot));
-        self.notes
-    }
-
-    /// Forgets what was noted under this number. Traces are mostly closed in the order in which they came: then it is
-    /// the first.
-    pub(super) fn forget(&mut self, run: Run, note: u64) {
-        let Some(OfRun { traces, gone }) = self.runs.get_mut(&run) else { return };
-        // Where nothing was noted between of other runs it is in the place that the numbers say.
-        let first = traces.front().map_or(note, |(first, _)| *first);
-        let guess = usize::try_from(note.saturating_sub(first)).unwrap_or(usize::MAX);
-        let at = match traces.get(guess) {
-            Some((there, _)) if *there == note => Ok(guess),
-            _ => traces.binary_search_by_key(&note, |(note, _)| *note),
-        };
-        if let Ok(at) = at {
-            traces[at].1 = GONE;
-            *gone += 1;
+    /// Notes that the trace in `slot` is of `run`.
+    pub(super) fn note(&mut self, run: Run, slot: Slot) {
+        let at = slot.at as usize;
+        if self.neighbours.len() <= at {
+            self.neighbours.resize(at + 1, Two { before: NONE, after: NONE });
         }
-        while traces.pop_front_if(|(_, slot)| *slot == GONE).is_some() {
-            *gone -= 1;
-        }
-        if *gone > FEW.max(traces.len() / 2) {
-            traces.retain(|(_, slot)| *slot != GONE);
-            *gone = 0;
-        }
-        if traces.is_empty() {
-            self.runs.remove(&run);
+        let ends = self.ends.entry(run).or_insert(Two { before: NONE, after: slot.at });
+        let before = std::mem::replace(&mut ends.before, slot.at);
+        self.neighbours[at] = Two { before, after: NONE };
+        if let Some(before) = self.neighbours.get_mut(before as usize) {
+            before.after = slot.at;
         }
     }
 
-    /// The first trace of `run`.
-    pub(super) fn first(&self, run: Run) -> Option<Slot> {
-        self.runs.get(&run)?.traces.front().map(|(_, slot)| *slot)
+    /// Forgets the trace in `slot`, which was noted to be of `run`.
+    pub(super) fn forget(&mut self, run: Run, slot: Slot) {
+        let Some(ends) = self.ends.get_mut(&run) else { return };
+        let Some(&Two { before, after }) = self.neighbours.get(slot.at as usize) else { return };
+        match self.neighbours.get_mut(before as usize) {
+            Some(before) => before.after = after,
+            None => ends.after = after,
+        }
+        match self.neighbours.get_mut(after as usize) {
+            Some(after) => after.before = before,
+            None => ends.before = before,
+        }
+        if ends.after == NONE {
+            self.ends.remove(&run);
+        }
+    }
+
+    /// Where the first trace of `run` is.
+    pub(super) fn first(&self, run: Run) -> Option<u32> {
+        self.ends.get(&run).map(|ends| ends.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_forgotten_the_others_of_a_run_stay_in_their_order() {
+        let slot = |at| Slot { at, serial: 9 };
+        let runs = crate::runs::Runs::default();
+        let [one, other] = [(); 2].map(|()| runs.open().expect("a run").0);
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut of_runs = OfRuns::default();
+            for at in 0..6 {
+                of_runs.note(if at % 2 == 0 { one } else { other }, slot(at));
+            }
+            let mut left = vec![0, 2, 4];
+            for gone in order.map(|at| at * 2) {
+                assert_eq!(of_runs.first(one), left.first().copied());
+                of_runs.forget(one, slot(gone));
+                left.retain(|&at| at != gone);
+            }
+            assert_eq!((of_runs.first(one), of_runs.first(other)), (None, Some(1)));
+            // Slots are used again, by another run too.
+            of_runs.note(other, slot(4));
+            for at in [1, 3, 5, 4] {
+                assert_eq!(of_runs.first(other), Some(at));
+                of_runs.forget(other, slot(at));
+            }
+            assert_eq!(of_runs.first(other), None);
+        }
     }
 }

@@ -147,7 +147,7 @@ fn a_ping_becomes_one_request_of_two_hops() {
     assert_eq!(stage(0, Stage::Handler), 800 - 600);
     assert_eq!(stage(1, Stage::BetweenSpans), 200);
     assert_eq!(stage(1, Stage::Handler), 400);
-    assert_eq!(row.trace_id, "00000000000000000000000000000007");
+    assert_eq!(row.trace_id.to_string(), "00000000000000000000000000000007");
     assert_eq!((closing.tally.joined, closing.tally.links, closing.tally.unplaced), (4, 1, 0));
 }
 

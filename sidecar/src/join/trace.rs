@@ -51,11 +51,6 @@ pub(super) struct Slot {
     pub(super) serial: u32,
 }
 
-impl Slot {
-    /// Where no trace is.
-    pub(super) const NONE: Slot = Slot { at: u32::MAX, serial: 0 };
-}
-
 /// The spans of one trace, in order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -63,9 +58,8 @@ pub(crate) struct Trace {
     /// Where it is while it is open: tells it from an earlier one of its id, too.
     pub(super) slot: Slot,
     pub(super) last_seen: u64,
-    /// The run that it belongs to, and where that is noted.
+    /// The run that it belongs to.
     pub(super) run: Run,
-    pub(super) note: u64,
     /// What its spans take of the memory.
     held: Share,
     /// It is among those that are remembered as closed, though it was opened again.

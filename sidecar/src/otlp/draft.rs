@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{AtRest, Half, Origin, Side, names};
+use ledger::{AtRest, Half, Origin, Rested, Side, names};
 
 use super::attribute::{Any, key_value};
 use super::limits;
@@ -33,6 +33,18 @@ impl From<Reason> for Refusal {
     }
 }
 
+/// What a span measured, as far as it has been read.
+#[derive(Default)]
+enum Measured {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A record that was put at rest as it was read, with the earliest and the latest of its marks. Most have one.
+    AtRest(Box<AtRest>, Option<(u64, u64)>),
+    /// Something else, which is in [`Reader::half`].
+    InHand,
+}
+
 /// The parts of a span while it is being read.
 #[derive(Default)]
 struct Draft<'a> {
@@ -52,8 +64,7 @@ struct Draft<'a> {
     peer: Peer<'a>,
     sizes: Sizes,
     database: Option<&'a [u8]>,
-    /// The span measured something, which is in [`Reader::half`].
-    measures: bool,
+    measured: Measured,
     planned: Option<Box<Planned>>,
     /// The cell that is planned.
     cell: Option<&'a str>,
@@ -223,18 +234,27 @@ impl<'a> Draft<'a> {
         if bytes.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
         }
-        // What two of them say, or one and texts, is one record.
-        let origin = self.record(half).unpack(bytes).map_err(|error| error.to_string())?;
+        let origin = match (&self.measured, AtRest::unpack(bytes)) {
+            (Measured::Nothing, Some(Rested { record, ends, origin })) => {
+                self.measured = Measured::AtRest(Box::new(record), ends);
+                origin
+            }
+            _ => self.record(half).unpack(bytes).map_err(|error| error.to_string())?,
+        };
         if let Some(Origin { sequence, .. }) = origin.filter(|it| it.instance == told.instance) {
             told.came(sequence);
         }
         Ok(())
     }
 
-    /// The record of the span in hand.
+    /// The record of the span in hand: what two attributes say is one record.
     fn record<'h>(&mut self, half: &'h mut Half) -> &'h mut Half {
-        if !std::mem::replace(&mut self.measures, true) {
+        let before = std::mem::replace(&mut self.measured, Measured::InHand);
+        if !matches!(before, Measured::InHand) {
             half.begin_anew(Side::Client, (0, 0));
+        }
+        if let Measured::AtRest(record, _) = before {
+            record.restore(half);
         }
         half
     }
@@ -277,16 +297,20 @@ impl<'a> Draft<'a> {
         let (trace, id, parent) = self.ids()?;
         let state = reader.states.read(self.state);
         let edge = state.filter(|&(edge, _)| edge == parent || edge == id);
-        let measured = Some(&reader.half).filter(|_| self.measures);
-        let far = measured.is_some_and(|half| half.far.is_some());
+        let far = matches!(self.measured, Measured::InHand) && reader.half.far.is_some();
         let relays = self.kind == SpanKind::Internal && far;
         let kind = if relays { SpanKind::Wire } else { self.kind };
         reader.sizes_ignored += self.sizes.ignored;
-        let measured = measured.filter(|_| kind.is_half() || relays);
         let told = (self.start, self.end);
-        let (start, end) = match measured {
-            Some(half) => limits::record(half, told)?,
-            None => limits::interval(told)?,
+        let ((start, end), record) = match std::mem::take(&mut self.measured) {
+            Measured::AtRest(record, ends) if kind.is_half() => {
+                (limits::marks(ends, told)?, Some(record))
+            }
+            Measured::InHand if kind.is_half() || relays => {
+                let half = &reader.half;
+                (limits::record(half, told)?, Some(Box::new(AtRest::of(half))))
+            }
+            _ => (limits::interval(told)?, None),
         };
         let says = self.planned.is_some() || edge.is_some_and(|(_, state)| state.claims);
         // What a span says of the plan is taken of the edge of a request of the run that is open.
@@ -307,7 +331,7 @@ impl<'a> Draft<'a> {
             inner: state.is_some() && edge.is_none(),
             run: state.map(|(_, state)| state.said.run).unwrap_or_default(),
             link: self.link.filter(|_| self.kind == SpanKind::Consumer).and_then(link),
-            record: measured.map(|half| Box::new(AtRest::of(half))),
+            record,
             claimed: self.sizes.claimed().filter(|_| self.kind.is_half()),
             planned: believed.and_then(|state| self.planned(&state.said.cell)),
         })

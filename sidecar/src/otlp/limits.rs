@@ -34,15 +34,20 @@ pub(super) fn weight(weight: f64) -> bool {
     weight.is_finite() && weight > 0.0 && weight <= 1e12
 }
 
-/// Checks every number of a record. Answers the interval of its span: where it has marks they are that, for the wall
-/// times of a marked span, `told`, are decoration.
+/// Checks the earliest and the latest mark of a record. Answers the interval of its span: where it has marks they are
+/// that, for the wall times of a marked span, `told`, are decoration.
+pub(super) fn marks(ends: Option<(u64, u64)>, told: (u64, u64)) -> Result<(u64, u64), Reason> {
+    match ends {
+        None => interval(told),
+        Some((_, last)) if last >= LATEST_NS => Err(Reason::Attribute),
+        Some((first, last)) if last - first > DAY_NS => Err(Reason::TooLong),
+        Some(ends) => Ok(ends),
+    }
+}
+
+/// Checks every number of a record. Answers the interval of its span.
 pub(super) fn record(half: &Half, told: (u64, u64)) -> Result<(u64, u64), Reason> {
-    let (from, until) = match half.marks.ends() {
-        None => interval(told)?,
-        Some((_, last)) if last >= LATEST_NS => return Err(Reason::Attribute),
-        Some((first, last)) if last - first > DAY_NS => return Err(Reason::TooLong),
-        Some(marks) => marks,
-    };
+    let (from, until) = marks(half.marks.ends(), told)?;
     let far = half.far.as_deref();
     if let Some((first, last)) = far.and_then(|far| far.marks.ends())
         && (last >= LATEST_NS || until.max(last) - from.min(first) > DAY_NS)

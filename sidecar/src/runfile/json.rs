@@ -16,6 +16,26 @@ pub(super) mod id {
     }
 }
 
+/// A trace id, as 32 hexadecimal digits.
+pub(super) mod trace {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
+
+    use crate::runfile::TraceId;
+
+    pub(in crate::runfile) fn serialize<S: Serializer>(
+        id: &TraceId,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(id)
+    }
+
+    pub(in crate::runfile) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<TraceId, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// A shared text.
 pub(super) mod text {
     use std::sync::Arc;

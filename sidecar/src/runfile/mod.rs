@@ -14,7 +14,7 @@ mod write;
 
 pub use file::{RunFile, RunFileError};
 pub(crate) use read::Wanted;
-pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
+pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow, TraceId};
 pub use single::{MOST_SINGLE, Single};
 pub(crate) use sink::RunFileSink;
 

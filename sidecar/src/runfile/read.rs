@@ -202,7 +202,7 @@ pub(super) fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     let stopwatch: Option<i64> = row.try_get("stopwatch_ns")?;
     let late: u32 = row.try_get("late")?;
     Ok(RequestRow {
-        trace_id: row.try_get("trace_id")?,
+        trace_id: row.try_get::<&str, _>("trace_id")?.parse().unwrap_or_default(),
         root_id: u64::from_str_radix(row.try_get("root_id")?, 16).unwrap_or(0),
         kind: RequestKind::from_name(row.try_get("kind")?),
         cell: row.try_get("cell")?,
@@ -233,7 +233,7 @@ pub(super) fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
 
 fn aside(row: &SqliteRow) -> Result<Aside, sqlx::Error> {
     Ok(Aside {
-        trace_id: row.try_get("trace_id")?,
+        trace_id: row.try_get::<&str, _>("trace_id")?.parse().unwrap_or_default(),
         cell: row.try_get("cell")?,
         fragments: Some(unsigned(row, "fragments")?),
         new_fragments: 0,

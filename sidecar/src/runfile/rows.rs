@@ -39,8 +39,9 @@ impl RequestKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequestRow {
-    /// Trace id, 32 hexadecimal digits.
-    pub trace_id: String,
+    /// Trace id.
+    #[serde(with = "json::trace")]
+    pub trace_id: TraceId,
     /// Tells the request from others of its trace: id of its outermost span, also where that one never came.
     #[serde(with = "json::id")]
     pub root_id: u64,
@@ -104,7 +105,7 @@ impl Default for RequestRow {
     /// A request that is whole, of which nothing else is known.
     fn default() -> Self {
         RequestRow {
-            trace_id: String::new(),
+            trace_id: TraceId::default(),
             root_id: 0,
             kind: RequestKind::Request,
             cell: Arc::default(),
@@ -159,11 +160,29 @@ pub struct Attempt {
     pub error: bool,
 }
 
+/// The id of a trace, written in 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TraceId(pub u128);
+
+impl std::fmt::Display for TraceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl std::str::FromStr for TraceId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<TraceId, Self::Err> {
+        u128::from_str_radix(text, 16).map(TraceId)
+    }
+}
+
 /// What is known of a trace beside its requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Aside {
-    /// Trace id, 32 hexadecimal digits.
-    pub trace_id: String,
+    /// Trace id.
+    pub trace_id: TraceId,
     /// Cell of the plan, where a late span names one.
     pub cell: String,
     /// Spans of a request whose beginning never came; absent where nothing new is known of that.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
     Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow, RunFile, RunFileError,
-    RunFileSink, Single,
+    RunFileSink, Single, TraceId,
 };
 use crate::sink::{Batch, Sink as _};
 use crate::stats::SinkCounts;
@@ -54,7 +54,7 @@ fn request(n: u64) -> RequestRow {
         injected: vec![(Stage::Handler, 5), (Stage::ReplyEncode, 6)],
     };
     RequestRow {
-        trace_id: format!("{n:032x}"),
+        trace_id: TraceId(n.into()),
         root_id: u64::MAX - n,
         kind: if n % 5 == 4 { RequestKind::Message } else { RequestKind::Request },
         cell: if n.is_multiple_of(3) { "rest-10B".into() } else { "grpc-10B".into() },
@@ -216,7 +216,8 @@ async fn single_requests_are_found_by_the_beginning_of_their_trace_and_by_their_
     // As certifications are, which no cell asks for.
     requests.push(RequestRow { cell: "".into(), ..slow(9_999) });
     file.write(&requests, &[]).await.unwrap();
-    let found = file.read_single(&Single::Trace(request(7).trace_id), None).await.unwrap();
+    let found =
+        file.read_single(&Single::Trace(request(7).trace_id.to_string()), None).await.unwrap();
     assert_eq!(found, requests[7..8]);
     let begins = format!("{:031x}", 7);
     let found = file.read_single(&Single::Trace(begins), None).await.unwrap();
@@ -239,13 +240,8 @@ async fn a_trace_that_is_closed_again_has_the_rows_of_its_last_closing() {
     let first = RequestRow { provisional: true, ..request(2) };
     file.write(&[request(1), first, request(3)], &[]).await.unwrap();
     let trace_id = request(2).trace_id;
-    let aside = |fragments, again| Aside {
-        trace_id: trace_id.clone(),
-        fragments,
-        again,
-        late: 1,
-        ..Aside::default()
-    };
+    let aside =
+        |fragments, again| Aside { trace_id, fragments, again, late: 1, ..Aside::default() };
     assert_eq!(file.write_asides(&[aside(Some(4), false)]).await.unwrap(), 0);
     assert_eq!(file.write_asides(&[aside(None, false), aside(Some(0), true)]).await.unwrap(), 1);
     let better = RequestRow { latency_ns: 99, late: 1, ..request(2) };

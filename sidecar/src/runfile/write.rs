@@ -45,12 +45,12 @@ impl RunFile {
             for aside in asides {
                 if aside.again {
                     let [hops, requests] =
-                        schema::AMEND.map(|sql| sqlx::query(sql).bind(&aside.trace_id));
+                        schema::AMEND.map(|sql| sqlx::query(sql).bind(aside.trace_id.to_string()));
                     hops.execute(&mut *transaction).await?;
                     gone += requests.execute(&mut *transaction).await?.rows_affected();
                 }
                 sqlx::query(schema::ASIDE)
-                    .bind(&aside.trace_id)
+                    .bind(aside.trace_id.to_string())
                     .bind(&aside.cell)
                     .bind(aside.fragments.map(int))
                     .bind(int(aside.late))
@@ -116,7 +116,7 @@ fn int(value: u64) -> i64 {
 fn bind_request<'q>(query: Insert<'q>, (id, row): (i64, &RequestRow)) -> Insert<'q> {
     query
         .bind(id)
-        .bind(row.trace_id.clone())
+        .bind(row.trace_id.to_string())
         .bind(format!("{:016x}", row.root_id))
         .bind(row.kind.name())
         .bind(row.cell.clone())

@@ -512,7 +512,7 @@ async fn what_json_says_is_what_protobuf_says() {
     sidecar.flush_run(&nonce).await;
     let requests = sidecar.open_run_file().await.read_requests().await.unwrap();
     let [row] = requests.as_slice() else { panic!("{requests:?}") };
-    assert_eq!(row.trace_id, "5b8efff798038103d269b633813fc60c");
+    assert_eq!(row.trace_id.to_string(), "5b8efff798038103d269b633813fc60c");
     assert_eq!((row.latency_ns, row.error, row.weight, row.round), (1_000_000_000, true, 2.5, 3));
     assert_eq!(&*row.hops[0].hop, "page→sh\u{f6}p \"1\"");
 }

@@ -56,7 +56,7 @@ async fn a_lab_reads_the_rows_of_its_own_run_cell_by_cell() {
     assert!(of(&format!("?run={first}&cell=rest%2010B")).await.is_empty());
     // Single ones, whatever run they are of.
     let one = &written[1_200];
-    let id = &one.trace_id;
+    let id = one.trace_id.to_string();
     assert_eq!(of(&format!("?run=all&trace={id}")).await, std::slice::from_ref(one));
     assert_eq!(
         of(&format!("?run=all&trace={}", &id[..4].to_uppercase())).await,

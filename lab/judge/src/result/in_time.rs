@@ -20,7 +20,7 @@ const BOTH_WAYS: [Stage; 3] =
 #[must_use]
 pub fn in_time(row: &RequestRow) -> RequestResult {
     RequestResult {
-        trace_id: row.trace_id.clone(),
+        trace_id: row.trace_id.to_string(),
         root_id: format!("{:016x}", row.root_id),
         kind: row.kind.name().to_owned(),
         cell: row.cell.to_string(),

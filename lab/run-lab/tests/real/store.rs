@@ -1,6 +1,7 @@
 //! InfluxDB holds what happened: every point, also of the time it was away, and the drop rate that the
 //! result has.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -433,10 +434,23 @@ async fn ping(up: &Up, protocol: &str) {
         .env("K6_LOG_OUTPUT", loki)
         .env("GATEWAY", format!("http://{gateway}"))
         .envs([("PROTOCOL", protocol), ("SIZE", "1kB"), ("RATE", "50"), ("DURATION", "4s")])
+        .kill_on_drop(true)
         .output()
         .await
         .expect("k6 starts");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// What series show at each time, one on top of the other.
+fn heights(of: &[&panels::Series]) -> BTreeMap<u64, f64> {
+    let mut heights = BTreeMap::new();
+    for row in of.iter().flat_map(|one| &one.values) {
+        let numbers = row.iter().skip(1).filter_map(serde_json::Value::as_f64);
+        for (at, number) in row[0].as_u64().into_iter().cycle().zip(numbers) {
+            *heights.entry(at).or_default() += number;
+        }
+    }
+    heights
 }
 
 pub(crate) async fn load_by_k6_by_hand_has_its_own_line_as_high_as_the_stack(part: Part) {
@@ -461,12 +475,19 @@ pub(crate) async fn load_by_k6_by_hand_has_its_own_line_as_high_as_the_stack(par
     let (line, stack): (Vec<_>, Vec<_>) =
         series.iter().partition(|series| series.tags.contains_key("generator"));
     assert!(line.iter().all(|series| series.tags["generator"] == "k6"), "{line:?}");
-    let sum = |of: &[&panels::Series]| of.iter().flat_map(|one| one.numbers()).sum::<f64>();
-    let (line, stack) = (sum(&line), sum(&stack));
-    // On a quiet machine they are within 2 %. Beside other tests a request that only one of the two has may take as long
-    // as many others.
-    println!("the line is {:+.2} % from the stack", (line / stack - 1.0) * 100.0);
-    assert!((line / stack - 1.0).abs() < 0.1, "{line} is not {stack}");
+    let (line, stack) = (heights(&line), heights(&stack));
+    let mut off: Vec<f64> =
+        line.iter().filter_map(|(at, line)| Some(line / stack.get(at)? - 1.0)).collect();
+    off.sort_by(f64::total_cmp);
+    // Where a request is in only one of the two, its time is another matter: k6 told of it too late, or was ended. Such a
+    // request may take as long as many others, so what holds at most times is what is compared.
+    let median = off.get(off.len() / 2).copied().unwrap_or(f64::NAN);
+    println!(
+        "the line is {:+.2} % from the stack at the median of {} times",
+        median * 100.0,
+        off.len()
+    );
+    assert!(median.abs() < 0.05, "{line:?} is not {stack:?}");
 }
 
 /// Sends spans of a shop that asks its stock to the sidecar at `otlp` without end, as a stock SDK does by HTTP and JSON.
