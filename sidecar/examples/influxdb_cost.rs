@@ -14,14 +14,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use clap::Parser;
-use generator::{Form, SPANS_PER_TRACE, cpu_seconds, generate, open};
+use generator::{Form, PAIRS, SPANS_PER_TRACE, cpu_seconds, generate, open, ratio};
 use sidecar::{Sidecar, SidecarConfig};
-
-/// Student's t, two-sided 95 %, by degrees of freedom from 1.
-const T: [f64; 15] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131,
-];
 
 #[derive(Parser)]
 struct Arguments {
@@ -37,6 +31,7 @@ struct Round {
 }
 
 fn main() -> anyhow::Result<()> {
+    settings::Allocator::FRUGAL.use_it();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number =
         |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
@@ -53,7 +48,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(pairs: u64, seconds: u64) -> anyhow::Result<()> {
-    anyhow::ensure!((2..=16).contains(&pairs), "PAIRS must be 2 to 16");
+    anyhow::ensure!(PAIRS.contains(&pairs), "PAIRS must be {} to {}", PAIRS.start(), PAIRS.end());
     let (mut drain, url) = start_drain()?;
     let mut ratios = Vec::new();
     let (mut with, mut without) = ((0.0, 0.0), (0.0, 0.0));
@@ -77,17 +72,10 @@ async fn measure(pairs: u64, seconds: u64) -> anyhow::Result<()> {
     }
     drain.kill()?;
     drain.wait()?;
-    let n = ratios.len() as f64;
-    let mean = ratios.iter().sum::<f64>() / n;
-    let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let half = T[ratios.len() - 2] * (variance / n).sqrt();
+    let [mean, low, high] = ratio(&ratios)?;
     println!("spans per CPU second with     {:>9.0}", with.0 / with.1);
     println!("spans per CPU second without  {:>9.0}", without.0 / without.1);
-    println!(
-        "CPU per span, with over without: {mean:.3} ({:.3} to {:.3})",
-        mean - half,
-        mean + half
-    );
+    println!("CPU per span, with over without: {mean:.3} [{low:.3}, {high:.3}]");
     Ok(())
 }
 

@@ -9,7 +9,7 @@
 //!
 //! With `-- beside [PAIRS [SECONDS [FORM]]]` the same is sent to a Collector that makes metrics of the spans
 //! (`peers/collector`, built by Go), in turn with a sidecar: A B B A. Told are both figures, and their ratio with its
-//! 95 % interval (Student's t over the logarithms of the pairs' ratios). What the Collector does with its metrics is
+//! 95 % interval (Student's t over the logarithms of the pairs' ratios, after what the order of the two does). What the Collector does with its metrics is
 //! not counted: they go nowhere.
 
 mod generator;
@@ -22,15 +22,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
-use generator::{Form, SPANS_PER_TRACE, cpu_seconds, generate, open};
+use generator::{Form, PAIRS, SPANS_PER_TRACE, cpu_seconds, generate, open, ratio};
 use procfs::process::Process;
 use sidecar::{Batch, Done, Sidecar, SidecarConfig, Sink};
 
-/// Student's t, two-sided 95 %, by degrees of freedom from 1.
-const T: [f64; 15] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131,
-];
 /// The Collector's module, and the address in its configuration.
 const COLLECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers/collector");
 const ADDRESS: &str = "127.0.0.1:4327";
@@ -100,7 +95,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Both sides in turn.
 async fn beside(pairs: u64, seconds: u64, form: Form) -> anyhow::Result<()> {
-    anyhow::ensure!((2..=16).contains(&pairs), "PAIRS must be 2 to 16");
+    anyhow::ensure!(PAIRS.contains(&pairs), "PAIRS must be {} to {}", PAIRS.start(), PAIRS.end());
     let collector = build_collector()?;
     // The first round of a process finds caches and memory cold: it does not count.
     by_sidecar(1, 0, form).await?;
@@ -119,7 +114,7 @@ async fn beside(pairs: u64, seconds: u64, form: Form) -> anyhow::Result<()> {
             "pair {:>2}  spans per CPU second  sidecar {a:>9.0}  Collector {b:>9.0}",
             pair + 1
         );
-        ratios.push((a / b).ln());
+        ratios.push(a / b);
         for (sum, one) in [(&mut ours, own), (&mut theirs, other)] {
             sum.spans += one.spans;
             sum.cpu += one.cpu;
@@ -134,11 +129,7 @@ async fn beside(pairs: u64, seconds: u64, form: Form) -> anyhow::Result<()> {
             side.spans / side.cpu
         );
     }
-    let n = ratios.len() as f64;
-    let mean = ratios.iter().sum::<f64>() / n;
-    let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let half = T[ratios.len() - 2] * (variance / n).sqrt();
-    let [mean, low, high] = [mean, mean - half, mean + half].map(f64::exp);
+    let [mean, low, high] = ratio(&ratios)?;
     println!("sidecar over Collector: {mean:.2} [{low:.2}, {high:.2}]");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lab_judge::result::units::time;
+use lab_judge::result::units::{interval, time};
 use lab_judge::result::{Check, GateResult, Part, Ruling, RunResult};
 use lab_model::{ArmProgram, Environment, More, Status, Verdict};
 use serde::Serialize;
@@ -87,10 +87,9 @@ pub(super) fn line(check: &Check) -> String {
     };
     let mut line = format!("{:<9} {}  {}", ruling, check.cell, check.limit);
     match (check.change, check.interval) {
-        (Some(change), Some((low, high))) => {
-            let (low, high) = (signed(check, low), signed(check, high));
-            let _ =
-                write!(line, "  {} [{low}, {high}], {} pairs", signed(check, change), check.pairs);
+        (Some(change), Some(ends)) => {
+            let [change, ends] = [signed(check, change), interval(ends, |end| signed(check, end))];
+            let _ = write!(line, "  {change} {ends}, {} pairs", check.pairs);
         }
         _ => {
             let _ = write!(line, "  {}", check.why.as_deref().unwrap_or("not known"));
@@ -111,9 +110,8 @@ fn sits(families: &[Part]) -> String {
         return "of no family alone can it be said that it sits there".to_owned();
     }
     let one = |part: &Part| {
-        let (low, high) = part.difference.together;
-        let us = part.difference.us;
-        format!("{} {} [{}, {}]", part.family, time(us), time(low), time(high))
+        let ends = interval(part.difference.together, time);
+        format!("{} {} {ends}", part.family, time(part.difference.us))
     };
     format!("it sits in {}", families.iter().map(one).collect::<Vec<_>>().join(", "))
 }

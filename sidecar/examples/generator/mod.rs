@@ -4,8 +4,10 @@
 
 mod spans;
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use lab_contrast::{Level, Mean};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 
 pub(crate) use spans::Form;
@@ -23,6 +25,17 @@ const FRESH: Duration = Duration::from_millis(500);
 pub(crate) fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// How many pairs of rounds there may be: of fewer nothing is known, of more it only takes longer.
+pub(crate) const PAIRS: RangeInclusive<u64> = 2..=100;
+
+/// The ratio of two sides that ran in turn (A B, B A, …) and its 95 % interval, from the ratios of the pairs.
+pub(crate) fn ratio(of_pairs: &[f64]) -> anyhow::Result<[f64; 3]> {
+    let logarithms: Vec<f64> = of_pairs.iter().map(|ratio| ratio.ln()).collect();
+    let mean = Mean::of_alternating(&logarithms).ok_or_else(|| anyhow::anyhow!("too few pairs"))?;
+    let (low, high) = mean.interval(Level::ALONE);
+    Ok([mean.value, low, high].map(f64::exp))
 }
 
 /// Opens a run of one cell with the sidecar whose control endpoint is at `control`; answers its nonce.

@@ -12,6 +12,17 @@ pub fn time(us: f64) -> String {
     format!("{} {unit}", three_digits(value))
 }
 
+/// An interval, its ends as `write` has them: `[84.3, 203 µs]`. Where both have one unit it stands once.
+pub fn interval((low, high): (f64, f64), write: impl Fn(f64) -> String) -> String {
+    let ends = [low, high].map(write);
+    match ends.each_ref().map(|end| end.split_once(' ')) {
+        [Some((low, unit)), Some((high, same))] if unit == same => {
+            format!("[{low}, {high} {unit}]")
+        }
+        _ => format!("[{}, {}]", ends[0], ends[1]),
+    }
+}
+
 /// The same without zeros that say nothing, as the ticks of an axis are written: `1 ms`, `500 µs`.
 #[must_use]
 pub fn round_time(us: f64) -> String {

@@ -4,7 +4,7 @@
 use super::Status;
 use super::diagnosis::overloaded;
 use super::explanation::family_words;
-use crate::result::units::{percent, rate, time, trimmed};
+use crate::result::units::{interval, percent, rate, time, trimmed};
 use crate::result::{CellResult, ContrastResult, RESIDUAL, RunResult, TAIL};
 use lab_contrast::{Difference, Ratio};
 use lab_model::Capability;
@@ -201,10 +201,6 @@ pub fn part_words(family: &str) -> &'static str {
         RESIDUAL => "unexplained",
         family => family_words(family),
     }
-}
-
-fn interval((low, high): (f64, f64), write: impl Fn(f64) -> String) -> String {
-    format!("[{}, {}]", write(low), write(high))
 }
 
 fn opposite(Difference { us, alone, together, visible }: Difference) -> Difference {

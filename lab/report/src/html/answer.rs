@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::super::family::named;
 use super::super::headline::{Compared, Step, compared, signed, steps};
 use super::markup::{Table, chip, details};
-use lab_judge::result::units::time;
+use lab_judge::result::units::{interval, time};
 use lab_judge::result::{ContrastResult, RESIDUAL, RunResult, TAIL};
 use lab_judge::verdict::{Comparison, ONE_START, headline, told};
 use lab_model::Status;
@@ -58,8 +58,7 @@ fn claim(pair: &Compared<'_>, contrast: &ContrastResult) -> Markup {
                 }
             } @else {
                 "Means: " (time(contrast.first_us)) " by " (pair.names[0]) ", " (time(contrast.second_us)) " by " (pair.names[1])
-                ": " (signed(contrast.mean.us)) " [" (signed(contrast.mean.together.0)) ", " (signed(contrast.mean.together.1))
-                "], which includes 0."
+                ": " (signed(contrast.mean.us)) " " (between(contrast.mean.together)) ", which includes 0."
             }
             @if let Some(cpu) = contrast.cpu {
                 " CPU of the services per request: " (pair.names[1]) " takes "
@@ -132,8 +131,8 @@ fn end(name: &str, us: f64, scale: &Scale) -> Markup {
     }
 }
 
-fn between((low, high): (f64, f64)) -> String {
-    format!("[{}, {}]", signed(low), signed(high))
+fn between(ends: (f64, f64)) -> String {
+    interval(ends, signed)
 }
 
 /// All parts with their intervals, found or not, and their sum.

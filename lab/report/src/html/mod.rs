@@ -74,7 +74,8 @@ fn family_styles() -> String {
 fn head(result: &RunResult) -> Markup {
     html! {
         header {
-            p.run { (result.run_id) " · " (result.environment.started_at) }
+            p.run { (result.run_id) " · " (result.environment.started_at) " · on "
+                (result.environment.cpus) " × " (result.environment.cpu_model) }
             h1 {
                 @if let Some(answer) = in_one_sentence(&compared(result)) { (answer) }
                 @else if let Some(found) = found(result) { (found) }
@@ -218,7 +219,8 @@ const SECTIONS: [Section; 17] = [
         ANSWER,
         "By how much, and why",
         "From one mean to the other, step by step: a bar is what one kind of work or waiting adds, the thin line over it and the \
-             brackets are its 95 % interval, wide enough that all on this page hold at once. What includes 0 is not claimed.",
+             brackets are its 95 % interval, wide enough that all on this page hold at once. What includes 0 is not claimed. \
+             Each card has a scale of its own.",
         answer::section,
     ),
     Section::new(

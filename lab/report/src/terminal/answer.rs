@@ -7,7 +7,7 @@ use ledger::Family;
 use super::super::family::{Look, look};
 use super::super::headline::{Compared, answer, compared, found, signed, steps};
 use super::super::text::{Paint, wrap};
-use lab_judge::result::units::time;
+use lab_judge::result::units::{interval, time};
 use lab_judge::result::{ContrastResult, RunResult};
 use lab_judge::verdict::{Comparison, ONE_START, headline, told};
 
@@ -86,10 +86,8 @@ fn waterfall(text: &mut String, pair: &Compared<'_>, contrast: &ContrastResult, 
             "",
             rest = BARS.saturating_sub(from + long)
         );
-        let interval = step.interval.map_or_else(String::new, |(low, high)| {
-            format!(" [{}, {}]", signed(low), signed(high))
-        });
-        line(text, &step.name, &bar, &format!("{}{interval}", signed(step.us)));
+        let ends = step.interval.map(|ends| format!(" {}", interval(ends, signed)));
+        line(text, &step.name, &bar, &(signed(step.us) + ends.as_deref().unwrap_or_default()));
     }
     line(text, pair.names[1], &end(contrast.second_us), &time(contrast.second_us));
 }

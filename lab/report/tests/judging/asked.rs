@@ -67,10 +67,10 @@ fn a_gate_reads_as_what_was_asked_what_came_and_where_it_sits() {
     let (result, _) = held(&arms(50), &["mean>5%", "p99>5%", "mean>60us"]);
     expect![[r#"
 
-        EXCEEDED  rest-1kB  mean>5%  +17.2 % [+16.8 %, +17.6 %], 10 pairs
-                  it sits in serialization 50.0 µs [49.9 µs, 50.1 µs]
+        EXCEEDED  rest-1kB  mean>5%  +17.2 % [+16.8, +17.6 %], 10 pairs
+                  it sits in serialization 50.0 µs [49.9, 50.1 µs]
         unknown   rest-1kB  p99>5%  a p99 takes 1000 answers a round: at 100/s, rounds of 10 s
-        kept      rest-1kB  mean>60us  +49.7 µs [+48.6 µs, +50.8 µs], 10 pairs
+        kept      rest-1kB  mean>60us  +49.7 µs [+48.6, +50.8 µs], 10 pairs
 
         EXCEEDED: 1 of 3 limits lie below the whole interval
     "#]]

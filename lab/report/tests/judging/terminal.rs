@@ -150,13 +150,13 @@ fn a_report_begins_with_which_is_faster_by_how_much_and_why() {
         10 B        no difference of the means seen, though of their parts; one of 3.66 µs or more would have been (6 pairs of
                     rounds; without pairing, halves of one side's own rounds differ by up to 1.61 µs)
                     REST                             |                                    283 µs
-                    waiting for the ends of messages ddddddddddddddddddddddddddddddddddd  +3.01 µs [+2.90 µs, +3.12 µs]
+                    waiting for the ends of messages ddddddddddddddddddddddddddddddddddd  +3.01 µs [+2.90, +3.12 µs]
                     9 others, each unclear                                         ·····  -0.44 µs
                     gRPC                                                           |      285 µs
-        100 kB      REST takes 167 µs longer [155 µs, 179 µs], 1.23× [1.23, 1.24]
+        100 kB      REST takes 167 µs longer [155, 179 µs], 1.23× [1.23, 1.24]
                     REST                                                          | 881 µs
-                    encoding and decoding      sssssssssssssssssssssssssssssssssss  -257 µs [-266 µs, -248 µs]
-                    framing                    ffffffffffff                         +89.8 µs [+87.7 µs, +92.0 µs]
+                    encoding and decoding      sssssssssssssssssssssssssssssssssss  -257 µs [-266, -248 µs]
+                    framing                    ffffffffffff                         +89.8 µs [+87.7, +92.0 µs]
                     8 others, small or unclear             ·                        +0.36 µs
                     gRPC                                   |                        714 µs
 
