@@ -67,7 +67,7 @@ async fn what_k6_pushes_is_the_edge_of_its_requests() {
     assert_eq!((stats.spans_received, stats.cells_ignored), (3, 0));
     let rows = rows(sidecar).await;
     let [http, grpc] = [TRACE, 0xaa10_7484_8f1c_5c14_3784_3a25_3c6d_cb09]
-        .map(|trace| rows.iter().find(|row| row.trace_id.0 == u128::from(trace)).unwrap());
+        .map(|trace| rows.iter().find(|row| row.trace_id.0 == trace).unwrap());
     let stages = |row: &RequestRow| -> Vec<_> {
         row.hops[0].stages.iter().map(|(stage, time)| (stage, time.ns, time.kind)).collect()
     };

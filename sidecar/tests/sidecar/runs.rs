@@ -38,7 +38,7 @@ async fn rows(sidecar: Running) -> Vec<RequestRow> {
     let path = sidecar.run_file.clone();
     let _folder = sidecar.stop().await;
     let mut rows = RunFile::open(path).await.unwrap().read_requests().await.unwrap();
-    rows.sort_by(|a, b| a.trace_id.cmp(&b.trace_id));
+    rows.sort_by_key(|row| row.trace_id);
     rows
 }
 
