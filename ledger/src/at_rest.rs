@@ -66,6 +66,10 @@ impl AtRest {
             }
         }
         let ends = record.ends();
+        // Alike are those that are told from the same: the first.
+        if record.base != ends.map_or(0, |(first, _)| first - 1) {
+            return None;
+        }
         Some(Rested { record: AtRest(Form::Small(record)), ends, origin })
     }
 
@@ -130,7 +134,11 @@ impl Small {
     /// Reads marks, if there is room for them, and they are the first.
     #[inline]
     fn read_marks(&mut self, content: &mut Content<'_>) -> Option<()> {
-        let base = content.next()?.checked_sub(1)?;
+        let first = content.next()?;
+        if first == 0 && content.is_empty() {
+            return Some(());
+        }
+        let base = first.checked_sub(1)?;
         // What is told from 0, or past what 64 bits have room for, would be taken for what it is not.
         if self.base != 0 || base == 0 || base.checked_add(u32::MAX.into()).is_none() {
             return None;

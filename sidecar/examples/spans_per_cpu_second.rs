@@ -9,8 +9,8 @@
 //!
 //! With `-- beside [PAIRS [SECONDS [FORM]]]` the same is sent to a Collector that makes metrics of the spans
 //! (`peers/collector`, built by Go), in turn with a sidecar: A B B A. Told are both figures, and their ratio with its
-//! 95 % interval (Student's t over the logarithms of the pairs' ratios, after what the order of the two does). What the Collector does with its metrics is
-//! not counted: they go nowhere.
+//! 95 % interval (Student's t over the logarithms of the pairs' ratios, after what the order of the two does). What the
+//! Collector does with its metrics is not counted: they go nowhere.
 
 mod generator;
 

@@ -1,7 +1,7 @@
 //! Where traces are: those that are open, and which were closed not long ago.
 //!
 //! An open trace is in a slot, and whoever has noted the slot finds it without a look at its id. A slot is used again when
-//! its trace is gone, so notes tell by a number which of its traces they are of. What is known of an id is such a note: to
+//! its trace is gone, so notes that outlive traces tell by a number which of its traces they are of. What is known of an id is such a note: to
 //! close a trace it need not be looked for, which would be in memory that has grown cold.
 
 use std::collections::hash_map::RandomState;

@@ -20,7 +20,7 @@ struct Two {
 pub(super) struct OfRuns {
     /// The last and the first slot of each run that has one.
     ends: BTreeMap<Run, Two>,
-    /// The neighbours of every slot that is in a list.
+    /// The neighbours of each slot, which hold while it is in a list.
     neighbours: Vec<Two>,
 }
 
@@ -39,10 +39,14 @@ impl OfRuns {
         }
     }
 
-    /// Forgets the trace in `slot`, which was noted to be of `run`.
+    /// Forgets the trace in `slot`, if it was noted to be of `run`.
     pub(super) fn forget(&mut self, run: Run, slot: Slot) {
         let Some(ends) = self.ends.get_mut(&run) else { return };
         let Some(&Two { before, after }) = self.neighbours.get(slot.at as usize) else { return };
+        let here = self.neighbours.get(before as usize).map_or(ends.after, |before| before.after);
+        if here != slot.at {
+            return;
+        }
         match self.neighbours.get_mut(before as usize) {
             Some(before) => before.after = after,
             None => ends.after = after,
@@ -83,6 +87,8 @@ mod tests {
                 left.retain(|&at| at != gone);
             }
             assert_eq!((of_runs.first(one), of_runs.first(other)), (None, Some(1)));
+            of_runs.forget(one, slot(2));
+            of_runs.forget(other, slot(2));
             // Slots are used again, by another run too.
             of_runs.note(other, slot(4));
             for at in [1, 3, 5, 4] {

@@ -234,12 +234,16 @@ impl<'a> Draft<'a> {
         if bytes.len() > limits::RECORD_BYTES {
             return Err(format!("{} bytes, more than {}", bytes.len(), limits::RECORD_BYTES));
         }
-        let origin = match (&self.measured, AtRest::unpack(bytes)) {
-            (Measured::Nothing, Some(Rested { record, ends, origin })) => {
+        let rested = match self.measured {
+            Measured::Nothing => AtRest::unpack(bytes),
+            _ => None,
+        };
+        let origin = match rested {
+            Some(Rested { record, ends, origin }) => {
                 self.measured = Measured::AtRest(Box::new(record), ends);
                 origin
             }
-            _ => self.record(half).unpack(bytes).map_err(|error| error.to_string())?,
+            None => self.record(half).unpack(bytes).map_err(|error| error.to_string())?,
         };
         if let Some(Origin { sequence, .. }) = origin.filter(|it| it.instance == told.instance) {
             told.came(sequence);

@@ -68,6 +68,9 @@ pub(super) fn record(half: &Half, told: (u64, u64)) -> Result<(u64, u64), Reason
     Ok((from, until))
 }
 
+// The numbers of a record that was put at rest as it was read keep all bounds but that of its marks.
+const _: () = assert!(u32::MAX as u64 <= DAY_NS && DAY_NS <= MOST_BYTES);
+
 /// Whether a message can have had so much traffic.
 fn fits(traffic: &Traffic) -> bool {
     traffic.numbers().into_iter().all(|number| number <= MOST_BYTES)

@@ -1,5 +1,7 @@
 //! What decoding promises. Messages are made by opentelemetry-proto's generated code.
 
+mod records;
+
 use ledger::{Attribute, Half, Point, Side, Stage, names};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -203,38 +205,6 @@ fn a_record_arrives_with_its_marks_as_interval() {
     sent.clock = "boot".to_owned();
     sent.wall = span.start_time_unix_nano;
     assert_eq!(decode(vec![span]).spans[0].half(), sent);
-}
-
-#[test]
-fn a_packed_record_and_a_plain_one_are_the_same_span() {
-    let mut half = Half::new(Side::Client, (0, 0));
-    for (at, &point) in Point::ALL.iter().enumerate() {
-        half.marks.set(point, 1_000_000 + 1_000 * at as u64);
-    }
-    half.sending.window_wait = 7;
-    half.outbound =
-        ledger::Traffic { payload: 10, body: 13, wire: 90, frames: 2, framing: 18, headers: 59 };
-    (half.connection, half.http, half.attempts) = (3, 20, 1);
-    half.injected.push((Stage::Handler, 5_000_000));
-    let mut packed = Vec::new();
-    half.pack(Some(ledger::Origin { instance: 1, sequence: 2 }), &mut packed);
-    let packed = with(|span| {
-        span.attributes.push(attribute(names::PACKED, Value::BytesValue(packed)));
-    });
-    let plain = with(|span| {
-        for Attribute { key, value } in half.attributes() {
-            let ledger::Value::Text(value) = value else { panic!("{key}") };
-            span.attributes.push(text(key, &value));
-        }
-    });
-    let batch = decode(vec![packed, plain]);
-    let [packed, plain] = batch.spans.as_slice() else { panic!("{:?}", batch.rejected) };
-    assert_eq!(packed.half(), plain.half());
-    assert_eq!(packed.half().injected.len(), 1);
-    let broken = with(|span| {
-        span.attributes.push(attribute(names::PACKED, Value::BytesValue(vec![1, 1, 9])));
-    });
-    assert!(decode(vec![broken]).spans.is_empty());
 }
 
 #[test]

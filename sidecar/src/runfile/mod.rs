@@ -14,7 +14,9 @@ mod write;
 
 pub use file::{RunFile, RunFileError};
 pub(crate) use read::Wanted;
-pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow, TraceId};
+pub use rows::{
+    Aside, Attempt, Claimed, HopRow, NoTraceId, ProcessSample, RequestKind, RequestRow, TraceId,
+};
 pub use single::{MOST_SINGLE, Single};
 pub(crate) use sink::RunFileSink;
 

@@ -7,7 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::file::{RunFile, RunFileError};
-use super::rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
+use super::rows::{
+    Aside, Attempt, Claimed, HopRow, NoTraceId, ProcessSample, RequestKind, RequestRow, TraceId,
+};
 use super::schema::{TRAFFIC, stage_column};
 
 /// Requests that are read at once.
@@ -202,7 +204,7 @@ pub(super) fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     let stopwatch: Option<i64> = row.try_get("stopwatch_ns")?;
     let late: u32 = row.try_get("late")?;
     Ok(RequestRow {
-        trace_id: row.try_get::<&str, _>("trace_id")?.parse().unwrap_or_default(),
+        trace_id: trace_id(row)?,
         root_id: u64::from_str_radix(row.try_get("root_id")?, 16).unwrap_or(0),
         kind: RequestKind::from_name(row.try_get("kind")?),
         cell: row.try_get("cell")?,
@@ -231,9 +233,14 @@ pub(super) fn request(row: &SqliteRow) -> Result<RequestRow, sqlx::Error> {
     })
 }
 
+fn trace_id(row: &SqliteRow) -> Result<TraceId, sqlx::Error> {
+    let parsed = row.try_get::<&str, _>("trace_id")?.parse();
+    parsed.map_err(|error: NoTraceId| sqlx::Error::Decode(error.into()))
+}
+
 fn aside(row: &SqliteRow) -> Result<Aside, sqlx::Error> {
     Ok(Aside {
-        trace_id: row.try_get::<&str, _>("trace_id")?.parse().unwrap_or_default(),
+        trace_id: trace_id(row)?,
         cell: row.try_get("cell")?,
         fragments: Some(unsigned(row, "fragments")?),
         new_fragments: 0,

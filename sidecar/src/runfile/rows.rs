@@ -170,11 +170,18 @@ impl std::fmt::Display for TraceId {
     }
 }
 
-impl std::str::FromStr for TraceId {
-    type Err = std::num::ParseIntError;
+/// A text that is no [`TraceId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a trace id has 32 hexadecimal digits")]
+pub struct NoTraceId;
 
-    fn from_str(text: &str) -> Result<TraceId, Self::Err> {
-        u128::from_str_radix(text, 16).map(TraceId)
+impl std::str::FromStr for TraceId {
+    type Err = NoTraceId;
+
+    fn from_str(text: &str) -> Result<TraceId, NoTraceId> {
+        let digits = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+        number.map(TraceId).ok_or(NoTraceId)
     }
 }
 

@@ -141,6 +141,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_interval_names_its_unit_once_unless_its_ends_have_two() {
+        let of = |low, high| interval((low, high), time);
+        assert_eq!(of(84.3, 203.0), "[84.3, 203 µs]");
+        assert_eq!(of(-84.3, 1_030.0), "[-84.3 µs, 1.03 ms]");
+        assert_eq!(interval((1.16, 1.2), |ratio| format!("{ratio:.2}")), "[1.16, 1.20]");
+    }
+
+    #[test]
     fn numbers_read_well() {
         let times =
             [0.0, 0.42, 87.34, 999.6, 1_243.0, 12_340.0, 999_600.0, 2_220_000.0, -1.5].map(time);

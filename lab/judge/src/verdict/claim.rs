@@ -246,8 +246,8 @@ mod tests {
     fn a_difference_is_told_with_its_interval_and_the_families_it_comes_from() {
         assert_eq!(
             sentence(&claim(100.0, 40.0), "REST", "gRPC"),
-            "gRPC takes 100 µs longer [60.0 µs, 140 µs], 1.25× [1.10, 1.40]: 70.0 µs queueing [50.0 µs, 90.0 µs], \
-             30.0 µs framing [10.0 µs, 50.0 µs]"
+            "gRPC takes 100 µs longer [60.0, 140 µs], 1.25× [1.10, 1.40]: 70.0 µs queueing [50.0, 90.0 µs], \
+             30.0 µs framing [10.0, 50.0 µs]"
         );
     }
 
@@ -258,9 +258,9 @@ mod tests {
             at_a_glance(Comparison::Claim { contrast: claim, doubted, one_start: false }, names)
         };
         let pair = |answer: &str, by: &str| (answer.to_owned(), by.to_owned());
-        let faster = pair("REST is faster", "by 100 µs [60.0 µs, 140 µs]");
+        let faster = pair("REST is faster", "by 100 µs [60.0, 140 µs]");
         assert_eq!(glance(&claim(100.0, 40.0), false), faster);
-        let faster = pair("gRPC is faster", "by 100 µs [10.0 µs, 190 µs] (doubtful)");
+        let faster = pair("gRPC is faster", "by 100 µs [10.0, 190 µs] (doubtful)");
         assert_eq!(glance(&claim(-100.0, 90.0), true), faster);
         let none = pair("no difference seen", "52.0 µs or more would be seen");
         assert_eq!(glance(&claim(10.0, 40.0), false), none);
@@ -272,7 +272,7 @@ mod tests {
     fn the_slower_one_is_named_whichever_it_is() {
         assert_eq!(
             sentence(&claim(-100.0, 90.0), "REST", "gRPC"),
-            "REST takes 100 µs longer [10.0 µs, 190 µs], 0.8× [0.71, 0.91]: 70.0 µs queueing [25.0 µs, 115 µs]"
+            "REST takes 100 µs longer [10.0, 190 µs], 0.8× [0.71, 0.91]: 70.0 µs queueing [25.0, 115 µs]"
         );
     }
 
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(
             sentence(&claim, "REST", "gRPC"),
             "no difference of the means seen, though of their parts; one of 52.0 µs or more would have been (6 pairs of \
-             rounds); gRPC differs from REST by 70.0 µs queueing [50.0 µs, 90.0 µs], -30.0 µs framing [-35.0 µs, -25.0 µs]"
+             rounds); gRPC differs from REST by 70.0 µs queueing [50.0, 90.0 µs], -30.0 µs framing [-35.0, -25.0 µs]"
         );
     }
 

@@ -74,8 +74,7 @@ fn family_styles() -> String {
 fn head(result: &RunResult) -> Markup {
     html! {
         header {
-            p.run { (result.run_id) " · " (result.environment.started_at) " · on "
-                (result.environment.cpus) " × " (result.environment.cpu_model) }
+            p.run { (result.run_id) " · " (result.environment.started_at) " · " (machine(result)) }
             h1 {
                 @if let Some(answer) = in_one_sentence(&compared(result)) { (answer) }
                 @else if let Some(found) = found(result) { (found) }
@@ -83,6 +82,16 @@ fn head(result: &RunResult) -> Markup {
             }
             (banner(result))
         }
+    }
+}
+
+/// The machine that the numbers are of; of a system that ran already, that of its load.
+fn machine(result: &RunResult) -> String {
+    let at = &result.environment;
+    let on = if result.system.is_owned() { "on" } else { "load from" };
+    match at.cpu_model.as_str() {
+        "unknown" => format!("{on} {} CPUs", at.cpus),
+        model => format!("{on} {} × {model}", at.cpus),
     }
 }
 

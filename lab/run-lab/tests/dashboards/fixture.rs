@@ -143,7 +143,7 @@ fn claims(lines: &mut Lines, first: &str, second: &str, payload: &str) {
     for family in [WHOLE, "queue"] {
         let words = if family == WHOLE {
             format!(
-                ",{F_ANSWER}=\"REST is faster\",{F_BY}=\"by 154 µs [120 µs, 190 µs]\",\
+                ",{F_ANSWER}=\"REST is faster\",{F_BY}=\"by 154 µs [120, 190 µs]\",\
                  {F_FIRST_MOSTLY}=\"REST: 65 % queue\",{F_SECOND_MOSTLY}=\"gRPC: 51 % queue\""
             )
         } else {

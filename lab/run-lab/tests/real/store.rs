@@ -481,7 +481,8 @@ pub(crate) async fn load_by_k6_by_hand_has_its_own_line_as_high_as_the_stack(par
     off.sort_by(f64::total_cmp);
     // Where a request is in only one of the two, its time is another matter: k6 told of it too late, or was ended. Such a
     // request may take as long as many others, so what holds at most times is what is compared.
-    let median = off.get(off.len() / 2).copied().unwrap_or(f64::NAN);
+    assert!(off.len() >= 3 && off.len() * 2 >= line.len(), "{line:?} is not {stack:?}");
+    let median = off[off.len() / 2];
     println!(
         "the line is {:+.2} % from the stack at the median of {} times",
         median * 100.0,

@@ -263,3 +263,30 @@ fn two_spans_of_one_id_are_counted_and_one_is_kept_whichever_came_first() {
     assert_eq!(kept, keep(b, a));
     assert_eq!(kept[0].rows, rows(ping()));
 }
+
+#[test]
+fn a_flush_of_a_run_takes_its_own_traces_whatever_became_of_them_and_of_others() {
+    let runs = crate::runs::Runs::default();
+    let [one, other] = [(); 2].map(|()| runs.open().unwrap().0);
+    let of = |trace: u128, run: Run| Span { trace, run, ..span(Client, 1, 0, "s", (1, 2)) };
+    let inner = |trace: u128| Span { id: 2, parent: 1, ..of(trace, one) };
+    let ids = |traces: Vec<Due>| traces.iter().map(|trace| trace.id).collect::<Vec<_>>();
+    let mut joiner = Joiner::new(LIMITS);
+    // One that lacks its root is closed, and waits to be opened again.
+    joiner.offer(inner(10), 0);
+    assert_eq!(ids(joiner.due(5 * SECOND, 9)), [10]);
+    for (trace, run) in [(1, Run::NONE), (2, Run::NONE), (3, Run::NONE), (4, other)] {
+        joiner.offer(of(trace, run), 5 * SECOND);
+    }
+    // That it is of a run is told by a later span; and one is opened again.
+    joiner.offer(inner(2), 5 * SECOND);
+    joiner.offer(of(10, one), 5 * SECOND);
+    // Closed before its time: handed out whoever asks first.
+    assert_eq!(joiner.evict_oldest(), 1);
+    assert_eq!(ids(joiner.flush_run(other, 5 * SECOND, 9)), [1, 4]);
+    joiner.offer(of(5, one), 5 * SECOND);
+    assert_eq!(ids(joiner.flush_run(one, 5 * SECOND, 2)), [2, 10]);
+    assert_eq!(ids(joiner.flush_run(one, 5 * SECOND, 9)), [5]);
+    assert_eq!(ids(joiner.flush_run(Run::NONE, 5 * SECOND, 9)), [3]);
+    assert_eq!(joiner.open(), 0);
+}
