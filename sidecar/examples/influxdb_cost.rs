@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn measure(pairs: u64, seconds: u64) -> anyhow::Result<()> {
     anyhow::ensure!(PAIRS.contains(&pairs), "PAIRS must be {} to {}", PAIRS.start(), PAIRS.end());
-    let (mut drain, url) = start_drain()?;
+    let (_drain, url) = start_drain()?;
     let mut ratios = Vec::new();
     let (mut with, mut without) = ((0.0, 0.0), (0.0, 0.0));
     // The first round of a process finds caches and memory cold: it does not count.
@@ -70,8 +70,6 @@ async fn measure(pairs: u64, seconds: u64) -> anyhow::Result<()> {
         with = (with.0 + on.spans, with.1 + on.cpu);
         without = (without.0 + off.spans, without.1 + off.cpu);
     }
-    drain.kill()?;
-    drain.wait()?;
     let [mean, low, high] = ratio(&ratios)?;
     println!("spans per CPU second with     {:>9.0}", with.0 / with.1);
     println!("spans per CPU second without  {:>9.0}", without.0 / without.1);
@@ -117,13 +115,25 @@ async fn round(url: Option<&str>, seconds: u64) -> anyhow::Result<Round> {
     Ok(Round { spans: (sent * SPANS_PER_TRACE) as f64, cpu, points: influxdb.points_written })
 }
 
-/// Starts the child that stands in for InfluxDB.
-fn start_drain() -> anyhow::Result<(Child, String)> {
-    let mut child =
+/// The child that stands in for InfluxDB; ends with this, whatever went wrong.
+struct Drain(Child);
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts it; answers where it listens.
+fn start_drain() -> anyhow::Result<(Drain, String)> {
+    let drain =
         Command::new(std::env::current_exe()?).arg("drain").stdout(Stdio::piped()).spawn()?;
+    let mut drain = Drain(drain);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line)?;
-    Ok((child, format!("http://{}", line.trim())))
+    BufReader::new(drain.0.stdout.take().expect("stdout is piped")).read_line(&mut line)?;
+    Ok((drain, format!("http://{}", line.trim())))
 }
 
 /// Answers every HTTP request on one connection after the other with 204, as InfluxDB does.

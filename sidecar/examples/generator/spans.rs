@@ -165,6 +165,7 @@ fn resource(service: &str) -> Vec<KeyValue> {
 
 fn make(trace: u64, (id, parent, kind): Link, edge: &str, form: Form) -> Span {
     let base = ledger::clock::now() + trace * 1_000;
+    let wall = ledger::wall::WallClock::read().to_wall(base);
     let parent_span_id = if parent == 0 { Vec::new() } else { parent.to_be_bytes().to_vec() };
     let mut span = Span {
         trace_id: u128::from(trace).to_be_bytes().to_vec(),
@@ -172,8 +173,8 @@ fn make(trace: u64, (id, parent, kind): Link, edge: &str, form: Form) -> Span {
         parent_span_id,
         name: "echo".to_owned(),
         kind: kind as i32,
-        start_time_unix_nano: 1_790_000_000_000_000_000 + base + id * 40_000,
-        end_time_unix_nano: 1_790_000_000_000_000_000 + base + 800_000 - id * 40_000,
+        start_time_unix_nano: wall + id * 40_000,
+        end_time_unix_nano: wall + 800_000 - id * 40_000,
         flags: 0x101,
         ..Span::default()
     };
