@@ -28,6 +28,9 @@ const READY: Duration = Duration::from_secs(20);
 /// How long a part may take to stop before it is killed. It sends its last spans meanwhile.
 const STOP: Duration = Duration::from_secs(6);
 
+/// How long all those who were told to stop are waited for: longer than any of them takes.
+const ALL_STOPPED: Duration = Duration::from_secs(8);
+
 /// Which environment variables of this process, by name, no part inherits.
 pub type Withheld = fn(&str) -> bool;
 
@@ -81,6 +84,14 @@ impl Supervisor {
     /// The program that parts are started from.
     pub fn executable(&self) -> &Path {
         &self.executable
+    }
+
+    /// Waits until no part is left, also of those that were dropped, for whose end nobody waited. All are to have been
+    /// told to stop.
+    pub async fn all_stopped(&self) {
+        self.watchers.close();
+        // Whoever is left after that stops when the pipe that it holds is closed.
+        let _ = tokio::time::timeout(ALL_STOPPED, self.watchers.wait()).await;
     }
 
     /// Starts a part and waits until it says where it listens.
@@ -168,7 +179,7 @@ impl Default for Terms {
     }
 }
 
-/// A running part. Dropped, it is stopped, but nobody waits for its end.
+/// A running part. Dropped, it is stopped, and only [`Supervisor::all_stopped`] waits for its end.
 #[derive(Debug)]
 pub struct Part {
     /// Its name.
@@ -369,6 +380,24 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_was_dropped_is_waited_for_with_all_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().to_path_buf();
+        let supervisor = Supervisor::new("/bin/sh".into(), logs, |_| false);
+        // Its end takes a moment, and leaves a trace.
+        let trace = dir.path().join("ended");
+        let script = format!(
+            "trap 'sleep 0.3; echo > {}; exit' TERM; echo listening pid=$$; while :; do sleep 0.1; done",
+            trace.display()
+        );
+        let part = supervisor.start("dropped", &["-c".to_owned(), script], &[]).await.unwrap();
+        drop(part);
+        assert!(!trace.exists());
+        supervisor.all_stopped().await;
+        assert!(trace.exists());
+    }
 
     #[test]
     fn the_listening_line_names_one_address_or_several() {

@@ -87,6 +87,7 @@ impl TestBed {
             Ok(begun) => begun,
             Err(error) => {
                 real_parts.stop().await;
+                supervisor.all_stopped().await;
                 return Err(error);
             }
         };
@@ -317,6 +318,8 @@ impl TestBed {
             sidecar.stop().await;
         }
         self.real_parts.stop().await;
+        // Whoever was being started when the run was interrupted is in nobody's hands.
+        self.supervisor.all_stopped().await;
     }
 
     /// As [`TestBed::stop`], when the books have been closed.
