@@ -7,6 +7,7 @@ mod absolute;
 mod affinity;
 mod external;
 mod group;
+mod listening;
 mod log;
 mod part;
 mod shim;

@@ -318,7 +318,6 @@ impl TestBed {
             sidecar.stop().await;
         }
         self.real_parts.stop().await;
-        // Whoever was being started when the run was interrupted is in nobody's hands.
         self.supervisor.all_stopped().await;
     }
 
