@@ -20,7 +20,7 @@ pub(super) mod id {
 pub(super) mod trace {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
 
-    use crate::runfile::TraceId;
+    use crate::runfile::trace_id::TraceId;
 
     pub(in crate::runfile) fn serialize<S: Serializer>(
         id: &TraceId,

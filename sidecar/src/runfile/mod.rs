@@ -10,15 +10,15 @@ mod rows;
 mod schema;
 mod single;
 mod sink;
+mod trace_id;
 mod write;
 
 pub use file::{RunFile, RunFileError};
 pub(crate) use read::Wanted;
-pub use rows::{
-    Aside, Attempt, Claimed, HopRow, NoTraceId, ProcessSample, RequestKind, RequestRow, TraceId,
-};
+pub use rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
 pub use single::{MOST_SINGLE, Single};
 pub(crate) use sink::RunFileSink;
+pub use trace_id::{NoTraceId, TraceId};
 
 #[cfg(test)]
 mod spec;

@@ -7,10 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::file::{RunFile, RunFileError};
-use super::rows::{
-    Aside, Attempt, Claimed, HopRow, NoTraceId, ProcessSample, RequestKind, RequestRow, TraceId,
-};
+use super::rows::{Aside, Attempt, Claimed, HopRow, ProcessSample, RequestKind, RequestRow};
 use super::schema::{TRAFFIC, stage_column};
+use super::trace_id::{NoTraceId, TraceId};
 
 /// Requests that are read at once.
 const CHUNK: i64 = 512;
