@@ -65,11 +65,11 @@ impl AtRest {
                 _ => {}
             }
         }
-        let ends = record.ends();
-        // Alike are those that are told from the same: the first.
-        if record.base != ends.map_or(0, |(first, _)| first - 1) {
+        // Alike are those that are told from the same: from just before the first.
+        if record.base != 0 && !record.marks.contains(&1) {
             return None;
         }
+        let ends = record.ends();
         Some(Rested { record: AtRest(Form::Small(record)), ends, origin })
     }
 
@@ -150,15 +150,10 @@ impl Small {
         })
     }
 
-    /// The earliest and the latest mark.
+    /// The earliest mark, from just before which all are told, and the latest.
     fn ends(&self) -> Option<(u64, u64)> {
-        let (mut first, mut last) = (u32::MAX, 0);
-        for &since in &self.marks {
-            // One that was not taken is 0, and so, less one, the largest.
-            first = first.min(since.wrapping_sub(1));
-            last = last.max(since);
-        }
-        (last != 0).then(|| (self.base + u64::from(first) + 1, self.base + u64::from(last)))
+        let last = self.marks.into_iter().fold(0, u32::max);
+        (last != 0).then(|| (self.base + 1, self.base + u64::from(last)))
     }
 
     fn restore(&self, half: &mut Half) {
