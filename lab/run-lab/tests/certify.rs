@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -22,20 +21,8 @@ fn mark(test: &str) -> String {
     format!("{test}-{}", std::process::id())
 }
 
-/// Processes that were started with `mark` and stay: who was killed while it began takes a moment to be gone.
-fn left(mark: &str) -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let there = started_with(mark);
-        if there.is_empty() || Instant::now() > deadline {
-            return there;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Processes that were started with `mark`.
-fn started_with(mark: &str) -> Vec<String> {
+fn left(mark: &str) -> Vec<String> {
     let wanted = format!("{MARK}={mark}");
     let processes = fs::read_dir("/proc").expect("Linux").flatten().map(|entry| entry.path());
     processes

@@ -11,6 +11,7 @@ mod listening;
 mod log;
 mod part;
 mod shim;
+mod watch;
 
 use std::process::ExitStatus;
 

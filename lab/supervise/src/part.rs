@@ -1,4 +1,4 @@
-//! One child process from its start to its end.
+//! Parts: how they are started, and what whoever started one holds.
 //!
 //! A child holds the reading end of a pipe whose writing end is ours: should run-lab be killed, the
 //! pipe closes and the child stops by itself. Children have a process group of their own, so that a
@@ -8,26 +8,23 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::group::{Group, Leftovers};
-use super::listening::{Listening, parse_listening};
-use super::log::{self, Tail};
+use super::listening::Listening;
+use super::log;
+use super::watch::Watch;
 use super::{Cpus, PartError, absolute};
 
 /// How long a part of ours may take to say where it listens: a busy machine is slow.
 const READY: Duration = Duration::from_secs(20);
-/// How long a part may take to stop before it is killed. It sends its last spans meanwhile.
-const STOP: Duration = Duration::from_secs(6);
 
 /// How long all those who were told to stop are waited for: longer than any of them takes.
 const ALL_STOPPED: Duration = Duration::from_secs(8);
@@ -139,22 +136,26 @@ impl Supervisor {
             Some(cpus) => cpus.start(|| command_line.spawn()),
             None => command_line.spawn(),
         };
-        let mut child = spawned.map_err(spawn_error)?;
-        let group = child.id().unwrap_or_default();
-        let whole = Group::new(group, leftovers);
-        // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
-        let stdin = child.stdin.take();
-        let within = terms.patience;
-        let mut birth = Birth { name, command: &command, log: &log, child: &mut child, within };
-        let (Listening { addresses, pid }, stdout) = birth.ready().await?;
-        let (stop, stopping) = oneshot::channel();
+        let child = spawned.map_err(spawn_error)?;
+        let group = Group::new(child.id().unwrap_or_default(), leftovers);
         let deaths = (!terms.finite).then(|| self.deaths.clone());
-        let pid = pid.unwrap_or(group);
-        let watch = Watch { name: name.to_owned(), pid, group: whole, command, log, deaths };
-        let ended =
-            self.watchers.spawn(watch.over(child, stdin, stdout, stopping, self.kill.clone()));
-        Ok(Part { name: name.to_owned(), pid, addresses, stop, ended })
+        let (pid, within) = (group.id, terms.patience);
+        let watch = Watch { name: name.to_owned(), pid, group, command, log, within, deaths };
+        // Watched over from here on: who does not wait until it is ready has dropped `stop`.
+        let (stop, stopping) = oneshot::channel();
+        let (ready, readiness) = oneshot::channel();
+        let ended = self.watchers.spawn(watch.over(child, ready, stopping, self.kill.clone()));
+        // Nothing is said if it was killed with all others.
+        let Listening { addresses, pid: kept } =
+            readiness.await.unwrap_or_else(|_| Err(killed(name)))?;
+        Ok(Part { name: name.to_owned(), pid: kept.unwrap_or(pid), addresses, stop, ended })
     }
+}
+
+/// It was killed before it was ready.
+fn killed(part: &str) -> PartError {
+    let (attempt, reason) = ("wait until it is ready".to_owned(), "it was killed".to_owned());
+    PartError::Setup { part: part.to_owned(), attempt, reason }
 }
 
 /// What of a part's arguments and environment names a file by a relative path.
@@ -222,156 +223,45 @@ impl Part {
     }
 }
 
-/// A child that is not ready yet.
-struct Birth<'a> {
-    name: &'a str,
-    command: &'a str,
-    log: &'a Path,
-    child: &'a mut Child,
-    within: Duration,
-}
-
-impl Birth<'_> {
-    async fn ready(
-        &mut self,
-    ) -> Result<(Listening, Option<Lines<BufReader<ChildStdout>>>), PartError> {
-        let Some(stdout) = self.child.stdout.take() else {
-            return Err(self.address_error(String::new()));
-        };
-        let mut lines = BufReader::new(stdout).lines();
-        match tokio::time::timeout(self.within, lines.next_line()).await {
-            Ok(Ok(Some(line))) => match parse_listening(&line) {
-                Some(listening) => Ok((listening, Some(lines))),
-                None => Err(self.address_error(line)),
-            },
-            Ok(_) => Err(self.exited().await),
-            Err(_) => Err(PartError::Silent {
-                part: self.name.to_owned(),
-                command: self.command.to_owned(),
-                seconds: self.within.as_secs(),
-                tail: Tail::of(self.log),
-            }),
-        }
-    }
-
-    fn address_error(&self, line: String) -> PartError {
-        PartError::Address { part: self.name.to_owned(), command: self.command.to_owned(), line }
-    }
-
-    /// Its output has ended: so will it.
-    async fn exited(&mut self) -> PartError {
-        // A child that closed its output and lingers is not ready either.
-        let status = match tokio::time::timeout(STOP, self.child.wait()).await {
-            Ok(Ok(status)) => status,
-            _ => ExitStatus::default(),
-        };
-        let (part, command) = (self.name.to_owned(), self.command.to_owned());
-        PartError::Exited { part, command, status, tail: Tail::of(self.log) }
-    }
-}
-
-/// Sees a running part to its end.
-struct Watch {
-    name: String,
-    /// The process that does the work.
-    pid: u32,
-    group: Group,
-    command: String,
-    log: PathBuf,
-    /// Who is to hear of its death; nobody if it ends by itself.
-    deaths: Option<mpsc::UnboundedSender<PartError>>,
-}
-
-impl Watch {
-    async fn over(
-        self,
-        mut child: Child,
-        stdin: Option<ChildStdin>,
-        stdout: Option<Lines<BufReader<ChildStdout>>>,
-        stopping: oneshot::Receiver<()>,
-        kill: CancellationToken,
-    ) -> Result<(), PartError> {
-        // What it says later is of no interest, but a full pipe would block it.
-        let drained = tokio::spawn(async move {
-            if let Some(lines) = stdout {
-                let mut rest = lines.into_inner();
-                let mut buffer = [0; 1024];
-                while matches!(rest.read(&mut buffer).await, Ok(count) if count > 0) {}
-            }
-        });
-        let ended = tokio::select! {
-            status = child.wait() => self.ended(status.unwrap_or_default()),
-            // The sender dropped means the same as a message.
-            _ = stopping => {
-                drop(stdin);
-                self.signal(Signal::TERM);
-                tokio::select! {
-                    _ = child.wait() => {}
-                    () = tokio::time::sleep(STOP) => self.force(&mut child).await,
-                    () = kill.cancelled() => self.force(&mut child).await,
-                }
-                Ok(())
-            }
-            () = kill.cancelled() => {
-                self.force(&mut child).await;
-                Ok(())
-            }
-        };
-        drained.abort();
-        ended
-    }
-
-    /// It has ended by itself.
-    fn ended(&self, status: ExitStatus) -> Result<(), PartError> {
-        // A shim that was killed has left its program behind.
-        self.group.kill();
-        let died = || PartError::Died {
-            part: self.name.clone(),
-            pid: self.pid,
-            command: self.command.clone(),
-            status,
-            tail: Tail::of(&self.log),
-        };
-        if let Some(deaths) = &self.deaths {
-            // Nobody listens any more when the lab itself is ending.
-            let _ = deaths.send(died());
-        }
-        if status.success() { Ok(()) } else { Err(died()) }
-    }
-
-    async fn force(&self, child: &mut Child) {
-        self.group.kill();
-        // Fails only if it has ended.
-        let _ = child.kill().await;
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.group.id).ok().and_then(Pid::from_raw) {
-            // It may have ended this moment, and is not reaped before `wait`: the id is still its own.
-            let _ = kill_process(pid, signal);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A part that takes a moment to stop, and leaves the file `ended` when it has.
+    fn slow(dir: &Path, first: &str) -> (Supervisor, Vec<String>) {
+        let ended = dir.join("ended");
+        let trap = format!("trap 'sleep 0.3; echo > {}; exit' TERM", ended.display());
+        let script = format!("{trap}; {first}; while :; do sleep 0.1; done");
+        let supervisor = Supervisor::new("/bin/sh".into(), dir.to_path_buf(), |_| false);
+        (supervisor, vec!["-c".to_owned(), script])
+    }
+
     #[tokio::test]
     async fn whoever_was_dropped_is_waited_for_with_all_others() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = dir.path().to_path_buf();
-        let supervisor = Supervisor::new("/bin/sh".into(), logs, |_| false);
-        // Its end takes a moment, and leaves a trace.
-        let trace = dir.path().join("ended");
-        let script = format!(
-            "trap 'sleep 0.3; echo > {}; exit' TERM; echo listening pid=$$; while :; do sleep 0.1; done",
-            trace.display()
-        );
-        let part = supervisor.start("dropped", &["-c".to_owned(), script], &[]).await.unwrap();
+        let (supervisor, script) = slow(dir.path(), "echo listening pid=$$");
+        let part = supervisor.start("dropped", &script, &[]).await.unwrap();
         drop(part);
-        assert!(!trace.exists());
+        assert!(!dir.path().join("ended").exists());
         supervisor.all_stopped().await;
-        assert!(trace.exists());
+        assert!(dir.path().join("ended").exists());
+    }
+
+    #[tokio::test]
+    async fn whoever_was_given_up_before_it_was_ready_is_waited_for_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = dir.path().join("begun");
+        let (supervisor, script) = slow(dir.path(), &format!("echo > {}", begun.display()));
+        let has_begun = async {
+            while !begun.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            part = supervisor.start("given-up", &script, &[]) => panic!("{part:?}"),
+            () = has_begun => {}
+        }
+        supervisor.all_stopped().await;
+        assert!(dir.path().join("ended").exists());
     }
 }

@@ -4,9 +4,9 @@
 //! its trace is gone, so notes that outlive traces tell by a number which of its traces they are of. What is known of an id is such a note: to
 //! close a trace it need not be looked for, which would be in memory that has grown cold.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::quality::RandomState;
 
 use super::trace::{Slot, Trace};
 
@@ -28,7 +28,7 @@ struct Held {
 /// The places of traces.
 #[derive(Debug)]
 pub(super) struct Places {
-    by_id: HashMap<Id, Slot, Keys>,
+    by_id: HashMap<Id, Slot, RandomState>,
     held: Vec<Held>,
     /// Slots without a trace.
     free: Vec<u32>,
@@ -123,87 +123,21 @@ impl Places {
 }
 
 /// The id of a trace in two halves: with a slot they take less than one number of so many bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Id([u64; 2]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Id {
+    high: u64,
+    low: u64,
+}
 
 impl Id {
     fn of(id: u128) -> Id {
-        Id([(id >> 64) as u64, id as u64])
-    }
-}
-
-impl Hash for Id {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.iter().for_each(|&half| state.write_u64(half));
-    }
-}
-
-/// What ids are hashed with. Peers choose them, so two of one hash must not be found by who does not know these numbers;
-/// and they are random in themselves, so no more is asked of a hash, and it can be a cheap one.
-#[derive(Debug, Clone, Copy)]
-struct Keys([u64; 2]);
-
-impl Default for Keys {
-    fn default() -> Keys {
-        let random = RandomState::new();
-        Keys([0, 1].map(|number| random.hash_one(number)))
-    }
-}
-
-impl BuildHasher for Keys {
-    type Hasher = Folded;
-
-    fn build_hasher(&self) -> Folded {
-        Folded { keys: *self, hash: 0 }
-    }
-}
-
-/// A hash by multiplying with a key and adding the two halves of the product, bit by bit.
-struct Folded {
-    keys: Keys,
-    hash: u64,
-}
-
-impl Hasher for Folded {
-    #[inline]
-    fn write_u64(&mut self, number: u64) {
-        let Keys([key, factor]) = self.keys;
-        let product = u128::from(self.hash ^ number ^ key) * u128::from(factor | 1);
-        self.hash = (product >> 64) as u64 ^ product as u64;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
-    }
-
-    fn finish(&self) -> u64 {
-        self.hash
+        Id { high: (id >> 64) as u64, low: id as u64 }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
-
-    #[test]
-    fn ids_that_are_counted_or_differ_in_one_half_have_hashes_of_their_own() {
-        let keys = Keys::default();
-        for shift in [0, 20, 64, 100] {
-            let ids = (0..10_000_u128).map(|id| keys.hash_one(Id::of((id << shift) | 1 << 127)));
-            let all: Vec<u64> = ids.collect();
-            // A table looks at some of the lowest and some of the highest bits.
-            let low: HashSet<u64> = all.iter().map(|hash| hash & 0xffff).collect();
-            let high: HashSet<u64> = all.iter().map(|hash| hash >> 57).collect();
-            assert!(
-                low.len() > 8_000 && high.len() == 128,
-                "{shift}: {} {}",
-                low.len(),
-                high.len()
-            );
-        }
-    }
 
     #[test]
     fn a_note_holds_for_no_other_trace_in_its_slot() {
