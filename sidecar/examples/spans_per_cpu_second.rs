@@ -207,7 +207,8 @@ async fn by_sidecar(seconds: u64, rate: u64, form: Form) -> anyhow::Result<Taken
 
 async fn by_collector(program: &Path, seconds: u64, form: Form) -> anyhow::Result<Taken> {
     let folder = tempfile::tempdir()?;
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let port = test_parts::Port::of_loopback()?;
+    let address = port.address.to_string();
     let config = std::fs::read_to_string(format!("{COLLECTOR}/collector.yaml"))?;
     anyhow::ensure!(config.contains(ADDRESS), "collector.yaml does not listen on {ADDRESS}");
     let path = folder.path().join("collector.yaml");

@@ -12,7 +12,6 @@ mod find;
 mod fuzz;
 mod influxdb;
 mod part;
-mod port;
 mod postgres;
 mod process;
 
@@ -20,8 +19,8 @@ pub use case::{Case, run};
 pub use find::{Found, NotAProgram};
 pub use fuzz::fuzz;
 pub use influxdb::{InfluxDb, Series};
+pub use lab_supervise::Port;
 pub use part::Part;
-pub use port::Port;
 pub use postgres::Postgres;
 
 /// The `main` of a test file whose tests need real parts.

@@ -11,8 +11,8 @@ use rustix::process::{Signal, getuid};
 use tempfile::TempDir;
 
 use crate::part::Part;
-use crate::port::Port;
 use crate::process::Process;
+use lab_supervise::Port;
 
 /// PostgreSQL refuses to run as root; then it runs as nobody, user and group (Debian, Fedora).
 const NOBODY: u32 = 65_534;
@@ -45,7 +45,8 @@ impl Postgres {
             .output()
             .expect("initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut postgres = Postgres { server: None, port: Port::reserve(), folder };
+        let mut postgres =
+            Postgres { server: None, port: Port::of_loopback().expect("a free port"), folder };
         if let Err(log) = postgres.serve() {
             panic!("postgres does not start: {log}");
         }
@@ -55,7 +56,7 @@ impl Postgres {
     /// The URL of a database that is always there.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://lab@127.0.0.1:{}/postgres", self.port.number)
+        format!("postgres://lab@{}/postgres", self.port.address)
     }
 
     /// Kills the server as a crash would; it can be started again.
@@ -88,7 +89,7 @@ impl Postgres {
         let folder = self.folder.path();
         let mut command = command("postgres", folder);
         command.arg("-D").arg(folder.join("data"));
-        command.args(["-p", &self.port.number.to_string(), "-h", "127.0.0.1", "-k"]).arg(folder);
+        command.args(["-p", &self.port.number().to_string(), "-h", "127.0.0.1", "-k"]).arg(folder);
         command.args(["-c", "shared_preload_libraries=pg_stat_statements", "-c", "fsync=off"]);
         // Immediate shutdown: it ends its processes and frees their memory.
         let mut server = Process::start(command.stderr(Stdio::piped()), folder, Signal::QUIT);

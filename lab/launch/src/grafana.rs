@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use lab_supervise::{Absolute, External, Part, PartError, Supervisor, free_port};
+use lab_supervise::{Absolute, External, Part, PartError, Port, Supervisor};
 
 use super::influxdb::Store;
 use super::secret;
@@ -109,10 +109,9 @@ pub async fn start_grafana(
         }
     };
     provision(folder, opening).map_err(failed("write its dashboards"))?;
-    let address = match listen.port() {
-        0 => SocketAddr::new(listen.ip(), free_port().map_err(failed("find a free port"))?.port()),
-        _ => listen,
-    };
+    let port = (listen.port() == 0).then(|| Port::reserve(listen.ip())).transpose();
+    let port = port.map_err(failed("find a free port"))?;
+    let address = port.as_ref().map_or(listen, |port| port.address);
     let password = secret::make().map_err(failed("make a secret"))?;
     secret::keep(&folder.join(ADMIN_SECRET), &password).map_err(failed("keep its secret"))?;
     let mut foreign = External::new(GRAFANA, program.to_owned());

@@ -18,7 +18,7 @@ pub(super) use store::READER_TOKEN;
 pub use store::Store;
 
 use super::secret;
-use lab_supervise::{Absolute, External, Part, PartError, Supervisor, free_port};
+use lab_supervise::{Absolute, External, Part, PartError, Port, Supervisor};
 
 /// Name of the part in logs and errors.
 const PART: &str = "influxdb";
@@ -49,7 +49,8 @@ pub async fn start_influxdb(
         }
     };
     secret::folder(data).map_err(failed("make its data folder"))?;
-    let address = free_port().map_err(failed("find a free port"))?;
+    let port = Port::of_loopback().map_err(failed("find a free port"))?;
+    let address = port.address;
     let kept = std::fs::read_to_string(data.join(SECRET_FILE)).ok();
     let password = match &kept {
         Some(secret) => secret.clone(),

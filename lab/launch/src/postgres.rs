@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::secret;
-use lab_supervise::{Absolute, External, Part, PartError, StopSignal, Supervisor, free_port};
+use lab_supervise::{Absolute, External, Part, PartError, Port, StopSignal, Supervisor};
 
 /// Name of the part in logs and errors.
 const PART: &str = "postgres";
@@ -52,7 +52,8 @@ pub async fn start_postgres(
         .map_err(failed("close its folder to others"))?;
     let inside = Absolute::new(folder.path()).map_err(failed("find its folder"))?;
     let data = inside.join("data");
-    let address = free_port().map_err(failed("find a free port"))?;
+    let port = Port::of_loopback().map_err(failed("find a free port"))?;
+    let address = port.address;
     let mut foreign = External::new(PART, program.clone());
     foreign.first =
         make_cluster(&program.with_file_name("initdb"), &data, &inside.join("password"));

@@ -1,8 +1,7 @@
 //! Programs that are not ours: what to start, for whom, and when they are ready.
 
 use std::ffi::OsString;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +22,8 @@ pub struct External<'a> {
     pub arguments: Vec<OsString>,
     /// Environment variables it gets besides ours.
     pub env: Vec<(&'a str, String)>,
-    /// Where it will listen, if it does: it is ready when it accepts connections there.
+    /// Where it will listen, if it does: it is ready when it accepts connections there. One that cannot pick a port and
+    /// say which is given a [`Port`](super::Port), held until it is ready.
     pub address: Option<SocketAddr>,
     /// A path that answers 200 once it is ready.
     pub health: Option<&'a str>,
@@ -112,12 +112,4 @@ fn here(path: &Path) -> Result<PathBuf, PartError> {
         attempt: "find out where it is".to_owned(),
         reason: error.to_string(),
     })
-}
-
-/// A loopback port that is free now, for programs that cannot pick one and say which.
-///
-/// # Errors
-/// If no port is free.
-pub fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

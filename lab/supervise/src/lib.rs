@@ -10,6 +10,7 @@ mod group;
 mod listening;
 mod log;
 mod part;
+mod port;
 mod shim;
 mod watch;
 
@@ -17,8 +18,9 @@ use std::process::ExitStatus;
 
 pub use absolute::Absolute;
 pub use affinity::Cpus;
-pub use external::{External, free_port};
+pub use external::External;
 pub use part::{Part, Supervisor, Withheld, not_inherited};
+pub use port::Port;
 pub use shim::{ShimConfig, StopSignal, keep};
 
 /// A part that did not start, or ended when nobody asked it to.

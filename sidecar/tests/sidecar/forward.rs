@@ -127,11 +127,9 @@ async fn every_export_arrives_byte_for_byte_with_the_headers_that_matter() {
 
 #[tokio::test]
 async fn a_collector_that_is_away_keeps_nobody_waiting_and_gets_everything_when_it_is_back() {
-    // An address that nobody has yet.
-    let address = {
-        let held = tokio::net::TcpListener::bind(anywhere()).await.unwrap();
-        held.local_addr().unwrap()
-    };
+    // Nobody listens there yet.
+    let port = test_parts::Port::of_loopback().unwrap();
+    let address = port.address;
     let flags = format!("--forward http://{address} --forward-queue 20000");
     let sidecar = Running::start(&flags).await;
     let url = format!("{}/v1/traces", sidecar.otlp);

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::part::Part;
-use crate::port::Port;
 use crate::process::Process;
+use lab_supervise::Port;
 pub use series::Series;
 
 /// How long it may take to be ready: less than a second, but on a machine that builds a minute was seen.
@@ -49,7 +49,14 @@ impl InfluxDb {
         let folder = tempfile::Builder::new().prefix("test-influxdb-").tempdir();
         let folder = folder.expect("a folder for its data");
         let (server, org_id) = (None, String::new());
-        let mut influxdb = InfluxDb { part, server, port: Port::reserve(), http, org_id, folder };
+        let mut influxdb = InfluxDb {
+            part,
+            server,
+            port: Port::of_loopback().expect("a free port"),
+            http,
+            org_id,
+            folder,
+        };
         influxdb.start_again().await;
         influxdb.set_up().await;
         influxdb
@@ -58,14 +65,14 @@ impl InfluxDb {
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port.number)
+        format!("http://{}", self.port.address)
     }
 
     /// Its address with user and password, as of a data source for InfluxQL.
     #[must_use]
     pub fn url_of_reader(&self) -> String {
         match self.part {
-            Part::Influxdb2 => format!("http://{NAME}:{TOKEN}@127.0.0.1:{}", self.port.number),
+            Part::Influxdb2 => format!("http://{NAME}:{TOKEN}@{}", self.port.address),
             _ => self.url(),
         }
     }
@@ -124,7 +131,7 @@ impl InfluxDb {
 
     fn command(&self) -> Command {
         let folder = |name: &str| self.folder.path().join(name);
-        let address = format!("127.0.0.1:{}", self.port.number);
+        let address = self.port.address.to_string();
         let log = std::fs::File::create(folder("log")).expect("a file for its log");
         let mut command = Command::new(self.part.program());
         // Settings of somebody's own InfluxDB are not this one's.

@@ -43,9 +43,9 @@ fn the_tour_prints_what_it_says() {
         let steps =
             steps.iter().map(|step| if step == SHORTER.0 { SHORTER.1 } else { step.as_str() });
         let mut script = steps.collect::<Vec<_>>().join("\n");
-        let free = PORTS.map(|named| (named, Port::reserve()));
+        let free = PORTS.map(|named| (named, Port::of_loopback().expect("a free port")));
         for (named, port) in &free {
-            script = script.replace(named, &port.number.to_string());
+            script = script.replace(named, &port.number().to_string());
         }
         let printed = run(&script, dir.path(), &[]);
         let shown = blocks.get(at + 1).filter(|next| next.language == "text");

@@ -55,9 +55,10 @@ async fn a_timeout_of_grpc_is_kept_by_the_server_and_passed_on_with_what_is_left
 async fn what_is_left_of_a_limit_travels_with_a_call_by_grpc() {
     let (address, told) = listener().await;
     let client = client(&Probe::off(), address);
-    let status = echo(&client, within(Duration::from_millis(300))).await.unwrap_err();
+    let limit = Duration::from_secs(2);
+    let status = echo(&client, within(limit)).await.unwrap_err();
     let told = told.await.unwrap();
-    assert!(!told.is_zero() && told <= Duration::from_millis(300), "{told:?}");
+    assert!(!told.is_zero() && told <= limit, "{told:?}");
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable), "{status}");
 }
 
@@ -66,9 +67,10 @@ async fn what_is_left_of_a_limit_travels_on_with_calls_made_for_the_request_that
     let (address, told) = listener().await;
     let next = format!("http://{address}").parse().unwrap();
     let client = client(&Probe::off(), start(Passing { next }, Probe::off()).await);
-    let status = echo(&client, within(Duration::from_secs(1))).await.unwrap_err();
+    let limit = Duration::from_secs(2);
+    let status = echo(&client, within(limit)).await.unwrap_err();
     let told = told.await.unwrap();
-    assert!(!told.is_zero() && told <= Duration::from_secs(1) - WORK, "{told:?}");
+    assert!(!told.is_zero() && told <= limit - WORK, "{told:?}");
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable), "{status}");
 }
 

@@ -25,7 +25,7 @@ struct PgBouncer {
 impl PgBouncer {
     async fn start(program: &Path, url: &str, mode: &str) -> PgBouncer {
         let folder = tempfile::tempdir().unwrap();
-        let port = Port::reserve();
+        let port = Port::of_loopback().expect("a free port");
         let behind = url.rsplit_once('@').unwrap().1;
         let (address, name) = behind.split_once('/').unwrap();
         let (host, server_port) = address.rsplit_once(':').unwrap();
@@ -38,7 +38,7 @@ impl PgBouncer {
             "[databases]\n{name} = host={host} port={server_port} dbname={name}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
              default_pool_size = 2\n",
-            port.number,
+            port.number(),
             users.display()
         );
         std::fs::write(&ini, text).unwrap();
@@ -50,7 +50,7 @@ impl PgBouncer {
             command.args(["-u", "nobody"]);
         }
         let child = command.arg(&ini).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let number = port.number;
+        let number = port.number();
         let bouncer = PgBouncer { child, port, _folder: folder };
         for _ in 0..1_000 {
             if tokio::net::TcpStream::connect(("127.0.0.1", number)).await.is_ok() {
@@ -65,7 +65,7 @@ impl PgBouncer {
     fn url(&self, url: &str) -> String {
         let (before, behind) = url.rsplit_once('@').unwrap();
         let (_, name) = behind.split_once('/').unwrap();
-        format!("{before}@127.0.0.1:{}/{name}", self.port.number)
+        format!("{before}@127.0.0.1:{}/{name}", self.port.number())
     }
 }
 

@@ -141,23 +141,31 @@ pub(crate) async fn every_panel_but_returns_rows(
 ) -> Answers {
     let (answers, queries) = queries_without_rows(shown).await;
     let mut empty = panels_without_rows(&answers, queries);
-    for (board, panel) in exempt {
-        let (all, part) = (empty.len(), Part::Panel((*panel).to_owned()));
-        empty.retain(|empty| empty.failed || empty.board != *board || empty.part != part);
-        assert!(empty.len() < all, "{board} has no panel {panel:?}, or it shows rows");
-    }
+    let shows = excuse(&mut empty, exempt);
+    assert!(shows.is_empty(), "there are no such panels, or they show rows: {shows:?}");
     none_of(empty);
     answers
+}
+
+/// Takes the panels in `exempt` out of those that are `empty`. Told are the exempt ones that are not among them.
+pub(crate) fn excuse<'e>(
+    empty: &mut Vec<Empty>,
+    exempt: &[(&'e str, &'e str)],
+) -> Vec<(&'e str, &'e str)> {
+    let mut shows = exempt.to_vec();
+    shows.retain(|(board, panel)| {
+        let (all, part) = (empty.len(), Part::Panel((*panel).to_owned()));
+        empty.retain(|empty| empty.failed || empty.board != *board || empty.part != part);
+        empty.len() == all
+    });
+    shows
 }
 
 /// The queries that [`every_panel_but_returns_rows`] would name, but for panels in `exempt` that show rows.
 pub(crate) async fn empty_ones_but(shown: Shown<'_>, exempt: &[(&str, &str)]) -> Vec<Empty> {
     let (answers, queries) = queries_without_rows(shown).await;
     let mut empty = panels_without_rows(&answers, queries);
-    let is = |empty: &Empty, (board, panel): &(&str, &str)| {
-        empty.board == *board && empty.part == Part::Panel((*panel).to_owned())
-    };
-    empty.retain(|empty| empty.failed || !exempt.iter().any(|one| is(empty, one)));
+    excuse(&mut empty, exempt);
     empty
 }
 
