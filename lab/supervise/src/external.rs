@@ -64,8 +64,8 @@ impl<'a> External<'a> {
 }
 
 impl Supervisor {
-    /// Starts a program that is not ours and waits until it is ready. It ends with run-lab, even if that
-    /// is killed.
+    /// Starts a program that is not ours and waits until it is ready; given up as [`Supervisor::start`] is. It ends with
+    /// run-lab, even if that is killed.
     ///
     /// # Errors
     /// If it does not start, ends, or is not ready in time.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// A child and whatever it started. Dropped, all of it is killed: whoever gives up waiting for a part to be
-/// ready leaves none behind.
+/// A child and whatever it started. Dropped, all of it is killed: what a child left behind when it ended, and all where
+/// the runtime is being torn down.
 #[derive(Debug)]
 pub(super) struct Group {
     /// The process that leads it.

@@ -84,15 +84,16 @@ impl Supervisor {
         &self.executable
     }
 
-    /// Waits until no part is left, also of those that were dropped, for whose end nobody waited. All are to have been
-    /// told to stop.
+    /// Waits until no part is left, also of those that were dropped or given up, for whose end nobody waited. All are to
+    /// have been told to stop.
     pub async fn all_stopped(&self) {
         self.watchers.close();
         // Whoever is left after that stops when the pipe that it holds is closed.
         let _ = tokio::time::timeout(ALL_STOPPED, self.watchers.wait()).await;
     }
 
-    /// Starts a part and waits until it says where it listens.
+    /// Starts a part and waits until it says where it listens. Who gives that up, by dropping this, has told the part to
+    /// stop, and only [`Supervisor::all_stopped`] waits for its end.
     ///
     /// # Errors
     /// If it does not start, ends, or says nothing of the kind in time.
@@ -145,14 +146,15 @@ impl Supervisor {
         let (stop, stopping) = oneshot::channel();
         let (ready, readiness) = oneshot::channel();
         let ended = self.watchers.spawn(watch.over(child, ready, stopping, self.kill.clone()));
-        // Nothing is said if it was killed with all others.
-        let Listening { addresses, pid: kept } =
-            readiness.await.unwrap_or_else(|_| Err(killed(name)))?;
+        let Ok(Listening { addresses, pid: kept }) = readiness.await else {
+            // Its end is complete before anybody hears of it.
+            return Err(ended.await.unwrap_or(Ok(())).err().unwrap_or_else(|| killed(name)));
+        };
         Ok(Part { name: name.to_owned(), pid: kept.unwrap_or(pid), addresses, stop, ended })
     }
 }
 
-/// It was killed before it was ready.
+/// It was killed with all others before it was ready.
 fn killed(part: &str) -> PartError {
     let (attempt, reason) = ("wait until it is ready".to_owned(), "it was killed".to_owned());
     PartError::Setup { part: part.to_owned(), attempt, reason }
@@ -245,6 +247,41 @@ mod tests {
         assert!(!dir.path().join("ended").exists());
         supervisor.all_stopped().await;
         assert!(dir.path().join("ended").exists());
+    }
+
+    #[tokio::test]
+    async fn whoever_was_killed_before_it_was_ready_is_told_of_when_it_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (supervisor, script) = slow(dir.path(), ":");
+        let kill = CancellationToken::new();
+        let supervisor =
+            supervisor.overseen(mpsc::unbounded_channel().0, (TaskTracker::new(), kill.clone()));
+        kill.cancel();
+        let error = supervisor.start("killed", &script, &[]).await.unwrap_err();
+        assert_eq!(error.to_string(), "killed: cannot wait until it is ready: it was killed");
+        assert!(supervisor.watchers.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_is_not_ready_is_gone_with_its_folder_when_that_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        let within = Duration::from_millis(100);
+        for (said, error) in [
+            (":", "did not say where it listens within 0 s"),
+            ("echo hello", "said \"hello\" instead"),
+            ("printf '\\377\\n'", "instead of where it listens"),
+            ("exec >&-; exit 7", "exit status: 7"),
+        ] {
+            std::fs::create_dir(&folder).unwrap();
+            let (supervisor, script) = slow(dir.path(), said);
+            let arguments: Vec<_> = script.iter().map(OsString::from).collect();
+            let patience = if said == ":" { within } else { READY };
+            let terms = Terms { finite: false, patience, remove: Some(folder.clone()) };
+            let told = supervisor.begin("late", &arguments, &[], terms).await.unwrap_err();
+            assert!(told.to_string().contains(error), "{told}");
+            assert!(supervisor.watchers.is_empty() && !folder.exists(), "{said}");
+        }
     }
 
     #[tokio::test]

@@ -18,8 +18,8 @@ use super::log::Tail;
 /// How long a part may take to stop before it is killed. It sends its last spans meanwhile.
 const STOP: Duration = Duration::from_secs(6);
 
-/// Who waits until a part is ready.
-pub(super) type Ready = oneshot::Sender<Result<Listening, PartError>>;
+/// Who waits until a part is ready. Dropped, it never will be, and why is the outcome of its watch.
+pub(super) type Ready = oneshot::Sender<Listening>;
 
 /// Sees a part from its start to its end.
 pub(super) struct Watch {
@@ -46,7 +46,7 @@ impl Watch {
         // `wait` closes the pipe if the child still holds it, and the closed pipe is the order to stop.
         let stdin = child.stdin.take();
         let (said, saying) = oneshot::channel();
-        let listener = tokio::spawn(listen(child.stdout.take(), said));
+        let hearing = tokio::spawn(hear(child.stdout.take(), said));
         let ended = tokio::select! {
             ended = self.life(&mut child, saying, ready) => ended,
             // The sender dropped means the same as a message.
@@ -65,7 +65,7 @@ impl Watch {
                 Ok(())
             }
         };
-        listener.abort();
+        hearing.abort();
         ended
     }
 
@@ -80,14 +80,13 @@ impl Watch {
             Ok(listening) => {
                 self.pid = listening.pid.unwrap_or(self.pid);
                 // Who waited no more has told it to stop as well.
-                let _ = ready.send(Ok(listening));
+                let _ = ready.send(listening);
                 let status = child.wait().await;
                 self.ended(status.unwrap_or_default())
             }
             Err(error) => {
                 self.force(child).await;
-                let _ = ready.send(Err(error));
-                Ok(())
+                Err(error)
             }
         }
     }
@@ -106,9 +105,10 @@ impl Watch {
             },
             Ok(Err(_)) => {
                 // Its output has ended, so will it; and one that lingers is not ready either.
-                let status = tokio::time::timeout(STOP, child.wait()).await;
-                let status =
-                    status.map_or_else(|_| ExitStatus::default(), Result::unwrap_or_default);
+                if tokio::time::timeout(STOP, child.wait()).await.is_err() {
+                    self.force(child).await;
+                }
+                let status = child.wait().await.unwrap_or_default();
                 Err(PartError::Exited { part, command, status, tail: Tail::of(&self.log) })
             }
             Err(_) => {
@@ -151,13 +151,13 @@ impl Watch {
 }
 
 /// Passes on the first line that a part says. What it says later is of no interest, but a full pipe would block it.
-async fn listen(stdout: Option<ChildStdout>, said: oneshot::Sender<String>) {
+async fn hear(stdout: Option<ChildStdout>, said: oneshot::Sender<String>) {
     let Some(stdout) = stdout else { return };
     let mut stdout = BufReader::new(stdout);
-    let mut line = String::new();
-    if matches!(stdout.read_line(&mut line).await, Ok(count) if count > 0) {
+    let mut line = Vec::new();
+    if matches!(stdout.read_until(b'\n', &mut line).await, Ok(count) if count > 0) {
         // Nobody waits for it if the part was told to stop.
-        let _ = said.send(line.trim_end().to_owned());
+        let _ = said.send(String::from_utf8_lossy(&line).trim_end().to_owned());
         let mut buffer = [0; 1024];
         while matches!(stdout.read(&mut buffer).await, Ok(count) if count > 0) {}
     }

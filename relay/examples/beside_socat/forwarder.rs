@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Lines};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use test_parts::Port;
 
 /// How long a forwarder may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,10 +89,10 @@ impl Forwarder {
 
     fn start_socat(to: SocketAddr) -> Result<Forwarder> {
         // It cannot be asked which port it took.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let port = address.port();
+        let port = Port::of_loopback()?;
+        let (address, number) = (port.address, port.number());
         let child = Command::new("socat")
-            .arg(format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay"))
+            .arg(format!("TCP-LISTEN:{number},bind=127.0.0.1,reuseaddr,fork,nodelay"))
             .arg(format!("TCP:{to},nodelay"))
             .spawn()
             .context("starting socat")?;

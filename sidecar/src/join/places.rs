@@ -28,6 +28,8 @@ struct Held {
 /// The places of traces.
 #[derive(Debug)]
 pub(super) struct Places {
+    /// Peers choose ids, and those of tests and of load generators are often counted: the hash is seeded, and even in
+    /// every bit whatever the ids. It does not hold out against who measures how long his own take.
     by_id: HashMap<Id, Slot, RandomState>,
     held: Vec<Held>,
     /// Slots without a trace.

@@ -16,9 +16,8 @@ use ledger::names::{M_HOP, M_PROCESS, NO_CELL, T_GENERATOR};
 use panels::board::boards;
 use panels::expand::{Chosen, Range, Selection, expand};
 use panels::{
-    Empty, Influx, NOT_BY_HAND, NOT_WITHOUT_A_PAYLOAD, Series, Shown, empty_ones_but,
-    every_panel_but_returns_rows, every_panel_returns_rows, excuse, queries_without_rows,
-    selection,
+    Empty, Influx, NOT_BY_HAND, NOT_WITHOUT_A_PAYLOAD, Series, Shown, empty_but,
+    every_panel_but_returns_rows, every_panel_returns_rows, queries_without_rows, selection,
 };
 use test_parts::{InfluxDb, Part};
 use words::Words;
@@ -51,8 +50,6 @@ async fn what_the_sidecar_writes_by_itself_is_offered_and_shown(part: Part) {
     influxdb.write("lab", &fixture::points_of_the_sidecar()).await;
     let url = influxdb.url_of_reader();
     let shown = Shown { url: &url, run: fixture::RUN_UP, ..FIXTURE };
-    let empty = empty_ones_but(shown, NOT_BY_HAND).await;
-    assert!(empty.is_empty(), "{empty:#?}");
     let answers = every_panel_but_returns_rows(shown, NOT_BY_HAND).await;
     // The line is the stack's height where the edge is known.
     let series = answers.series("lab-breakdown", "Latency over time");
@@ -119,8 +116,8 @@ async fn a_panel_that_shows_rows_is_not_exempt(part: Part) {
     influxdb.write("lab", &fixture::points()).await;
     let url = influxdb.url_of_reader();
     let shown = Shown { url: &url, run: fixture::RUN, ..FIXTURE };
-    let (_, mut empty) = queries_without_rows(shown).await;
-    assert_eq!(excuse(&mut empty, &[LATE]), [LATE]);
+    let (_, _, shows) = empty_but(shown, &[LATE]).await;
+    assert_eq!(shows, [LATE]);
 }
 
 /// The query of `panel`, for the fixture's run and the cells in `cells`.

@@ -372,7 +372,7 @@ async fn until_all_is_shown(influxd: &InfluxDb, from: u64, exempt: &[(&str, &str
         let found = influxd.query("SHOW TAG VALUES FROM process WITH KEY = run").await;
         let run = found.first().and_then(|run| Some(run.first_value()?.as_str()?.to_owned()));
         let empty = match &run {
-            Some(run) => panels::empty_ones_but(shown(&url, run, from, now_ms()), exempt).await,
+            Some(run) => panels::empty_but(shown(&url, run, from, now_ms()), exempt).await.1,
             None => Vec::new(),
         };
         match run {

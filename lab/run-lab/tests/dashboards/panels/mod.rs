@@ -139,34 +139,27 @@ pub(crate) async fn every_panel_but_returns_rows(
     shown: Shown<'_>,
     exempt: &[(&str, &str)],
 ) -> Answers {
-    let (answers, queries) = queries_without_rows(shown).await;
-    let mut empty = panels_without_rows(&answers, queries);
-    let shows = excuse(&mut empty, exempt);
+    let (answers, empty, shows) = empty_but(shown, exempt).await;
     assert!(shows.is_empty(), "there are no such panels, or they show rows: {shows:?}");
     none_of(empty);
     answers
 }
 
-/// Takes the panels in `exempt` out of those that are `empty`. Told are the exempt ones that are not among them.
-pub(crate) fn excuse<'e>(
-    empty: &mut Vec<Empty>,
+/// What the panels show, which queries [`every_panel_but_returns_rows`] would name, and which of the panels in `exempt`
+/// show rows or are not there.
+pub(crate) async fn empty_but<'e>(
+    shown: Shown<'_>,
     exempt: &[(&'e str, &'e str)],
-) -> Vec<(&'e str, &'e str)> {
+) -> (Answers, Vec<Empty>, Vec<(&'e str, &'e str)>) {
+    let (answers, queries) = queries_without_rows(shown).await;
+    let mut empty = panels_without_rows(&answers, queries);
     let mut shows = exempt.to_vec();
     shows.retain(|(board, panel)| {
         let (all, part) = (empty.len(), Part::Panel((*panel).to_owned()));
         empty.retain(|empty| empty.failed || empty.board != *board || empty.part != part);
         empty.len() == all
     });
-    shows
-}
-
-/// The queries that [`every_panel_but_returns_rows`] would name, but for panels in `exempt` that show rows.
-pub(crate) async fn empty_ones_but(shown: Shown<'_>, exempt: &[(&str, &str)]) -> Vec<Empty> {
-    let (answers, queries) = queries_without_rows(shown).await;
-    let mut empty = panels_without_rows(&answers, queries);
-    excuse(&mut empty, exempt);
-    empty
+    (answers, empty, shows)
 }
 
 /// Of `queries` without rows those that fail, and those whose panel shows nothing at all: one that asks several things
