@@ -80,7 +80,8 @@ impl Host {
         let address = if uri.port().is_some() { host } else { format!("{host}:80") };
         let connection = self.connections.entry(address.clone()).or_default();
         let reply = cut.run_until_cancelled(connection.ask(&address, request, most));
-        let reply = self.runtime.block_on(reply).ok_or("the request was interrupted")?;
+        let reply = self.runtime.block_on(reply).filter(|_| !self.is_cut());
+        let reply = reply.ok_or("the request was interrupted")?;
         Ok(lied(reply, &self.world.faults))
     }
 

@@ -10,6 +10,7 @@ use gateway::GatewayConfig;
 use ledger::Stage;
 use probe::{Service as _, ServiceArgs, ServiceConfig};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -96,17 +97,23 @@ pub(crate) fn said(situation: Situation) -> Said {
 
 /// As in the recording: when the number of users has been told, some have their answers and others wait.
 fn interrupt(stream: &Path, pid: u32) {
+    const ENDED: &str = r#""metric":"iterations","type":"Point""#;
     let until = Instant::now() + PATIENCE;
-    loop {
+    let last: Value = loop {
         let text = std::fs::read_to_string(stream).unwrap_or_default();
-        if text.contains(r#""metric":"vus_max","type":"Point""#)
-            && text.contains(r#""metric":"iterations","type":"Point""#)
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        if let Some(last) = whole.lines().rfind(|line| line.contains(ENDED))
+            && whole.contains(r#""metric":"vus_max","type":"Point""#)
         {
-            break;
+            break serde_json::from_str(last).expect("JSON");
         }
         assert!(Instant::now() < until, "nothing was answered: {text}");
         std::thread::sleep(Duration::from_millis(20));
-    }
+    };
+    // Users come every 100 ms, and their requests take four times that: in between none is in the midst of telling.
+    let ended = last["data"]["time"].as_str().expect("a time").parse().expect("a time");
+    let since = jiff::Timestamp::now().duration_since(ended).as_millis() % 100;
+    std::thread::sleep(Duration::from_millis((150 - since as u64) % 100));
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
     kill_process(pid, Signal::INT).expect("it runs");
 }

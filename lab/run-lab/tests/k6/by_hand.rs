@@ -44,7 +44,7 @@ pub(crate) async fn by_hand_every_sampled_request_has_its_edge_in_the_ledger(pro
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
     let measured = number(&said, "(blocked + duration) of ");
     let asked = number(&said, "measured; ");
-    assert!(measured.abs_diff(100) <= 4 && asked > measured, "{said}");
+    assert!(measured >= 96 && asked > measured, "{said}");
     assert!(
         said.contains(&format!("; {asked} of {asked} requests answered as asked for")),
         "{said}"
@@ -80,7 +80,7 @@ pub(crate) async fn by_hand_a_dead_gateway_is_no_latency_and_no_success(program:
     assert_eq!(run.status.code(), Some(THRESHOLDS), "{said}");
     let counters = lab.flush_by_hand().await;
     // Its requests were told; that a threshold was missed k6 says in its log, which is here too.
-    assert!(counters["k6_log.lines"].abs_diff(100) <= 4, "{counters:?}");
+    assert!((96..=number(&said, "none of ")).contains(&counters["k6_log.lines"]), "{counters:?}");
     assert!(counters["k6_log.others.error"] > 0, "{counters:?}");
     lab.stop().await;
 }

