@@ -12,7 +12,7 @@ use sidecar::runfile::RunFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::program::Program;
-use crate::testbed::{Lab, assert_balanced, cell, summary, supervisor, value};
+use crate::testbed::{Lab, USERS, assert_balanced, cell, summary, supervisor, value};
 
 pub(crate) async fn every_request_is_joined_and_what_k6_measured_is_broken_down(program: Program) {
     let lab = Lab::start(&program, &Knobs::default()).await;
@@ -162,8 +162,7 @@ pub(crate) async fn thresholds_pass_through_and_other_failures_are_explained(pro
     let short = cell(50.0, 0, 1_000);
     let driven = lab.round(&short, |_| ()).await.expect("a finding, no error").expect("a measure");
     assert!(driven.facts.thresholds_failed);
-    // On a machine that stands still some find no user.
-    assert!(driven.measure.requests.ok > 20, "{:?}", driven.measure.requests);
+    assert!(driven.measure.requests.ok >= 45, "{:?}", driven.measure.requests);
 
     // Answers other than asked for: the gateway of this lab has no users service.
     lab.k6.thresholds = None;
@@ -231,7 +230,7 @@ async fn asked(program: &Program, answer: fn(&str) -> String) -> (Requests, Vec<
         knobs,
         ..cell(200.0, 0, 1_000)
     };
-    let limits = Limits { timeout_ns: 5_000_000_000, preallocated: 20 };
+    let limits = Limits { timeout_ns: 5_000_000_000, preallocated: USERS };
     let entry = gateway.into();
     let order = Order { entry: &entry, cell: &cell, number: 0, limits };
     let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;
@@ -257,7 +256,7 @@ fn reply(email: &str, count: usize) -> String {
 
 pub(crate) async fn users_are_asked_for_that_exist_and_the_seeds_count_is_right(program: Program) {
     let (requests, emails) = asked(&program, |email| reply(email, seeded(email))).await;
-    assert!(requests.ok > 20 && requests.ok == requests.started, "{requests:?}");
+    assert!(requests.ok > 150 && requests.error == 0, "{requests:?}");
     assert!(emails.iter().all(|email| seeded(email) > 0), "{emails:?}");
     assert!(emails.iter().any(|email| email.starts_with("user")), "{emails:?}");
 }
@@ -265,7 +264,7 @@ pub(crate) async fn users_are_asked_for_that_exist_and_the_seeds_count_is_right(
 pub(crate) async fn a_wrong_count_and_an_answer_that_is_no_json_are_errors(program: Program) {
     for answer in [|email: &str| reply(email, 0), |_: &str| "<html>".to_owned()] {
         let (requests, _) = asked(&program, answer).await;
-        assert!(requests.error > 20 && requests.error == requests.started, "{requests:?}");
+        assert!(requests.ok == 0 && requests.error > 150, "{requests:?}");
     }
 }
 
@@ -287,7 +286,7 @@ pub(crate) async fn requests_that_are_refused_or_too_slow_are_errors_in_k6s_word
     let gateway = "127.0.0.1:1".parse::<std::net::SocketAddr>().expect("an address");
     let (supervisor, k6) = (supervisor(dir.path()), program.k6(dir.path()));
     let (cell, limits) =
-        (cell(20.0, 0, 1_000), Limits { timeout_ns: 5_000_000_000, preallocated: 20 });
+        (cell(20.0, 0, 1_000), Limits { timeout_ns: 5_000_000_000, preallocated: USERS });
     let entry = gateway.into();
     let order = Order { entry: &entry, cell: &cell, number: 1, limits };
     let driven = k6.round(&supervisor, order, &CancellationToken::new(), &mut |_, _, _| ()).await;

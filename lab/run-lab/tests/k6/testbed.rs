@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::Program;
 
+/// Users of k6: so many that all arrivals find one, also after a machine has stood still for a moment.
+pub(crate) const USERS: usize = 100;
+
 pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
     Cell {
         id: "rest-1kB".to_owned(),
@@ -22,7 +25,7 @@ pub(crate) fn cell(rate: f64, warmup_ms: u64, duration_ms: u64) -> Cell {
         duration_ns: duration_ms * 1_000_000,
         warmup_ns: warmup_ms * 1_000_000,
         turn_ns: None,
-        max_in_flight: 20,
+        max_in_flight: USERS,
         knobs: Knobs::default(),
         arm: None,
         arrivals: Default::default(),
@@ -86,7 +89,7 @@ impl Lab {
         mut progress: impl FnMut(Requests) + Send,
     ) -> Result<Option<Driven>, K6Error> {
         let entry = self.services.entry().expect("an address").into();
-        let limits = Limits { timeout_ns, preallocated: 20 };
+        let limits = Limits { timeout_ns, preallocated: USERS };
         let progress = &mut |requests, _, _| progress(requests);
         let order = Order { entry: &entry, cell, number: 0, limits };
         self.k6.round(&self.supervisor, order, &self.halt, progress).await

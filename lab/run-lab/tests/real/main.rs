@@ -77,7 +77,7 @@ fn start_up(dir: &Path, arguments: &[&str], environment: &Environment) -> Up {
 fn plan(dir: &Path, rate: u32, duration: &str) {
     let plan = format!(
         "name = \"short\"\nprotocol = [\"rest\", \"grpc\"]\npayload = [\"1kB\"]\nrate = {rate}\n\
-         duration = \"{duration}\"\nwarmup = \"300ms\"\nmax_in_flight = 50\n[knobs]\nusers = 10000\n\
+         duration = \"{duration}\"\nwarmup = \"300ms\"\nmax_in_flight = 200\n[knobs]\nusers = 10000\n\
          [[variant]]\n[[variant]]\nworkload = \"users\"\n"
     );
     std::fs::write(dir.join("short.toml"), plan).expect("a file");

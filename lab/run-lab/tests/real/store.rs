@@ -87,6 +87,7 @@ async fn every_point_is_there(influxd: &InfluxDb, result: &serde_json::Value) {
     for of in ["planned", "started", "dropped", "ok", "error"] {
         assert_eq!(points(influxd, of).await, requests(result, of) as f64, "{of}");
     }
+    assert_eq!(requests(result, "dropped"), 0);
     let traced = result["cells"][0]["traced"]["succeeded"].as_f64().expect("a count");
     let found = influxd.number("SELECT sum(count) FROM request WHERE cell != 'none'").await;
     assert_eq!(found, traced);
